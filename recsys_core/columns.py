@@ -1,0 +1,159 @@
+"""Every column name, and the schema of every table that one step hands to another.
+
+No other module spells a column name. `check` compares a frame with its schema before it is
+written and after it is read, so a drift is caught at the border and named.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+from recsys_core.errors import DataError
+
+USER: Final = "user_id"
+ITEM: Final = "item_id"
+RATING: Final = "rating"
+TIMESTAMP: Final = "timestamp"
+
+TITLE: Final = "title"
+YEAR: Final = "year"
+GENRES: Final = "genres"
+OVERVIEW: Final = "overview"
+
+TAGS: Final = "tags"
+DESCRIPTION: Final = "description"
+DISLIKES: Final = "dislikes"
+MARKDOWN: Final = "markdown"
+MODEL: Final = "model"
+PROMPT_VERSION: Final = "prompt_version"
+EVIDENCE_HASH: Final = "evidence_hash"
+TURNS: Final = "turns"
+STATUS: Final = "status"
+POLARITY: Final = "polarity"
+TURN: Final = "turn"
+
+VECTOR: Final = "vector"
+INDEX: Final = "index"
+
+RANK: Final = "rank"
+SCORE: Final = "score"
+GRAPH_SCORE: Final = "graph_score"
+LLM_SCORE: Final = "llm_score"
+STRATEGY: Final = "strategy"
+EXPLANATION: Final = "explanation"
+LIKED_EVIDENCE: Final = "liked_evidence"
+ATTRIBUTE_EVIDENCE: Final = "attribute_evidence"
+
+METHOD: Final = "method"
+PROTOCOL: Final = "protocol"
+K: Final = "k"
+METRIC: Final = "metric"
+VALUE: Final = "value"
+CI_LOW: Final = "ci_low"
+CI_HIGH: Final = "ci_high"
+USERS: Final = "users"
+
+PHASE: Final = "phase"
+EPOCH: Final = "epoch"
+LOSS: Final = "loss"
+BPR_LOSS: Final = "bpr_loss"
+COSINE_LOSS: Final = "cosine_loss"
+VALID_NDCG: Final = "valid_ndcg"
+LEARNING_RATE: Final = "learning_rate"
+
+KEY: Final = "key"
+PURPOSE: Final = "purpose"
+SUBJECT: Final = "subject"
+TOKENS_IN: Final = "tokens_in"
+TOKENS_OUT: Final = "tokens_out"
+COST: Final = "cost_usd"
+LATENCY: Final = "latency_s"
+WAITED: Final = "waited_s"
+ATTEMPTS: Final = "attempts"
+VERDICT: Final = "verdict"
+STARTED: Final = "started_at"
+
+Schema = Mapping[str, pl.DataType | type[pl.DataType] | None]
+"""Column -> dtype. `None` stands for an id: Int64 or String, as the data set has it."""
+
+_STRINGS: Final = pl.List(pl.String)
+
+INTERACTIONS: Final[Schema] = {
+    USER: None, ITEM: None, RATING: pl.Float32, TIMESTAMP: pl.Int64,
+}  # fmt: skip
+ITEMS: Final[Schema] = {
+    ITEM: None, TITLE: pl.String, YEAR: pl.Int32, GENRES: _STRINGS, OVERVIEW: pl.String,
+}  # fmt: skip
+_PROFILE: Final[Schema] = {
+    OVERVIEW: pl.String, GENRES: _STRINGS, TAGS: _STRINGS, DESCRIPTION: pl.String,
+    DISLIKES: _STRINGS, MARKDOWN: pl.String, MODEL: pl.String, PROMPT_VERSION: pl.String,
+    EVIDENCE_HASH: pl.String, TURNS: pl.Int32, STATUS: pl.String,
+}  # fmt: skip
+ITEM_PROFILES: Final[Schema] = {ITEM: None, **_PROFILE}
+USER_PROFILES: Final[Schema] = {USER: None, **_PROFILE}
+EVIDENCE: Final[Schema] = {
+    USER: None, ITEM: None, RATING: pl.Float32, POLARITY: pl.String, TURN: pl.Int32,
+}  # fmt: skip
+CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
+RERANKED: Final[Schema] = {
+    USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32,
+    GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32, STRATEGY: pl.String,
+}  # fmt: skip
+RECOMMENDATIONS: Final[Schema] = {
+    USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32, TITLE: pl.String,
+    EXPLANATION: pl.String, LIKED_EVIDENCE: None, ATTRIBUTE_EVIDENCE: _STRINGS,
+    GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32, STRATEGY: pl.String, MODEL: pl.String,
+}  # fmt: skip
+RANKING: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32}
+METRICS: Final[Schema] = {
+    METHOD: pl.String, PROTOCOL: pl.String, K: pl.Int32, METRIC: pl.String,
+    VALUE: pl.Float64, CI_LOW: pl.Float64, CI_HIGH: pl.Float64, USERS: pl.Int32,
+}  # fmt: skip
+CURVES: Final[Schema] = {
+    PHASE: pl.String, EPOCH: pl.Int32, LOSS: pl.Float64, BPR_LOSS: pl.Float64,
+    COSINE_LOSS: pl.Float64, VALID_NDCG: pl.Float64, LEARNING_RATE: pl.Float64,
+}  # fmt: skip
+LLM_CALLS: Final[Schema] = {
+    KEY: pl.String, PURPOSE: pl.String, SUBJECT: pl.String, MODEL: pl.String,
+    PROMPT_VERSION: pl.String, TOKENS_IN: pl.Int64, TOKENS_OUT: pl.Int64, COST: pl.Float64,
+    LATENCY: pl.Float64, WAITED: pl.Float64, ATTEMPTS: pl.Int32, VERDICT: pl.String,
+    STARTED: pl.Datetime("us", "UTC"),
+}  # fmt: skip
+
+
+def vectors(id_column: str, dimensions: int) -> Schema:
+    """Schema of an embedding table: an id and a fixed-size float32 vector of `dimensions`."""
+    return {id_column: None, VECTOR: pl.Array(pl.Float32, dimensions)}
+
+
+def is_id(dtype: pl.DataType) -> bool:
+    """Whether ids (or lists of ids) may have this type: any integer, or string."""
+    inner = dtype.inner if isinstance(dtype, pl.List) else dtype
+    return inner == pl.String or (isinstance(inner, pl.DataType) and inner.is_integer())
+
+
+def check(frame: pl.DataFrame, schema: Schema, *, table: str) -> pl.DataFrame:
+    """Return `frame` if it holds every column of `schema` with the right type.
+
+    Columns beyond the schema are allowed (further text columns of items, for example).
+
+    Raises:
+        DataError: a column is missing or has another type; all of them are named at once.
+    """
+    problems = []
+    for name, wanted in schema.items():
+        found = frame.schema.get(name)
+        if found is None:
+            problems.append(f"column {name!r} is missing")
+        elif wanted is None and not is_id(found):
+            problems.append(f"column {name!r} has type {found}, not integer or string")
+        elif wanted is not None and found != wanted:
+            problems.append(f"column {name!r} has type {found}, not {wanted}")
+    if problems:
+        raise DataError(
+            f"{table}: {'; '.join(problems)} (it has {', '.join(frame.columns) or 'no columns'}).",
+            expected=f"the columns {', '.join(schema)}.",
+            fix="rename or cast the columns; the README shows the data contract.",
+        )
+    return frame

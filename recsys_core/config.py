@@ -1,0 +1,234 @@
+"""The configuration of a run: frozen models, a line of help under every field.
+
+The same text is the help of `python -m flows.personalize --help` and of the Prefect form.
+A step receives only the section it depends on, so a change elsewhere leaves its cache alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from recsys_core.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, field docstrings become help texts."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class DataConfig(Section):
+    """Where the data come from and how ratings are read."""
+
+    source: str = "ml-100k"
+    """`ml-100k`, `ml-1m`, or a folder (path or URI) with interactions.parquet and items.parquet."""
+    folder: str | None = None
+    """A local folder to look into before any download: the archive, its files, or Parquet."""
+    rating_min: float = 1.0
+    """Lowest rating of the scale; a rating outside the scale is an error."""
+    rating_max: float = 5.0
+    """Highest rating of the scale."""
+    positive: float | None = None
+    """Ratings from here up are liked. Default: three quarters up the scale (4 of 1-5)."""
+    negative: float | None = None
+    """Ratings up to here are disliked. Default: one quarter up the scale (2 of 1-5)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "DataConfig":
+        if not self.rating_min < self.rating_max:
+            raise ValueError(f"rating_min {self.rating_min} must be below {self.rating_max}")
+        if not self.rating_min <= self.dislike_from <= self.like_from <= self.rating_max:
+            raise ValueError(
+                f"thresholds negative={self.dislike_from} and positive={self.like_from} must be"
+                f" ordered and inside the scale {self.rating_min} to {self.rating_max}"
+            )
+        return self
+
+    @property
+    def like_from(self) -> float:
+        """Lowest rating that counts as liked."""
+        return self._at(0.75) if self.positive is None else self.positive
+
+    @property
+    def dislike_from(self) -> float:
+        """Highest rating that counts as disliked."""
+        return self._at(0.25) if self.negative is None else self.negative
+
+    def _at(self, share: float) -> float:
+        return self.rating_min + share * (self.rating_max - self.rating_min)
+
+
+class SplitConfig(Section):
+    """How interactions are divided into train, validation and test."""
+
+    kind: Literal["auto", "blocks", "random"] = "auto"
+    """`blocks`: five consecutive blocks of the file (MovieLens 100K's official folds u1-u5);
+    `random`: five seeded random blocks; `auto`: blocks for MovieLens 100K in its own order."""
+    fold: int = Field(default=1, ge=1, le=5)
+    """Which of the five folds is the test split."""
+    valid_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of the training interactions held out for early stopping."""
+
+
+class LLMConfig(Section):
+    """Who writes profiles, judges candidates and explains."""
+
+    model: str = "rules"
+    """`rules` (no LLM), or any model name that litellm knows, such as `openai/gpt-4.1-mini`."""
+
+
+class ProfileConfig(Section):
+    """Item and user profiles."""
+
+    max_liked: int = Field(default=10, ge=0, le=50)
+    """Liked items shown per user, the most telling first."""
+    max_disliked: int = Field(default=10, ge=0, le=50)
+    """Disliked items shown per user."""
+    batch_size: int = Field(default=5, ge=1, le=20)
+    """Items per turn of the user profile's multi-turn refinement."""
+    items_file: str | None = None
+    """Parquet of ready-made item profiles (item_id, profile as Markdown); the rest are written."""
+    users_file: str | None = None
+    """Parquet of ready-made user profiles (user_id, profile as Markdown). They must come from
+    this fold's training ratings only: the run cannot see from which ratings they were written."""
+
+
+class EmbeddingConfig(Section):
+    """Text embeddings of the profiles."""
+
+    model: str = "all-MiniLM-L6-v2"
+    """The packaged all-MiniLM-L6-v2, or any sentence-transformers folder or hub id."""
+    backend: Literal["auto", "openvino", "torch"] = "auto"
+    """`openvino` is several times faster on CPU; `auto` takes it unless CUDA is there."""
+    batch_size: int = Field(default=32, ge=1)
+    """Texts per forward pass."""
+
+
+class GraphConfig(Section):
+    """The graph attention network and its training."""
+
+    layers: int = Field(default=3, ge=1, le=6)
+    """GAT layers."""
+    hidden: int = Field(default=64, ge=1)
+    """Hidden units per head."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout on features."""
+    bpr_weight: float = Field(default=5.0, ge=0)
+    """Weight of the BPR loss."""
+    cosine_weight: float = Field(default=2.0, ge=0)
+    """Weight of the cosine alignment of positive pairs."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Weight decay of AdamW."""
+    max_epochs: int = Field(default=300, ge=1)
+    """Upper bound of epochs."""
+    patience: int = Field(default=5, ge=1)
+    """Validations without a better NDCG@10 before training stops."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes CUDA where there is some, else the CPU, and says so."""
+
+
+class RerankConfig(Section):
+    """Reranking of the top candidates and its fusion with the graph score."""
+
+    strategy: Literal["relevancy", "none"] = "relevancy"
+    """How the LLM judges candidates; `none` keeps the graph's order."""
+    candidates: int = Field(default=20, ge=1, le=200)
+    """Candidates per user that are reranked and explained."""
+    batch_size: int = Field(default=5, ge=2, le=20)
+    """Items per judgement."""
+    repeats: int = Field(default=3, ge=1, le=10)
+    """Judgements per item, each among different companions; their mean counts."""
+    llm_weight: float = Field(default=0.8, ge=0, le=1)
+    """Weight of the LLM score in the fusion; the graph score has the rest."""
+
+
+class EvaluationConfig(Section):
+    """What is measured."""
+
+    cutoffs: tuple[int, ...] = (1, 5, 10, 20, 30, 40, 50)
+    """Cut-offs k of every metric."""
+    cold_below: int = Field(default=10, ge=1)
+    """Users with fewer training interactions are cold-start users."""
+    bootstrap: int = Field(default=1000, ge=0)
+    """Bootstrap resamples of users for the 95 % intervals; 0 leaves them out."""
+
+
+class RunConfig(Section):
+    """A whole run of the pipeline."""
+
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    llm: LLMConfig = LLMConfig()
+    profiles: ProfileConfig = ProfileConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    graph: GraphConfig = GraphConfig()
+    rerank: RerankConfig = RerankConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    seed: int = Field(default=0, ge=0)
+    """Seed of every random choice."""
+    refit: bool = False
+    """Train once more on all interactions for the lists that are served; metrics stay the
+    evaluation's own."""
+    artifact_root: str = "artifacts"
+    """Folder or URI of the artifacts, where every step's output is kept by content key."""
+    runs_root: str = "runs"
+    """Folder of the runs' outputs; `latest` points to the last one."""
+    run_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Name of the run's folder. Default: the time and the data set."""
+
+
+def load_config(path: str | Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Read a YAML file of parameters and lay `overrides` (nested mappings) over it.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or a field is unknown or out of bounds.
+    """
+    try:
+        loaded = yaml.safe_load(Path(path).read_text("utf-8")) if path else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"Config file {path} cannot be read: {error}",
+            expected="a YAML file whose keys are the parameters shown by --help.",
+        ) from error
+    if not isinstance(loaded or {}, dict):
+        raise ConfigError(
+            f"Config file {path} holds a {type(loaded).__name__}.",
+            expected="a mapping such as `seed: 1` or `data: {source: ml-1m}`.",
+        )
+    try:
+        return RunConfig.model_validate(_merge(loaded or {}, overrides or {}))
+    except ValidationError as error:
+        raise config_error(error) from error
+
+
+def config_error(error: ValidationError) -> ConfigError:
+    """Pydantic's findings as one ConfigError that names every wrong field."""
+    findings = [
+        f"{'.'.join(map(str, item['loc'])) or 'configuration'}: {item['msg']}"
+        + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
+        for item in error.errors()
+    ]
+    return ConfigError(
+        "; ".join(findings) + ".",
+        expected="values within the bounds that `python -m flows.personalize --help` shows.",
+        fix="correct these fields.",
+    )
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = _merge(below, value)
+        merged[key] = value
+    return merged

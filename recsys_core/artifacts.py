@@ -46,7 +46,8 @@ def _plain(value: object) -> object:
     if isinstance(value, ArtifactRef):
         return value.content_hash
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        # Fields that steer how the work is done, not what comes out, are no part of the key.
+        return value.model_dump(mode="json", exclude=getattr(value, "runtime_fields", None))
     raise TypeError(f"{type(value).__name__} cannot be part of a content key")
 
 
@@ -303,7 +304,7 @@ class ArtifactWriter:
             key=self.key,
             content_hash=_files_hash(self.files),
             files=self.files,
-            parameters=dict(parameters),
+            parameters=json.loads(json.dumps(parameters, default=_plain)),
             inputs=dict(inputs),
             facts=self.facts,
             libraries=library_versions(),

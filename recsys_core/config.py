@@ -6,7 +6,7 @@ A step receives only the section it depends on, so a change elsewhere leaves its
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,9 +21,15 @@ class Section(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
     )
 
+    runtime_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change how work is done but not its result; content keys leave them out."""
+
 
 class DataConfig(Section):
     """Where the data come from and how ratings are read."""
+
+    # Where data lie is no part of a content key; `fingerprint` says what they hold.
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"source", "folder"})
 
     source: str = "ml-100k"
     """`ml-100k`, `ml-1m`, or a folder (path or URI) with interactions.parquet and items.parquet."""

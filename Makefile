@@ -1,0 +1,45 @@
+# `make run` and `make test` are all a user needs; both install what they need first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check -q
+ARGS   ?=
+
+.PHONY: run test test-slow lint types bench lock clean
+
+run: $(VENV)/.installed
+	@$(PY) -m flows.personalize $(ARGS)
+
+test: $(VENV)/.installed-dev
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+bench: $(VENV)/.installed-dev
+	@$(PY) -m tests.benchmarks $(ARGS)
+
+# Writes the versions that a fresh environment resolves to; every install is held to them.
+lock:
+	@rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
+	@.cache/lock/bin/python -m pip -q install --editable '.[dev]'
+	@.cache/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	@rm -rf .cache/lock
+
+clean:
+	@rm -rf artifacts runs .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Python 3.11 is needed (found: $$($(PYTHON) --version)); set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing the pinned packages into $(VENV) (once, a few minutes)"
+	@$(PIP) install -c requirements.lock --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing the pinned packages and the test tools into $(VENV) (once, a few minutes)"
+	@$(PIP) install -c requirements.lock --editable '.[dev]'
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,80 @@
+"""What the command lines of the flows share: parameters, one clear message per error, exit codes.
+
+Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupted.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+
+from recsys_core.config import RunConfig, load_config
+from recsys_core.errors import InputError, RecsysError
+
+FAILED: Final = 1
+WRONG_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+
+def parse(argv: Sequence[str], *, program: str, description: str) -> RunConfig:
+    """The run's configuration from a command line, over the YAML file it names with --config.
+
+    Raises:
+        ConfigError: a value is out of bounds, or the file cannot be used.
+        SystemExit: --help was asked for, or an argument is unknown.
+    """
+
+    class Arguments(RunConfig, BaseSettings):
+        model_config = SettingsConfigDict(
+            cli_prog_name=program,
+            cli_implicit_flags=True,
+            cli_hide_none_type=True,
+            cli_avoid_json=True,
+        )
+        config: str | None = None
+        """YAML file of these parameters; what the command line says wins."""
+
+    Arguments.__doc__ = description
+    given = CliSettingsSource[RunConfig](Arguments, cli_parse_args=list(argv))()
+    return load_config(given.pop("config", None), given)
+
+
+def run(action: Callable[[], object]) -> int:
+    """Run `action`; turn what goes wrong into one message and an exit status."""
+    quiet_expected_errors()
+    try:
+        action()
+    except InputError as error:
+        return _say(error, WRONG_INPUT)
+    except RecsysError as error:
+        return _say(error, FAILED)
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. Finished steps are kept; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    return 0
+
+
+def _say(error: RecsysError, status: int) -> int:
+    print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+    return status
+
+
+class _WithoutExpectedTracebacks(logging.Filter):
+    """Drops the tracebacks of the library's own errors: their message says it all."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, RecsysError | KeyboardInterrupt):
+            record.exc_info, record.exc_text = None, None
+        return True
+
+
+def quiet_expected_errors() -> None:
+    """Keep the console readable: an expected error is one message, not a traceback."""
+    for name in ("prefect.task_runs", "prefect.flow_runs", "prefect.task_engine", "prefect.engine"):
+        logging.getLogger(name).addFilter(_WithoutExpectedTracebacks())

@@ -1,0 +1,181 @@
+"""An artifact is complete or absent: every way to break one is met here."""
+
+import errno
+import json
+from pathlib import Path
+
+import polars as pl
+import pyarrow.fs as pafs
+import pytest
+from pydantic import ValidationError
+
+from recsys_core.artifacts import (
+    MANIFEST,
+    ArtifactRef,
+    ArtifactStore,
+    ArtifactWriter,
+    content_hash,
+    read_manifest,
+    storage_error,
+    verify,
+)
+from recsys_core.columns import ITEM, RANK, RANKING, USER
+from recsys_core.config import DataConfig
+from recsys_core.errors import DamagedArtifact, DataError, StorageError
+
+KEY = content_hash("a step")
+FRAME = pl.DataFrame(
+    {USER: [1, 1, 2], ITEM: [3, 4, 3], RANK: [1, 2, 1]},
+    schema={USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32},
+)
+
+
+def fill(out: ArtifactWriter, frame: pl.DataFrame = FRAME) -> ArtifactRef:
+    out.table("lists", frame, RANKING)
+    out.data("notes.txt", b"one\ntwo\n")
+    out.fact("source", "made here")
+    return out.commit(
+        version="1", parameters={"seed": 1}, inputs={"data": "abc"}, built_by="run",
+        seconds=0.1, peak_memory_mib=10.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(root=str(tmp_path / "artifacts"))
+
+
+@pytest.fixture
+def ref(store: ArtifactStore) -> ArtifactRef:
+    with store.writer("lists", KEY) as out:
+        return fill(out)
+
+
+def test_what_was_written_is_read_back(store: ArtifactStore, ref: ArtifactRef) -> None:
+    assert ref.table("lists").equals(FRAME)
+    assert ref.data("notes.txt") == b"one\ntwo\n"
+    assert ref.rows == ref.manifest.rows == 3
+    assert ref.manifest.facts == {"source": "made here"}
+    assert ref.manifest.inputs == {"data": "abc"}
+    assert store.find("lists", KEY) == ref
+
+
+def test_a_reference_survives_json(ref: ArtifactRef) -> None:
+    assert ArtifactRef.model_validate_json(ref.model_dump_json()) == ref
+
+
+def test_equal_files_have_equal_content_hashes(store: ArtifactStore, ref: ArtifactRef) -> None:
+    with store.writer("lists", content_hash("another key")) as out:
+        assert fill(out).content_hash == ref.content_hash
+
+
+def test_a_uri_and_a_path_name_the_same_place(tmp_path: Path, ref: ArtifactRef) -> None:
+    by_uri = ArtifactStore(root=(tmp_path / "artifacts").as_uri())
+    assert by_uri.find("lists", KEY).content_hash == ref.content_hash
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def alter(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("harm", [delete, truncate, alter])
+@pytest.mark.parametrize("name", ["lists.parquet", "notes.txt", MANIFEST])
+def test_a_damaged_artifact_is_never_trusted(store, ref, harm, name) -> None:
+    cached = ref.model_dump_json()
+    harm(Path(ref.uri) / name)
+    assert store.find("lists", KEY) is None
+    with pytest.raises(ValidationError):
+        ArtifactRef.model_validate_json(cached)
+    with store.writer("lists", KEY) as out:
+        assert fill(out) == ref
+    assert ArtifactRef.model_validate_json(cached) == ref
+
+
+def test_a_manifest_that_names_other_content_is_refused(ref: ArtifactRef) -> None:
+    path = Path(ref.uri) / MANIFEST
+    manifest = json.loads(path.read_text())
+    manifest["content_hash"] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DamagedArtifact, match="manifest was altered"):
+        verify(ref.uri)
+
+
+def test_a_manifest_of_another_schema_is_refused(ref: ArtifactRef) -> None:
+    path = Path(ref.uri) / MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    with pytest.raises(DamagedArtifact, match="schema version 99"):
+        read_manifest(ref.uri)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bug"), KeyboardInterrupt()])
+def test_a_failed_step_leaves_nothing(store: ArtifactStore, error: BaseException) -> None:
+    with pytest.raises(type(error)), store.writer("lists", KEY) as out:
+        out.table("lists", FRAME, RANKING)
+        raise error
+    assert store.find("lists", KEY) is None
+    assert [path for path in Path(store.root).rglob("*") if path.is_file()] == []
+
+
+def test_a_failed_rebuild_leaves_the_earlier_artifact_whole(store, ref) -> None:
+    with pytest.raises(RuntimeError), store.writer("lists", KEY) as out:
+        out.table("lists", FRAME.head(1), RANKING)
+        raise RuntimeError
+    assert store.find("lists", KEY) == ref
+
+
+def test_a_full_disk_is_one_clear_error(store, monkeypatch) -> None:
+    class Full(pafs.LocalFileSystem):
+        def open_output_stream(self, *_: object, **__: object) -> object:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = store.writer("lists", KEY)
+    out._filesystem = Full()
+    with pytest.raises(StorageError, match="free some disk space"), out:
+        fill(out)
+    assert store.find("lists", KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [(errno.ENOSPC, "free some disk"), (errno.EACCES, "write permission"), (errno.EIO, "check")],
+)
+def test_storage_errors_say_what_to_do(code: int, advice: str) -> None:
+    message = str(storage_error("here", OSError(code, "no")))
+    assert advice in message
+    assert "Finished steps are kept" in message
+
+
+def test_a_root_below_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    store = ArtifactStore(root=str(tmp_path / "file" / "below"))
+    with pytest.raises(StorageError, match="Cannot write"), store.writer("lists", KEY) as out:
+        fill(out)
+
+
+def test_an_unknown_kind_of_root_is_a_clear_error() -> None:
+    with pytest.raises(StorageError, match="cannot be opened"):
+        ArtifactStore(root="nosuch://bucket/x").find("lists", KEY)
+
+
+def test_a_table_that_breaks_its_schema_is_not_written(store: ArtifactStore) -> None:
+    with pytest.raises(DataError, match="'rank' has type Int64"), store.writer("l", KEY) as out:
+        fill(out, FRAME.cast({RANK: pl.Int64}))
+
+
+def test_keys_depend_on_content_not_on_how_work_is_done(ref: ArtifactRef, tmp_path: Path) -> None:
+    here, there = DataConfig(folder="/here"), DataConfig(folder="/there")
+    assert content_hash({"config": here}) == content_hash({"config": there})
+    assert content_hash({"config": here}) != content_hash({"config": DataConfig(negative=1)})
+    assert content_hash({"a": 1, "b": ref}) == content_hash({"b": ref, "a": 1})
+    with pytest.raises(TypeError, match="content key"):
+        content_hash({"path": tmp_path})

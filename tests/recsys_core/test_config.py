@@ -1,0 +1,70 @@
+"""Parameters: defaults that fit any scale, and errors that name the field."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from recsys_core.config import DataConfig, RunConfig, Section, load_config
+from recsys_core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "like", "dislike"),
+    [(1, 5, 4.0, 2.0), (1, 10, 7.75, 3.25), (0, 100, 75.0, 25.0), (0.5, 5, 3.875, 1.625)],
+)
+def test_default_thresholds_follow_the_scale(low, high, like, dislike) -> None:
+    config = DataConfig(rating_min=low, rating_max=high)
+    assert (config.like_from, config.dislike_from) == (like, dislike)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        ({"data": {"rating_min": 5, "rating_max": 1}}, "data"),
+        ({"data": {"positive": 9}}, "data"),
+        ({"data": {"sorce": "x"}}, "data.sorce"),
+        ({"seed": "abc"}, "seed"),
+        ({"split": {"fold": 6}}, "split.fold"),
+        ({"rerank": {"strategy": "magic"}}, "rerank.strategy"),
+        ({"run_name": "../../etc"}, "run_name"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(overrides, field) -> None:
+    with pytest.raises(ConfigError, match=field):
+        load_config(None, overrides)
+
+
+def test_the_command_line_lies_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("seed: 3\ndata: {source: ml-1m, folder: /data}\n")
+    config = load_config(path, {"data": {"source": "ml-100k"}})
+    assert (config.seed, config.data.source, config.data.folder) == (3, "ml-100k", "/data")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "just text"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        load_config(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def fields(model: type[BaseModel], path: str = "") -> list[tuple[str, str | None]]:
+    found = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            found += fields(kind, f"{path}{name}.")
+        else:
+            found.append((f"{path}{name}", field.description))
+    return found
+
+
+def test_every_field_explains_itself() -> None:
+    assert [name for name, text in fields(RunConfig) if not text] == []

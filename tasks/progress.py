@@ -1,0 +1,66 @@
+"""Progress of the long steps: a bar on a terminal, an artifact where a Prefect server is set."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final, cast
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.settings import get_current_settings
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Report = Callable[..., None]
+"""Called with what is done so far; more arguments are taken and ignored."""
+
+_SECONDS_BETWEEN_UPDATES: Final = 2.0
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Report]:
+    """Show how far a step is; yields a function that takes the number of finished jobs."""
+    with _bar(label, total) as bar, nullcontext(_artifact(label, total)) as artifact:
+
+        def report(done: int, *_: object) -> None:
+            bar(done)
+            artifact(done)
+
+        yield report
+
+
+def _nowhere(_: int) -> None:
+    """Report to nobody."""
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    if not sys.stderr.isatty():
+        yield _nowhere
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as shown:
+        task = shown.add_task(label, total=total)
+        yield lambda done: shown.update(task, completed=done)
+
+
+def _artifact(label: str, total: int) -> Callable[[int], None]:
+    """A reporter into a Prefect progress artifact; a no-op for a run without a server."""
+    if not get_current_settings().api.url:
+        return _nowhere
+    # `_sync` is Prefect's own switch: inside a step's event loop these would return coroutines.
+    sync: dict[str, Any] = {"_sync": True}
+    key = label.lower().replace("_", "-").replace(" ", "-")
+    artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=label, **sync))
+    last = time.monotonic()
+
+    def report(done: int) -> None:
+        nonlocal last
+        if done < total and time.monotonic() - last < _SECONDS_BETWEEN_UPDATES:
+            return
+        last = time.monotonic()
+        update_progress_artifact(artifact, 100.0 * done / max(total, 1), **sync)
+
+    return report

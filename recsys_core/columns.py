@@ -20,6 +20,12 @@ TITLE: Final = "title"
 YEAR: Final = "year"
 GENRES: Final = "genres"
 OVERVIEW: Final = "overview"
+AGE: Final = "age"
+GENDER: Final = "gender"
+OCCUPATION: Final = "occupation"
+ZIP_CODE: Final = "zip_code"
+ROW: Final = "__row__"
+"""Row number while a table is checked; never written."""
 
 TAGS: Final = "tags"
 DESCRIPTION: Final = "description"
@@ -32,6 +38,13 @@ TURNS: Final = "turns"
 STATUS: Final = "status"
 POLARITY: Final = "polarity"
 TURN: Final = "turn"
+LIKED: Final = "liked"
+"""Value of POLARITY: the user rated the item at least `DataConfig.like_from`."""
+DISLIKED: Final = "disliked"
+"""Value of POLARITY: the user rated the item at most `DataConfig.dislike_from`."""
+RECENT: Final = "recent"
+SIMILARITY: Final = "similarity"
+PROFILE_TEXT: Final = "profile"
 
 VECTOR: Final = "vector"
 INDEX: Final = "index"
@@ -53,6 +66,10 @@ VALUE: Final = "value"
 CI_LOW: Final = "ci_low"
 CI_HIGH: Final = "ci_high"
 USERS: Final = "users"
+REFERENCE: Final = "reference"
+DIFFERENCE: Final = "difference"
+P_VALUE: Final = "p_value"
+P_ADJUSTED: Final = "p_adjusted"
 
 PHASE: Final = "phase"
 EPOCH: Final = "epoch"
@@ -109,6 +126,10 @@ RANKING: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32}
 METRICS: Final[Schema] = {
     METHOD: pl.String, PROTOCOL: pl.String, K: pl.Int32, METRIC: pl.String,
     VALUE: pl.Float64, CI_LOW: pl.Float64, CI_HIGH: pl.Float64, USERS: pl.Int32,
+}  # fmt: skip
+COMPARISONS: Final[Schema] = {
+    METHOD: pl.String, REFERENCE: pl.String, DIFFERENCE: pl.Float64, CI_LOW: pl.Float64,
+    CI_HIGH: pl.Float64, P_VALUE: pl.Float64, P_ADJUSTED: pl.Float64, USERS: pl.Int32,
 }  # fmt: skip
 CURVES: Final[Schema] = {
     PHASE: pl.String, EPOCH: pl.Int32, LOSS: pl.Float64, BPR_LOSS: pl.Float64,

@@ -145,9 +145,10 @@ class ArtifactRef(BaseModel):
         """
         return pl.read_parquet(io.BytesIO(self.data(f"{name}.parquet")))
 
-    def has(self, name: str) -> bool:
-        """Whether the artifact holds the table `name`."""
-        return f"{name}.parquet" in self.manifest.files
+    @property
+    def tables(self) -> list[str]:
+        """Names of its tables, in the order in which they were written."""
+        return [name.removesuffix(".parquet") for name in self.manifest.files if ".parquet" in name]
 
     def data(self, filename: str) -> bytes:
         """Read one file whole."""

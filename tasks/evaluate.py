@@ -1,0 +1,93 @@
+"""Evaluate: our lists beside the baselines', on the test split, under both protocols."""
+
+import polars as pl
+
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.columns import ITEM, METRICS, STRATEGY, USER
+from recsys_core.config import DataConfig, EvaluationConfig
+from recsys_core.evaluation import protocols
+from recsys_core.evaluation.beyond import beyond_accuracy, genre_vectors
+from tasks.step import step
+
+GRAPH_METHOD = "gat"
+"""Name of the graph model's lists in the metrics table."""
+
+
+@step("evaluate", version="1")
+def evaluate(
+    out: ArtifactWriter,
+    data: ArtifactRef,
+    split: ArtifactRef,
+    candidates: ArtifactRef,
+    reranked: ArtifactRef,
+    baselines: ArtifactRef,
+    ratings: DataConfig,
+    config: EvaluationConfig,
+    seed: int,
+) -> None:
+    """Measure every method's lists; only here are test ratings read.
+
+    Args:
+        out: table `metrics` (`columns.METRICS`), empty where nothing is held out.
+        data: the ingested data set.
+        split: train, valid and test.
+        candidates: the graph model's lists.
+        reranked: the same after reranking and fusion.
+        baselines: a table of lists per baseline.
+        ratings: thresholds.
+        config: cut-offs, the bound of cold users, bootstrap resamples.
+        seed: of the bootstrap; the same resamples for every method.
+    """
+    items = data.table("items")
+    known, test = pl.concat([split.table("train"), split.table("valid")]), split.table("test")
+    lists = {name: baselines.table(name) for name in baselines.tables}
+    lists |= our_lists(candidates, reranked)
+    frames = [pl.DataFrame(schema=dict(METRICS))]
+    if not test.is_empty():
+        for name, ranking in lists.items():
+            frames += _accuracy(name, ranking, known, test, items[ITEM], ratings, config, seed)
+            tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
+            frames.append(
+                beyond_accuracy(
+                    tested,
+                    known,
+                    items[ITEM],
+                    method=name,
+                    cutoffs=config.cutoffs,
+                    vectors=genre_vectors(items),
+                    bootstrap=config.bootstrap,
+                    seed=seed,
+                )
+            )
+    out.table("metrics", pl.concat(frames), METRICS)
+
+
+def our_lists(candidates: ArtifactRef, reranked: ArtifactRef) -> dict[str, pl.DataFrame]:
+    """The graph's lists, and the reranked ones under a name that says how they were made."""
+    final = reranked.table("reranked")
+    strategies = final[STRATEGY].unique().to_list()
+    graph = {GRAPH_METHOD: candidates.table("candidates")}
+    if strategies in ([], ["none"]):
+        return graph
+    return graph | {f"{GRAPH_METHOD}+{'/'.join(sorted(strategies))}": final}
+
+
+def _accuracy(
+    name: str,
+    ranking: pl.DataFrame,
+    known: pl.DataFrame,
+    test: pl.DataFrame,
+    items: pl.Series,
+    ratings: DataConfig,
+    config: EvaluationConfig,
+    seed: int,
+) -> list[pl.DataFrame]:
+    return [
+        protocols.evaluate(
+            ranking, known, test, method=name, protocol=protocol, cutoffs=config.cutoffs,
+            like_from=ratings.like_from, max_train_interactions=cold, items=items,
+            bootstrap=config.bootstrap, seed=seed,
+        )
+        for protocol in (protocols.FULL, protocols.CONDENSED)
+        for cold in (None, config.cold_below - 1)
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""How good are ranked lists: metrics, protocols, intervals and tests between methods."""

@@ -177,7 +177,7 @@ def _check_ids(table: pl.DataFrame, names: tuple[str, ...], findings: Findings) 
 def _check_unique(table: pl.DataFrame, name: str, findings: Findings) -> None:
     if name in table.columns:
         findings.add_rows(
-            table, pl.col(name).is_duplicated() & pl.col(name).is_not_null(), f"repeat an {name}",
+            table, pl.col(name).is_duplicated() & pl.col(name).is_not_null(), f"repeat a {name}",
             f"keep one row per {name}", show=(name, TITLE),
         )  # fmt: skip
 

@@ -23,7 +23,6 @@ from recsys_core.errors import DataError, SourceUnavailable, StorageError
 logger = logging.getLogger(__name__)
 
 _RETRIED_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CHUNK: Final = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +165,8 @@ def _copy(response: httpx.Response, stream: IO[bytes], start: int) -> None:
         name = response.url.path.rsplit("/", 1)[-1]
         total = start + int(length) if length else None
         task = progress.add_task(name, total=total, completed=start)
-        for chunk in response.iter_bytes(_CHUNK):
+        # As they come: a fixed chunk size would drop what arrived before a break.
+        for chunk in response.iter_raw():
             stream.write(chunk)
             progress.advance(task, len(chunk))
 

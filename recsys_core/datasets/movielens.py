@@ -30,7 +30,11 @@ from recsys_core.errors import DataError
 ML_100K: Final = "ml-100k"
 ML_1M: Final = "ml-1m"
 
+_TYPES: Final[Mapping[str, type[pl.DataType]]] = {
+    USER: pl.Int64, ITEM: pl.Int64, RATING: pl.Float32, TIMESTAMP: pl.Int64, AGE: pl.Int32,
+}  # fmt: skip
 _INTERACTIONS: Final = (USER, ITEM, RATING, TIMESTAMP)
+_USERS: Final = (USER, AGE, GENDER, OCCUPATION, ZIP_CODE)
 _UNUSED: Final = ("release", "video", "imdb")
 _FLAGS: Final = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
@@ -89,49 +93,31 @@ _Tables = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame | None]
 def _read_100k(files: Files) -> _Tables:
     items = _table(files, "u.item", (ITEM, TITLE, *_UNUSED, *_FLAGS), "|")
     flagged = [pl.when(pl.col(flag) == "1").then(pl.lit(flag)) for flag in _FLAGS]
-    items = items.select(
-        pl.col(ITEM).cast(pl.Int64), TITLE, pl.concat_list(flagged).list.drop_nulls().alias(GENRES)
-    )
-    users = _table(files, "u.user", (USER, AGE, GENDER, OCCUPATION, ZIP_CODE), "|")
-    return _interactions(_table(files, "u.data", _INTERACTIONS, "\t")), items, _users(users)
+    genres = pl.concat_list(flagged).list.drop_nulls().alias(GENRES)
+    users = _table(files, "u.user", _USERS, "|")
+    return _table(files, "u.data", _INTERACTIONS, "\t"), items.select(ITEM, TITLE, genres), users
 
 
 def _read_1m(files: Files) -> _Tables:
     items = _table(files, "movies.dat", (ITEM, TITLE, GENRES), "::")
-    items = items.with_columns(pl.col(ITEM).cast(pl.Int64), pl.col(GENRES).str.split("|"))
     users = _table(files, "users.dat", (USER, GENDER, AGE, OCCUPATION, ZIP_CODE), "::")
     codes = {str(code): name for code, name in enumerate(_OCCUPATIONS)}
-    users = users.with_columns(pl.col(OCCUPATION).replace_strict(codes, default=None))
-    return _interactions(_table(files, "ratings.dat", _INTERACTIONS, "::")), items, _users(users)
+    return (
+        _table(files, "ratings.dat", _INTERACTIONS, "::"),
+        items.with_columns(pl.col(GENRES).str.split("|")),
+        users.select(_USERS).with_columns(pl.col(OCCUPATION).replace_strict(codes, default=None)),
+    )
 
 
 def _read_atomic(files: Files) -> _Tables:
     """RecBole's atomic files: the first line names the columns as `name:type`."""
     items = _atomic(files, "ml-100k.item").rename(_ATOMIC)
-    items = items.select(
-        pl.col(ITEM).cast(pl.Int64), TITLE,
-        # Two titles with a second pair of brackets have "V" or a misspelt "unknown" as the year.
-        pl.col(YEAR).str.extract(r"^(\d{4})$").cast(pl.Int32), pl.col(GENRES).str.split(" "),
-    )  # fmt: skip
-    users = _atomic(files, "ml-100k.user") if "ml-100k.user" in files.names else None
+    # Two titles with a second pair of brackets have "V" or a misspelt "unknown" as the year.
+    year = pl.col(YEAR).str.extract(r"^(\d{4})$").cast(pl.Int32)
     return (
-        _interactions(_atomic(files, "ml-100k.inter")),
-        items,
-        None if users is None else _users(users),
-    )
-
-
-def _interactions(table: pl.DataFrame) -> pl.DataFrame:
-    return table.select(
-        pl.col(USER, ITEM).cast(pl.Int64),
-        pl.col(RATING).cast(pl.Float32),
-        pl.col(TIMESTAMP).cast(pl.Int64),
-    )
-
-
-def _users(table: pl.DataFrame) -> pl.DataFrame:
-    return table.select(
-        pl.col(USER).cast(pl.Int64), pl.col(AGE).cast(pl.Int32), GENDER, OCCUPATION, ZIP_CODE
+        _atomic(files, "ml-100k.inter").select(_INTERACTIONS),
+        items.with_columns(year, pl.col(GENRES).str.split(" ")),
+        _atomic(files, "ml-100k.user") if "ml-100k.user" in files.names else None,
     )
 
 
@@ -150,7 +136,7 @@ def _table(
     skip: int = 0,
     encoding: str = "latin-1",
 ) -> pl.DataFrame:
-    """A separated file without quoting as strings; lines keep their order."""
+    """A separated file without quoting, its lines in order; columns are strings or `_TYPES`."""
     text = _text(files, name, encoding)
     if separator == "::":
         # polars wants one-byte separators; none of the files holds a tab.
@@ -162,10 +148,10 @@ def _table(
             has_header=False,
             skip_rows=skip,
             quote_char=None,
-            schema=dict.fromkeys(columns, pl.String),
+            schema={column: _TYPES.get(column, pl.String) for column in columns},
         )
     except pl.exceptions.PolarsError as error:
-        raise _malformed(files, name, error) from error
+        raise _malformed(files, name, str(error).splitlines()[0]) from error
 
 
 def _text(files: Files, name: str, encoding: str) -> str:

@@ -1,0 +1,116 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys_core.config import SplitConfig
+from recsys_core.datasets.splits import everything, is_ml_100k_in_order, split_interactions
+from recsys_core.errors import DataError
+
+
+def frame(users: list[Any]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "user_id": users,
+            "item_id": list(range(len(users))),
+            "rating": pl.Series([3.0] * len(users), dtype=pl.Float32),
+            "timestamp": pl.Series([None] * len(users), dtype=pl.Int64),
+        }
+    )
+
+
+users = st.lists(st.integers(0, 6), min_size=20, max_size=60)
+kinds = st.sampled_from(["random", "blocks"])
+shares = st.floats(0.01, 0.49)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    users=users, share=shares, seed=st.integers(0, 9), kind=st.sampled_from(["random", "blocks"])
+)
+def test_parts_are_disjoint_complete_and_repeatable(
+    users: list[int], share: float, seed: int, kind: Any
+) -> None:
+    data = frame(users)
+    tests = []
+    for fold in range(1, 6):
+        config = SplitConfig(kind=kind, fold=fold, valid_share=share)
+        split = split_interactions(data, config, seed)
+        parts = [split.train, split.valid, split.test]
+        assert sorted(row for part in parts for row in part["item_id"]) == list(range(len(users)))
+        assert all(part["item_id"].is_sorted() for part in parts)
+        assert set(split.valid["user_id"]) <= set(split.train["user_id"])
+        wanted = max(1, round(share * (len(users) - split.test.height)))
+        assert 1 <= split.valid.height <= wanted
+        again = split_interactions(data, config, seed)
+        same = zip(parts, [again.train, again.valid, again.test], strict=True)
+        assert all(one.equals(two) for one, two in same)
+        tests += split.test["item_id"].to_list()
+    assert sorted(tests) == list(range(len(users)))
+
+
+def test_blocks_follow_the_file_and_random_does_not() -> None:
+    data = frame(["a", "b"] * 50)
+    for fold in (1, 5):
+        config = SplitConfig(kind="blocks", fold=fold)
+        block = split_interactions(data, config, 0).test["item_id"].to_list()
+        assert block == list(range(20 * (fold - 1), 20 * fold))
+    auto = [split_interactions(data, SplitConfig(), seed) for seed in (0, 1)]
+    assert auto[0].kind == "random"
+    assert auto[0].test.height == 20
+    assert not auto[0].test.equals(auto[1].test)
+
+
+def test_the_validation_share_is_met_exactly_where_users_allow() -> None:
+    split = split_interactions(frame([0, 1] * 500), SplitConfig(valid_share=0.25), 3)
+    assert (split.train.height, split.valid.height, split.test.height) == (600, 200, 200)
+
+
+def test_too_few_rows_are_an_error() -> None:
+    with pytest.raises(DataError, match="4 interactions cannot be cut into 5 folds"):
+        split_interactions(frame([1] * 4), SplitConfig(), 0)
+    with pytest.raises(DataError, match="No user has two training interactions"):
+        split_interactions(frame(list(range(50))), SplitConfig(), 0)
+
+
+def test_everything_is_for_the_last_fit() -> None:
+    data = frame([1, 2, 3])
+    split = everything(data)
+    assert split.train.equals(data)
+    assert split.kind == "none"
+    assert split.valid.height == split.test.height == 0
+    assert split.test.schema == data.schema
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("change", "ordered"),
+    [
+        (lambda data: data, True),
+        (lambda data: data.with_columns(pl.col("user_id", "item_id").cast(pl.String)), True),
+        (lambda data: data.with_columns(pl.col("rating").cast(pl.Float64)), True),
+        (lambda data: data.reverse(), False),
+        (lambda data: data.head(99_999), False),
+    ],
+)
+def test_movielens_100k_is_known_by_its_order(
+    shared_data: Path, change: Callable[[pl.DataFrame], pl.DataFrame], ordered: bool
+) -> None:
+    data = pl.read_parquet(shared_data / "ml-100k" / "interactions.parquet")
+    assert is_ml_100k_in_order(change(data)) is ordered
+
+
+@pytest.mark.data
+def test_fold_one_is_the_official_one(shared_data: Path) -> None:
+    data = pl.read_parquet(shared_data / "ml-100k" / "interactions.parquet")
+    split = split_interactions(data, SplitConfig(fold=1), 0)
+    assert split.kind == "blocks"
+    assert split.test.height == 20_000
+    assert split.test["user_id"].n_unique() == 459
+    training = pl.concat([split.train, split.valid])["user_id"].value_counts()
+    cold = training.filter(pl.col("count") < 10)["user_id"]
+    assert split.test.filter(pl.col("user_id").is_in(cold.implode()))["user_id"].n_unique() == 6

@@ -23,7 +23,7 @@ bench: $(VENV)/.installed-dev
 lock:
 	@rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
 	@.cache/lock/bin/python -m pip -q install --editable '.[dev]'
-	@.cache/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	@.cache/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 	@rm -rf .cache/lock
 
 clean:

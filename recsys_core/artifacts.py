@@ -26,7 +26,7 @@ import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from recsys_core.columns import Schema, check
-from recsys_core.errors import DamagedArtifact, StorageError
+from recsys_core.errors import DamagedArtifact, DataError, StorageError
 
 MANIFEST: Final = "manifest.json"
 SCHEMA_VERSION: Final = 1
@@ -40,6 +40,22 @@ def content_hash(value: bytes | str | object) -> str:
     if not isinstance(value, bytes):
         value = json.dumps(value, sort_keys=True, default=_plain, separators=(",", ":")).encode()
     return hashlib.sha256(value).hexdigest()
+
+
+def file_hash(path: str | None) -> str | None:
+    """Content hash of a file that the user names; None for no file.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        return content_hash(Path(path).expanduser().read_bytes())
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", expected="a readable file.", fix="check the path."
+        ) from error
 
 
 def _plain(value: object) -> object:

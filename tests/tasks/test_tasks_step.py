@@ -11,6 +11,8 @@ from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.errors import DataError, SourceUnavailable
 from tasks.step import RunLog, content_key, run_log, step
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 CALLS: list[str] = []
 FAILURES: list[Exception] = []
 

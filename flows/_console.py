@@ -1,0 +1,67 @@
+"""What a run prints at its end: where the outputs are, one user's list, metrics, time, cost."""
+
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recsys_core.columns import EXPLANATION, RANK, TITLE, USER
+from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+
+_METRICS = ("ndcg", "precision", "recall", "map")
+_SHOWN = 5
+
+
+def show(summary: Summary, console: Console | None = None) -> None:
+    """Print the summary of a run."""
+    # Plain widths where the output is a file or a pipe, so that nothing is cut off.
+    out = console or Console(width=None if Console().is_terminal else 120)
+    folder = Path(summary.folder)
+    out.print(f"\n[bold]Outputs[/bold] in {escape(str(folder))}")
+    for path in sorted(folder.iterdir()):
+        out.print(f"  {escape(path.name)}")
+    out.print(f"Data: {escape(summary.data_source)}")
+    _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
+    _headline(out, summary)
+    _steps(out, summary)
+    llm = summary.llm
+    out.print(
+        f"LLM: {escape(llm.model)}, {llm.calls:,} calls, {llm.tokens_in + llm.tokens_out:,} tokens,"
+        f" ${llm.cost_usd:.4f}"
+    )
+
+
+def _recommendations(out: Console, lists: pl.DataFrame) -> None:
+    if lists.is_empty():
+        out.print("No recommendations: no user has a candidate left.")
+        return
+    user = lists[USER][0]
+    top = lists.filter(pl.col(USER) == user).sort(RANK).head(_SHOWN)
+    out.print(f"\n[bold]Top {top.height} of user {escape(str(user))}[/bold]")
+    for row in top.iter_rows(named=True):
+        out.print(f"  {row[RANK]}. [bold]{escape(row[TITLE])}[/bold]  {escape(row[EXPLANATION])}")
+
+
+def _headline(out: Console, summary: Summary) -> None:
+    if not summary.headline:
+        return
+    table = Table("method", title=f"Protocol {HEADLINE_PROTOCOL}, k = {HEADLINE_K}")
+    for name in _METRICS:
+        table.add_column(name, justify="right")
+    best_first = sorted(summary.headline.items(), key=lambda row: -row[1].get(_METRICS[0], 0.0))
+    for method, values in best_first:
+        table.add_row(escape(method), *(f"{values.get(name, float('nan')):.4f}" for name in _METRICS))
+    out.print(table)
+
+
+def _steps(out: Console, summary: Summary) -> None:
+    table = Table("step", title=f"{summary.seconds:.1f} s in all")
+    for name in ("seconds", "peak MiB", "rows", "cached"):
+        table.add_column(name, justify="right")
+    for row in summary.steps:
+        cached = "yes" if row.cached else "no"
+        figures = (f"{row.seconds:.1f}", f"{row.peak_memory_mib:.0f}", f"{row.rows:,}", cached)
+        table.add_row(escape(row.step), *figures)
+    out.print(table)

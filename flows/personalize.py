@@ -1,0 +1,108 @@
+"""The whole DAG: from a data set to recommendations with reasons, measured and reported.
+
+    python -m flows.personalize --help
+
+Nothing asks for a server: without PREFECT_API_URL the flow runs in this process.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prefect import flow
+
+from flows import _command, _console
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
+from recsys_core.config import RunConfig
+from recsys_core.datasets.load import source_fingerprint
+from recsys_core.report.summary import Summary
+from tasks.baselines import baselines
+from tasks.candidates import candidates
+from tasks.embed import embed
+from tasks.evaluate import evaluate
+from tasks.explain import explain
+from tasks.graph import graph
+from tasks.ingest import ingest
+from tasks.profile import item_profiles, user_profiles
+from tasks.report import Lists, plots, report
+from tasks.rerank import rerank
+from tasks.split import split, split_everything
+from tasks.step import run_log
+from tasks.train import train
+
+
+@flow(name="personalize", description="Profiles, graph model, reranking, reasons, evaluation.")
+def personalize(config: RunConfig = RunConfig()) -> Summary:
+    """Run the pipeline once.
+
+    Args:
+        config: every parameter of the run; see `--help`.
+    """
+    store = ArtifactStore(root=config.artifact_root)
+    with run_log() as log:
+        data = ingest(store, config.data, source_fingerprint(config.data))
+        parts = split(store, data, config.split, config.seed)
+        lists = recommend(store, data, parts, config)
+        served = lists
+        if config.refit:
+            served = recommend(store, data, split_everything(store, data), config, lists.model)
+        others = baselines(store, data, parts, config.data, max(config.evaluation.cutoffs))
+        metrics = evaluate(
+            store, data, parts, lists.candidates, lists.reranked, others,
+            config.data, config.evaluation, config.seed,
+        )  # fmt: skip
+        pictures = plots(store, metrics, lists.model)
+        return report(config, log, data, parts, served, lists, metrics, pictures)
+
+
+def recommend(
+    store: ArtifactStore,
+    data: ArtifactRef,
+    parts: ArtifactRef,
+    config: RunConfig,
+    tuned: ArtifactRef | None = None,
+) -> Lists:
+    """From one split to lists with reasons.
+
+    Args:
+        store: where artifacts lie.
+        data: the ingested data set.
+        parts: the split; profiles, graph and model see its training part.
+        config: the run's parameters.
+        tuned: a model whose number of epochs is taken, where the split holds nothing out.
+    """
+    llm, seed = config.llm, config.seed
+    items = item_profiles(store, data, llm, config.profiles, file_hash(config.profiles.items_file))
+    users = user_profiles(
+        store, data, parts, items, llm, config.profiles, config.data,
+        file_hash(config.profiles.users_file),
+    )  # fmt: skip
+    vectors = embed(store, data, items, users, config.embedding)
+    edges = graph(store, data, parts, config.data)
+    model = train(store, parts, edges, vectors, config.graph, config.data, seed, tuned)
+    depth = max(config.rerank.candidates, *config.evaluation.cutoffs)
+    ranked = candidates(store, parts, model, depth)
+    reranked = rerank(
+        store, data, parts, items, users, vectors, ranked, llm, config.rerank, seed
+    )
+    reasons = explain(store, data, items, users, reranked, llm, config.rerank)
+    return Lists(
+        items=items, users=users, vectors=vectors, model=model,
+        candidates=ranked, reranked=reranked, recommendations=reasons,
+    )  # fmt: skip
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command line."""
+
+    def action() -> None:
+        config = _command.parse(
+            argv, program="python -m flows.personalize", description=personalize.description or ""
+        )
+        _console.show(personalize(config))
+
+    return _command.run(action)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,43 @@
+"""Embed: a vector of every item's and every user's text."""
+
+import numpy as np
+import polars as pl
+
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.columns import ITEM, TEXT, USER, VECTOR, vectors
+from recsys_core.config import EmbeddingConfig
+from recsys_core.embedding import Embedder, item_texts, user_texts
+from tasks.step import step
+
+
+@step("embeddings", version="1")
+def embed(
+    out: ArtifactWriter,
+    data: ArtifactRef,
+    items: ArtifactRef,
+    users: ArtifactRef,
+    config: EmbeddingConfig,
+) -> None:
+    """Embed item and user profiles with the same model (paper, section 2.2).
+
+    Args:
+        out: tables `items` and `users`, an id and a vector each.
+        data: the ingested data set: titles, years and genres stand beside the profile.
+        items: item profiles.
+        users: user profiles.
+        config: model and back end.
+    """
+    tables = {
+        "items": (ITEM, item_texts(data.table("items"), items.table("item_profiles"))),
+        "users": (USER, user_texts(users.table("user_profiles"))),
+    }
+    embedder = Embedder(config)
+    for name, (key, texts) in tables.items():
+        found = embedder.encode(texts[TEXT].to_list())
+        out.table(name, _table(texts[key], found), vectors(key, found.shape[1]))
+    out.fact("backend", embedder.backend)
+
+
+def _table(ids: pl.Series, found: np.ndarray) -> pl.DataFrame:
+    dtype = pl.Array(pl.Float32, found.shape[1])
+    return pl.DataFrame([ids, pl.Series(VECTOR, found, dtype=dtype)])

@@ -1,0 +1,98 @@
+"""Profiles: what items are like, and what users like, written in one schema."""
+
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.columns import EVIDENCE, ITEM, ITEM_PROFILES, USER, USER_PROFILES
+from recsys_core.config import DataConfig, LLMConfig, ProfileConfig
+from recsys_core.profiles.evidence import select_evidence
+from recsys_core.profiles.items import profile_items
+from recsys_core.profiles.published import Published, read_published
+from recsys_core.profiles.users import profile_users
+from tasks.llm import ask
+from tasks.progress import progress
+from tasks.step import HOUR, step
+
+DAY = 24 * HOUR
+
+
+@step("item_profiles", version="1", timeout_seconds=DAY, tags=("llm",))
+def item_profiles(
+    out: ArtifactWriter,
+    data: ArtifactRef,
+    llm: LLMConfig,
+    config: ProfileConfig,
+    published: str | None = None,
+) -> None:
+    """Write a profile of every item, one request each (paper, section 2.1.1).
+
+    Args:
+        out: tables `item_profiles` and `llm_calls`.
+        data: the ingested data set.
+        llm: who writes.
+        config: ready-made profiles, if any.
+        published: content hash of the file of ready-made profiles.
+    """
+    items = data.table("items")
+    ready = Published(profiles={})
+    if config.items_file is not None:
+        ready = read_published(config.items_file, ITEM, items[ITEM])
+        _note(out, ready)
+    with progress("item profiles", items.height) as report:
+        profiles = ask(
+            out, llm, lambda model: profile_items(items, model, ready.profiles, on_item=report)
+        )
+    out.table("item_profiles", profiles, ITEM_PROFILES)
+
+
+@step("user_profiles", version="1", timeout_seconds=DAY, tags=("llm",))
+def user_profiles(
+    out: ArtifactWriter,
+    data: ArtifactRef,
+    split: ArtifactRef,
+    items: ArtifactRef,
+    llm: LLMConfig,
+    config: ProfileConfig,
+    ratings: DataConfig,
+    published: str | None = None,
+) -> None:
+    """Write a profile of every user in turns (paper, section 2.1.2), from training ratings only.
+
+    Args:
+        out: tables `user_profiles`, `evidence` (what was shown, in which turn) and `llm_calls`.
+        data: the ingested data set.
+        split: only its training part is read.
+        items: item profiles, for what is shown of an item.
+        llm: who writes.
+        config: how much is shown, in which batches; ready-made profiles, if any.
+        ratings: thresholds of liked and disliked.
+        published: content hash of the file of ready-made profiles.
+    """
+    users = data.table("users")[USER]
+    evidence = select_evidence(split.table("train"), ratings, config)
+    ready = Published(profiles={})
+    if config.users_file is not None:
+        ready = read_published(config.users_file, USER, users)
+        _note(out, ready)
+    with progress("user profiles", users.len()) as report:
+        profiles = ask(
+            out,
+            llm,
+            lambda model: profile_users(
+                users,
+                evidence,
+                data.table("items"),
+                items.table("item_profiles"),
+                model,
+                ready.profiles,
+                on_user=report,
+            ),
+        )
+    out.table("user_profiles", profiles, USER_PROFILES)
+    out.table("evidence", evidence, EVIDENCE)
+
+
+def _note(out: ArtifactWriter, ready: Published) -> None:
+    """Ready-made profiles that were not used, or not as they are, are said, not hidden."""
+    out.fact("published", len(ready.profiles))
+    out.fact("published_unknown_ids", ready.unknown)
+    out.fact("published_empty", ready.empty)
+    out.fact("published_trimmed", ready.trimmed)

@@ -1,0 +1,1 @@
+"""Recommenders without a graph or a language model, behind one interface (`base.Recommender`)."""

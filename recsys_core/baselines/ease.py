@@ -1,0 +1,55 @@
+"""EASE: a linear item-to-item model with a closed form.
+
+Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (WWW 2019): X B with the B that
+minimises |X - X B|^2 + lambda |B|^2 under diag(B) = 0. With P = (X'X + lambda I)^-1 that is
+B = I - P / diag(P), column by column.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from recsys_core.baselines.base import MatrixRecommender
+from recsys_core.baselines.matrix import Rows, Scores
+from recsys_core.config import DataConfig
+from recsys_core.errors import ConfigError
+
+REGULARISATION: Final = (50.0, 100.0, 200.0, 300.0, 500.0, 800.0)
+"""The lambdas that are tried on validation."""
+MAX_ITEMS: Final = 20_000
+"""B is dense: 20,000 items need 3.2 GB for it and as much again to compute it."""
+
+
+class Ease(MatrixRecommender):
+    """EASE on rating weights (liked 1, neutral 0.5, disliked 0)."""
+
+    name = "ease"
+
+    def __init__(self, config: DataConfig, *, regularisation: float = 300.0) -> None:
+        super().__init__(config)
+        if not regularisation > 0:
+            raise ConfigError(
+                f"EASE: regularisation is {regularisation}.", expected="a number above 0."
+            )
+        self.regularisation = regularisation
+
+    def _learn(self) -> None:
+        from scipy import linalg
+
+        matrix = self.weights.matrix
+        if matrix.shape[1] > MAX_ITEMS:
+            raise ConfigError(
+                f"EASE: {matrix.shape[1]} items need a dense matrix of their square.",
+                expected=f"at most {MAX_ITEMS} items.",
+                fix="leave EASE out of the baselines for this data set.",
+            )
+        gram = (matrix.T @ matrix).toarray()
+        gram[np.diag_indices_from(gram)] += self.regularisation
+        inverse = linalg.inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
+        inverse /= -np.diag(inverse)
+        np.fill_diagonal(inverse, 0.0)
+        self._item_to_item = inverse
+
+    def _scores(self, rows: Rows) -> Scores:
+        scores: Scores = self.weights.matrix[rows] @ self._item_to_item
+        return scores

@@ -1,0 +1,95 @@
+"""Choose among recommenders on the validation split, then learn once more with it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import polars as pl
+
+from recsys_core.baselines.base import Recommender
+from recsys_core.baselines.ease import REGULARISATION, Ease
+from recsys_core.columns import USER
+from recsys_core.config import DataConfig
+from recsys_core.errors import ConfigError
+from recsys_core.evaluation.metrics import NDCG
+from recsys_core.evaluation.protocols import judge
+from recsys_core.evaluation.significance import means
+
+R = TypeVar("R", bound=Recommender)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Generic[R]):
+    """The winner, refitted on train and validation, and what every candidate reached.
+
+    Attributes:
+        recommender: the winner.
+        choice: its name among the candidates.
+        valid_ndcg: candidate -> NDCG@k on validation (NaN where validation has nothing relevant).
+    """
+
+    recommender: R
+    choice: str
+    valid_ndcg: dict[str, float]
+
+
+def tuned(
+    builders: Mapping[str, Callable[[], R]],
+    train: pl.DataFrame,
+    valid: pl.DataFrame,
+    items: pl.Series,
+    *,
+    like_from: float,
+    k: int = 10,
+) -> Tuned[R]:
+    """Fit each candidate on train, keep the one with the best `full` NDCG@k on validation.
+
+    The test split is not an argument, so nothing can be tuned on it.
+
+    Args:
+        builders: name -> makes an unfitted recommender; with equal results the first wins.
+        train: training interactions.
+        valid: validation interactions.
+        items: ids of all items of the data set.
+        like_from: lowest rating that counts as relevant.
+        k: cut-off.
+
+    Raises:
+        ConfigError: there is no candidate.
+    """
+    if not builders:
+        raise ConfigError("There is nothing to choose from.", expected="at least one candidate.")
+    reached = {
+        name: _ndcg(build().fit(train, items), train, valid, like_from, k)
+        for name, build in builders.items()
+    }
+    # NaN compares false with everything: a NaN never replaces the first candidate.
+    choice = max(reached, key=lambda name: reached[name])
+    logger.info("tuned %s", choice, extra={"choice": choice, "valid_ndcg": reached})
+    winner = builders[choice]().fit(pl.concat([train, valid]), items)
+    return Tuned(recommender=winner, choice=choice, valid_ndcg=reached)
+
+
+def tuned_ease(
+    train: pl.DataFrame, valid: pl.DataFrame, items: pl.Series, config: DataConfig
+) -> Tuned[Ease]:
+    """EASE with the regularisation that is best on validation."""
+    builders = {
+        f"{value:g}": partial(Ease, config, regularisation=value) for value in REGULARISATION
+    }
+    return tuned(builders, train, valid, items, like_from=config.like_from)
+
+
+def _ndcg(
+    recommender: Recommender, train: pl.DataFrame, valid: pl.DataFrame, like_from: float, k: int
+) -> float:
+    ranking = recommender.recommend(valid[USER].unique().sort(), k, exclude=train)
+    judged = judge(
+        ranking, train, valid, method=recommender.name, protocol="full", cutoffs=(k,),
+        like_from=like_from,
+    )  # fmt: skip
+    return float(means(judged.values[NDCG])[0][0])

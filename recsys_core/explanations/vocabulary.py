@@ -1,0 +1,43 @@
+"""Word lists of the wording: how genres and tags read within an English sentence."""
+
+from typing import Final
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+HEADS: Final = (
+    "thriller", "drama", "comedy", "mystery", "western", "musical", "adventure", "fantasy",
+    "romance", "documentary", "film-noir", "biography",
+)  # fmt: skip
+"""Genres that can end a phrase, the strongest first."""
+
+BEFORE: Final = {
+    "romance": "romantic", "drama": "dramatic", "animation": "animated", "history": "historical",
+    "biography": "biographical", "film-noir": "noir", "children": "children's",
+}  # fmt: skip
+"""How a genre stands before the one that ends the phrase, where it changes."""
+
+ADJECTIVES: Final = _words("""
+    adventurous bittersweet bleak character-driven charming chilling clever cynical dark
+    disturbing emotional epic experimental factual family-friendly fast-paced feel-good
+    frightening funny gothic gripping gritty harrowing heartfelt heartwarming historical hopeful
+    humorous imaginative inspirational intense intriguing lighthearted lyrical melancholic moody
+    nostalgic offbeat philosophical poetic political psychological quirky realistic romantic
+    satirical slow-burning speculative stylish supernatural surreal suspenseful tender tense
+    thought-provoking touching tragic uplifting violent visceral whimsical witty
+""")
+"""Tags that stand before the noun; genres often imply them, so they say less than themes."""
+
+NAMES: Final = _words("""
+    africa african america american ancient angeles asian australia australian berlin britain
+    british broadway california canada canadian chicago china chinese christmas cinderella cuba
+    dublin egypt egyptian england english europe european florida france french german germany
+    greek halloween hindu hollywood hong india indian iran ireland irish israel italian italy
+    japan japanese jewish kong korea korean las latin london los manhattan mexican mexico miami
+    moscow nazi new orleans paris polish rome russia russian scotland scottish shakespeare
+    southern soviet spain spanish texas thanksgiving tokyo venice vegas victorian vietnam
+    washington world york
+""")
+"""Words that keep the capitals of the tag they stand in."""

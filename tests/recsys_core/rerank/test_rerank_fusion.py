@@ -1,0 +1,105 @@
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys_core.columns import GRAPH_SCORE, ITEM, LLM_SCORE, RANK, SCORE, USER
+from recsys_core.rerank.fusion import Method, fuse
+
+METHODS: tuple[Method, ...] = ("rank", "score")
+rows = st.lists(
+    st.tuples(st.floats(-1e3, 1e3, width=32), st.none() | st.integers(0, 100)), max_size=12
+)
+
+
+def judged(users: list[list[tuple[float, float | None]]]) -> pl.DataFrame:
+    """Rows per user of (graph score, LLM score); sorted by graph score, item = graph rank."""
+    return pl.DataFrame(
+        [
+            (user, rank, rank, graph, llm)
+            for user, pairs in enumerate(users)
+            for rank, (graph, llm) in enumerate(sorted(pairs, key=lambda pair: -pair[0]), start=1)
+        ],
+        schema={
+            USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32, GRAPH_SCORE: pl.Float32,
+            LLM_SCORE: pl.Float32,
+        },
+        orient="row",
+    )  # fmt: skip
+
+
+def order(frame: pl.DataFrame, user: int = 0) -> list[int]:
+    return frame.filter(pl.col(USER) == user).sort(RANK)[ITEM].to_list()
+
+
+@given(st.lists(rows, max_size=4), st.floats(0, 1), st.sampled_from(METHODS))
+def test_a_permutation_with_scores_that_never_rise(
+    users: list[list[tuple[float, float | None]]], weight: float, method: Method
+) -> None:
+    before = judged(users)
+    after = fuse(before, weight=weight, method=method)
+    assert after.select(USER, ITEM).sort(USER, ITEM).equals(before.select(USER, ITEM))
+    for _, own in after.group_by(USER):
+        assert own[RANK].to_list() == list(range(1, own.height + 1))
+        assert own[SCORE].is_between(0, 1).all()
+        assert own[SCORE].is_sorted(descending=True)
+
+
+@given(rows, st.floats(0, 1), st.sampled_from(METHODS))
+def test_without_llm_scores_the_graph_order_stays(
+    pairs: list[tuple[float, float | None]], weight: float, method: Method
+) -> None:
+    before = judged([[(graph, None) for graph, _ in pairs]])
+    assert order(fuse(before, weight=weight, method=method)) == before[ITEM].to_list()
+
+
+@given(rows, st.sampled_from(METHODS))
+def test_all_llm_scores_equal_leaves_the_graph_order(
+    pairs: list[tuple[float, float | None]], method: Method
+) -> None:
+    before = judged([[(graph, 50.0) for graph, _ in pairs]])
+    assert order(fuse(before, weight=0.8, method=method)) == before[ITEM].to_list()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_weight_decides_who_has_the_last_word(method: Method) -> None:
+    before = judged([[(3.0, 10), (2.0, 20), (1.0, 30)]])
+    assert order(fuse(before, weight=1.0, method=method)) == [3, 2, 1]
+    assert order(fuse(before, weight=0.0, method=method)) == [1, 2, 3]
+
+
+def test_rank_fusion_by_hand() -> None:
+    # graph by rank 1, 1/2, 0; LLM 20, 90, 20: mean ranks 1.5, 3, 1.5, so 0, 1, 0 on the scale
+    fused = fuse(judged([[(9.0, 20), (8.0, 90), (1.0, 20)]]), weight=0.8)
+    assert order(fused) == [2, 1, 3]
+    assert fused[SCORE].to_list() == pytest.approx(
+        [0.8 * 1 + 0.2 * 1 / 2, 0.8 * 0 + 0.2 * 1, 0.8 * 0 + 0.2 * 0]
+    )
+
+
+def test_score_fusion_by_hand() -> None:
+    fused = fuse(judged([[(9.0, 20), (8.0, 90), (1.0, 34)]]), weight=0.8, method="score")
+    assert fused.sort(ITEM)[SCORE].to_list() == pytest.approx(
+        [0.8 * 0 + 0.2 * 1, 0.8 * 1 + 0.2 * 7 / 8, 0.8 * 14 / 70 + 0.2 * 0]
+    )
+
+
+def test_an_item_without_llm_score_stands_at_its_graph_value() -> None:
+    fused = fuse(judged([[(9.0, None), (8.0, 90), (7.0, 10), (1.0, None)]]), weight=0.8)
+    assert fused.sort(ITEM)[SCORE].to_list() == pytest.approx(
+        [1, 0.8 * 1 + 0.2 * 2 / 3, 0.8 * 0 + 0.2 * 1 / 3, 0]
+    )
+
+
+def test_ranks_are_not_moved_by_outliers_but_scores_are() -> None:
+    pairs: list[tuple[float, float | None]] = [(3.0, 88), (2.0, 90), (1.0, 0)]
+    assert order(fuse(judged([pairs]), weight=0.6, method="rank")) == [2, 1, 3]
+    assert order(fuse(judged([pairs]), weight=0.6, method="score")) == [1, 2, 3]
+
+
+def test_users_have_their_own_scales() -> None:
+    alone = fuse(judged([[(3.0, 1), (2.0, 2)]]), weight=0.8, method="score")
+    both = fuse(
+        judged([[(3.0, 1), (2.0, 2)], [(300.0, 99), (100.0, 50)]]), weight=0.8, method="score"
+    )
+    assert both.filter(pl.col(USER) == 0).equals(alone)

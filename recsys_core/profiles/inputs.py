@@ -1,0 +1,52 @@
+"""What profiles are written from: the variables of the two prompts."""
+
+from pydantic import BaseModel, ConfigDict
+
+from recsys_core.profiles.schema import Profile
+
+
+class Shown(BaseModel):
+    """Base of what a prompt shows: frozen, and help under every field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ItemProfileInput(Shown):
+    """One item, as the data set describes it."""
+
+    title: str
+    """Its title."""
+    year: int | None = None
+    """Year of release."""
+    genres: tuple[str, ...] = ()
+    """Genres of the data set."""
+    overview: str | None = None
+    """What it is about, where the data set says so."""
+    extra: dict[str, str] = {}
+    """Further text columns of the items, by name (director, cast, keywords)."""
+
+
+class EvidenceItem(Shown):
+    """One rated item, as a user's turn shows it."""
+
+    title: str
+    """Its title."""
+    year: int | None = None
+    """Year of release."""
+    genres: tuple[str, ...] = ()
+    """Genres of its profile."""
+    tags: tuple[str, ...] = ()
+    """The strongest tags of its profile."""
+    overview: str = ""
+    """The first sentences of its profile's overview."""
+
+
+class UserTurnInput(Shown):
+    """One turn of a user's profile: the profile so far and one more batch of rated items."""
+
+    previous: Profile | None = None
+    """The profile so far; none in the first turn."""
+    liked: tuple[EvidenceItem, ...] = ()
+    """Items this user rated high, the most telling first."""
+    disliked: tuple[EvidenceItem, ...] = ()
+    """Items this user rated low, the most telling first."""

@@ -1,0 +1,207 @@
+"""User profiles, written and refined over several turns (paper, section 2.1.2).
+
+The turns of one user follow one another, each with the profile so far and one more batch of the
+user's evidence; different users are independent and run at the same time.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
+
+import polars as pl
+
+from recsys_core.artifacts import content_hash
+from recsys_core.columns import (
+    GENRES,
+    ITEM,
+    OVERVIEW,
+    POLARITY,
+    TAGS,
+    TITLE,
+    TURN,
+    USER,
+    USER_PROFILES,
+    YEAR,
+)
+from recsys_core.concurrency import Progress, map_bounded
+from recsys_core.errors import DataError
+from recsys_core.llm.rules import RULES, RULES_VERSION
+from recsys_core.llm.types import Provider, Purpose, Reply, Request
+from recsys_core.profiles.evidence import LIKED
+from recsys_core.profiles.inputs import EvidenceItem, UserTurnInput
+from recsys_core.profiles.rows import (
+    AT_ONCE,
+    PUBLISHED,
+    Id,
+    Row,
+    profile_row,
+    profile_table,
+    worst_status,
+)
+from recsys_core.profiles.schema import Profile
+from recsys_core.profiles.text import lead
+from recsys_core.profiles.user_rules import NEUTRAL, refine_user_profile
+
+USER_PROFILE: Final = Purpose(name="user_profile", answer=Profile, rule=refine_user_profile)
+"""Write, or revise, the profile of one user from one batch of rated items."""
+
+NO_LIKES: Final = "no_likes"
+"""Status: written from disliked items only."""
+NO_EVIDENCE: Final = "no_evidence"
+"""Status: nothing liked or disliked in training; the neutral profile."""
+
+_SHOWN_TAGS: Final = 10
+_SHOWN_OVERVIEW: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A user and the batches of evidence of each turn."""
+
+    user: Id
+    turns: tuple[UserTurnInput, ...]
+
+    @property
+    def evidence_hash(self) -> str:
+        """Hash of all that the profile depends on: the evidence, and what is shown of each item."""
+        return content_hash([turn.model_dump(mode="json") for turn in self.turns])
+
+
+async def profile_users(
+    users: pl.Series,
+    evidence: pl.DataFrame,
+    items: pl.DataFrame,
+    item_profiles: pl.DataFrame,
+    provider: Provider,
+    published: Mapping[Id, Profile] | None = None,
+    on_done: Progress | None = None,
+) -> pl.DataFrame:
+    """A profile for every user.
+
+    Args:
+        users: the ids of all users, each once.
+        evidence: `columns.EVIDENCE` of the training split (`evidence.select_evidence`).
+        items: `columns.ITEMS`, for title and year.
+        item_profiles: `columns.ITEM_PROFILES`, for what is shown of each item of the evidence.
+        provider: who writes the profiles.
+        published: ready-made profiles by user id; those users are not asked for.
+        on_done: called with the number of finished users after each.
+
+    Returns:
+        `columns.USER_PROFILES`, sorted by user id. `status` is `no_likes` or `no_evidence` where
+        that is so, `published`, or the worst status among the turns.
+
+    Raises:
+        DataError: the evidence names an item without a row in `items` or `item_profiles`.
+        LLMError: the provider gave up.
+    """
+    ready = published or {}
+
+    async def write(case: Case) -> Row:
+        if case.user in ready:
+            return _row(case, ready[case.user], PUBLISHED, PUBLISHED, turns=0, status=PUBLISHED)
+        if not case.turns:
+            return _row(case, NEUTRAL, RULES, RULES_VERSION, turns=0, status=NO_EVIDENCE)
+        replies = await _refine(case, provider)
+        last = replies[-1]
+        likes = any(turn.liked for turn in case.turns)
+        status = worst_status(reply.status for reply in replies) if likes else NO_LIKES
+        return _row(
+            case, last.answer, last.model, last.prompt_version, turns=len(replies), status=status
+        )
+
+    jobs = cases(users, evidence, items, item_profiles)
+    rows = await map_bounded(jobs, write, at_once=AT_ONCE, on_done=on_done)
+    return profile_table(rows, USER_PROFILES, USER, users.dtype)
+
+
+async def _refine(case: Case, provider: Provider) -> list[Reply[Profile]]:
+    replies: list[Reply[Profile]] = []
+    for turn in case.turns:
+        previous = replies[-1].answer if replies else None
+        variables = turn.model_copy(update={"previous": previous})
+        replies.append(
+            await provider.ask(
+                Request(purpose=USER_PROFILE, variables=variables, subject=f"user:{case.user}")
+            )
+        )
+    return replies
+
+
+def cases(
+    users: pl.Series,
+    evidence: pl.DataFrame,
+    items: pl.DataFrame,
+    item_profiles: pl.DataFrame,
+) -> Iterator[Case]:
+    """Every user with the batches that their turns will show, made as they are taken."""
+    shown = _shown(evidence, items, item_profiles)
+    per_user = (
+        evidence.sort(USER, TURN, maintain_order=True)
+        .group_by(USER, maintain_order=True)
+        .agg(TURN, POLARITY, ITEM)
+    )
+    everyone = users.alias(USER).to_frame().join(per_user, on=USER, how="left").sort(USER)
+    for user, turns, polarities, ids in everyone.select(USER, TURN, POLARITY, ITEM).iter_rows():
+        rows = zip(turns or (), polarities or (), map(shown.__getitem__, ids or ()), strict=True)
+        yield Case(user=user, turns=tuple(map(_turn, _by_turn(rows))))
+
+
+Rated = tuple[int, str, EvidenceItem]
+
+
+def _by_turn(rows: Iterable[Rated]) -> Iterator[list[Rated]]:
+    for _, batch in groupby(rows, key=itemgetter(0)):
+        yield list(batch)
+
+
+def _turn(batch: list[Rated]) -> UserTurnInput:
+    return UserTurnInput(
+        liked=tuple(item for _, polarity, item in batch if polarity == LIKED),
+        disliked=tuple(item for _, polarity, item in batch if polarity != LIKED),
+    )
+
+
+def _shown(
+    evidence: pl.DataFrame, items: pl.DataFrame, item_profiles: pl.DataFrame
+) -> dict[Id, EvidenceItem]:
+    """What is shown of each item of the evidence: its profile's content in short."""
+    used = evidence.select(ITEM).unique()
+    known = item_profiles.select(ITEM, GENRES, TAGS, OVERVIEW).join(
+        items.select(ITEM, TITLE, YEAR), on=ITEM
+    )
+    missing = used.join(known, on=ITEM, how="anti")
+    if missing.height:
+        raise DataError(
+            f"{missing.height} items of the evidence have no profile or no metadata, such as"
+            f" {missing[ITEM].sort().head(3).to_list()}.",
+            expected="a row in items and in item_profiles for every rated item.",
+            fix="write the item profiles of the same data set first.",
+        )
+    return {
+        row[ITEM]: EvidenceItem(
+            title=row[TITLE],
+            year=row[YEAR],
+            genres=tuple(row[GENRES]),
+            tags=tuple(row[TAGS][:_SHOWN_TAGS]),
+            overview=lead(row[OVERVIEW], _SHOWN_OVERVIEW),
+        )
+        for row in known.join(used, on=ITEM, how="semi").iter_rows(named=True)
+    }
+
+
+def _row(
+    case: Case, profile: Profile, model: str, prompt_version: str, *, turns: int, status: str
+) -> Row:
+    return profile_row(
+        USER,
+        case.user,
+        profile,
+        model=model,
+        prompt_version=prompt_version,
+        evidence_hash=case.evidence_hash,
+        turns=turns,
+        status=status,
+    )

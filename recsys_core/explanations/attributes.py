@@ -9,17 +9,28 @@ TAG: Final = "tag"
 DECADE: Final = "decade"
 
 _DECADE = re.compile(r"^\d{3}0s$")
+_LABEL_CHARS: Final = 60
+"""Longer labels are no words of a sentence."""
 
 
 def attributes(genres: Sequence[str], tags: Sequence[str], year: int | None) -> tuple[str, ...]:
     """An item's attributes as keys: `genre:Crime`, `tag:Detective`, `decade:1990s`.
 
-    A tag that repeats a genre or is a decade is left out.
+    A tag that repeats a genre or is a decade is left out, and so are labels without a word or
+    of more than 60 characters.
     """
     known = {genre.casefold() for genre in genres}
     themes = [tag for tag in tags if tag.casefold() not in known and not _DECADE.match(tag)]
     decade = [] if year is None else [f"{DECADE}:{year // 10 * 10}s"]
-    return (*(f"{GENRE}:{one}" for one in genres), *(f"{TAG}:{one}" for one in themes), *decade)
+    return (
+        *(f"{GENRE}:{one}" for one in genres if _nameable(one)),
+        *(f"{TAG}:{one}" for one in themes if _nameable(one)),
+        *decade,
+    )
+
+
+def _nameable(label: str) -> bool:
+    return bool(label.strip()) and len(label) <= _LABEL_CHARS
 
 
 def fold(key: str) -> str:

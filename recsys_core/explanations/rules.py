@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from recsys_core.explanations.attributes import DECADE, GENRE, TAG, fold, kind, label
-from recsys_core.explanations.vocabulary import ADJECTIVES
 from recsys_core.explanations.wording import (
     Named,
+    is_mood,
     liked_sentence,
     open_sentence,
     shown_title,
@@ -141,11 +141,9 @@ class Writer:
 
 def weight(key: str) -> float:
     """How much it says that two titles share this attribute, before its rarity counts."""
-    if kind(key) == TAG and label(key).casefold() in ADJECTIVES:
-        return _KIND_WEIGHT[TAG] / 3
-    return _KIND_WEIGHT[kind(key)]
+    return _KIND_WEIGHT[kind(key)] / (3 if is_mood(key) else 1)
 
 
 def substantial(shared: frozenset[str]) -> bool:
-    """Whether more than a decade is shared."""
-    return any(kind(key) != DECADE for key in shared)
+    """Whether a genre or a theme is shared, not only a decade or a mood."""
+    return any(kind(key) == GENRE or (kind(key) == TAG and not is_mood(key)) for key in shared)

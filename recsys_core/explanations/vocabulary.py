@@ -20,15 +20,26 @@ BEFORE: Final = {
 """How a genre stands before the one that ends the phrase, where it changes."""
 
 ADJECTIVES: Final = _words("""
-    adventurous bittersweet bleak character-driven charming chilling clever cynical dark
-    disturbing emotional epic experimental factual family-friendly fast-paced feel-good
+    adventurous bittersweet bleak character-driven charming chilling clever competitive cynical
+    dark disturbing emotional epic experimental factual family-friendly fast-paced feel-good
     frightening funny gothic gripping gritty harrowing heartfelt heartwarming historical hopeful
-    humorous imaginative inspirational intense intriguing lighthearted lyrical melancholic moody
-    nostalgic offbeat philosophical poetic political psychological quirky realistic romantic
-    satirical slow-burning speculative stylish supernatural surreal suspenseful tender tense
-    thought-provoking touching tragic uplifting violent visceral whimsical witty
+    humorous imaginative inspirational intense intriguing lighthearted lyrical melancholic
+    melodious moody nostalgic offbeat philosophical poetic political psychological quirky
+    realistic romantic rugged satirical slow-burning speculative stylish supernatural surreal
+    suspenseful tender tense thought-provoking touching tragic uplifting violent visceral
+    whimsical witty
 """)
-"""Tags that stand before the noun; genres often imply them, so they say less than themes."""
+"""Tags that stand before the noun. They say less than themes: alone they are no resemblance."""
+
+IMPLIED: Final = {
+    "adventurous": "adventure", "character-driven": "drama", "competitive": "sport",
+    "cynical": "film-noir", "factual": "documentary", "family-friendly": "children's",
+    "fast-paced": "action", "frightening": "horror", "gritty": "crime", "harrowing": "war",
+    "historical": "history", "humorous": "comedy", "intriguing": "mystery",
+    "melodious": "musical", "romantic": "romance", "rugged": "western", "speculative": "sci-fi",
+    "suspenseful": "thriller",
+}  # fmt: skip
+"""Adjectives that add nothing to a genre: a humorous comedy is a comedy."""
 
 NAMES: Final = _words("""
     africa african america american ancient angeles asian australia australian berlin britain
@@ -38,6 +49,6 @@ NAMES: Final = _words("""
     japan japanese jewish kong korea korean las latin london los manhattan mexican mexico miami
     moscow nazi new orleans paris polish rome russia russian scotland scottish shakespeare
     southern soviet spain spanish texas thanksgiving tokyo venice vegas victorian vietnam
-    washington world york
+    washington west world york
 """)
 """Words that keep the capitals of the tag they stand in."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recsys_core.explanations.attributes import DECADE, GENRE, TAG, fold, kind, label
-from recsys_core.explanations.vocabulary import ADJECTIVES, BEFORE, HEADS, NAMES
+from recsys_core.explanations.vocabulary import ADJECTIVES, BEFORE, HEADS, IMPLIED, NAMES
 
 _TITLE_CHARS: Final = 80
 _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
@@ -30,36 +30,52 @@ class Named:
             return tuple(key for key in keys if key in chosen)
 
         tags = [key for key in shared if kind(key) == TAG]
-        moods = [key for key in tags if label(key).casefold() in ADJECTIVES]
+        moods = [key for key in tags if is_mood(key)]
         genres = [key for key in shared if kind(key) == GENRE]
+        said = {label(key).casefold() for key in genres}
         return cls(
             genres=best(genres, 2),
-            adjectives=best(moods, 1),
+            adjectives=best([key for key in moods if _implied_by(key) not in said], 1),
             themes=best([key for key in tags if key not in moods], 2),
             decades=tuple(key for key in shared if kind(key) == DECADE),
         )
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All of them; none if there is no more than a decade."""
-        strong = (*self.genres, *self.adjectives, *self.themes)
-        return (*strong, *self.decades) if strong else ()
+        """All of them; none if there is no genre and no theme."""
+        if not self.genres and not self.themes:
+            return ()
+        adjectives = self.adjectives if self.genres else ()
+        return (*self.genres, *adjectives, *self.themes, *self.decades)
 
     @property
     def noun(self) -> str:
-        """`gritty 1990s crime thriller`; empty if only themes are shared."""
-        before = [label(key).casefold() for key in self.adjectives] + [
-            label(key) for key in self.decades
-        ]
-        if not self.genres and not self.adjectives:
+        """`quirky 1990s crime thriller`; empty if no genre is shared."""
+        if not self.genres:
             return ""
+        before = [label(key).casefold() for key in self.adjectives]
+        before += [label(key) for key in self.decades]
         return " ".join([*before, genre_phrase([label(key) for key in self.genres])])
 
     @property
     def theme(self) -> str:
-        """`serial killer and police themes`; empty if there is none."""
+        """`serial killer and police themes`, `prison theme`; empty if there is none."""
         words = [in_sentence(label(key)) for key in self.themes]
         return f"{joined(words)} theme{'s' if len(words) > 1 else ''}" if words else ""
+
+    @property
+    def a_theme(self) -> str:
+        """`serial killer and police themes`, `a prison theme`."""
+        return self.theme if len(self.themes) > 1 else with_article(self.theme)
+
+
+def is_mood(key: str) -> bool:
+    """Whether an attribute is a tag that reads as an adjective."""
+    return kind(key) == TAG and label(key).casefold() in ADJECTIVES
+
+
+def _implied_by(mood: str) -> str:
+    return IMPLIED.get(label(mood).casefold(), "")
 
 
 def genre_phrase(genres: Sequence[str]) -> str:
@@ -104,39 +120,71 @@ def capitalised(text: str) -> str:
 
 def liked_sentence(titles: Sequence[str], named: Named, place: int) -> str:
     """A reason that cites one or two liked titles; `place` chooses among the forms."""
-    liked, several = joined(titles), len(titles) > 1
-    which = "both of which you liked" if several else "which you liked"
-    their = "their" if several else "its"
-    noun, theme = named.noun, named.theme
-    if noun and theme:
-        forms = [
-            f"Because you liked {liked}: another {noun} with {theme}.",
-            f"Like {liked}, {which}, this is {with_article(noun)} with {theme}.",
-            f"You liked {liked}; this {noun} shares {their} {theme}.",
-            f"{capitalised(with_article(noun))} with the {theme} of {liked}, {which}.",
-        ]
-    elif noun:
-        forms = [
-            f"Because you liked {liked}: another {noun}.",
-            f"{capitalised(with_article(noun))} like {liked}, {which}.",
-            f"You liked {liked}; this is {with_article(noun)} too.",
-        ]
+    if named.noun and named.theme:
+        forms = _genre_and_theme(titles, named)
+    elif named.noun:
+        forms = _genre_only(titles, named)
+    elif len(named.themes) > 1:
+        forms = _themes_only(titles, named)
     else:
-        when = f" and {their} decade, the {label(named.decades[0])}" if named.decades else ""
-        forms = [
-            f"Because you liked {liked}: it shares {their} {theme}{when}.",
-            f"You liked {liked}; this shares {their} {theme}{when}.",
-            f"It shares the {theme} of {liked}, {which}{when and f', {when[1:]}'}.",
-        ]
+        forms = _loose_tie(titles, named)
     return forms[place % len(forms)]
+
+
+def _genre_and_theme(titles: Sequence[str], named: Named) -> list[str]:
+    liked, noun, theme = joined(titles), named.noun, named.theme
+    return [
+        f"Because you liked {liked}: another {noun} with {named.a_theme}.",
+        f"Like {liked}, {_which(titles)}, this is {with_article(noun)} with {named.a_theme}.",
+        f"You liked {liked}; this {noun} shares {_their(titles)} {theme}.",
+        f"{capitalised(with_article(noun))} with the {theme} of {liked}, {_which(titles)}.",
+    ]
+
+
+def _genre_only(titles: Sequence[str], named: Named) -> list[str]:
+    liked, noun = joined(titles), with_article(named.noun)
+    return [
+        f"Because you liked {liked}: another {named.noun}.",
+        f"{capitalised(noun)} like {liked}, {_which(titles)}.",
+        f"You liked {liked}; this is {noun} too.",
+    ]
+
+
+def _themes_only(titles: Sequence[str], named: Named) -> list[str]:
+    liked, theme = joined(titles), named.theme
+    when = f" in the same decade, the {label(named.decades[0])}" if named.decades else ""
+    return [
+        f"Because you liked {liked}: it shares {_their(titles)} {theme}{when}.",
+        f"You liked {liked}; the same {theme} return here{when}.",
+        f"Its {theme} are those of {liked}, {_which(titles)}{when and f', {when[1:]}'}.",
+    ]
+
+
+def _loose_tie(titles: Sequence[str], named: Named) -> list[str]:
+    liked = joined(titles)
+    when = f" and come from the {label(named.decades[0])}" if named.decades else ""
+    all_of_them = "All three" if len(titles) > 1 else "Both"
+    return [
+        f"A loose tie to {liked}, {_which(titles)}: {all_of_them.lower()} have"
+        f" {named.a_theme}{when}.",
+        f"Only loosely like {liked}, {_which(titles)}: {all_of_them.lower()} have"
+        f" {named.a_theme}{when}.",
+    ]
+
+
+def _which(titles: Sequence[str]) -> str:
+    return "both of which you liked" if len(titles) > 1 else "which you liked"
+
+
+def _their(titles: Sequence[str]) -> str:
+    return "their" if len(titles) > 1 else "its"
 
 
 def taste_sentence(named: Named, place: int) -> str:
     """A reason that rests on the user's profile alone."""
-    noun, theme = named.noun, named.theme
-    what = f"{with_article(noun)} with {theme}" if noun and theme else with_article(noun or theme)
-    if not noun:
-        what = f"something with {theme}"
+    noun = named.noun and with_article(named.noun)
+    theme = named.theme and named.a_theme
+    what = " with ".join(part for part in (noun or "something", theme) if part)
     forms = [
         f"It fits the taste in your profile: {what}.",
         f"Close to what your profile says you enjoy: {what}.",

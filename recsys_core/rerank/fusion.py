@@ -3,10 +3,11 @@
 The two scales have nothing in common: dot products here, 0 to 100 there, and both differ in
 spread from user to user. Each is therefore first brought to 0..1 within the user:
 
-- `rank` (the default): by rank, equal scores sharing their mean rank. Models crowd their scores
-  on a few round values, and one outlier would squeeze all others together; by ranks, 0.8 means
-  the same for every user and every model.
-- `score`: linearly between the user's lowest and highest, which keeps the distances.
+- `score` (the default): linearly between the user's lowest and highest, which keeps the
+  distances: a graph that is sure of its first places is not overruled by a lukewarm model. On
+  validation ratings of MovieLens 100K it did better than `rank` at every weight from .1 to .8.
+- `rank`: by rank, equal scores sharing their mean rank. Nothing but the order counts, so a model
+  that crowds its scores, or has one outlier among them, weighs no more and no less for it.
 """
 
 from typing import Final, Literal
@@ -20,7 +21,7 @@ _MIDDLE: Final = 0.5
 """Value of a score on a scale of one point: a single candidate, or all of them equal."""
 
 
-def fuse(judged: pl.DataFrame, *, weight: float, method: Method = "rank") -> pl.DataFrame:
+def fuse(judged: pl.DataFrame, *, weight: float, method: Method = "score") -> pl.DataFrame:
     """Order every user's candidates by `weight` x LLM + (1 - `weight`) x graph.
 
     A candidate without an LLM score stands at its graph value alone, so a user without any keeps

@@ -8,12 +8,15 @@ from typing import Final
 from recsys_core.rerank.inputs import Candidate, Taste
 
 _NEUTRAL: Final = 50.0
-_GENRES: Final = 20.0
+# Weights by how well each tells held-out liked items among a graph's first twenty (validation
+# ratings of MovieLens 100K, fold 1): AUC .530 genres, .529 tags, .514 cosine, .498 dislikes; .535
+# all together, against .657 for the graph's own order. Content can say little more at this point.
+_GENRES: Final = 30.0
 _TAGS: Final = 15.0
-_DISLIKES: Final = 25.0
+_DISLIKES: Final = 10.0
 _SIMILARITY: Final = 40.0
-_USUAL_COSINE: Final = 0.45
-"""Cosine of unrelated profiles of one domain under all-MiniLM-L6-v2, roughly."""
+_USUAL_COSINE: Final = 0.42
+"""Mean cosine of a user's and a candidate's profile under all-MiniLM-L6-v2."""
 
 
 def relevance(taste: Taste, candidate: Candidate) -> int:

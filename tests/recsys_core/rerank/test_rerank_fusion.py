@@ -70,7 +70,7 @@ def test_weight_decides_who_has_the_last_word(method: Method) -> None:
 
 def test_rank_fusion_by_hand() -> None:
     # graph by rank 1, 1/2, 0; LLM 20, 90, 20: mean ranks 1.5, 3, 1.5, so 0, 1, 0 on the scale
-    fused = fuse(judged([[(9.0, 20), (8.0, 90), (1.0, 20)]]), weight=0.8)
+    fused = fuse(judged([[(9.0, 20), (8.0, 90), (1.0, 20)]]), weight=0.8, method="rank")
     assert order(fused) == [2, 1, 3]
     assert fused[SCORE].to_list() == pytest.approx(
         [0.8 * 1 + 0.2 * 1 / 2, 0.8 * 0 + 0.2 * 1, 0.8 * 0 + 0.2 * 0]
@@ -78,14 +78,15 @@ def test_rank_fusion_by_hand() -> None:
 
 
 def test_score_fusion_by_hand() -> None:
-    fused = fuse(judged([[(9.0, 20), (8.0, 90), (1.0, 34)]]), weight=0.8, method="score")
+    fused = fuse(judged([[(9.0, 20), (8.0, 90), (1.0, 34)]]), weight=0.8)
     assert fused.sort(ITEM)[SCORE].to_list() == pytest.approx(
         [0.8 * 0 + 0.2 * 1, 0.8 * 1 + 0.2 * 7 / 8, 0.8 * 14 / 70 + 0.2 * 0]
     )
 
 
 def test_an_item_without_llm_score_stands_at_its_graph_value() -> None:
-    fused = fuse(judged([[(9.0, None), (8.0, 90), (7.0, 10), (1.0, None)]]), weight=0.8)
+    before = judged([[(9.0, None), (8.0, 90), (7.0, 10), (1.0, None)]])
+    fused = fuse(before, weight=0.8, method="rank")
     assert fused.sort(ITEM)[SCORE].to_list() == pytest.approx(
         [1, 0.8 * 1 + 0.2 * 2 / 3, 0.8 * 0 + 0.2 * 1 / 3, 0]
     )

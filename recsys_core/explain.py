@@ -159,7 +159,7 @@ def _facts(explained: Sequence[_Explained], users: ExplainedUsers) -> Facts:
         "fallback_users": sum(user.replaced == len(user.reasons) for user in explained),
         "fallback_items": sum(user.replaced for user in explained),
         "failed_requests": sum(user.failed_requests for user in explained),
-        "without_evidence": sum(not (one.liked_ids or one.attributes) for one in reasons),
+        "without_liked_evidence": sum(not one.liked_ids for one in reasons),
         "users_without_liked": users.without_liked,
         "reasons_by_model": dict(Counter(model for user in explained for model in user.models)),
     }

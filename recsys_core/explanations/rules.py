@@ -136,7 +136,9 @@ class Writer:
         named = Named.choose(fitting, self.weights)
         if named.keys:
             return Written(sentence=taste_sentence(named, self.place), attributes=named.keys)
-        return Written(sentence=open_sentence(bool(self.liked), self.place))
+        itself = Named.choose([key for key in usable.values() if kind(key) != TAG], self.weights)
+        sentence = open_sentence(itself, has_liked=bool(self.liked), place=self.place)
+        return Written(sentence=sentence, attributes=itself.keys)
 
 
 def weight(key: str) -> float:

@@ -192,16 +192,17 @@ def taste_sentence(named: Named, place: int) -> str:
     return forms[place % len(forms)]
 
 
-def open_sentence(has_liked: bool, place: int) -> str:
-    """What to say when nothing is shared: the truth."""
+def open_sentence(itself: Named, *, has_liked: bool, place: int) -> str:
+    """What to say when nothing is shared: the truth. `itself` says what the title is."""
+    this = f"this {itself.noun or 'title'}"
     if has_liked:
         forms = [
-            "No close match among the titles you liked; it ranks high for the pattern of ratings.",
-            "Nothing you liked resembles it closely; the ratings of other people brought it here.",
+            f"No close match among what you liked; {this} is here for the pattern of ratings.",
+            f"Nothing you liked resembles {this} closely; other people's ratings brought it here.",
         ]
     else:
         forms = [
-            "We know no title that you liked yet; the ratings of other people brought it here.",
-            "Without a title that you liked to go by, this rests on the ratings of other people.",
+            f"We know no title that you liked yet; other people's ratings brought {this} here.",
+            f"With no liked title to go by, {this} rests on other people's ratings.",
         ]
     return forms[place % len(forms)]

@@ -95,7 +95,8 @@ def test_two_liked_titles_only_where_both_share_what_is_named() -> None:
 
 def test_nothing_shared_is_said_openly() -> None:
     found = reason(known("t", "Fargo", "Western", year=1960), GREASE)
-    assert (found.liked_ids, found.attributes) == ((), ())
+    assert (found.liked_ids, found.attributes) == ((), ("genre:Western", "decade:1960s"))
+    assert "1960s western" in found.sentence
     assert "liked" in found.sentence
     assert "Grease" not in found.sentence
 
@@ -118,9 +119,14 @@ def test_without_liked_titles_the_profile_is_the_reason() -> None:
 
 
 def test_without_anything_the_ratings_are_the_reason() -> None:
-    found = reason(known("t", "Annie", "Musical"))
-    assert found.attributes == ()
-    assert "ratings of other people" in found.sentence
+    for item, what in (
+        (known("t", "Annie", "Musical"), "1990s musical"),
+        (known("t", "Q"), "title"),
+    ):
+        found = reason(item)
+        assert found.liked_ids == ()
+        assert f"this {what}" in found.sentence
+        assert "other people's ratings" in found.sentence
 
 
 def test_what_the_user_dislikes_is_no_reason() -> None:

@@ -22,7 +22,7 @@ async def profile_items(
     items: pl.DataFrame,
     provider: Provider,
     published: Mapping[Id, Profile] | None = None,
-    on_done: Progress | None = None,
+    on_item: Progress | None = None,
 ) -> pl.DataFrame:
     """A profile for every item.
 
@@ -30,7 +30,7 @@ async def profile_items(
         items: `columns.ITEMS`; further columns of strings, or of lists of strings, are shown too.
         provider: who writes the profiles.
         published: ready-made profiles by item id; those items are not asked for.
-        on_done: called with the number of finished items after each.
+        on_item: called with the number of finished items after each.
 
     Returns:
         `columns.ITEM_PROFILES`, sorted by item id. `evidence_hash` is the hash of the item's
@@ -55,7 +55,7 @@ async def profile_items(
         )
 
     jobs = items.iter_rows(named=True)
-    rows = await map_bounded(jobs, write, at_once=AT_ONCE, on_done=on_done)
+    rows = await map_bounded(jobs, write, at_once=AT_ONCE, on_done=on_item)
     return profile_table(rows, ITEM_PROFILES, ITEM, items.schema[ITEM])
 
 

@@ -24,6 +24,7 @@ class Lexicon:
         avoids: what the audience of a theme, or of a genre (by `genre_key`), avoids.
         moods: moods that a genre implies, by `genre_key`.
         all_moods: the tags that say how something feels rather than what it is about.
+        never_disliked: themes that say nothing about what somebody avoids.
         prose: how a theme reads behind "about", where that is not its name in lower case.
     """
 
@@ -33,6 +34,7 @@ class Lexicon:
     avoids: dict[str, tuple[str, ...]]
     moods: dict[str, tuple[str, ...]]
     all_moods: frozenset[str]
+    never_disliked: frozenset[str]
     prose: dict[str, str]
 
     def themes(self, text: str) -> list[str]:
@@ -116,5 +118,6 @@ def lexicon() -> Lexicon:
         avoids={name: tuple(row["avoids"]) for name, row in (themes | genres).items()},
         moods=moods,
         all_moods=frozenset(mood for implied in moods.values() for mood in implied),
+        never_disliked=frozenset(table["never_disliked"]),
         prose=table["prose"] | {name: name for name in table["proper"]},
     )

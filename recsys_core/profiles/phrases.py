@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from recsys_core.profiles.text import is_plural, unique
@@ -79,8 +80,9 @@ def chunks(text: str) -> Iterator[Chunk]:
     named, starts = False, True
     behind = before = ""
     tokens = _TOKEN.findall(text)
+    names = _capitalised(tokens)
     for place, token in enumerate(tokens):
-        capital = token[:1].isupper() and not (starts and _lower_next(tokens, place))
+        capital = token[:1].isupper() and not (starts and _is_common(tokens, place, names))
         ends = _ends_phrase(token, lists, before=before, open_run=bool(run), name=capital)
         if run and (ends or capital != named):
             yield from _chunk(run, lists, behind=behind, name=named)
@@ -94,8 +96,16 @@ def chunks(text: str) -> Iterator[Chunk]:
     yield from _chunk(run, lists, behind=behind, name=named)
 
 
-def _lower_next(tokens: list[str], place: int) -> bool:
-    return place + 1 < len(tokens) and tokens[place + 1][:1].islower()
+def _capitalised(tokens: list[str]) -> frozenset[str]:
+    """Words with a capital inside a sentence."""
+    pairs = pairwise(tokens)
+    return frozenset(word for before, word in pairs if word[0].isupper() and before[0].isalnum())
+
+
+def _is_common(tokens: list[str], place: int, names: frozenset[str]) -> bool:
+    """Whether the first word of a sentence owes its capital to that place alone."""
+    lower_next = place + 1 < len(tokens) and tokens[place + 1][0].islower()
+    return lower_next and tokens[place] not in names
 
 
 def _ends_phrase(token: str, lists: Words, *, before: str, open_run: bool, name: bool) -> bool:

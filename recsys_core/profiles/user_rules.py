@@ -49,10 +49,11 @@ def refine_user_profile(turn: UserTurnInput) -> Profile:
 
 
 def _tellable(item: EvidenceItem) -> list[str]:
-    """What may be disliked of an item: nobody avoids a decade, and moods repeat the genres."""
-    moods = lexicon().all_moods
+    """What may be disliked of an item: no decade, no place or people, no mood its genre implies."""
+    known = lexicon()
+    never = known.all_moods | known.never_disliked
     labels = (*item.genres, *item.tags)
-    return [label for label in labels if label not in moods and not DECADE.fullmatch(label)]
+    return [label for label in labels if label not in never and not DECADE.fullmatch(label)]
 
 
 def _dislikes(avoided: Weights, liked: Weights, before: Sequence[str]) -> list[str]:
@@ -91,9 +92,13 @@ def _weight(weights: Mapping[str, float], name: str) -> float:
 
 
 def _ordered(weights: Weights) -> list[str]:
-    """The strongest first; of equal ones those of the lexicon, then as they were first seen."""
-    themes = lexicon().order
-    return sorted(weights, key=lambda label: (-weights[label], label not in themes))
+    """The strongest first; of equal ones themes and genres, then as they were first seen."""
+    known = lexicon()
+
+    def is_free(label: str) -> bool:
+        return label not in known.order and genre_key(label) not in known.moods
+
+    return sorted(weights, key=lambda label: (-weights[label], is_free(label)))
 
 
 def _written(genres: list[str], tags: list[str], dislikes: list[str]) -> Profile:

@@ -76,7 +76,7 @@ async def profile_users(
     item_profiles: pl.DataFrame,
     provider: Provider,
     published: Mapping[Id, Profile] | None = None,
-    on_done: Progress | None = None,
+    on_user: Progress | None = None,
 ) -> pl.DataFrame:
     """A profile for every user.
 
@@ -87,7 +87,7 @@ async def profile_users(
         item_profiles: `columns.ITEM_PROFILES`, for what is shown of each item of the evidence.
         provider: who writes the profiles.
         published: ready-made profiles by user id; those users are not asked for.
-        on_done: called with the number of finished users after each.
+        on_user: called with the number of finished users after each.
 
     Returns:
         `columns.USER_PROFILES`, sorted by user id. `status` is `no_likes` or `no_evidence` where
@@ -113,7 +113,7 @@ async def profile_users(
         )
 
     jobs = cases(users, evidence, items, item_profiles)
-    rows = await map_bounded(jobs, write, at_once=AT_ONCE, on_done=on_done)
+    rows = await map_bounded(jobs, write, at_once=AT_ONCE, on_done=on_user)
     return profile_table(rows, USER_PROFILES, USER, users.dtype)
 
 

@@ -47,7 +47,7 @@ def test_every_avoided_name_is_no_typing_error() -> None:
     free = {"Everyday Life", "Slow-Burning", "Family-Friendly", "Realism"}
     names = {name for avoided in known.avoids.values() for name in avoided} - free
     assert all(name in known.order or genre_key(name) in known.moods for name in names)
-    assert all(name in known.order for name in known.prose)
+    assert known.never_disliked | known.prose.keys() <= known.order.keys()
 
 
 @pytest.mark.parametrize("genre", ["Sci-Fi", "sci fi", "Science Fiction", "SF"])
@@ -88,6 +88,6 @@ def test_sentences_and_leads() -> None:
 
 
 def test_articles() -> None:
-    phrases = ["old man", "boss", "young women", "twins", "unicorn", "hour"]
-    expected = ["an old man", "a boss", "young women", "twins", "a unicorn", "a hour"]
+    phrases = ["old man", "boss", "young women", "twins", "unicorn"]
+    expected = ["an old man", "a boss", "young women", "twins", "a unicorn"]
     assert [with_article(phrase) for phrase in phrases] == expected

@@ -36,10 +36,10 @@ def test_a_later_turn_revises_the_profile() -> None:
 def test_dislikes_are_what_is_not_liked_more() -> None:
     first = refine_user_profile(UserTurnInput(liked=(CRIME, CRIME, DRAMA)))
     second = refine_user_profile(UserTurnInput(previous=first, disliked=(LOVE, LOVE, DRAMA)))
-    assert set(second.dislikes[:3]) == {"Romance", "Love", "Marriage"}
+    assert second.dislikes[:3] == ("Romance", "Love", "Marriage")
     assert "Crime" in second.genres
     assert "1990s" not in second.dislikes
-    assert "They tend to avoid love, marriage" in second.description
+    assert "They tend to avoid romance, love and marriage" in second.description
 
 
 def test_what_is_disliked_more_leaves_the_likes() -> None:
@@ -50,6 +50,11 @@ def test_what_is_disliked_more_leaves_the_likes() -> None:
     third = refine_user_profile(UserTurnInput(previous=second, liked=(DRAMA,) * 5))
     assert "Drama" in third.genres
     assert "Drama" not in third.dislikes
+
+
+def test_no_judgement_on_people_or_places() -> None:
+    item = shown("Drama", "LGBTQ+|Immigration|France|Heist|Humorous|1990s")
+    assert refine_user_profile(UserTurnInput(disliked=(item,) * 3)).dislikes == ("Drama", "Heist")
 
 
 def test_only_dislikes_say_so() -> None:

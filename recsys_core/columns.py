@@ -24,6 +24,11 @@ AGE: Final = "age"
 GENDER: Final = "gender"
 OCCUPATION: Final = "occupation"
 ZIP_CODE: Final = "zip_code"
+TMDB_ID: Final = "tmdb_id"
+KEYWORDS: Final = "keywords"
+CAST: Final = "cast"
+DIRECTORS: Final = "directors"
+REASON: Final = "reason"
 ROW: Final = "__row__"
 """Row number while a table is checked; never written."""
 
@@ -46,8 +51,11 @@ RECENT: Final = "recent"
 SIMILARITY: Final = "similarity"
 PROFILE_TEXT: Final = "profile"
 
+TEXT: Final = "text"
 VECTOR: Final = "vector"
 INDEX: Final = "index"
+USER_INDEX: Final = "user_index"
+ITEM_INDEX: Final = "item_index"
 
 RANK: Final = "rank"
 SCORE: Final = "score"
@@ -102,6 +110,9 @@ INTERACTIONS: Final[Schema] = {
 ITEMS: Final[Schema] = {
     ITEM: None, TITLE: pl.String, YEAR: pl.Int32, GENRES: _STRINGS, OVERVIEW: pl.String,
 }  # fmt: skip
+UNMATCHED: Final[Schema] = {
+    ITEM: None, TITLE: pl.String, YEAR: pl.Int32, REASON: pl.String,
+}  # fmt: skip
 _PROFILE: Final[Schema] = {
     OVERVIEW: pl.String, GENRES: _STRINGS, TAGS: _STRINGS, DESCRIPTION: pl.String,
     DISLIKES: _STRINGS, MARKDOWN: pl.String, MODEL: pl.String, PROMPT_VERSION: pl.String,
@@ -112,6 +123,9 @@ USER_PROFILES: Final[Schema] = {USER: None, **_PROFILE}
 EVIDENCE: Final[Schema] = {
     USER: None, ITEM: None, RATING: pl.Float32, POLARITY: pl.String, TURN: pl.Int32,
 }  # fmt: skip
+EDGES: Final[Schema] = {USER_INDEX: pl.Int64, ITEM_INDEX: pl.Int64, RATING: pl.Float32}
+USER_NODES: Final[Schema] = {USER: None, INDEX: pl.Int64}
+ITEM_NODES: Final[Schema] = {ITEM: None, INDEX: pl.Int64}
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
 RERANKED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32,

@@ -69,6 +69,44 @@ class DataConfig(Section):
         return self.rating_min + share * (self.rating_max - self.rating_min)
 
 
+class TmdbConfig(Section):
+    """Overviews, keywords, cast and directors from The Movie Database (TMDB)."""
+
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({
+        "api_key_env", "cache_file", "requests_per_window", "window_s", "max_in_flight",
+        "timeout_s", "max_attempts", "backoff_s", "backoff_max_s",
+    })  # fmt: skip
+
+    enabled: bool = True
+    """Whether TMDB is asked where a key is set."""
+    api_key_env: str = Field(default="TMDB_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Environment variable that holds the key: a v3 API key or a v4 read access token."""
+    overwrite: bool = False
+    """Take TMDB's texts even where the data set has its own."""
+    language: str = Field(default="en-US", pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
+    """Language of overviews and titles."""
+    cast_size: int = Field(default=5, ge=0, le=100)
+    """Actors kept per item, in billing order."""
+    base_url: str = Field(default="https://api.themoviedb.org/3", pattern=r"^https?://[^@?#\s]+$")
+    """Address of the API."""
+    cache_file: str = ".cache/tmdb.sqlite"
+    """File of TMDB's answers; none of them is asked for twice. Remove it to ask anew."""
+    requests_per_window: int = Field(default=40, ge=1)
+    """Requests in any window, per process; retries count."""
+    window_s: float = Field(default=10.0, gt=0)
+    """Length of the window in seconds."""
+    max_in_flight: int = Field(default=8, ge=1, le=256)
+    """Items looked up at a time."""
+    timeout_s: float = Field(default=20.0, gt=0)
+    """Longest wait for one answer, in seconds."""
+    max_attempts: int = Field(default=6, ge=1, le=20)
+    """Attempts per request at time-outs, resets, 429 and 5xx."""
+    backoff_s: float = Field(default=1.0, ge=0)
+    """Wait before the second attempt; it doubles with every further one, with jitter."""
+    backoff_max_s: float = Field(default=60.0, ge=0)
+    """Longest wait between attempts; a longer Retry-After ends the step."""
+
+
 class SplitConfig(Section):
     """How interactions are divided into train, validation and test."""
 
@@ -112,9 +150,9 @@ class LLMConfig(Section):
     the prompt instead where the endpoint rejects it (counted)."""
     max_in_flight: int = Field(default=16, ge=1, le=1024)
     """Calls at a time, per process and model."""
-    requests_per_minute: float | None = Field(default=None, gt=0)
+    requests_per_minute: float | None = Field(default=None, ge=1)
     """Limit of requests per minute, per process and model; retries count."""
-    tokens_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, ge=1)
     """Limit of tokens per minute, in and out, per process and model."""
     timeout_s: float = Field(default=120.0, gt=0)
     """Longest wait for one answer, in seconds."""
@@ -165,9 +203,10 @@ class LLMConfig(Section):
 
     def identity(self) -> dict[str, Any]:
         """The fields that shape the answers; limits, prices and budgets only shape the run."""
-        fields = {"model", "on_invalid"}
+        fields = {"model"}
         if self.uses_model:
             fields |= {"temperature", "top_p", "seed", "reasoning", "reasoning_effort"}
+            fields |= {"schema_mode", "on_invalid", "on_unavailable"}
         return self.model_dump(mode="json", include=fields)
 
 
@@ -202,30 +241,73 @@ class EmbeddingConfig(Section):
 
 
 class GraphConfig(Section):
-    """The graph attention network and its training."""
+    """The graph attention network and its training.
 
-    layers: int = Field(default=3, ge=1, le=6)
+    `preset` sets every field that is not given; the defaults below are those of `best`.
+    """
+
+    preset: Literal["paper", "best"] = "best"
+    """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
+    loss); `best`: what won on validation (all ratings as edges, learned id vectors beside the
+    profiles, light attention layers, softmax over all items)."""
+    layers: int = Field(default=2, ge=1, le=6)
     """GAT layers."""
     hidden: int = Field(default=64, ge=1)
     """Hidden units per head."""
     heads: int = Field(default=4, ge=1)
     """Attention heads."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout on features."""
+    transform: bool = False
+    """Whether a layer has its own weights, layer norm, LeakyReLU and residual connection."""
+    combine: Literal["last", "mean"] = "mean"
+    """Output: the last layer, or the mean of the input and every layer."""
+    edges: Literal["liked", "all"] = "all"
+    """Edges that carry messages: liked ones, or all, each level of rating with its own weight."""
+    id_rank: int = Field(default=128, ge=0)
+    """Learned id vectors start from the spectrum of the training matrix up to this rank; 0 has
+    none, so that profiles alone describe a node."""
+    loss: Literal["bpr", "softmax"] = "softmax"
+    """`bpr`: BPR and cosine alignment of the dot product; `softmax`: cross-entropy over all items
+    of cosine / temperature + item bias."""
+    temperature: float = Field(default=0.2, gt=0)
+    """Temperature of the softmax loss."""
+    neutral_weight: float = Field(default=0.5, ge=0, le=1)
+    """Weight of ratings between disliked and liked as targets of the softmax loss."""
     bpr_weight: float = Field(default=5.0, ge=0)
     """Weight of the BPR loss."""
     cosine_weight: float = Field(default=2.0, ge=0)
     """Weight of the cosine alignment of positive pairs."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-2, gt=0)
     """Peak learning rate of AdamW."""
     weight_decay: float = Field(default=1e-4, ge=0)
-    """Weight decay of AdamW."""
-    max_epochs: int = Field(default=300, ge=1)
+    """Weight decay of AdamW; id vectors and biases have none."""
+    max_epochs: int = Field(default=80, ge=1)
     """Upper bound of epochs."""
-    patience: int = Field(default=5, ge=1)
+    evaluate_every: int = Field(default=5, ge=1)
+    """Epochs between two validations."""
+    patience: int = Field(default=3, ge=1)
     """Validations without a better NDCG@10 before training stops."""
+    retrain: bool = True
+    """Train once more on training and validation rows, for the number of epochs found."""
+    backend: Literal["auto", "dgl", "torch"] = "auto"
+    """Kernels of message passing; `auto` takes the faster one, which is `torch`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA where there is some, else the CPU, and says so."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("preset") == "paper":
+            return {**_PAPER_GRAPH, **given}
+        return given
+
+
+_PAPER_GRAPH: Mapping[str, Any] = {
+    "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1, "transform": True, "combine": "last",
+    "edges": "liked", "id_rank": 0, "loss": "bpr", "learning_rate": 1e-3, "max_epochs": 300,
+    "evaluate_every": 10, "patience": 5,
+}  # fmt: skip
 
 
 class RerankConfig(Section):
@@ -241,9 +323,9 @@ class RerankConfig(Section):
     """Judgements per item, each among different companions; their mean counts."""
     llm_weight: float = Field(default=0.8, ge=0, le=1)
     """Weight of the LLM score in the fusion; the graph score has the rest."""
-    fusion: Literal["rank", "score"] = "rank"
-    """How the two scores are made comparable per user: by rank, or linearly from lowest to
-    highest."""
+    fusion: Literal["score", "rank"] = "score"
+    """How the two scores are made comparable per user: linearly from lowest to highest, or by
+    rank."""
     explain_batch: int = Field(default=20, ge=1, le=200)
     """Candidates explained per request; fewer for models with a small context."""
 
@@ -263,6 +345,7 @@ class RunConfig(Section):
     """A whole run of the pipeline."""
 
     data: DataConfig = DataConfig()
+    tmdb: TmdbConfig = TmdbConfig()
     split: SplitConfig = SplitConfig()
     llm: LLMConfig = LLMConfig()
     profiles: ProfileConfig = ProfileConfig()

@@ -52,7 +52,9 @@ def _headline(out: Console, summary: Summary) -> None:
         table.add_column(name, justify="right")
     best_first = sorted(summary.headline.items(), key=lambda row: -row[1].get(_METRICS[0], 0.0))
     for method, values in best_first:
-        table.add_row(escape(method), *(f"{values.get(name, float('nan')):.4f}" for name in _METRICS))
+        figures = (values.get(name) for name in _METRICS)
+        shown = ("-" if value is None else f"{value:.4f}" for value in figures)
+        table.add_row(escape(method), *shown)
     out.print(table)
 
 

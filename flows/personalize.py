@@ -7,7 +7,6 @@ Nothing asks for a server: without PREFECT_API_URL the flow runs in this process
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from prefect import flow
 
@@ -82,9 +81,7 @@ def recommend(
     model = train(store, parts, edges, vectors, config.graph, config.data, seed, tuned)
     depth = max(config.rerank.candidates, *config.evaluation.cutoffs)
     ranked = candidates(store, parts, model, depth)
-    reranked = rerank(
-        store, data, parts, items, users, vectors, ranked, llm, config.rerank, seed
-    )
+    reranked = rerank(store, data, parts, items, users, vectors, ranked, llm, config.rerank, seed)
     reasons = explain(store, data, items, users, reranked, llm, config.rerank)
     return Lists(
         items=items, users=users, vectors=vectors, model=model,

@@ -3,6 +3,8 @@
 import polars as pl
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.baselines.base import Recommender
+from recsys_core.baselines.ease import MAX_ITEMS
 from recsys_core.baselines.popularity import Popularity
 from recsys_core.baselines.tuning import tuned_ease
 from recsys_core.columns import CANDIDATES, ITEM, USER
@@ -26,7 +28,12 @@ def baselines(
     train, valid = split.table("train"), split.table("valid")
     known = pl.concat([train, valid])
     items, users = data.table("items")[ITEM], data.table("users")[USER]
-    ease = tuned_ease(train, valid, items, config)
-    for method in (Popularity(config).fit(known, items), ease.recommender):
+    methods: list[Recommender] = [Popularity(config).fit(known, items)]
+    if items.len() <= MAX_ITEMS:
+        ease = tuned_ease(train, valid, items, config)
+        methods.append(ease.recommender)
+        out.fact("ease_regularisation", ease.choice)
+    else:
+        out.fact("skipped", f"ease: {items.len():,} items, its matrix is made for {MAX_ITEMS:,}")
+    for method in methods:
         out.table(method.name, method.recommend(users, k, exclude=known), CANDIDATES)
-    out.fact("ease_regularisation", ease.choice)

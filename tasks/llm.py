@@ -16,9 +16,7 @@ LEDGER = "llm_calls"
 """Name of the ledger's table in every artifact that asked a model."""
 
 
-def ask(
-    out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Awaitable[R]]
-) -> R:
+def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Awaitable[R]]) -> R:
     """Run `work` with the configured provider; write its ledger and counts into `out`."""
 
     async def run() -> tuple[R, Usage]:

@@ -1,11 +1,14 @@
 """Profiles: what items are like, and what users like, written in one schema."""
 
+import polars as pl
+
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import EVIDENCE, ITEM, ITEM_PROFILES, USER, USER_PROFILES
 from recsys_core.config import DataConfig, LLMConfig, ProfileConfig
 from recsys_core.profiles.evidence import select_evidence
 from recsys_core.profiles.items import profile_items
-from recsys_core.profiles.published import Published, read_published
+from recsys_core.profiles.published import read_published
+from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import profile_users
 from tasks.llm import ask
 from tasks.progress import progress
@@ -32,14 +35,9 @@ def item_profiles(
         published: content hash of the file of ready-made profiles.
     """
     items = data.table("items")
-    ready = Published(profiles={})
-    if config.items_file is not None:
-        ready = read_published(config.items_file, ITEM, items[ITEM])
-        _note(out, ready)
+    ready = _ready_made(out, config.items_file, published, ITEM, items[ITEM])
     with progress("item profiles", items.height) as report:
-        profiles = ask(
-            out, llm, lambda model: profile_items(items, model, ready.profiles, on_item=report)
-        )
+        profiles = ask(out, llm, lambda model: profile_items(items, model, ready, on_item=report))
     out.table("item_profiles", profiles, ITEM_PROFILES)
 
 
@@ -68,10 +66,7 @@ def user_profiles(
     """
     users = data.table("users")[USER]
     evidence = select_evidence(split.table("train"), ratings, config)
-    ready = Published(profiles={})
-    if config.users_file is not None:
-        ready = read_published(config.users_file, USER, users)
-        _note(out, ready)
+    ready = _ready_made(out, config.users_file, published, USER, users)
     with progress("user profiles", users.len()) as report:
         profiles = ask(
             out,
@@ -82,7 +77,7 @@ def user_profiles(
                 data.table("items"),
                 items.table("item_profiles"),
                 model,
-                ready.profiles,
+                ready,
                 on_user=report,
             ),
         )
@@ -90,9 +85,16 @@ def user_profiles(
     out.table("evidence", evidence, EVIDENCE)
 
 
-def _note(out: ArtifactWriter, ready: Published) -> None:
-    """Ready-made profiles that were not used, or not as they are, are said, not hidden."""
+def _ready_made(
+    out: ArtifactWriter, path: str | None, published: str | None, key: str, known: pl.Series
+) -> dict[int | str, Profile]:
+    """Ready-made profiles; those not used, or not as they are, are said, not hidden."""
+    if path is None:
+        return {}
+    ready = read_published(path, key, known)
+    out.fact("published_file", published)
     out.fact("published", len(ready.profiles))
     out.fact("published_unknown_ids", ready.unknown)
     out.fact("published_empty", ready.empty)
     out.fact("published_trimmed", ready.trimmed)
+    return ready.profiles

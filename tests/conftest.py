@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import flows  # noqa: F401  its environment defaults must be set before Prefect is imported
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Machines that run the suite differ in speed and load: a property is about values, not time.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

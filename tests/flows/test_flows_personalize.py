@@ -1,0 +1,259 @@
+"""The whole DAG on a small data set: outputs, caching, damage, bad input, interruption."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from flows import _console
+from flows.personalize import main, personalize
+from recsys_core.columns import (
+    EXPLANATION,
+    ITEM,
+    METHOD,
+    METRICS,
+    MODEL,
+    RANK,
+    RECOMMENDATIONS,
+    USER,
+    VALUE,
+    check,
+)  # fmt: skip
+from recsys_core.config import RunConfig, load_config
+from recsys_core.report.summary import Summary
+from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def config_for(tmp: Path, **overrides: object) -> RunConfig:
+    return load_config(
+        None,
+        {
+            "data": {"source": str(tmp / "data"), **SCALE},
+            "graph": {"max_epochs": 20, "hidden": 16, "heads": 2},
+            "evaluation": {"bootstrap": 50},
+            "artifact_root": str(tmp / "artifacts"),
+            "runs_root": str(tmp / "runs"),
+            **overrides,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp = tmp_path_factory.mktemp("run")
+    write_small(tmp / "data")
+    return tmp
+
+
+@pytest.fixture(scope="module")
+def first(place: Path, prefect_server: None) -> Summary:
+    return personalize(config_for(place, run_name="first"))
+
+
+def test_the_outputs_are_where_people_look_for_them(first: Summary, place: Path) -> None:
+    folder = place / "runs" / "latest"
+    assert folder.resolve() == Path(first.folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "recommendations.parquet", "metrics.parquet", "llm_calls.parquet", "report.html",
+        "summary.json",
+    }  # fmt: skip
+    assert Summary.model_validate_json((folder / "summary.json").read_text()) == first
+
+
+def test_every_user_gets_a_complete_list_with_reasons(first: Summary) -> None:
+    lists = pl.read_parquet(Path(first.folder) / "recommendations.parquet")
+    check(lists, RECOMMENDATIONS, table="recommendations")
+    assert lists[USER].n_unique() == N_USERS
+    per_user = lists.group_by(USER).agg(pl.col(RANK).sort(), pl.col(ITEM).n_unique())
+    assert per_user[RANK].to_list() == [list(range(1, 21))] * N_USERS
+    assert per_user[ITEM].to_list() == [20] * N_USERS
+    assert lists[EXPLANATION].str.len_chars().min() > 10
+    assert lists[MODEL].unique().to_list() == ["rules"]
+
+
+def test_no_training_item_is_recommended(first: Summary, place: Path) -> None:
+    lists = pl.read_parquet(Path(first.folder) / "recommendations.parquet")
+    artifact = next(step.artifact for step in first.steps if step.step == "split")
+    for part in ("train", "valid"):
+        known = pl.read_parquet(Path(artifact) / f"{part}.parquet")
+        assert lists.join(known, on=[USER, ITEM], how="inner").is_empty()
+
+
+def test_the_metrics_stand_beside_the_baselines(first: Summary) -> None:
+    metrics = pl.read_parquet(Path(first.folder) / "metrics.parquet")
+    check(metrics, METRICS, table="metrics")
+    assert set(metrics[METHOD]) == {"popularity", "ease", "gat", "gat+relevancy"}
+    # A planted taste: the model must see it, and no list of 60 items can be perfect.
+    assert 0.25 < first.headline["gat"]["ndcg"] < 0.95
+    assert first.headline["gat"]["ndcg"] > first.headline["popularity"]["ndcg"]
+    assert metrics[VALUE].is_between(-1e-9, 100).all() or metrics[VALUE].null_count() > 0
+
+
+def test_the_summary_tells_what_happened(first: Summary) -> None:
+    names = [step.step for step in first.steps]
+    assert names[:2] == ["ingest", "split"]
+    assert {"item_profiles", "user_profiles", "embeddings", "graph", "train", "candidates",
+            "rerank", "explain", "baselines", "evaluate"} <= set(names)  # fmt: skip
+    assert not any(step.cached for step in first.steps)
+    assert first.llm.model_dump() == {
+        "model": "rules", "calls": 0, "tokens_in": 0, "tokens_out": 0, "cost_usd": 0.0,
+    }  # fmt: skip
+    assert "local folder" in first.data_source
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(first: Summary, place: Path) -> None:
+    second = personalize(config_for(place, run_name="second"))
+    assert [step.step for step in second.steps if not step.cached] == []
+    assert second.headline == first.headline
+    lists = [
+        pl.read_parquet(place / "runs" / name / "recommendations.parquet")
+        for name in ("first", "second")
+    ]
+    assert lists[0].equals(lists[1])
+    assert (place / "runs" / "latest").resolve().name == "second"
+
+
+def test_only_what_depends_on_a_parameter_is_redone(first: Summary, place: Path) -> None:
+    other = personalize(config_for(place, run_name="other", rerank={"llm_weight": 0.5}))
+    redone = {step.step for step in other.steps if not step.cached}
+    assert redone == {"rerank", "explain", "evaluate", "plots"} or redone == {
+        "fusion", "explain", "evaluate", "plots",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("step", ["embeddings", "train", "candidates"])
+@pytest.mark.parametrize("harm", ["delete", "truncate", "edit"])
+def test_a_damaged_artifact_is_rebuilt_to_the_same_bytes(first, place, step, harm) -> None:
+    folder = Path(next(done.artifact for done in first.steps if done.step == step))
+    path = sorted(folder.glob("*.parquet"))[0]
+    before = path.read_bytes()
+    if harm == "delete":
+        path.unlink()
+    elif harm == "truncate":
+        path.write_bytes(before[: len(before) // 2])
+    else:
+        path.write_bytes(before[:-5] + b"wrong")
+    again = personalize(config_for(place, run_name="again"))
+    assert [done.step for done in again.steps if not done.cached] == [step]
+    assert path.read_bytes() == before
+
+
+def test_refit_serves_other_lists_and_keeps_the_metrics(first: Summary, place: Path) -> None:
+    served = personalize(config_for(place, run_name="refit", refit=True))
+    assert served.headline == first.headline
+    lists = pl.read_parquet(Path(served.folder) / "recommendations.parquet")
+    known = pl.read_parquet(place / "data" / "interactions.parquet")
+    assert lists.join(known, on=[USER, ITEM], how="inner").is_empty()
+    assert lists.group_by(USER).len()["len"].max() <= N_ITEMS
+
+
+def test_the_console_says_all_that_matters(first: Summary) -> None:
+    console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    _console.show(first, console)
+    text = console.export_text()
+    for expected in (first.folder, "Top 5 of user", "gat+relevancy", "popularity", "0 calls", "$0"):
+        assert expected in text
+    console.file.close()
+
+
+def arguments(place: Path, source: Path, **more: str) -> list[str]:
+    given = {
+        "data.source": str(source), "data.rating_min": "1", "data.rating_max": "10",
+        "artifact_root": str(place / "artifacts"), "runs_root": str(place / "runs"),
+        "graph.max_epochs": "20", **more,
+    }  # fmt: skip
+    return [f"--{name}={value}" for name, value in given.items()]
+
+
+def broken(place: Path, what: str) -> Path:
+    source = place / f"broken-{what}"
+    shutil.copytree(place / "data", source, dirs_exist_ok=True)
+    path = source / "interactions.parquet"
+    frame = pl.read_parquet(path)
+    rating = frame.columns[2]
+    changes = {
+        "column": lambda: frame.drop(rating),
+        "empty": lambda: frame.clear(),
+        "duplicate": lambda: pl.concat([frame, frame.head(1)]),
+        "nan": lambda: frame.with_columns(pl.lit(float("nan")).alias(rating)),
+        "scale": lambda: frame.with_columns(pl.lit(77.0).alias(rating)),
+        "unknown": lambda: frame.with_columns(pl.lit("no-such-film").alias(ITEM)).unique([USER]),
+    }
+    if what == "garbage":
+        path.write_bytes(b"this is not parquet")
+    elif what == "missing":
+        path.unlink()
+    else:
+        changes[what]().write_parquet(path)
+    return source
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("column", "rating"), ("empty", "empty"), ("duplicate", "film-"), ("nan", "NaN"),
+        ("scale", "77"), ("unknown", "no-such-film"), ("garbage", "interactions.parquet"),
+        ("missing", "interactions.parquet"),
+    ],
+)  # fmt: skip
+def test_bad_data_is_one_clear_message(place, capsys, what, says) -> None:
+    status = main(arguments(place, broken(place, what)))
+    message = capsys.readouterr().err
+    assert status == 2
+    assert says in message
+    assert "Expected" in message or "To fix it" in message
+    assert "Traceback" not in message
+
+
+def test_a_wrong_parameter_is_one_clear_message(place, capsys) -> None:
+    status = main(arguments(place, place / "data", **{"split.fold": "9"}))
+    assert status == 2
+    assert "split.fold" in capsys.readouterr().err
+
+
+def test_a_root_that_cannot_be_written_is_one_clear_message(place, capsys) -> None:
+    (place / "occupied").write_text("a file where a folder should be")
+    where = str(place / "occupied" / "below")
+    status = main(arguments(place, place / "data", artifact_root=where))
+    message = capsys.readouterr().err
+    assert status == 1
+    assert "Cannot write" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_whole_artifacts_and_the_next_run_goes_on(place: Path) -> None:
+    root = place / "interrupted"
+    command = [sys.executable, "-m", "flows.personalize"]
+    command += arguments(
+        place, place / "data", artifact_root=str(root), **{"graph.max_epochs": "400"}
+    )
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    deadline = time.monotonic() + 200
+    while not list(root.glob("user_profiles/*/manifest.json")):
+        assert time.monotonic() < deadline, process.poll()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "Interrupted" in said
+    assert list(root.rglob("*.tmp")) == []
+    manifests = list(root.rglob("manifest.json"))
+    assert manifests
+    for manifest in manifests:
+        for name in json.loads(manifest.read_text())["files"]:
+            assert (manifest.parent / name).exists()

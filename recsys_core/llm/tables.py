@@ -1,0 +1,153 @@
+"""The tables of the answer cache, and the engine they live in.
+
+SQLite is the embedded default: write-ahead log, so that readers never wait and a killed process
+loses nothing that was committed. A PostgreSQL URL serves several machines.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from recsys_core import columns as c
+from recsys_core.errors import ConfigError, StorageError
+
+FILE: Final = "llm.sqlite"
+_LOCK_WAIT_MS: Final = 60_000
+METADATA: Final = sa.MetaData()
+
+ANSWERS: Final = sa.Table(
+    "answers",
+    METADATA,
+    sa.Column(c.KEY, sa.String(64), primary_key=True),
+    sa.Column(c.MODEL, sa.Text, nullable=False),
+    sa.Column(c.PURPOSE, sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("refusal", sa.Text, nullable=False),
+    sa.Column("cut", sa.Boolean, nullable=False),
+    sa.Column(c.TOKENS_IN, sa.BigInteger, nullable=False),
+    sa.Column(c.TOKENS_OUT, sa.BigInteger, nullable=False),
+)
+CALLS: Final = sa.Table(
+    "calls",
+    METADATA,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("session", sa.String(32), nullable=False, index=True),
+    sa.Column("run", sa.Text, nullable=False, index=True),
+    sa.Column(c.KEY, sa.String(64), nullable=False),
+    sa.Column(c.PURPOSE, sa.Text, nullable=False),
+    sa.Column(c.SUBJECT, sa.Text, nullable=False),
+    sa.Column(c.MODEL, sa.Text, nullable=False),
+    sa.Column(c.PROMPT_VERSION, sa.Text, nullable=False),
+    sa.Column(c.TOKENS_IN, sa.BigInteger, nullable=False),
+    sa.Column(c.TOKENS_OUT, sa.BigInteger, nullable=False),
+    sa.Column(c.COST, sa.Float, nullable=False),
+    sa.Column(c.LATENCY, sa.Float, nullable=False),
+    sa.Column(c.WAITED, sa.Float, nullable=False),
+    sa.Column(c.ATTEMPTS, sa.Integer, nullable=False),
+    sa.Column(c.VERDICT, sa.Text, nullable=False),
+    sa.Column(c.STARTED, sa.BigInteger, nullable=False),
+)
+SPENDING: Final = sa.Table(
+    "spending",
+    METADATA,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("dollars", sa.Float, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+)
+BATCHES: Final = sa.Table(
+    "batches",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("remote", sa.Text, nullable=True),
+)
+BATCH_CALLS: Final = sa.Table(
+    "batch_calls",
+    METADATA,
+    sa.Column(c.KEY, sa.String(64), primary_key=True),
+    sa.Column("batch", sa.String(32), nullable=False, index=True),
+)
+
+
+def cache_url(url: str | None, root: str) -> str:
+    """The URL of the cache: the configured one, or a file in the artifact root `root`.
+
+    Raises:
+        ConfigError: a variable is not set, a password stands in the configuration, or the root is
+            remote and no URL is given.
+    """
+    if url is None:
+        return f"sqlite:///{_local(root) / FILE}"
+    resolved = os.path.expandvars(url)
+    if "$" in resolved and "$" in url:
+        raise ConfigError(
+            f"llm.cache_url {url!r} names an environment variable that is not set.",
+            fix="export it, or give the URL itself.",
+        )
+    try:
+        password = sa.make_url(url).password if "://" in url else None
+    except sa.exc.ArgumentError as error:
+        raise ConfigError(
+            f"llm.cache_url {url!r} is no SQLAlchemy URL: {error}",
+            expected="for example sqlite:///answers.sqlite or $NAME.",
+        ) from error
+    if password is not None and "$" not in str(password):
+        raise ConfigError(
+            "llm.cache_url holds a password; configurations are stored in clear.",
+            expected="the URL in an environment variable.",
+            fix="export LLM_CACHE_URL=... and set llm.cache_url to $LLM_CACHE_URL.",
+        )
+    return resolved
+
+
+def _local(root: str) -> Path:
+    scheme, separator, rest = root.partition("://")
+    if separator and scheme != "file":
+        raise ConfigError(
+            f"The artifact root {root} is remote, and the cache of LLM answers has no place.",
+            expected="llm.cache_url: a file (sqlite:///path) or a PostgreSQL URL.",
+            fix="set llm.cache_url.",
+        )
+    return Path(rest if separator else root).expanduser().resolve()
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Connect, and create what is missing.
+
+    Raises:
+        StorageError: the data base cannot be opened or written.
+    """
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(parsed, pool_size=2, max_overflow=2, pool_pre_ping=True)
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _tune)
+        with engine.begin() as connection:
+            for table in METADATA.sorted_tables:
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+    except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
+        raise storage_error(url, error) from error
+    return engine
+
+
+def _tune(connection: Any, _: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_MS}")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def storage_error(url: str, error: Exception) -> StorageError:
+    """The error for a cache that does not work; passwords in the URL are masked."""
+    shown = sa.make_url(url).render_as_string(hide_password=True)
+    return StorageError(
+        f"The cache of LLM answers at {shown} does not work: {getattr(error, 'orig', error)}",
+        expected="a data base that can be written, with enough room on its disk.",
+        fix="check the path or server, or set llm.cache_url to another place. Stored answers stay.",
+    )

@@ -3,7 +3,7 @@
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import RECOMMENDATIONS
 from recsys_core.config import LLMConfig, RerankConfig
-from recsys_core.explain import explain as explain_users
+from recsys_core.explanations.run import explain as explain_users
 from tasks.llm import ask
 from tasks.profile import DAY
 from tasks.progress import progress

@@ -15,7 +15,7 @@ FORBIDDEN = {
     "recsys_core/graph": {"recsys_core.rerank", "recsys_core.profiles"},
     "recsys_core/rerank": {"recsys_core.graph", "recsys_core.profiles"},
     "recsys_core/profiles": {"recsys_core.graph", "recsys_core.rerank"},
-    "recsys_core/llm": {"recsys_core.profiles", "recsys_core.rerank", "recsys_core.explain"},
+    "recsys_core/llm": {"recsys_core.profiles", "recsys_core.rerank", "recsys_core.explanations"},
 }
 HEAVY = ("torch", "dgl", "sentence_transformers", "litellm", "matplotlib", "sklearn", "prefect")
 

@@ -3,7 +3,7 @@
 A `Purpose` says all there is to know about one kind of question: its prompt file, the variables
 the prompt is rendered from, the schema of the answer, a further check of the answer against the
 question, and the rule that answers it without any model. The domain modules (`profiles`,
-`rerank`, `explain`) declare their purposes; the providers know none of them.
+`rerank`, `explanations`) declare their purposes; the providers know none of them.
 """
 
 from collections.abc import Callable

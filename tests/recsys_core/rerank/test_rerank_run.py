@@ -4,7 +4,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from rerank_world import Scripted, world
 
 from recsys_core.columns import CANDIDATES, RERANKED, check
 from recsys_core.config import RerankConfig
@@ -14,6 +13,7 @@ from recsys_core.llm.types import Provider, Request
 from recsys_core.rerank.cases import Cases, Tables, item_facts, recent_items, similarities
 from recsys_core.rerank.relevancy import ItemScore, RelevancyAnswer
 from recsys_core.rerank.run import rerank
+from tests.rerank_world import Scripted, world
 
 
 def run(

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from rerank_world import Scripted, case
 
 from recsys_core.errors import (
     BudgetExceeded,
@@ -24,6 +23,7 @@ from recsys_core.rerank.relevancy import (
     mean_scores,
 )
 from recsys_core.rerank.strategy import Completed, Judged, complete, judge_safely
+from tests.rerank_world import Scripted, case
 
 ids = st.sampled_from([f"a{n}" for n in range(8)] + ["invented", ""])
 

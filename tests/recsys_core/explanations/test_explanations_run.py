@@ -1,7 +1,5 @@
 import asyncio
-import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,7 +11,6 @@ from pydantic import ValidationError
 from recsys_core.columns import RECOMMENDATIONS, check
 from recsys_core.config import RerankConfig
 from recsys_core.errors import BudgetExceeded, LLMUnavailable
-from recsys_core.explain import explain
 from recsys_core.explanations.attributes import attributes, kind, label
 from recsys_core.explanations.purpose import (
     EXPLANATION,
@@ -24,15 +21,14 @@ from recsys_core.explanations.purpose import (
     explain_by_rules,
     unsupported,
 )
+from recsys_core.explanations.run import explain
 from recsys_core.explanations.wording import genre_phrase, in_sentence, shown_title
 from recsys_core.llm.rules import RulesProvider
 from recsys_core.llm.types import Provider, Request
 from recsys_core.rerank.cases import Tables
 from recsys_core.rerank.inputs import Taste
 from recsys_core.rerank.run import rerank
-
-sys.path.insert(0, str(Path(__file__).parent / "rerank"))
-from rerank_world import Scripted, world
+from tests.rerank_world import Scripted, world
 
 
 def known(

@@ -62,6 +62,9 @@ SCORE: Final = "score"
 GRAPH_SCORE: Final = "graph_score"
 LLM_SCORE: Final = "llm_score"
 STRATEGY: Final = "strategy"
+POLICY: Final = "policy"
+WEIGHT: Final = "weight"
+CHOSEN: Final = "chosen"
 EXPLANATION: Final = "explanation"
 LIKED_EVIDENCE: Final = "liked_evidence"
 ATTRIBUTE_EVIDENCE: Final = "attribute_evidence"
@@ -127,6 +130,15 @@ EDGES: Final[Schema] = {USER_INDEX: pl.Int64, ITEM_INDEX: pl.Int64, RATING: pl.F
 USER_NODES: Final[Schema] = {USER: None, INDEX: pl.Int64}
 ITEM_NODES: Final[Schema] = {ITEM: None, INDEX: pl.Int64}
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
+JUDGED: Final[Schema] = {
+    USER: None, ITEM: None, RANK: pl.Int32, GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32,
+    STRATEGY: pl.String,
+}  # fmt: skip
+RERANKED_USERS: Final[Schema] = {USER: None}
+POLICIES: Final[Schema] = {
+    POLICY: pl.String, WEIGHT: pl.Float64, VALUE: pl.Float64, DIFFERENCE: pl.Float64,
+    CI_LOW: pl.Float64, CI_HIGH: pl.Float64, USERS: pl.Int32, CHOSEN: pl.Boolean,
+}  # fmt: skip
 RERANKED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32,
     GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32, STRATEGY: pl.String,

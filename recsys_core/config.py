@@ -24,6 +24,10 @@ class Section(BaseModel):
     runtime_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that change how work is done but not its result; content keys leave them out."""
 
+    def identity(self) -> dict[str, Any]:
+        """What content keys are made of."""
+        return self.model_dump(mode="json", exclude=set(self.runtime_fields))
+
 
 class DataConfig(Section):
     """Where the data come from and how ratings are read."""
@@ -130,6 +134,8 @@ class LLMConfig(Section):
     api_key_env: str | None = None
     """Name of the environment variable that holds the key. Default: the provider's own, such as
     `OPENAI_API_KEY`. The key itself never stands in a configuration."""
+    api_key_block: str | None = None
+    """Name of a Prefect Secret block that holds the key, instead of the environment."""
     transport: Literal["auto", "direct", "litellm"] = "auto"
     """`litellm` reaches every provider; `direct` speaks to OpenAI-compatible endpoints at a tenth
     of the CPU per call; `auto` is direct for models named `openai/...`."""
@@ -311,23 +317,69 @@ _PAPER_GRAPH: Mapping[str, Any] = {
 
 
 class RerankConfig(Section):
-    """Reranking of the top candidates and its fusion with the graph score."""
+    """How the LLM judges the top candidates; their fusion with the graph score is `fusion`."""
 
-    strategy: Literal["relevancy", "none"] = "relevancy"
-    """How the LLM judges candidates; `none` keeps the graph's order."""
+    strategy: Literal["prompt-level", "pairwise", "overlapping", "relevancy", "none"] = "relevancy"
+    """How candidates are judged: `prompt-level` ranks all of them in one call, `pairwise` sorts
+    them by comparisons of two, `overlapping` ranks overlapping batches, `relevancy` scores every
+    one in several batches; `none` keeps the graph's order."""
     candidates: int = Field(default=20, ge=1, le=200)
-    """Candidates per user that are reranked and explained."""
+    """Candidates per user that are judged and explained."""
     batch_size: int = Field(default=5, ge=2, le=20)
-    """Items per judgement."""
+    """Items per judgement (`relevancy`, `overlapping`)."""
     repeats: int = Field(default=3, ge=1, le=10)
-    """Judgements per item, each among different companions; their mean counts."""
+    """`relevancy`: judgements per item, each among different companions; their mean counts."""
+    overlap: int = Field(default=4, ge=1, le=19)
+    """`overlapping`: items that a batch shares with the next one; smaller than `batch_size`. With
+    `batch_size` - 1 every two neighbours of the result are sure to have been compared."""
+    both_orders: bool = False
+    """`pairwise`: ask every pair in both orders; where the two answers disagree, each counts half.
+    Twice the calls, without a model's preference for the first or the second place."""
+
+    @model_validator(mode="after")
+    def _batches_move_on(self) -> "RerankConfig":
+        if self.strategy == "overlapping" and self.overlap >= self.batch_size:
+            raise ValueError(f"overlap {self.overlap} must be below batch_size {self.batch_size}")
+        return self
+
+
+class FusionConfig(Section):
+    """The order that is served: the LLM's judgement and the graph's, and whose lists it changes."""
+
+    policy: Literal["all", "cold-only", "auto", "none"] = "auto"
+    """Whose lists are reranked: everybody's, those of users with fewer than `cold_below` training
+    interactions, nobody's; `auto` takes what is best on validation, ties going to the graph."""
     llm_weight: float = Field(default=0.8, ge=0, le=1)
-    """Weight of the LLM score in the fusion; the graph score has the rest."""
-    fusion: Literal["score", "rank"] = "score"
+    """Weight of the LLM score; the graph score has the rest."""
+    scale: Literal["score", "rank"] = "score"
     """How the two scores are made comparable per user: linearly from lowest to highest, or by
     rank."""
-    explain_batch: int = Field(default=20, ge=1, le=200)
-    """Candidates explained per request; fewer for models with a small context."""
+    cold_below: int = Field(default=10, ge=1)
+    """Users with fewer training interactions are cold."""
+    auto_users: int = Field(default=200, ge=1)
+    """Most users that are judged on validation for `auto`, the cold ones first."""
+    judge_everyone: bool = True
+    """Judge also those whom the policy leaves to the graph, so that the report can show what
+    reranking everybody would do; `false` saves these calls."""
+
+
+class ExplanationConfig(Section):
+    """The reasons."""
+
+    batch: int = Field(default=20, ge=1, le=200)
+    """Titles explained per request; fewer for models with a small context."""
+
+
+class FanOutConfig(Section):
+    """How the work of language models is spread over tasks; it changes no result."""
+
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"shard_users", "shards_at_once"})
+
+    shard_users: int = Field(default=64, ge=1)
+    """Users per task and artifact where a language model is asked; a run that was killed goes on
+    with the unfinished ones. Rules take all users at once."""
+    shards_at_once: int = Field(default=4, ge=1, le=64)
+    """Tasks under way at a time."""
 
 
 class EvaluationConfig(Section):
@@ -352,6 +404,9 @@ class RunConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     graph: GraphConfig = GraphConfig()
     rerank: RerankConfig = RerankConfig()
+    fusion: FusionConfig = FusionConfig()
+    explanations: ExplanationConfig = ExplanationConfig()
+    fan_out: FanOutConfig = FanOutConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     seed: int = Field(default=0, ge=0)
     """Seed of every random choice."""

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 import flows  # noqa: F401  its environment defaults must be set before Prefect is imported
+
+if TYPE_CHECKING:
+    from recsys_core.config import TmdbConfig
+    from tests.fake_tmdb import FakeTmdb
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,3 +44,24 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     settings = {PREFECT_LOCAL_STORAGE_PATH: storage, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with prefect_test_harness(server_startup_timeout=180), temporary_settings(settings):
         yield
+
+
+@pytest.fixture
+def tmdb(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeTmdb"]:
+    """A fake TMDB on loopback."""
+    from tests.fake_tmdb import FILMS, serving
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(FILMS) as server:
+        yield server
+
+
+@pytest.fixture
+def tmdb_config(tmdb: "FakeTmdb", tmp_path: Path) -> "TmdbConfig":
+    """Parameters that lead to the fake TMDB, with a cache of the test's own."""
+    from recsys_core.config import TmdbConfig
+
+    return TmdbConfig(
+        base_url=tmdb.url, cache_file=str(tmp_path / "tmdb" / "answers.sqlite"), backoff_s=0.01,
+        timeout_s=5.0, requests_per_window=1000, max_attempts=4,
+    )  # fmt: skip

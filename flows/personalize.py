@@ -7,6 +7,7 @@ Nothing asks for a server: without PREFECT_API_URL the flow runs in this process
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from prefect import flow
 
@@ -23,7 +24,7 @@ from tasks.explain import explain
 from tasks.graph import graph
 from tasks.ingest import ingest
 from tasks.profile import item_profiles, user_profiles
-from tasks.report import Lists, plots, report
+from tasks.report import Lists, report
 from tasks.rerank import rerank
 from tasks.split import split, split_everything
 from tasks.step import run_log
@@ -37,7 +38,7 @@ def personalize(config: RunConfig = RunConfig()) -> Summary:
     Args:
         config: every parameter of the run; see `--help`.
     """
-    store = ArtifactStore(root=config.artifact_root)
+    store, started = ArtifactStore(root=config.artifact_root), datetime.now(UTC)
     with run_log() as log:
         data = ingest(store, config.data, source_fingerprint(config.data))
         parts = split(store, data, config.split, config.seed)
@@ -50,8 +51,7 @@ def personalize(config: RunConfig = RunConfig()) -> Summary:
             store, data, parts, lists.candidates, lists.reranked, others,
             config.data, config.evaluation, config.seed,
         )  # fmt: skip
-        pictures = plots(store, metrics, lists.model)
-        return report(config, log, data, parts, served, lists, metrics, pictures)
+        return report(config, log, data, served, metrics, started)
 
 
 def recommend(
@@ -77,10 +77,10 @@ def recommend(
         file_hash(config.profiles.users_file),
     )  # fmt: skip
     vectors = embed(store, data, items, users, config.embedding)
-    edges = graph(store, data, parts, config.data)
-    model = train(store, parts, edges, vectors, config.graph, config.data, seed, tuned)
+    nodes = graph(store, data, parts)
+    model = train(store, parts, nodes, vectors, config.graph, config.data, seed, tuned)
     depth = max(config.rerank.candidates, *config.evaluation.cutoffs)
-    ranked = candidates(store, parts, model, depth)
+    ranked = candidates(store, parts, nodes, model, depth)
     reranked = rerank(store, data, parts, items, users, vectors, ranked, llm, config.rerank, seed)
     reasons = explain(store, data, items, users, reranked, llm, config.rerank)
     return Lists(

@@ -1,13 +1,11 @@
 """Embed: a vector of every item's and every user's text."""
 
-import numpy as np
-import polars as pl
-
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import ITEM, TEXT, USER, VECTOR, vectors
+from recsys_core.columns import ITEM, TEXT, USER, vectors
 from recsys_core.config import EmbeddingConfig
 from recsys_core.embedding import Embedder, item_texts, user_texts
 from tasks.step import step
+from tasks.vectors import vector_table
 
 
 @step("embeddings", version="1")
@@ -34,10 +32,5 @@ def embed(
     embedder = Embedder(config)
     for name, (key, texts) in tables.items():
         found = embedder.encode(texts[TEXT].to_list())
-        out.table(name, _table(texts[key], found), vectors(key, found.shape[1]))
+        out.table(name, vector_table(texts[key], found), vectors(key, found.shape[1]))
     out.fact("backend", embedder.backend)
-
-
-def _table(ids: pl.Series, found: np.ndarray) -> pl.DataFrame:
-    dtype = pl.Array(pl.Float32, found.shape[1])
-    return pl.DataFrame([ids, pl.Series(VECTOR, found, dtype=dtype)])

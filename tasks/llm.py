@@ -2,26 +2,32 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar, cast
+
+from prefect.blocks.system import Secret
+from pydantic import SecretStr
 
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import LLM_CALLS
 from recsys_core.config import LLMConfig
-from recsys_core.llm.rules import RulesProvider
+from recsys_core.llm.open import open_provider
 from recsys_core.llm.types import Provider, Usage
+from tasks.step import current_run_id
 
 R = TypeVar("R")
 
-LEDGER = "llm_calls"
+LEDGER: Final = "llm_calls"
 """Name of the ledger's table in every artifact that asked a model."""
 
 
 def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Awaitable[R]]) -> R:
     """Run `work` with the configured provider; write its ledger and counts into `out`."""
+    key = _key(config)
 
     async def run() -> tuple[R, Usage]:
-        provider = RulesProvider()
-        return await work(provider), provider.usage()
+        opened = open_provider(config, root=out.root, run=current_run_id(), api_key=key)
+        async with opened as provider:
+            return await work(provider), provider.usage()
 
     result, usage = asyncio.run(run())
     out.table(LEDGER, usage.calls, LLM_CALLS)
@@ -29,3 +35,10 @@ def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Await
     for name, count in usage.facts.items():
         out.fact(name, count)
     return result
+
+
+def _key(config: LLMConfig) -> SecretStr | None:
+    if config.api_key_block is None:
+        return None
+    block = cast(Secret[str], Secret.load(config.api_key_block))
+    return SecretStr(block.get())

@@ -1,0 +1,42 @@
+"""Candidates: the items with the highest graph scores that a user does not know yet."""
+
+import polars as pl
+
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.columns import CANDIDATES
+from tasks.graph import read_graph
+from tasks.step import step
+from tasks.vectors import vector_array
+
+
+@step("candidates", version="1")
+def candidates(
+    out: ArtifactWriter, split: ArtifactRef, graph: ArtifactRef, model: ArtifactRef, k: int
+) -> None:
+    """Top k by dot product for every user, batched, known items left out.
+
+    Args:
+        out: `candidates`, from the final model, knows training and validation rows; and
+            `valid_candidates`, from the model of the search, knows training rows only: what a
+            choice on validation is made with. The latter is empty where nothing is held out.
+        split: what users know already.
+        graph: nodes.
+        model: refined vectors.
+        k: length of the lists.
+    """
+    from recsys_core.graph.scoring import candidates as as_table
+    from recsys_core.graph.scoring import top_k
+
+    nodes = read_graph(graph)
+    train, valid = split.table("train"), split.table("valid")
+
+    def best(prefix: str, known: pl.DataFrame) -> pl.DataFrame:
+        users, items = model.table(f"{prefix}users"), model.table(f"{prefix}items")
+        seen = nodes.edges_of(known)
+        indices, scores = top_k(vector_array(users), vector_array(items), seen.users, seen.items, k)
+        return as_table(nodes, indices, scores)
+
+    final = best("", pl.concat([train, valid]))
+    out.table("candidates", final, CANDIDATES)
+    held_out = best("search_", train) if not valid.is_empty() else final.clear()
+    out.table("valid_candidates", held_out, CANDIDATES)

@@ -1,0 +1,126 @@
+"""Report: the run's folder with lists, metrics, ledger, summary and the page to read."""
+
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from recsys_core.artifacts import ArtifactRef
+from recsys_core.columns import LLM_CALLS
+from recsys_core.config import RunConfig
+from recsys_core.report.folder import publish
+from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
+from tasks.llm import LEDGER
+from tasks.step import RunLog, current_run_id
+
+RECOMMENDATIONS_FILE: Final = "recommendations.parquet"
+METRICS_FILE: Final = "metrics.parquet"
+CALLS_FILE: Final = "llm_calls.parquet"
+REPORT_FILE: Final = "report.html"
+SUMMARY_FILE: Final = "summary.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """What leads from one split to lists with reasons."""
+
+    items: ArtifactRef
+    users: ArtifactRef
+    vectors: ArtifactRef
+    model: ArtifactRef
+    candidates: ArtifactRef
+    reranked: ArtifactRef
+    recommendations: ArtifactRef
+
+
+@task(name="report", tags={"recsys", "report"}, cache_policy=NO_CACHE, persist_result=False)
+def report(
+    config: RunConfig,
+    log: RunLog,
+    data: ArtifactRef,
+    served: Lists,
+    metrics: ArtifactRef,
+    started: datetime,
+) -> Summary:
+    """Write `runs/<run name>/` and let `runs/latest` lead to it.
+
+    Not cached: it tells of this run, and takes a second.
+
+    Args:
+        config: the run's parameters.
+        log: the steps of this run.
+        data: the ingested data set.
+        served: the lists to hand out, and what they were made from.
+        metrics: the evaluation.
+        started: when the run started, UTC.
+    """
+    measured = metrics.table("metrics")
+    calls = made_calls(log)
+    run_name = config.run_name or default_name(data, started)
+    summary = Summary(
+        run_name=run_name,
+        flow_run_id=current_run_id(),
+        created=started,
+        seconds=(datetime.now(UTC) - started).total_seconds(),
+        folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
+        data_source=data.manifest.facts["source"],
+        models=_models(config, served),
+        steps=[
+            StepSummary(
+                step=one.step,
+                seconds=one.seconds,
+                peak_memory_mib=one.peak_memory_mib,
+                rows=one.rows,
+                cached=one.cached,
+                artifact=one.ref.uri,
+            )
+            for one in log.steps
+        ],
+        llm=llm_summary(calls, config.llm.model),
+        headline=headline(measured),
+        facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
+        config=config.model_dump(mode="json"),
+    )
+    files = {
+        RECOMMENDATIONS_FILE: _parquet(served.recommendations.table("recommendations")),
+        METRICS_FILE: _parquet(measured),
+        CALLS_FILE: _parquet(calls),
+        SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
+    }
+    publish(config.runs_root, run_name, files)
+    return summary
+
+
+def made_calls(log: RunLog) -> pl.DataFrame:
+    """The ledger of the calls made in this run; cached steps made none."""
+    ledgers = [
+        one.ref.table(LEDGER) for one in log.steps if not one.cached and LEDGER in one.ref.tables
+    ]
+    return pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *ledgers])
+
+
+def default_name(data: ArtifactRef, started: datetime) -> str:
+    """Name of a run that was given none: the time (UTC) and the data set."""
+    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
+    return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
+
+
+def _models(config: RunConfig, served: Lists) -> dict[str, str]:
+    return {
+        "llm": config.llm.model,
+        "embedding": config.embedding.model,
+        "embedding_backend": str(served.vectors.manifest.facts["backend"]),
+        "graph": config.graph.preset,
+        "graph_device": str(served.model.manifest.facts["device"]),
+    }
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,76 @@
+"""Train: the graph attention network, stopped by validation, then fitted to all training rows."""
+
+import polars as pl
+
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.columns import CURVES, VECTOR, vectors
+from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.graph.bipartite import Floats
+from tasks.graph import read_graph
+from tasks.progress import progress
+from tasks.step import HOUR, step
+from tasks.vectors import vector_array, vector_table
+
+BEST_EPOCH = "best_epoch"
+
+
+@step("train", version="1", timeout_seconds=6 * HOUR, tags=("gpu",))
+def train(
+    out: ArtifactWriter,
+    split: ArtifactRef,
+    graph: ArtifactRef,
+    embeddings: ArtifactRef,
+    config: GraphConfig,
+    ratings: DataConfig,
+    seed: int,
+    tuned: ArtifactRef | None = None,
+) -> None:
+    """Train the graph model (paper, section 2.2).
+
+    Args:
+        out: tables `users` and `items` (refined vectors), `curves`; `weights.safetensors`; and
+            `search_users`, `search_items`, the vectors of the model that saw no validation row.
+        split: its validation part stops the training.
+        graph: nodes and training edges.
+        embeddings: text vectors of users and items.
+        config: model and training.
+        ratings: thresholds.
+        seed: of every random choice.
+        tuned: an earlier model whose number of epochs is taken, where nothing is held out.
+    """
+    from recsys_core.graph.trainer import train as fit  # torch takes seconds to import
+
+    bipartite = read_graph(graph)
+    epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])
+    with progress("graph training", config.max_epochs) as report:
+        trained = fit(
+            bipartite,
+            bipartite.edges_of(split.table("valid")),
+            _aligned(embeddings.table("users"), bipartite.user_ids),
+            _aligned(embeddings.table("items"), bipartite.item_ids),
+            config,
+            ratings,
+            seed,
+            epochs=epochs,
+            on_epoch=report,
+        )
+    for name, ids, found in (
+        ("users", bipartite.user_ids, trained.user_vectors),
+        ("items", bipartite.item_ids, trained.item_vectors),
+        ("search_users", bipartite.user_ids, trained.search_user_vectors),
+        ("search_items", bipartite.item_ids, trained.search_item_vectors),
+    ):
+        out.table(name, vector_table(ids, found), vectors(ids.name, found.shape[1]))
+    out.table("curves", trained.curves, CURVES)
+    out.data("weights.safetensors", trained.to_bytes())
+    out.fact(BEST_EPOCH, trained.best_epoch)
+    for name, value in trained.facts.items():
+        out.fact(name, value)
+
+
+def _aligned(frame: pl.DataFrame, ids: pl.Series) -> Floats:
+    """Vectors in the order of `ids`; zeros for an id without one (the trainer counts those)."""
+    joined = ids.to_frame().join(frame, on=ids.name, how="left", maintain_order="left")
+    size = frame.schema[VECTOR].shape[0]  # type: ignore[attr-defined]
+    zeros = pl.lit([0.0] * size, dtype=pl.Array(pl.Float32, size))
+    return vector_array(joined.with_columns(pl.col(VECTOR).fill_null(zeros)))

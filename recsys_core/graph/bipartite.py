@@ -1,0 +1,185 @@
+"""The bipartite graph of users and items, as plain arrays.
+
+Every user and item of the tables is a node, also those without an edge: the model scores them
+from their profile alone. Nodes are numbered in the order of the tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys_core.columns import INDEX, ITEM, ITEM_INDEX, RATING, USER, USER_INDEX
+from recsys_core.errors import DataError
+
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+USERS_TABLE: Final = "users"
+ITEMS_TABLE: Final = "items"
+EDGES_TABLE: Final = "edges"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edges:
+    """Rated pairs as node numbers.
+
+    Attributes:
+        users: (n_edges,) numbers of the users.
+        items: (n_edges,) numbers of the items.
+        ratings: (n_edges,) ratings on the data set's own scale.
+    """
+
+    users: Indices
+    items: Indices
+    ratings: Floats
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No edges."""
+        none = np.empty(0, np.int64)
+        return cls(users=none, items=none, ratings=np.empty(0, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "Edges":
+        """The edges at which `mask` (n_edges,) is true."""
+        return Edges(users=self.users[mask], items=self.items[mask], ratings=self.ratings[mask])
+
+    def liked(self, like_from: float) -> "Edges":
+        """Edges with a rating of `like_from` or more."""
+        return self.where(self.ratings >= like_from)
+
+    def disliked(self, dislike_from: float) -> "Edges":
+        """Edges with a rating of `dislike_from` or less."""
+        return self.where(self.ratings <= dislike_from)
+
+    def joined(self, other: "Edges") -> "Edges":
+        """These edges, then those of `other`."""
+        return Edges(
+            users=np.concatenate([self.users, other.users]),
+            items=np.concatenate([self.items, other.items]),
+            ratings=np.concatenate([self.ratings, other.ratings]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bipartite:
+    """Users, items and the rated pairs between them.
+
+    Attributes:
+        user_ids: (n_users,) ids; the position is the node's number.
+        item_ids: (n_items,) ids.
+        edges: the rated pairs.
+    """
+
+    user_ids: pl.Series
+    item_ids: pl.Series
+    edges: Edges
+
+    @classmethod
+    def from_interactions(
+        cls, interactions: pl.DataFrame, users: pl.Series, items: pl.Series
+    ) -> Self:
+        """Number all users and items and turn interactions into edges.
+
+        Args:
+            interactions: `columns.INTERACTIONS` (the training rows).
+            users: ids of all users, each once.
+            items: ids of all items, each once.
+
+        Raises:
+            DataError: an id appears twice or is null, or an interaction names an unknown one.
+        """
+        for name, ids in ((USER, users), (ITEM, items)):
+            _all_distinct(name, ids)
+        graph = cls(user_ids=users, item_ids=items, edges=Edges.empty())
+        return graph.with_edges(graph.edges_of(interactions))
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, with or without edges."""
+        return self.user_ids.len()
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, with or without edges."""
+        return self.item_ids.len()
+
+    def with_edges(self, edges: Edges) -> Self:
+        """The same nodes with other edges."""
+        return type(self)(user_ids=self.user_ids, item_ids=self.item_ids, edges=edges)
+
+    def edges_of(self, interactions: pl.DataFrame) -> Edges:
+        """Interactions (validation rows, for example) as edges between these nodes.
+
+        Raises:
+            DataError: an interaction names a user or an item that is no node.
+        """
+        return Edges(
+            users=_numbers(interactions[USER], self.user_ids),
+            items=_numbers(interactions[ITEM], self.item_ids),
+            ratings=interactions[RATING].cast(pl.Float32).to_numpy(),
+        )
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Three tables to store: users and items by number, and the edges (`columns.EDGES`)."""
+        return {
+            USERS_TABLE: _numbered(USER, self.user_ids),
+            ITEMS_TABLE: _numbered(ITEM, self.item_ids),
+            EDGES_TABLE: pl.DataFrame(
+                {
+                    USER_INDEX: self.edges.users,
+                    ITEM_INDEX: self.edges.items,
+                    RATING: self.edges.ratings,
+                }
+            ),
+        }
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, pl.DataFrame]) -> Self:
+        """The graph that `tables()` described."""
+        edges = tables[EDGES_TABLE]
+        return cls(
+            user_ids=tables[USERS_TABLE].sort(INDEX)[USER],
+            item_ids=tables[ITEMS_TABLE].sort(INDEX)[ITEM],
+            edges=Edges(
+                users=edges[USER_INDEX].to_numpy(),
+                items=edges[ITEM_INDEX].to_numpy(),
+                ratings=edges[RATING].to_numpy(),
+            ),
+        )
+
+
+def _numbered(name: str, ids: pl.Series) -> pl.DataFrame:
+    return (
+        pl.DataFrame({name: ids}).with_row_index(INDEX).with_columns(pl.col(INDEX).cast(pl.Int64))
+    )
+
+
+def _all_distinct(name: str, ids: pl.Series) -> None:
+    twice = ids.len() - ids.n_unique()
+    if twice or ids.null_count():
+        raise DataError(
+            f"The ids in {name!r} hold {twice} repetitions and {ids.null_count()} nulls.",
+            expected="every node once, each with an id.",
+            fix="remove the duplicates from the table of users or items.",
+        )
+
+
+def _numbers(ids: pl.Series, nodes: pl.Series) -> Indices:
+    lookup = pl.DataFrame({INDEX: np.arange(nodes.len()), ids.name: nodes})
+    found = ids.to_frame().join(lookup, on=ids.name, how="left", maintain_order="left")[INDEX]
+    if found.null_count():
+        unknown = ids.filter(found.is_null()).unique(maintain_order=True)
+        raise DataError(
+            f"{found.null_count()} interactions name a {ids.name!r} that is no node of the graph,"
+            f" such as {unknown[0]!r}.",
+            expected="interactions among the users and items of the data set's tables.",
+            fix="add the missing rows to the table, or remove these interactions.",
+        )
+    return found.to_numpy().astype(np.int64, copy=False)

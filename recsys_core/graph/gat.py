@@ -1,0 +1,145 @@
+"""The graph attention network over users and items (paper 2.2).
+
+Users and items are nodes of one graph whose edges go both ways, so one pass refines both. A node
+starts from the projection of its profile's text vector, to which a learned id vector may be
+added. `transform` layers are those of the paper; without, a layer only decides whom to listen to
+and sums up (as LightGCN does, with attention in place of fixed weights).
+"""
+
+from typing import Final
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.graph.message_passing import MessagePassing, attend
+
+LEVELS: Final = 5
+"""Levels of rating that an edge is told apart by."""
+
+
+def rating_levels(ratings: torch.Tensor, data: DataConfig) -> torch.Tensor:
+    """Level 0 (worst) to 4 (best) of each rating: five equal parts of the scale, (n,) -> (n,)."""
+    share = (ratings - data.rating_min) / (data.rating_max - data.rating_min)
+    return (share * LEVELS).long().clamp(0, LEVELS - 1)
+
+
+class AttentionLayer(nn.Module):
+    """One round of messages, `heads` x `hidden` wide in and out.
+
+    Args:
+        config: sizes, dropout, and whether the layer transforms.
+    """
+
+    def __init__(self, config: GraphConfig) -> None:
+        super().__init__()
+        width = config.hidden * config.heads
+        self.shape = (config.heads, config.hidden)
+        self.dropout = config.dropout
+        self.transform = nn.Linear(width, width, bias=False) if config.transform else None
+        self.norm = nn.LayerNorm(width) if config.transform else None
+        self.source = nn.Parameter(torch.randn(self.shape) * 0.1)
+        self.target = nn.Parameter(torch.randn(self.shape) * 0.1)
+        # At first a liked edge weighs e^3 as much as one with the worst rating.
+        start = torch.tensor([-2.0, -1.0, 0.0, 1.0, 1.0])
+        self.level = nn.Parameter(start.unsqueeze(1).repeat(1, config.heads))
+
+    def forward(
+        self, graph: MessagePassing, levels: torch.Tensor, features: torch.Tensor
+    ) -> torch.Tensor:
+        """Features (n_nodes, width) and levels (n_edges,), in the graph's order -> same width."""
+        sent = features if self.transform is None else self.transform(features)
+        sent = sent.view(-1, *self.shape)
+        received = attend(
+            graph,
+            sent,
+            (sent * self.source).sum(-1),
+            (sent * self.target).sum(-1),
+            self.level.index_select(0, levels),
+        ).flatten(1)
+        if self.norm is None:
+            return received
+        active = functional.leaky_relu(self.norm(received), 0.2)
+        dropped: torch.Tensor = functional.dropout(active, self.dropout, self.training)
+        return dropped + features
+
+
+class GAT(nn.Module):
+    """Projection of profiles, id vectors, attention layers, and vectors whose dot product scores.
+
+    Args:
+        user_text: (n_users, d_text) text vectors of the users' profiles; zeros where there is none.
+        item_text: (n_items, d_text) of the items'.
+        ids: (n_users + n_items, rank) start of the id vectors, or None for none.
+        config: sizes and choices.
+    """
+
+    def __init__(
+        self,
+        user_text: torch.Tensor,
+        item_text: torch.Tensor,
+        ids: torch.Tensor | None,
+        config: GraphConfig,
+    ) -> None:
+        super().__init__()
+        width = config.hidden * config.heads
+        self.config = config
+        self.n_users = len(user_text)
+        # Inputs, not weights: they are artifacts of their own.
+        self.register_buffer("user_text", user_text, persistent=False)
+        self.register_buffer("item_text", item_text, persistent=False)
+        self.user_projection = nn.Linear(user_text.shape[1], width)
+        self.item_projection = nn.Linear(item_text.shape[1], width)
+        self.ids = None if ids is None else nn.Parameter(_widened(ids, width))
+        self.layers = nn.ModuleList(AttentionLayer(config) for _ in range(config.layers))
+        self.item_bias = (
+            nn.Parameter(torch.zeros(len(item_text))) if config.loss == "softmax" else None
+        )
+
+    def forward(
+        self, graph: MessagePassing, levels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of users (n_users, d) and items (n_items, d).
+
+        d is `heads` x `hidden`, and one more for the item bias of the softmax loss.
+        """
+        features = self._inputs()
+        states = [features]
+        for layer in self.layers:
+            states.append(layer(graph, levels, states[-1]))
+        combined = states[-1]
+        if self.config.combine == "mean":
+            combined = torch.stack(states).mean(0)
+        users, items = combined[: self.n_users], combined[self.n_users :]
+        if self.item_bias is None:
+            return users, items
+        return self._cosine(users, items, self.item_bias)
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        """Id vectors and biases: they belong to one node each and get no weight decay."""
+        return [one for one in (self.ids, self.item_bias) if one is not None]
+
+    def _inputs(self) -> torch.Tensor:
+        projected = torch.cat(
+            [self.user_projection(self.user_text), self.item_projection(self.item_text)]
+        )
+        features = projected if self.ids is None else projected + self.ids
+        dropped: torch.Tensor = functional.dropout(features, self.config.dropout, self.training)
+        return dropped
+
+    def _cosine(
+        self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors whose dot product is cosine / temperature + item bias."""
+        users = functional.normalize(users, dim=1) / self.config.temperature
+        items = functional.normalize(items, dim=1)
+        return (
+            torch.cat([users, users.new_ones(len(users), 1)], 1),
+            torch.cat([items, bias.unsqueeze(1)], 1),
+        )
+
+
+def _widened(vectors: torch.Tensor, width: int) -> torch.Tensor:
+    """(n, rank) -> (n, width): zeros fill up, a higher rank is cut."""
+    return functional.pad(vectors, (0, max(0, width - vectors.shape[1])))[:, :width].clone()

@@ -1,0 +1,113 @@
+"""What an epoch minimises: targets and negatives of a set of edges, turned into one loss."""
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch.nn import functional
+
+from recsys_core.columns import BPR_LOSS, COSINE_LOSS
+from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.errors import DataError
+from recsys_core.graph.bipartite import Bipartite, Edges, Floats
+from recsys_core.graph.losses import bpr, cosine_alignment, pair_scores, softmax_over_items
+from recsys_core.graph.sampling import NegativeSampler
+
+Parts = dict[str, float]
+Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
+"""Vectors of users and items -> the loss, and its parts for the curves."""
+
+_NO_LIKES: Final = "ratings at or above data.positive; lower it if the scale is another one."
+
+
+def target_weights(ratings: Floats, config: GraphConfig, data: DataConfig) -> Floats:
+    """1 for liked, `neutral_weight` for neutral, 0 for disliked ratings, (n,) -> (n,)."""
+    weights = (ratings >= data.like_from).astype("float32")
+    weights[(ratings < data.like_from) & (ratings > data.dislike_from)] = config.neutral_weight
+    return weights
+
+
+def build_objective(
+    graph: Bipartite,
+    config: GraphConfig,
+    data: DataConfig,
+    device: torch.device,
+    generator: torch.Generator,
+) -> Objective:
+    """The loss of the preset on the edges of `graph`.
+
+    Raises:
+        DataError: there is no liked edge, so there is nothing to learn from.
+    """
+    if not len(graph.edges.liked(data.like_from)):
+        raise DataError(
+            f"None of the {len(graph.edges)} training ratings is {data.like_from:g} or more.",
+            expected="some liked interactions to learn from.",
+            fix=f"check {_NO_LIKES}",
+        )
+    if config.loss == "softmax":
+        return _softmax(graph, config, data, device)
+    return _ranking(graph, config, data, device, generator)
+
+
+def _softmax(
+    graph: Bipartite, config: GraphConfig, data: DataConfig, device: torch.device
+) -> Objective:
+    all_weights = target_weights(graph.edges.ratings, config, data)
+    users, items = _by_user(graph.edges.where(all_weights > 0), device)
+    weights = _by_user_values(graph.edges, all_weights, device)
+
+    def objective(
+        user_vectors: torch.Tensor, item_vectors: torch.Tensor
+    ) -> tuple[torch.Tensor, Parts]:
+        return softmax_over_items(user_vectors, item_vectors, users, items, weights), {}
+
+    return objective
+
+
+def _ranking(
+    graph: Bipartite,
+    config: GraphConfig,
+    data: DataConfig,
+    device: torch.device,
+    generator: torch.Generator,
+) -> Objective:
+    users, items = _by_user(graph.edges.liked(data.like_from), device)
+    known_users, known_items = _by_user(graph.edges, device)
+    sampler = NegativeSampler(
+        known_users, known_items, n_users=graph.n_users, n_items=graph.n_items
+    )
+
+    def objective(
+        user_vectors: torch.Tensor, item_vectors: torch.Tensor
+    ) -> tuple[torch.Tensor, Parts]:
+        negatives, kept = sampler.draw(users, generator)
+        positive = pair_scores(user_vectors, item_vectors, users, items)
+        negative = pair_scores(user_vectors, item_vectors, users[kept], negatives)
+        ranking = bpr(positive[kept], negative)
+        cosines = pair_scores(
+            functional.normalize(user_vectors, dim=1),
+            functional.normalize(item_vectors, dim=1),
+            users,
+            items,
+        )
+        alignment = cosine_alignment(cosines)
+        loss = config.bpr_weight * ranking + config.cosine_weight * alignment
+        return loss, {BPR_LOSS: ranking.item(), COSINE_LOSS: alignment.item()}
+
+    return objective
+
+
+def _by_user(edges: Edges, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Users and items sorted by user: the sampler and the blocks of the softmax want that."""
+    order = edges.users.argsort(kind="stable")
+    return (
+        torch.from_numpy(edges.users[order]).to(device),
+        torch.from_numpy(edges.items[order]).to(device),
+    )
+
+
+def _by_user_values(edges: Edges, values: Floats, device: torch.device) -> torch.Tensor:
+    positive = values > 0
+    order = edges.users[positive].argsort(kind="stable")
+    return torch.from_numpy(values[positive][order]).to(device)

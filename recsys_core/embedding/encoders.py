@@ -1,0 +1,99 @@
+"""The two back ends: OpenVINO on the CPU, and sentence-transformers itself (CUDA, or the rest)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_core.embedding.folder import Architecture
+from recsys_core.embedding.ir import Precision, load
+
+Vectors = npt.NDArray[np.float32]
+"""Shape (n, d)."""
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors, as `SentenceTransformer.encode` of its model does."""
+
+    @property
+    def name(self) -> str:
+        """Back end, with its precision or device, for the run's summary."""
+
+    def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
+        """Vectors (n, d) of `texts`; n is at least 1."""
+
+
+class OpenVinoEncoder:
+    """Runs the model as OpenVINO IR, a stream per core; imports torch only to convert it once."""
+
+    def __init__(
+        self, folder: Path, parts: Architecture, kind: Precision, cache_folder: Path
+    ) -> None:
+        import openvino as ov
+        from tokenizers import Tokenizer
+
+        self.name = f"openvino {kind}"
+        self._parts = parts
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(parts.max_tokens)
+        # On several cores, independent streams beat threads that meet at every layer.
+        settings = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": kind,
+        }
+        model = load(folder, parts, cache_folder)
+        self._model = ov.Core().compile_model(model, "CPU", settings)
+
+    def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
+        """Longest first, so that a batch holds texts of one length and the last is the shortest."""
+        import openvino as ov
+
+        tokens = self._tokenizer.encode_batch_fast(list(texts))
+        ids = [np.asarray(token.ids, np.int64) for token in tokens]
+        order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+        found = np.empty(
+            (len(ids), self._model.output(0).partial_shape[1].get_length()), np.float32
+        )
+
+        def keep(request: "ov.InferRequest", rows: list[int]) -> None:
+            found[rows] = request.get_output_tensor(0).data
+
+        queue = ov.AsyncInferQueue(self._model)
+        queue.set_callback(keep)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            queue.start_async(self._inputs([ids[row] for row in rows]), rows)
+        queue.wait_all()
+        return found
+
+    def _inputs(self, ids: Sequence[npt.NDArray[np.int64]]) -> dict[str, npt.NDArray[np.int64]]:
+        """Token ids and masks (batch, longest), filled up on the right."""
+        tokens = np.full((len(ids), max(map(len, ids))), self._parts.pad_id, np.int64)
+        mask = np.zeros_like(tokens)
+        for row, values in enumerate(ids):
+            tokens[row, : len(values)] = values
+            mask[row, : len(values)] = 1
+        inputs = {"input_ids": tokens, "attention_mask": mask}
+        return inputs | (
+            {"token_type_ids": np.zeros_like(tokens)} if self._parts.token_types else {}
+        )
+
+
+class TorchEncoder:
+    """`SentenceTransformer.encode` as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as quiet
+
+        quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
+        self._model = SentenceTransformer(str(folder), local_files_only=True)
+        self.name = f"torch {self._model.device.type}"
+
+    def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
+        """Vectors in float32 on the CPU, from whatever device computed them."""
+        found = self._model.encode(list(texts), batch_size=batch_size, show_progress_bar=False)
+        return np.asarray(found, np.float32)

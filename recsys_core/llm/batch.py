@@ -51,7 +51,6 @@ class BatchTransport:
 
     async def send(self, outgoing: Outgoing) -> Completion:
         """Wait for the answer in a batch under way, or put the call into the next one."""
-        await self._open()
         if outgoing.key in self._early:
             return self._early.pop(outgoing.key)
         answer = asyncio.get_running_loop().create_future()
@@ -74,7 +73,8 @@ class BatchTransport:
         if self._litellm is not None:
             await close_clients(self._litellm)
 
-    async def _open(self) -> None:
+    async def prepare(self) -> None:
+        """Import litellm, and find the batches of an earlier run again."""
         async with self._opening:
             if self._litellm is not None:
                 return

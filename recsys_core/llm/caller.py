@@ -125,6 +125,7 @@ class Caller:
         asked = time.monotonic()
         cached = None if fresh else await self._cache.get(question.key)
         if cached is None:
+            await self._transport.prepare()
             async with self._limits.in_flight():
                 if not fresh and time.monotonic() - asked > _WAITED_LONG_S:
                     cached = await self._cache.get(question.key)  # by another process, meanwhile

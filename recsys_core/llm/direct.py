@@ -29,6 +29,9 @@ class DirectTransport:
         self._key, self._timeout = api_key, timeout_s
         self._session: Any = None
 
+    async def prepare(self) -> None:
+        """Nothing to do."""
+
     async def send(self, outgoing: Outgoing) -> Completion:
         """One request; the body is read whole before anything is believed."""
         import aiohttp

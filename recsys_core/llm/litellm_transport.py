@@ -31,6 +31,13 @@ def load_litellm() -> Any:
     return litellm
 
 
+def _warm() -> Any:
+    litellm = load_litellm()
+    message = {"role": "user", "content": "x"}
+    litellm.completion(model="openai/none", messages=[message], mock_response="x", api_key="none")
+    return litellm
+
+
 class LiteLLMTransport:
     """One `acompletion` per `send`."""
 
@@ -48,11 +55,16 @@ class LiteLLMTransport:
         }
         self._api_base, self._key = api_base, api_key
         self._litellm: Any = None
+        self._preparing = asyncio.Lock()
+
+    async def prepare(self) -> None:
+        """Import litellm, and have it import what it puts off until its first call."""
+        async with self._preparing:
+            if self._litellm is None:
+                self._litellm = await asyncio.to_thread(_warm)
 
     async def send(self, outgoing: Outgoing) -> Completion:
         """One request through litellm."""
-        if self._litellm is None:
-            self._litellm = await asyncio.to_thread(load_litellm)
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._litellm.acompletion(**self._arguments(outgoing))

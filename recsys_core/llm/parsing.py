@@ -20,6 +20,8 @@ _LONE_END: Final = re.compile(rf"\A.*</{_TAG}\s*>", re.DOTALL | re.IGNORECASE)
 """Some servers swallow the tag that opens the thoughts."""
 _FENCE: Final = re.compile(r"```[\w-]*[ \t]*\r?\n?(.*?)```", re.DOTALL)
 _LONGEST: Final = 400_000
+_TRIES: Final = 200
+"""Braces that open no JSON; each costs a pass over the text, and a text may hold nothing else."""
 _FINDINGS: Final = 5
 """Errors of one answer that the repair call carries; a model gains nothing from fifty."""
 
@@ -47,7 +49,7 @@ def parse(text: str, purpose: Purpose[V, A], variables: V) -> A:
     problem = "it is empty." if not text.strip() else "it holds no JSON object."
     for value in reversed(list(json_objects(text))):
         try:
-            answer = purpose.answer.model_validate(value)
+            answer = purpose.answer.model_validate(_encodable(value))
             purpose.check(variables, answer)
         except ValidationError as error:
             found = _findings(error)
@@ -70,6 +72,15 @@ def json_objects(text: str) -> Iterator[dict[str, Any]]:
     yield from fenced or _scanned(text)
 
 
+def _encodable(value: dict[str, Any]) -> dict[str, Any]:
+    # JSON can spell half a surrogate pair; Pydantic lets it pass, and no file can hold it.
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds a \\u escape that is no character.") from None
+    return value
+
+
 def _decoded(text: str) -> dict[str, Any] | None:
     try:
         value = _DECODER.decode(text)
@@ -79,16 +90,16 @@ def _decoded(text: str) -> dict[str, Any] | None:
 
 
 def _scanned(text: str) -> Iterator[dict[str, Any]]:
-    position, last = text.find("{"), len(text.rstrip())
-    while position != -1:
+    position, last, failed = text.find("{"), len(text.rstrip()), 0
+    while position != -1 and failed < _TRIES:
         try:
             value, end = _DECODER.raw_decode(text, position)
         except json.JSONDecodeError as error:
             if error.pos >= last or error.msg.startswith("Unterminated string"):
                 return  # the answer is cut off: a part of it is not the answer
-            end = position + 1
+            end, failed = position + 1, failed + 1
         except (ValueError, RecursionError):
-            end = position + 1
+            end, failed = position + 1, failed + 1
         else:
             yield value
         position = text.find("{", end)

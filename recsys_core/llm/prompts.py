@@ -115,13 +115,17 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-@cache
-def load_prompt(name: str, folder: Path = FOLDER) -> Prompt:
+def load_prompt(name: str) -> Prompt:
     """The prompt file of the purpose `name`.
 
     Raises:
         ConfigError: the file is missing, or has other keys than a prompt has.
     """
+    return _load(name, FOLDER)
+
+
+@cache
+def _load(name: str, folder: Path) -> Prompt:
     path = folder / f"{name}.yaml"
     try:
         return Prompt.model_validate(yaml.safe_load(path.read_text("utf-8")))
@@ -135,7 +139,7 @@ def load_prompt(name: str, folder: Path = FOLDER) -> Prompt:
 
 @cache
 def _templates(name: str, folder: Path) -> _Templates:
-    prompt = load_prompt(name, folder)
+    prompt = _load(name, folder)
     try:
         environment = _environment()
         return _Templates(
@@ -145,13 +149,13 @@ def _templates(name: str, folder: Path) -> _Templates:
         raise _broken(name, error) from error
 
 
-def render(name: str, variables: BaseModel, folder: Path = FOLDER) -> list[Message]:
+def render(name: str, variables: BaseModel) -> list[Message]:
     """The messages of one question: the system text, then the user's.
 
     Raises:
         ConfigError: the template does not fit its variables.
     """
-    templates = _templates(name, folder)
+    templates = _templates(name, FOLDER)
     try:
         system = templates.system.render(input=variables)
         user = templates.user.render(input=variables)

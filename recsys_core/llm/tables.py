@@ -87,13 +87,14 @@ def cache_url(url: str | None, root: str) -> str:
             fix="export it, or give the URL itself.",
         )
     try:
-        password = sa.make_url(url).password if "://" in url else None
-    except sa.exc.ArgumentError as error:
+        password = sa.make_url(resolved).password
+    except sa.exc.ArgumentError:
         raise ConfigError(
-            f"llm.cache_url {url!r} is no SQLAlchemy URL: {error}",
+            "llm.cache_url is no SQLAlchemy URL.",
             expected="for example sqlite:///answers.sqlite or $NAME.",
-        ) from error
-    if password is not None and "$" not in str(password):
+            fix="correct it; relative paths have three slashes, absolute ones four.",
+        ) from None
+    if password is not None and str(password) in url:
         raise ConfigError(
             "llm.cache_url holds a password; configurations are stored in clear.",
             expected="the URL in an environment variable.",

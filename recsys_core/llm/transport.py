@@ -92,6 +92,9 @@ class Transport(Protocol):
 
     durable: bool
 
+    async def prepare(self) -> None:
+        """Do once what must not count as latency, such as a slow import."""
+
     async def send(self, outgoing: Outgoing) -> Completion:
         """Make one request.
 
@@ -137,14 +140,17 @@ def read_completion(body: Any) -> Completion:
         choice = body["choices"][0]
         message = choice["message"]
         usage = body.get("usage") or {}
+        further = message.get("provider_specific_fields") or {}  # litellm's place for the rest
+        tokens_in = int(usage.get("prompt_tokens") or 0)
+        tokens_out = int(usage.get("completion_tokens") or 0)
         return Completion(
             text=_text(message.get("content")),
-            refusal=_text(message.get("refusal")),
+            refusal=_text(message.get("refusal") or further.get("refusal")),
             cut=choice.get("finish_reason") == "length",
-            tokens_in=int(usage.get("prompt_tokens") or 0),
-            tokens_out=int(usage.get("completion_tokens") or 0),
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
             tokens_cached=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-            billed=bool(usage),
+            billed=tokens_in + tokens_out > 0,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise SendFailed(f"the response is no completion ({error!r}): {str(body)[:300]}") from None

@@ -1,0 +1,43 @@
+"""A fake endpoint, an echo purpose, and a configuration for them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from llm_world import ECHO
+
+from recsys_core.config import LLMConfig
+from recsys_core.llm import prompts
+from tests.fake_openai import FakeOpenAI
+
+
+@pytest.fixture(autouse=True)
+def echo_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    (folder / "echo.yaml").write_text(ECHO)
+    monkeypatch.setattr(prompts, "FOLDER", folder)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(tmp_path / "requests.jsonl") as fake:
+        yield fake
+
+
+@pytest.fixture
+def config(server: FakeOpenAI, tmp_path: Path) -> Callable[..., LLMConfig]:
+    def make(**fields: object) -> LLMConfig:
+        usual = {
+            "model": "openai/fake",
+            "api_base": server.url,
+            "cache_url": f"sqlite:///{tmp_path / 'llm.sqlite'}",
+            "backoff_s": 0.02,
+            "timeout_s": 5.0,
+            "max_failed_share": 1.0,
+        }
+        return LLMConfig.model_validate(usual | fields)
+
+    return make

@@ -1,0 +1,152 @@
+"""The same behaviour through litellm, and batch files; slow, since litellm's import is."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from llm_world import echo, script
+
+from recsys_core import columns as c
+from recsys_core.config import LLMConfig
+from recsys_core.errors import LLMRefused, LLMUnavailable
+from recsys_core.llm.open import open_provider
+from tests.fake_openai import FakeOpenAI
+
+pytestmark = pytest.mark.slow
+Make = Callable[..., LLMConfig]
+
+
+def ask_all(config: LLMConfig, words: list[str]) -> tuple[list[Any], Any]:
+    async def main() -> tuple[list[Any], Any]:
+        async with open_provider(config) as provider:
+            asked = [provider.ask(script(one)) for one in words]
+            return await asyncio.gather(*asked, return_exceptions=True), provider.usage()
+
+    return asyncio.run(main())
+
+
+CASES = {
+    "ok": ("ok", 1), "500 500 ok": ("ok", 3), "429/0.3 ok": ("ok", 2), "reset ok": ("ok", 2),
+    "close ok": ("ok", 2), "halfbody ok": ("ok", 2), "html ok": ("ok", 2),
+    "nochoices ok": ("ok", 2), "409 ok": ("ok", 2), "408 ok": ("ok", 2), "empty": ("failed", 1),
+    "refusal": ("failed", 1), "400": ("failed", 1), "422": ("failed", 1), "noformat": ("ok", 2),
+    "nousage": ("ok", 1),
+}  # fmt: skip
+
+
+def test_litellm_behaves_like_the_direct_way(server: FakeOpenAI, config: Make) -> None:
+    through = config(transport="litellm", schema_mode="never", temperature=None)
+    replies, usage = ask_all(through, list(CASES))
+    found = {words: reply.status for words, reply in zip(CASES, replies, strict=True)}
+    assert found == {words: status for words, (status, _) in CASES.items()}
+    attempts = {
+        one[c.SUBJECT]: one[c.ATTEMPTS]
+        for one in usage.calls.sort(c.STARTED).iter_rows(named=True)
+        if one[c.VERDICT] not in {"failed", "repaired"}
+    }
+    expected = {f"word:[fake: {words}] "[:25]: count for words, (_, count) in CASES.items()}
+    expected["word:[fake: noformat] "[:25]] = 1
+    assert attempts == expected
+    assert usage.calls[c.ATTEMPTS].sum() == len(server.requests())
+
+
+def test_litellm_sends_the_schema_and_reports_errors(server: FakeOpenAI, config: Make) -> None:
+    through = config(transport="litellm", max_attempts=2, timeout_s=1.0)
+    replies, usage = ask_all(through, ["noformat", "hang ok", "401", "500"])
+    assert [getattr(reply, "status", type(reply)) for reply in replies] == [
+        "ok", "ok", LLMRefused, LLMUnavailable
+    ]  # fmt: skip
+    assert usage.calls[c.ATTEMPTS].sum() == len(server.requests())
+
+
+def batch(config: Make, **fields: Any) -> LLMConfig:
+    usual = {"batch": True, "batch_quiet_s": 0.2, "batch_poll_s": 0.1}
+    return config(**(usual | fields))
+
+
+def test_batches_answer_like_single_calls(server: FakeOpenAI, config: Make) -> None:
+    server.rule = lambda received: (
+        "ok" if "not valid" in received.text or received.attempt > 1
+        else received.text.rpartition("Echo ")[2]
+    )  # fmt: skip
+    words = ["ok", "empty", "500", "400", "lost"]
+
+    async def main() -> tuple[list[Any], Any]:
+        async with open_provider(batch(config, input_price=1, output_price=1)) as provider:
+            asked = [provider.ask(echo(one)) for one in words]
+            return await asyncio.gather(*asked, return_exceptions=True), provider.usage()
+
+    replies, usage = asyncio.run(main())
+    assert [reply.status for reply in replies] == ["ok", "repaired", "ok", "failed", "ok"]
+    assert len(server.batches) >= 2
+    first = server.files[server.batches["batch_1"]["input_file_id"]]
+    assert first.count(b"custom_id") == 5
+    assert usage.calls[c.ATTEMPTS].sum() == len(server.requests())
+
+
+def test_a_batch_is_found_again_after_a_kill(server: FakeOpenAI, config: Make) -> None:
+    server.batch_looks = 10**6
+
+    async def give_up() -> None:
+        async with open_provider(batch(config)) as provider:
+            asked = [asyncio.create_task(provider.ask(echo(f"{i}"))) for i in range(4)]
+            while not server.batches:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def again() -> tuple[list[Any], Any]:
+        async with open_provider(batch(config)) as provider:
+            asked = [provider.ask(echo(f"{i}")) for i in range(5)]
+            return await asyncio.gather(*asked, return_exceptions=True), provider.usage()
+
+    asyncio.run(give_up())
+    assert len(server.batches) == 1
+    server.batch_looks = 1
+    replies, _ = asyncio.run(again())
+    assert [reply.status for reply in replies] == ["ok"] * 5
+    assert len(server.batches) == 2
+    second = server.files[server.batches["batch_2"]["input_file_id"]]
+    assert second.count(b"custom_id") == 1
+    replies, usage = asyncio.run(again())
+    assert usage.facts["cached_answers"] == 5
+    assert len(server.batches) == 2
+
+
+def test_a_batch_whose_id_was_never_written_down_is_found_by_its_label(
+    server: FakeOpenAI, config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsys_core.llm.batch_files import BatchRecord
+
+    server.batch_looks = 10**6
+
+    class Killed(BaseException):
+        pass
+
+    async def killed() -> None:
+        async with open_provider(batch(config)) as provider:
+            asked = asyncio.create_task(provider.ask(echo("once")))
+            while not server.batches:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchRecord, "sent", lambda *_: None)
+        asyncio.run(killed())
+    server.batch_looks = 1
+    replies, _ = ask_again(batch(config))
+    assert replies[0].status == "ok"
+    assert len(server.batches) == 1
+
+
+def ask_again(config: LLMConfig) -> tuple[list[Any], Any]:
+    async def main() -> tuple[list[Any], Any]:
+        async with open_provider(config) as provider:
+            return [await provider.ask(echo("once"))], provider.usage()
+
+    return asyncio.run(main())

@@ -23,7 +23,7 @@ Listener = Callable[[int, int, float, float | None], None]
 """Called after every epoch with (epoch, epochs at most, loss, NDCG if it was measured)."""
 
 _WARM_UP: Final = 0.05
-_FLOOR: Final = 0.05
+_FLOOR: Final = float(__import__("os").environ.get("FLOOR", "0.05"))
 _SAME: Final = 0.9999
 
 

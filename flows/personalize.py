@@ -21,6 +21,7 @@ from tasks.candidates import candidates
 from tasks.embed import embed
 from tasks.evaluate import evaluate
 from tasks.explain import explain
+from tasks.fuse import decide, fusion
 from tasks.graph import graph
 from tasks.ingest import ingest
 from tasks.profile import item_profiles, user_profiles
@@ -45,7 +46,7 @@ def personalize(config: RunConfig = RunConfig()) -> Summary:
         lists = recommend(store, data, parts, config)
         served = lists
         if config.refit:
-            served = recommend(store, data, split_everything(store, data), config, lists.model)
+            served = recommend(store, data, split_everything(store, data), config, lists)
         others = baselines(store, data, parts, config.data, max(config.evaluation.cutoffs))
         metrics = evaluate(
             store, data, parts, lists.candidates, lists.reranked, others,
@@ -59,7 +60,7 @@ def recommend(
     data: ArtifactRef,
     parts: ArtifactRef,
     config: RunConfig,
-    tuned: ArtifactRef | None = None,
+    tuned: Lists | None = None,
 ) -> Lists:
     """From one split to lists with reasons.
 
@@ -68,7 +69,8 @@ def recommend(
         data: the ingested data set.
         parts: the split; profiles, graph and model see its training part.
         config: the run's parameters.
-        tuned: a model whose number of epochs is taken, where the split holds nothing out.
+        tuned: lists made with a validation split: number of epochs and policy are taken from them
+            where this split holds nothing out.
     """
     llm, seed = config.llm, config.seed
     items = item_profiles(store, data, llm, config.profiles, file_hash(config.profiles.items_file))
@@ -78,13 +80,31 @@ def recommend(
     )  # fmt: skip
     vectors = embed(store, data, items, users, config.embedding)
     nodes = graph(store, data, parts)
-    model = train(store, parts, nodes, vectors, config.graph, config.data, seed, tuned)
+    model = train(
+        store, parts, nodes, vectors, config.graph, config.data, seed,
+        tuned.model if tuned else None,
+    )  # fmt: skip
     depth = max(config.rerank.candidates, *config.evaluation.cutoffs)
     ranked = candidates(store, parts, nodes, model, depth)
-    reranked = rerank(store, data, parts, items, users, vectors, ranked, llm, config.rerank, seed)
-    reasons = explain(store, data, items, users, reranked, llm, config.rerank)
+
+    def judge(lists: ArtifactRef, name: str, only: ArtifactRef | None = None) -> ArtifactRef:
+        return rerank(
+            store, data, parts, items, users, vectors, lists, llm, config.rerank, config.fan_out,
+            seed, only=only, name=name,
+        )  # fmt: skip
+
+    policy = decide(
+        store, data, parts, ranked, config.data, config.fusion, seed,
+        lambda sample: judge(sample, "rerank_valid"), tuned.policy if tuned else None,
+    )  # fmt: skip
+    judged = judge(ranked, "rerank", None if config.fusion.judge_everyone else policy)
+    reranked = fusion(store, ranked, judged, policy, config.fusion)
+    reasons = explain(
+        store, data, parts, items, users, reranked, llm, config.explanations,
+        config.rerank.candidates, config.fan_out,
+    )  # fmt: skip
     return Lists(
-        items=items, users=users, vectors=vectors, model=model,
+        items=items, users=users, vectors=vectors, model=model, policy=policy,
         candidates=ranked, reranked=reranked, recommendations=reasons,
     )  # fmt: skip
 

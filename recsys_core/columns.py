@@ -102,6 +102,8 @@ ATTEMPTS: Final = "attempts"
 VERDICT: Final = "verdict"
 STARTED: Final = "started_at"
 
+CONTENT: Final = "content_hash"
+
 Schema = Mapping[str, pl.DataType | type[pl.DataType] | None]
 """Column -> dtype. `None` stands for an id: Int64 or String, as the data set has it."""
 
@@ -116,6 +118,7 @@ ITEMS: Final[Schema] = {
 UNMATCHED: Final[Schema] = {
     ITEM: None, TITLE: pl.String, YEAR: pl.Int32, REASON: pl.String,
 }  # fmt: skip
+ITEM_STATE: Final[Schema] = {ITEM: None, CONTENT: pl.String}
 _PROFILE: Final[Schema] = {
     OVERVIEW: pl.String, GENRES: _STRINGS, TAGS: _STRINGS, DESCRIPTION: pl.String,
     DISLIKES: _STRINGS, MARKDOWN: pl.String, MODEL: pl.String, PROMPT_VERSION: pl.String,

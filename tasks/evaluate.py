@@ -7,10 +7,13 @@ from recsys_core.columns import ITEM, METRICS, STRATEGY, USER
 from recsys_core.config import DataConfig, EvaluationConfig
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond import beyond_accuracy, genre_vectors
+from recsys_core.rerank.fusion import GRAPH_ONLY
 from tasks.step import step
 
 GRAPH_METHOD = "gat"
 """Name of the graph model's lists in the metrics table."""
+SERVED_METHOD = "served"
+"""Name of the lists that the fusion's policy serves."""
 
 
 @step("evaluate", version="1")
@@ -63,13 +66,13 @@ def evaluate(
 
 
 def our_lists(candidates: ArtifactRef, reranked: ArtifactRef) -> dict[str, pl.DataFrame]:
-    """The graph's lists, and the reranked ones under a name that says how they were made."""
-    final = reranked.table("reranked")
-    strategies = final[STRATEGY].unique().to_list()
+    """The graph's lists, those if everybody were reranked, and those that the policy serves."""
     graph = {GRAPH_METHOD: candidates.table("candidates")}
-    if strategies in ([], ["none"]):
+    everybody, served = reranked.table("everybody"), reranked.table("reranked")
+    strategies = sorted(set(everybody[STRATEGY]) - {GRAPH_ONLY})
+    if not strategies:
         return graph
-    return graph | {f"{GRAPH_METHOD}+{'/'.join(sorted(strategies))}": final}
+    return graph | {f"{GRAPH_METHOD}+{'/'.join(strategies)}": everybody, SERVED_METHOD: served}
 
 
 def _accuracy(

@@ -1,52 +1,93 @@
 """Explain: a reason for every recommendation, with the evidence it rests on."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import RECOMMENDATIONS
-from recsys_core.config import LLMConfig, RerankConfig
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
+from recsys_core.config import ExplanationConfig, FanOutConfig, LLMConfig
 from recsys_core.explanations.run import explain as explain_users
-from tasks.llm import ask
+from tasks.llm import LEDGER, ask
 from tasks.profile import DAY
 from tasks.progress import progress
-from tasks.step import step
+from tasks.shards import Shard, fan_out, merge, shards
+from tasks.step import Submitted, one_record, step
 
 
-@step("explain", version="1", timeout_seconds=DAY, tags=("llm",))
-def explain(
+@step("explain", version="2", timeout_seconds=DAY, tags=("llm",))
+def reasons(
     out: ArtifactWriter,
     data: ArtifactRef,
+    split: ArtifactRef,
     items: ArtifactRef,
     users: ArtifactRef,
     reranked: ArtifactRef,
     llm: LLMConfig,
-    config: RerankConfig,
+    config: ExplanationConfig,
+    titles: int,
+    shard: Shard,
 ) -> None:
-    """Write the final lists with a reason for each entry (paper, section 2.3).
+    """Write the final lists of a shard's users with a reason for each entry (paper, section 2.3).
 
     Args:
         out: tables `recommendations` and `llm_calls`.
         data: the ingested data set.
+        split: only its training part is shown.
         items: item profiles.
         users: user profiles, and the evidence they were written from.
         reranked: the lists in their final order.
         llm: who writes the reasons.
-        config: how many entries a list has.
+        config: how many titles per request.
+        titles: how many entries a list has.
+        shard: which users.
     """
-    people = users.table("user_profiles")
-    with progress("explanations", people.height) as report:
+    lists = shard.of(reranked.table("reranked"))
+    with progress("explanations", lists[USER].n_unique(), shown=shard.count == 1) as report:
         recommendations, facts = ask(
             out,
             llm,
             lambda model: explain_users(
-                reranked.table("reranked"),
+                lists,
+                history=split.table("train"),
                 items=data.table("items"),
                 item_profiles=items.table("item_profiles"),
-                user_profiles=people,
+                user_profiles=users.table("user_profiles"),
                 evidence=users.table("evidence"),
                 provider=model,
                 config=config,
+                titles=titles,
                 on_user=report,
             ),
         )
     out.table("recommendations", recommendations, RECOMMENDATIONS)
     for name, value in facts.items():
         out.fact(name, value)
+
+
+@step("explain_joined", version="1")
+def join(out: ArtifactWriter, parts: list[ArtifactRef]) -> None:
+    """The reasons of all shards in one."""
+    merge(out, parts, {"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS})
+
+
+def explain(
+    store: ArtifactStore,
+    data: ArtifactRef,
+    split: ArtifactRef,
+    items: ArtifactRef,
+    users: ArtifactRef,
+    reranked: ArtifactRef,
+    llm: LLMConfig,
+    config: ExplanationConfig,
+    titles: int,
+    fan: FanOutConfig,
+) -> ArtifactRef:
+    """`reasons` for all users, a task per shard of them; a reference to the tables of all."""
+    parts = shards(reranked.table("reranked"), llm, fan)
+
+    def submit(shard: Shard) -> Submitted:
+        return reasons.submit(
+            store, data, split, items, users, reranked, llm, config, titles, shard
+        )
+
+    with one_record("explain"):
+        if len(parts) > 1:
+            return join(store, fan_out(parts, submit, fan, "explain"))
+        return reasons(store, data, split, items, users, reranked, llm, config, titles, parts[0])

@@ -19,8 +19,14 @@ _SECONDS_BETWEEN_UPDATES: Final = 2.0
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Report]:
-    """Show how far a step is; yields a function that takes the number of finished jobs."""
+def progress(label: str, total: int, *, shown: bool = True) -> Iterator[Report]:
+    """Show how far a step is; yields a function that takes the number of finished jobs.
+
+    Not `shown` is for one of several steps at a time: a terminal has room for one bar.
+    """
+    if not shown:
+        yield _to_nobody
+        return
     with _bar(label, total) as bar, nullcontext(_artifact(label, total)) as artifact:
 
         def report(done: int, *_: object) -> None:
@@ -28,6 +34,10 @@ def progress(label: str, total: int) -> Iterator[Report]:
             artifact(done)
 
         yield report
+
+
+def _to_nobody(_: int, *__: object) -> None:
+    """Report to nobody, whatever is told."""
 
 
 def _nowhere(_: int) -> None:

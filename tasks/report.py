@@ -33,6 +33,7 @@ class Lists:
     users: ArtifactRef
     vectors: ArtifactRef
     model: ArtifactRef
+    policy: ArtifactRef
     candidates: ArtifactRef
     reranked: ArtifactRef
     recommendations: ArtifactRef

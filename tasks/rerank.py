@@ -1,20 +1,19 @@
-"""Rerank: the top candidates judged by the model, fused with the graph's opinion."""
+"""Rerank: the top candidates judged by the model; what is made of it is the fusion's business."""
 
-import polars as pl
-
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import RANK, RERANKED
-from recsys_core.config import LLMConfig, RerankConfig
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.columns import JUDGED, LLM_CALLS, USER
+from recsys_core.config import FanOutConfig, LLMConfig, RerankConfig
 from recsys_core.rerank.cases import Tables
 from recsys_core.rerank.run import rerank as rerank_users
-from tasks.llm import ask
+from tasks.llm import LEDGER, ask
 from tasks.profile import DAY
 from tasks.progress import progress
-from tasks.step import step
+from tasks.shards import Shard, fan_out, merge, shards
+from tasks.step import Submitted, one_record, step
 
 
-@step("rerank", version="1", timeout_seconds=DAY, tags=("llm",))
-def rerank(
+@step("rerank", version="2", timeout_seconds=DAY, tags=("llm",))
+def judge(
     out: ArtifactWriter,
     data: ArtifactRef,
     split: ArtifactRef,
@@ -25,12 +24,13 @@ def rerank(
     llm: LLMConfig,
     config: RerankConfig,
     seed: int,
+    shard: Shard,
+    only: ArtifactRef | None = None,
 ) -> None:
-    """Judge and reorder every user's top candidates (paper, section 2.3).
+    """Judge the top candidates of the users of a shard (paper, section 2.3).
 
     Args:
-        out: tables `reranked` (what lies below the top follows in the graph's order) and
-            `llm_calls`.
+        out: tables `judged` and `llm_calls`.
         data: the ingested data set.
         split: only its training part is shown.
         items: item profiles.
@@ -38,11 +38,16 @@ def rerank(
         vectors: embeddings of both.
         candidates: the graph model's lists.
         llm: who judges.
-        config: strategy, number of candidates, fusion.
+        config: strategy, number of candidates.
         seed: of the order in which candidates are shown.
+        shard: which users.
+        only: a policy whose table `users` names those worth judging; None stands for all.
     """
+    lists = shard.of(candidates.table("candidates"))
+    if only is not None:
+        lists = lists.join(only.table("users"), on=USER, how="semi")
     tables = Tables(
-        candidates=candidates.table("candidates"),
+        candidates=lists,
         history=split.table("train"),
         items=data.table("items"),
         item_profiles=items.table("item_profiles"),
@@ -50,15 +55,52 @@ def rerank(
         user_vectors=vectors.table("users"),
         item_vectors=vectors.table("items"),
     )
-    n_users = tables.candidates.filter(pl.col(RANK) == 1).height
-    with progress("rerank", n_users) as report:
-        reranked, facts = ask(
+    with progress("rerank", lists[USER].n_unique(), shown=shard.count == 1) as report:
+        judged, facts = ask(
             out,
             llm,
             lambda model: rerank_users(
                 tables, provider=model, config=config, seed=seed, on_user=report
             ),
         )
-    out.table("reranked", reranked, RERANKED)
+    out.table("judged", judged, JUDGED)
     for name, value in facts.items():
         out.fact(name, value)
+
+
+@step("rerank_joined", version="1")
+def join(out: ArtifactWriter, parts: list[ArtifactRef]) -> None:
+    """The judgements of all shards in one."""
+    merge(out, parts, {"judged": JUDGED, LEDGER: LLM_CALLS})
+
+
+def rerank(
+    store: ArtifactStore,
+    data: ArtifactRef,
+    split: ArtifactRef,
+    items: ArtifactRef,
+    users: ArtifactRef,
+    vectors: ArtifactRef,
+    candidates: ArtifactRef,
+    llm: LLMConfig,
+    config: RerankConfig,
+    fan: FanOutConfig,
+    seed: int,
+    *,
+    only: ArtifactRef | None = None,
+    name: str = "rerank",
+) -> ArtifactRef:
+    """`judge` for all users, a task per shard of them; a reference to the tables of all."""
+    parts = shards(candidates.table("candidates"), llm, fan)
+
+    def submit(shard: Shard) -> Submitted:
+        return judge.submit(
+            store, data, split, items, users, vectors, candidates, llm, config, seed, shard, only
+        )
+
+    with one_record(name):
+        if len(parts) > 1:
+            return join(store, fan_out(parts, submit, fan, name))
+        return judge(
+            store, data, split, items, users, vectors, candidates, llm, config, seed, parts[0], only
+        )

@@ -22,14 +22,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, Concatenate, Final, ParamSpec, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Concatenate, Final, Generic, ParamSpec
 
 import httpx
 from prefect import task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.futures import PrefectFuture
 from prefect.tasks import Task, exponential_backoff
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
@@ -83,16 +84,79 @@ def run_log() -> Iterator[RunLog]:
         _LOG.reset(token)
 
 
+@contextmanager
+def one_record(name: str) -> Iterator[None]:
+    """Let the steps inside the context stand in the log as one, the last of them giving its rows.
+
+    It is cached if all of them were; its seconds are the wall time of the block.
+    """
+    log, started = _LOG.get(), time.perf_counter()
+    before = len(log.steps) if log is not None else 0
+    yield
+    inside = log.steps[before:] if log is not None else []
+    if log is None or not inside:
+        return
+    log.steps[before:] = [
+        replace(
+            inside[-1],
+            step=name,
+            seconds=time.perf_counter() - started,
+            peak_memory_mib=max(record.peak_memory_mib for record in inside),
+            cached=all(record.cached for record in inside),
+        )
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A step under way on the flow's task runner."""
+
+    name: str
+    future: PrefectFuture[ArtifactRef]
+    started: float = field(default_factory=time.perf_counter)
+
+    def result(self) -> ArtifactRef:
+        """Wait for it.
+
+        Raises:
+            Exception: whatever the step raised.
+        """
+        ref = self.future.result()
+        _record(self.name, ref, time.perf_counter() - self.started)
+        return ref
+
+
+class Step(Generic[P]):
+    """A function that fills a writer, as a cached and retried task; made by `step`."""
+
+    def __init__(
+        self,
+        build: Callable[Concatenate[ArtifactWriter, P], None],
+        run: Task[[ArtifactStore, dict[str, Any]], ArtifactRef],
+    ) -> None:
+        functools.update_wrapper(self, build)
+        self._build, self._task = build, run
+
+    def __call__(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> ArtifactRef:
+        """Run the step here and now; the reference to its artifact."""
+        started = time.perf_counter()
+        ref = self._task(store, bound_inputs(self._build, args, kwargs))
+        _record(self._task.name, ref, time.perf_counter() - started)
+        return ref
+
+    def submit(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> Submitted:
+        """Hand the step to the task runner of the flow in progress."""
+        future = self._task.submit(store, bound_inputs(self._build, args, kwargs))
+        return Submitted(name=self._task.name, future=future)
+
+
 def step(
     name: str,
     *,
     version: str,
     timeout_seconds: float = HOUR,
     tags: tuple[str, ...] = (),
-) -> Callable[
-    [Callable[Concatenate[ArtifactWriter, P], None]],
-    Callable[Concatenate[ArtifactStore, P], ArtifactRef],
-]:
+) -> Callable[[Callable[Concatenate[ArtifactWriter, P], None]], Step[P]]:
     """Turn a function that fills a writer into a cached, retried step.
 
     Args:
@@ -102,20 +166,8 @@ def step(
         tags: further tags; `recsys` and the name are always there.
     """
 
-    def decorate(
-        build: Callable[Concatenate[ArtifactWriter, P], None],
-    ) -> Callable[Concatenate[ArtifactStore, P], ArtifactRef]:
-        prefect_task = _as_task(build, name, version, timeout_seconds, tags)
-
-        @functools.wraps(build)
-        def call(store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> ArtifactRef:
-            started = time.perf_counter()
-            inputs = bound_inputs(build, args, kwargs)
-            ref = prefect_task(store, inputs)
-            _record(name, ref, time.perf_counter() - started)
-            return ref
-
-        return cast(Callable[Concatenate[ArtifactStore, P], ArtifactRef], call)
+    def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P]:
+        return Step(build, _as_task(build, name, version, timeout_seconds, tags))
 
     return decorate
 

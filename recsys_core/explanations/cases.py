@@ -9,7 +9,7 @@ import polars as pl
 from recsys_core import columns as c
 from recsys_core.explanations.attributes import attributes
 from recsys_core.explanations.purpose import ExplanationInput, KnownItem
-from recsys_core.rerank.cases import item_facts, taste, tastes
+from recsys_core.rerank.cases import item_facts, recent, recent_items, taste, tastes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class ExplainedUsers:
         self,
         pool: pl.DataFrame,
         *,
+        history: pl.DataFrame,
         items: pl.DataFrame,
         item_profiles: pl.DataFrame,
         user_profiles: pl.DataFrame,
@@ -46,6 +47,7 @@ class ExplainedUsers:
             .agg(c.ITEM)
             .join(cited, on=c.USER, how="left", maintain_order="left")
             .join(tastes(user_profiles), on=c.USER, how="left", maintain_order="left")
+            .join(recent_items(history, items), on=c.USER, how="left", maintain_order="left")
         )
 
     @property
@@ -61,7 +63,9 @@ class ExplainedUsers:
             yield ExplainedUser(
                 user=str(row[c.USER]),
                 batches=tuple(
-                    ExplanationInput(taste=taste(row), liked=liked, items=tuple(part))
+                    ExplanationInput(
+                        taste=taste(row), recent=recent(row), liked=liked, items=tuple(part)
+                    )
                     for part in parts
                 ),
             )

@@ -8,8 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from recsys_core.explanations.attributes import fold
 from recsys_core.explanations.rules import Liked, Target, Writer
 from recsys_core.llm.types import Purpose
-from recsys_core.rerank.inputs import MAX_ID_CHARS, Shown, Taste
-from recsys_core.rerank.relevancy import check_ids
+from recsys_core.rerank.inputs import MAX_ID_CHARS, RecentItem, Shown, Taste
+from recsys_core.rerank.strategy import check_ids
 
 _SENTENCE_CHARS: Final = 600
 
@@ -25,9 +25,10 @@ class KnownItem(Shown):
 
 
 class ExplanationInput(Shown):
-    """A user's taste, the liked titles that may be cited, and what is to be explained."""
+    """A user's taste and latest ratings, titles that may be cited, and what is to be explained."""
 
     taste: Taste
+    recent: tuple[RecentItem, ...] = ()
     liked: tuple[KnownItem, ...]
     items: tuple[KnownItem, ...]
 

@@ -1,9 +1,10 @@
 """A reason for every recommendation (paper, section 2.3), with the evidence that it rests on.
 
-One request covers all recommended titles of a user (or `RerankConfig.explain_batch` of them). An
-answer may cite only liked titles of the training split that the request shows, and only
-attributes that the recommended title has; what does not hold is replaced by the rule's reason
-and counted.
+One request covers all recommended titles of a user (or `ExplanationConfig.batch` of them); it
+begins like the reranker's, with the same words, profile and latest ratings, so that a cache of
+prompts serves both. An answer may cite only liked titles of the training split that the request
+shows, and only attributes that the recommended title has; what does not hold is replaced by the
+rule's reason and counted.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ import polars as pl
 
 from recsys_core import columns as c
 from recsys_core.concurrency import Progress, map_bounded
-from recsys_core.config import RerankConfig
+from recsys_core.config import ExplanationConfig
 from recsys_core.errors import BudgetExceeded, LLMError, LLMRefused
 from recsys_core.explanations.cases import ExplainedUser, ExplainedUsers
 from recsys_core.explanations.purpose import (
@@ -45,25 +46,29 @@ class _Explained:
 async def explain(
     reranked: pl.DataFrame,
     *,
+    history: pl.DataFrame,
     items: pl.DataFrame,
     item_profiles: pl.DataFrame,
     user_profiles: pl.DataFrame,
     evidence: pl.DataFrame,
     provider: Provider,
-    config: RerankConfig,
+    config: ExplanationConfig,
+    titles: int,
     on_user: Progress | None = None,
 ) -> tuple[pl.DataFrame, Facts]:
-    """Write a reason for each of every user's first `config.candidates` titles.
+    """Write a reason for each of every user's first `titles` titles.
 
     Args:
         reranked: `columns.RERANKED`.
+        history: `columns.INTERACTIONS` of the training split; the latest are shown.
         items: `columns.ITEMS`.
         item_profiles: `columns.ITEM_PROFILES`; an item without one shows its metadata only.
         user_profiles: `columns.USER_PROFILES`.
         evidence: `columns.EVIDENCE`: which training items were shown for whose profile; the liked
             ones among them may be cited.
         provider: who writes; every row says who did.
-        config: how many titles, and how many per request.
+        config: how many titles per request.
+        titles: how many of each list.
         on_user: called with the number of users done.
 
     Returns:
@@ -77,14 +82,15 @@ async def explain(
     """
     c.check(reranked, c.RERANKED, table="reranked")
     c.check(evidence, c.EVIDENCE, table="evidence")
-    pool = reranked.filter(pl.col(c.RANK) <= config.candidates).sort(c.USER, c.RANK)
+    pool = reranked.filter(pl.col(c.RANK) <= titles).sort(c.USER, c.RANK)
     users = ExplainedUsers(
         pool,
+        history=history,
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
         evidence=evidence,
-        batch=config.explain_batch,
+        batch=config.batch,
     )
 
     async def work(user: ExplainedUser) -> _Explained:
@@ -103,8 +109,11 @@ async def _explain_user(user: ExplainedUser, provider: Provider) -> _Explained:
         model = RULES
         try:
             reply = await provider.ask(request)
-            model = reply.model
-            given = {one.id: one for one in reversed(reply.answer.reasons)}
+            if reply.status == "failed":
+                done.failed_requests += 1
+            else:
+                model = reply.model
+                given = {one.id: one for one in reversed(reply.answer.reasons)}
         except (BudgetExceeded, LLMRefused):
             raise
         except LLMError:

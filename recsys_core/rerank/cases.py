@@ -184,12 +184,17 @@ class Cases:
             yield UserCase(
                 user=str(row[c.USER]),
                 taste=taste(row),
-                recent=tuple(RecentItem(**one) for one in row[c.RECENT] or ()),
+                recent=recent(row),
                 candidates=tuple(
                     self._items[item].model_copy(update={"similarity": cosine})
                     for item, cosine in zip(row[c.ITEM], row[c.SIMILARITY], strict=True)
                 ),
             )
+
+
+def recent(row: dict[str, Any]) -> tuple[RecentItem, ...]:
+    """The RECENT of a row of `recent_items`; null (nothing in training) gives none."""
+    return tuple(RecentItem(**one) for one in row[c.RECENT] or ())
 
 
 def candidate(row: dict[str, Any]) -> Candidate:

@@ -14,14 +14,78 @@ from typing import Final, Literal
 
 import polars as pl
 
-from recsys_core.columns import GRAPH_SCORE, LLM_SCORE, RANK, SCORE, USER
+from recsys_core.columns import (
+    GRAPH_SCORE,
+    ITEM,
+    JUDGED,
+    LLM_SCORE,
+    RANK,
+    RERANKED,
+    SCORE,
+    STRATEGY,
+    USER,
+    check,
+)  # fmt: skip
+from recsys_core.rerank.run import in_graph_order
 
 Method = Literal["rank", "score"]
+GRAPH_ONLY: Final = "none"
+"""STRATEGY of lists that keep the graph's order."""
 _MIDDLE: Final = 0.5
 """Value of a score on a scale of one point: a single candidate, or all of them equal."""
 
 
-def fuse(judged: pl.DataFrame, *, weight: float, method: Method = "score") -> pl.DataFrame:
+def fused_lists(
+    candidates: pl.DataFrame,
+    judged: pl.DataFrame,
+    users: pl.Series,
+    *,
+    weight: float,
+    method: Method = "score",
+) -> pl.DataFrame:
+    """Every user's whole list: the judged top in its new order, then the rest in the graph's.
+
+    Args:
+        candidates: `columns.CANDIDATES`.
+        judged: `columns.JUDGED` of the same candidates; users without judgements keep the
+            graph's order.
+        users: ids of the users whose lists the judgements may change; the others keep the graph's
+            order, with their LLM scores beside it, and STRATEGY `none`.
+        weight: share of the LLM score, 0 to 1.
+        method: how scores are made comparable.
+
+    Returns:
+        `columns.RERANKED`, ordered by user and rank. Scores are 0..1 in the judged top and fall
+        from 0 towards -1 below it.
+
+    Raises:
+        DataError: a table breaks its contract.
+    """
+    check(judged, JUDGED, table="judged")
+    changed = pl.col(USER).is_in(users.implode())
+    rows = in_graph_order(candidates).join(
+        judged.select(USER, ITEM, LLM_SCORE, STRATEGY), on=[USER, ITEM], how="left"
+    )
+    pool = rows.filter(pl.col(STRATEGY).is_not_null())
+    rows = rows.with_columns(pl.when(changed).then(STRATEGY).alias(STRATEGY))
+    rows = rows.with_columns(pl.col(STRATEGY).max().over(USER).fill_null(GRAPH_ONLY))
+    top = rows.join(pool, on=[USER, ITEM], how="semi")
+    rest = rows.join(pool, on=[USER, ITEM], how="anti").sort(USER, RANK)
+    weights = pl.when(pl.col(STRATEGY) == GRAPH_ONLY).then(0.0).otherwise(weight)
+    lists = pl.concat([fuse(top, weight=weights, method=method), _below(rest)], how="diagonal")
+    lists = lists.sort(USER, RANK).select(list(RERANKED))
+    return check(lists, RERANKED, table="reranked")
+
+
+def _below(rest: pl.DataFrame) -> pl.DataFrame:
+    """What is not judged keeps its rank; scores fall from 0 towards -1 and stay below 0..1."""
+    place = pl.int_range(1, pl.len() + 1).over(USER)
+    return rest.with_columns((-place / (pl.len().over(USER) + 1)).cast(pl.Float32).alias(SCORE))
+
+
+def fuse(
+    judged: pl.DataFrame, *, weight: float | pl.Expr, method: Method = "score"
+) -> pl.DataFrame:
     """Order every user's candidates by `weight` x LLM + (1 - `weight`) x graph.
 
     A candidate without an LLM score stands at its graph value alone, so a user without any keeps
@@ -30,14 +94,15 @@ def fuse(judged: pl.DataFrame, *, weight: float, method: Method = "score") -> pl
     Args:
         judged: USER, RANK (the graph's), GRAPH_SCORE, LLM_SCORE (null where there is none), and
             any further columns; a row per candidate.
-        weight: share of the LLM score, 0 to 1.
+        weight: share of the LLM score, 0 to 1; an expression may give every user another.
         method: how scores are made comparable.
 
     Returns:
         The same rows, ordered by user and new RANK (1 is best), with SCORE in 0..1.
     """
     graph, llm = _scales(method)
-    fused = pl.when(llm.is_null()).then(graph).otherwise(weight * llm + (1 - weight) * graph)
+    share = pl.lit(weight) if isinstance(weight, float | int) else weight
+    fused = pl.when(llm.is_null()).then(graph).otherwise(share * llm + (1 - share) * graph)
     return (
         judged.with_columns(fused.alias(SCORE))
         .sort(USER, SCORE, RANK, descending=[False, True, False])

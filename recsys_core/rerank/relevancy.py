@@ -20,7 +20,7 @@ from recsys_core.llm.types import Provider, Purpose, Request
 from recsys_core.rerank.design import batches
 from recsys_core.rerank.inputs import MAX_ID_CHARS, Candidate, RecentItem, Shown, Taste, UserCase
 from recsys_core.rerank.rules import relevance
-from recsys_core.rerank.strategy import Judged, ask
+from recsys_core.rerank.strategy import Judged, ask, check_ids
 
 
 class RelevancyInput(Shown):
@@ -61,26 +61,6 @@ def score_by_rules(variables: RelevancyInput) -> RelevancyAnswer:
             for candidate in variables.candidates
         )
     )
-
-
-def check_ids(asked: Iterable[str], answered: Iterable[str]) -> None:
-    """Refuse an answer that does not name exactly the ids that were asked for.
-
-    Raises:
-        ValueError: ids are missing, invented or named twice; all of them are listed.
-    """
-    wanted, given = list(asked), list(answered)
-    findings = {
-        "missing": [one for one in wanted if one not in given],
-        "not asked for": [one for one in given if one not in wanted],
-        "named twice": sorted({one for one in given if given.count(one) > 1}),
-    }
-    problems = [f"{what}: {', '.join(map(repr, ids))}" for what, ids in findings.items() if ids]
-    if problems:
-        raise ValueError(
-            f"the ids do not match ({'; '.join(problems)}); give each of these ids once:"
-            f" {', '.join(map(repr, wanted))}"
-        )
 
 
 def _check(variables: RelevancyInput, answer: RelevancyAnswer) -> None:

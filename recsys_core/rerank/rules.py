@@ -20,6 +20,11 @@ _USUAL_COSINE: Final = 0.42
 
 
 def relevance(taste: Taste, candidate: Candidate) -> int:
+    """`fit` as a whole number, as models are asked for."""
+    return round(fit(taste, candidate))
+
+
+def fit(taste: Taste, candidate: Candidate) -> float:
     """How well `candidate` fits `taste`, from 0 to 100; 50 is neither for nor against.
 
     Each candidate is judged by itself: what else is in the batch changes nothing.
@@ -33,7 +38,7 @@ def relevance(taste: Taste, candidate: Candidate) -> int:
     )
     if candidate.similarity is not None and math.isfinite(candidate.similarity):
         score += _SIMILARITY * (candidate.similarity - _USUAL_COSINE)
-    return round(min(100.0, max(0.0, score)))
+    return min(100.0, max(0.0, score))
 
 
 @lru_cache(maxsize=8192)

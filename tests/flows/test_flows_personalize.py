@@ -94,7 +94,7 @@ def test_no_training_item_is_recommended(first: Summary, place: Path) -> None:
 def test_the_metrics_stand_beside_the_baselines(first: Summary) -> None:
     metrics = pl.read_parquet(Path(first.folder) / "metrics.parquet")
     check(metrics, METRICS, table="metrics")
-    assert set(metrics[METHOD]) == {"popularity", "ease", "gat", "gat+relevancy"}
+    assert set(metrics[METHOD]) == {"popularity", "ease", "gat", "gat+relevancy", "served"}
     # A planted taste: the model must see it, and no list of 60 items can be perfect.
     assert 0.25 < first.headline["gat"]["ndcg"] < 0.95
     assert first.headline["gat"]["ndcg"] > first.headline["popularity"]["ndcg"]
@@ -126,7 +126,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(first: Summary, place: 
 
 
 def test_only_what_depends_on_a_parameter_is_redone(first: Summary, place: Path) -> None:
-    other = personalize(config_for(place, run_name="other", rerank={"llm_weight": 0.5}))
+    other = personalize(config_for(place, run_name="other", fusion={"llm_weight": 0.5}))
     redone = {step.step for step in other.steps if not step.cached}
     assert redone == {"rerank", "explain", "evaluate", "plots"} or redone == {
         "fusion", "explain", "evaluate", "plots",
@@ -185,7 +185,7 @@ def broken(place: Path, what: str) -> Path:
     rating = frame.columns[2]
     changes = {
         "column": lambda: frame.drop(rating),
-        "empty": lambda: frame.clear(),
+        "empty": frame.clear,
         "duplicate": lambda: pl.concat([frame, frame.head(1)]),
         "nan": lambda: frame.with_columns(pl.lit(float("nan")).alias(rating)),
         "scale": lambda: frame.with_columns(pl.lit(77.0).alias(rating)),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from recsys_core.columns import RECOMMENDATIONS, check
-from recsys_core.config import RerankConfig
+from recsys_core.config import ExplanationConfig, RerankConfig
 from recsys_core.errors import BudgetExceeded, LLMUnavailable
 from recsys_core.explanations.attributes import attributes, kind, label
 from recsys_core.explanations.purpose import (
@@ -26,6 +26,7 @@ from recsys_core.explanations.wording import genre_phrase, in_sentence, shown_ti
 from recsys_core.llm.rules import RulesProvider
 from recsys_core.llm.types import Provider, Request
 from recsys_core.rerank.cases import Tables
+from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.inputs import Taste
 from recsys_core.rerank.run import rerank
 from tests.rerank_world import Scripted, world
@@ -55,15 +56,25 @@ def reason(
 
 
 def run(
-    tables: Tables, evidence: pl.DataFrame, provider: Provider | None = None, **config: Any
+    tables: Tables,
+    evidence: pl.DataFrame,
+    provider: Provider | None = None,
+    *,
+    batch: int = 20,
+    titles: int = 20,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     async def both() -> tuple[pl.DataFrame, dict[str, Any]]:
-        settings = RerankConfig(**config)
-        reranked, _ = await rerank(tables, provider=RulesProvider(), config=settings, seed=0)
+        judged, _ = await rerank(
+            tables, provider=RulesProvider(), config=RerankConfig(candidates=titles), seed=0
+        )
+        everybody = tables.candidates["user_id"].unique()
+        reranked = fused_lists(tables.candidates, judged, everybody, weight=0.8)
         return await explain(
-            reranked, items=tables.items, item_profiles=tables.item_profiles,
+            reranked, history=tables.history, items=tables.items,
+            item_profiles=tables.item_profiles,
             user_profiles=tables.user_profiles, evidence=evidence,
-            provider=provider or RulesProvider(), config=settings,
+            provider=provider or RulesProvider(), config=ExplanationConfig(batch=batch),
+            titles=titles,
         )  # fmt: skip
 
     return asyncio.run(both())
@@ -332,7 +343,7 @@ def test_one_request_per_user_or_as_many_as_configured() -> None:
 
     for batch, requests in ((20, 4), (7, 12)):
         provider = Scripted(by_rule, checked=True)
-        found, facts = run(tables, evidence, provider, explain_batch=batch)
+        found, facts = run(tables, evidence, provider, batch=batch)
         assert len(provider.asked) == requests
         assert found.height == 80
         assert facts["reasons_by_model"] == {"scripted": 80}
@@ -340,7 +351,7 @@ def test_one_request_per_user_or_as_many_as_configured() -> None:
 
 def test_only_the_reranked_ones_are_explained() -> None:
     tables, evidence = world()
-    found, _ = run(tables, evidence, candidates=6)
+    found, _ = run(tables, evidence, titles=6)
     assert found["rank"].max() == 6
     assert found.height == 4 * 6
 

@@ -5,15 +5,18 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.columns import CANDIDATES, RERANKED, check
+from recsys_core.columns import CANDIDATES, JUDGED, check
 from recsys_core.config import RerankConfig
 from recsys_core.errors import BudgetExceeded, DataError, LLMUnavailable
 from recsys_core.llm.rules import RulesProvider
 from recsys_core.llm.types import Provider, Request
 from recsys_core.rerank.cases import Cases, Tables, item_facts, recent_items, similarities
+from recsys_core.rerank.fusion import Method, fused_lists
 from recsys_core.rerank.relevancy import ItemScore, RelevancyAnswer
 from recsys_core.rerank.run import rerank
 from tests.rerank_world import Scripted, world
+
+STRATEGIES = ("prompt-level", "pairwise", "overlapping", "relevancy")
 
 
 def run(
@@ -24,6 +27,12 @@ def run(
             tables, provider=provider or RulesProvider(), config=RerankConfig(**config), seed=seed
         )
     )
+
+
+def served(tables: Tables, judged: pl.DataFrame, method: Method = "score") -> pl.DataFrame:
+    everybody = tables.candidates["user_id"].unique()
+    lists = fused_lists(tables.candidates, judged, everybody, weight=0.8, method=method)
+    return lists.select("user_id", "item_id", "rank")
 
 
 def graph_order(tables: Tables) -> pl.DataFrame:
@@ -44,13 +53,12 @@ def failing(request: Request[Any, Any]) -> RelevancyAnswer:
 def test_a_complete_permutation_that_keeps_its_contract(id_type: type) -> None:
     tables, _ = world(id_type=id_type)
     found, facts = run(tables)
-    check(found, RERANKED, table="reranked")
-    assert found.columns == list(RERANKED)
+    check(found, JUDGED, table="judged")
+    assert found.columns == list(JUDGED)
     pairs = found.select("user_id", "item_id").sort("user_id", "item_id")
     assert pairs.equals(tables.candidates.select("user_id", "item_id").sort("user_id", "item_id"))
     for _, own in found.group_by("user_id"):
         assert own["rank"].to_list() == list(range(1, 21))
-        assert own["score"].is_sorted(descending=True)
     assert found["llm_score"].is_between(0, 100).all()
     assert set(found["strategy"]) == {"relevancy"}
     assert facts["users"] == 4
@@ -60,8 +68,9 @@ def test_a_complete_permutation_that_keeps_its_contract(id_type: type) -> None:
 
 def test_graph_scores_stay_with_their_items() -> None:
     tables, _ = world()
-    joined = run(tables)[0].join(tables.candidates, on=["user_id", "item_id"], suffix="_before")
-    assert joined["graph_score"].equals(joined["score_before"], check_names=False)
+    joined = run(tables)[0].join(tables.candidates, on=["user_id", "item_id"])
+    assert joined.height == tables.candidates.height
+    assert joined["graph_score"].equals(joined["score"], check_names=False)
 
 
 def test_one_seed_one_result() -> None:
@@ -91,20 +100,20 @@ def test_none_passes_the_graphs_order_through() -> None:
     tables, _ = world()
     provider = Scripted(hundred)
     found, facts = run(tables, provider, strategy="none")
-    assert found.select("user_id", "item_id", "rank").equals(graph_order(tables))
     assert found["llm_score"].null_count() == found.height
+    assert served(tables, found).equals(graph_order(tables))
     assert provider.asked == []
     assert facts["strategy"] == "none"
 
 
-@pytest.mark.parametrize("fusion", ["rank", "score"])
+@pytest.mark.parametrize("method", ["rank", "score"])
 @pytest.mark.parametrize("answer", [failing, hundred])
 def test_an_all_failing_or_indifferent_model_gives_the_graph_ranking(
-    answer: Any, fusion: str
+    answer: Any, method: Method
 ) -> None:
     tables, _ = world()
-    found, facts = run(tables, Scripted(answer), fusion=fusion)
-    assert found.select("user_id", "item_id", "rank").equals(graph_order(tables))
+    found, facts = run(tables, Scripted(answer))
+    assert served(tables, found, method).equals(graph_order(tables))
     failed = 4 if answer is failing else 0
     assert facts["fallback_users"] == failed
     assert facts["fallback_items"] == failed * 20
@@ -121,7 +130,8 @@ def test_one_users_failure_does_not_harm_another() -> None:
     found, facts = run(tables, Scripted(moody))
     others = pl.col("user_id") != 3
     assert found.filter(others).equals(run(tables)[0].filter(others))
-    assert found.filter(~others)["item_id"].equals(graph_order(tables).filter(~others)["item_id"])
+    own = served(tables, found).filter(~others)
+    assert own.equals(graph_order(tables).filter(~others))
     assert (facts["fallback_users"], facts["fallback_items"]) == (1, 20)
     assert facts["failed_requests"] == 12
 
@@ -136,33 +146,30 @@ def test_the_end_of_the_budget_ends_the_run() -> None:
         run(tables, Scripted(broke))
 
 
-def test_what_is_deeper_than_the_pool_follows_in_graph_order() -> None:
+def test_only_the_top_is_judged() -> None:
     tables, _ = world(depth=20)
     found, facts = run(tables, candidates=8)
-    assert facts["items"] == 4 * 8
-    for key, own in found.group_by("user_id"):
-        before = graph_order(tables).filter(pl.col("user_id") == key[0])["item_id"].to_list()
-        assert own.height == 20
-        assert set(own["item_id"][:8]) == set(before[:8])
-        assert own["item_id"][8:].to_list() == before[8:]
-        assert own["score"].is_sorted(descending=True)
-        assert (own["score"][8:] < 0).all()
-        assert own["llm_score"][8:].null_count() == 12
+    assert facts["items"] == 4 * 8 == found.height
+    before = graph_order(tables).filter(pl.col("rank") <= 8)
+    assert found.select("user_id", "item_id", "rank").equals(before)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 6])
-def test_fewer_candidates_than_a_batch(depth: int) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_fewer_candidates_than_a_batch(depth: int, strategy: str) -> None:
     tables, _ = world(n_items=9, depth=depth)
-    found, facts = run(tables)
+    found, facts = run(tables, strategy=strategy)
     assert found.height == 4 * depth
     assert facts["fallback_items"] == 0
+    assert found["llm_score"].null_count() == 0
 
 
 def test_no_candidates_at_all() -> None:
     tables, _ = world()
     found, facts = run(replace(tables, candidates=tables.candidates.clear()))
-    check(found, RERANKED, table="reranked")
+    check(found, JUDGED, table="judged")
     assert found.is_empty()
+    assert served(tables, found).equals(graph_order(tables))
     assert facts["users"] == 0
 
 
@@ -181,7 +188,7 @@ def test_unknown_tastes_texts_and_times() -> None:
     )
     found, facts = run(bare)
     assert set(found["llm_score"]) == {50.0}
-    assert found.select("user_id", "item_id", "rank").equals(graph_order(tables))
+    assert served(tables, found).equals(graph_order(tables))
     assert facts["users_without_profile"] == facts["users_without_vector"] == 4
     assert facts["items_without_profile"] == tables.candidates["item_id"].n_unique()
 

@@ -62,8 +62,9 @@ def _plain(value: object) -> object:
     if isinstance(value, ArtifactRef):
         return value.content_hash
     if isinstance(value, BaseModel):
-        # Fields that steer how the work is done, not what comes out, are no part of the key.
-        return value.model_dump(mode="json", exclude=getattr(value, "runtime_fields", None))
+        # A configuration section leaves out what steers how the work is done, not what comes out.
+        identity = getattr(value, "identity", None)
+        return identity() if identity else value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} cannot be part of a content key")
 
 
@@ -255,7 +256,7 @@ class ArtifactStore(BaseModel):
 
     def writer(self, step: str, key: str) -> "ArtifactWriter":
         """A writer for the artifact of `step` at `key`; use it as a context manager."""
-        return ArtifactWriter(self.uri(step, key), step=step, key=key)
+        return ArtifactWriter(self.uri(step, key), step=step, key=key, root=self.root)
 
 
 def _reference(uri: str, manifest: Manifest) -> ArtifactRef:
@@ -271,8 +272,8 @@ class ArtifactWriter:
     Leaving the context without a commit (an error, Ctrl-C) removes what was written.
     """
 
-    def __init__(self, uri: str, *, step: str, key: str) -> None:
-        self.uri, self.step, self.key = uri, step, key
+    def __init__(self, uri: str, *, step: str, key: str, root: str) -> None:
+        self.uri, self.step, self.key, self.root = uri, step, key, root
         self.files: dict[str, FileEntry] = {}
         self.facts: dict[str, Any] = {}
         self._filesystem, self._path = resolve(uri)

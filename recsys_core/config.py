@@ -4,6 +4,7 @@ The same text is the help of `python -m flows.personalize --help` and of the Pre
 A step receives only the section it depends on, so a change elsewhere leaves its cache alone.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -288,7 +289,7 @@ class GraphConfig(Section):
     """Peak learning rate of AdamW."""
     weight_decay: float = Field(default=1e-4, ge=0)
     """Weight decay of AdamW; id vectors and biases have none."""
-    max_epochs: int = Field(default=80, ge=1)
+    max_epochs: int = Field(default=60, ge=1)
     """Upper bound of epochs."""
     evaluate_every: int = Field(default=5, ge=1)
     """Epochs between two validations."""
@@ -329,9 +330,9 @@ class RerankConfig(Section):
     """Items per judgement (`relevancy`, `overlapping`)."""
     repeats: int = Field(default=3, ge=1, le=10)
     """`relevancy`: judgements per item, each among different companions; their mean counts."""
-    overlap: int = Field(default=4, ge=1, le=19)
-    """`overlapping`: items that a batch shares with the next one; smaller than `batch_size`. With
-    `batch_size` - 1 every two neighbours of the result are sure to have been compared."""
+    overlap: int = Field(default=2, ge=1, le=19)
+    """`overlapping`: items that a batch shares with the next one, fewer than `batch_size`. More
+    overlap means more calls and less harm by single wrong judgements."""
     both_orders: bool = False
     """`pairwise`: ask every pair in both orders; where the two answers disagree, each counts half.
     Twice the calls, without a model's preference for the first or the second place."""
@@ -393,6 +394,14 @@ class EvaluationConfig(Section):
     """Bootstrap resamples of users for the 95 % intervals; 0 leaves them out."""
 
 
+def _artifacts_place() -> str:
+    return os.environ.get("RECSYS_ARTIFACTS") or "artifacts"
+
+
+def _runs_place() -> str:
+    return os.environ.get("RECSYS_RUNS") or "runs"
+
+
 class RunConfig(Section):
     """A whole run of the pipeline."""
 
@@ -413,10 +422,12 @@ class RunConfig(Section):
     refit: bool = False
     """Train once more on all interactions for the lists that are served; metrics stay the
     evaluation's own."""
-    artifact_root: str = "artifacts"
-    """Folder or URI of the artifacts, where every step's output is kept by content key."""
-    runs_root: str = "runs"
-    """Folder of the runs' outputs; `latest` points to the last one."""
+    artifact_root: str = Field(default_factory=_artifacts_place)
+    """Folder or URI of the artifacts, where every step's output is kept by content key. Default:
+    the environment variable RECSYS_ARTIFACTS, else `artifacts`."""
+    runs_root: str = Field(default_factory=_runs_place)
+    """Folder of the runs' outputs; `latest` points to the last one. Default: the environment
+    variable RECSYS_RUNS, else `runs`."""
     run_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """Name of the run's folder. Default: the time and the data set."""
 

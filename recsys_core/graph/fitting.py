@@ -23,7 +23,7 @@ Listener = Callable[[int, int, float, float | None], None]
 """Called after every epoch with (epoch, epochs at most, loss, NDCG if it was measured)."""
 
 _WARM_UP: Final = 0.05
-_FLOOR: Final = float(__import__("os").environ.get("FLOOR", "0.05"))
+_FLOOR: Final = 0.5
 _SAME: Final = 0.9999
 
 
@@ -222,7 +222,7 @@ def _optimiser(model: GAT, config: GraphConfig) -> torch.optim.Optimizer:
 
 
 def _shape(total: int) -> Callable[[int], float]:
-    """Linear warm-up, then half a cosine down to a twentieth of the peak."""
+    """Linear warm-up, then half a cosine down to half the peak."""
     warm = max(1, round(_WARM_UP * total))
 
     def factor(step: int) -> float:

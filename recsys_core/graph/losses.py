@@ -50,7 +50,8 @@ def pair_scores(
     if len(user_vectors) * len(item_vectors) <= _CELLS:
         scores = user_vectors @ item_vectors.T
         return scores.view(-1).index_select(0, users * len(item_vectors) + items)
-    dots: torch.Tensor = _PairDots.apply(user_vectors, item_vectors, users, items)
+    arguments = (user_vectors, item_vectors, users, items)
+    dots: torch.Tensor = _PairDots.apply(*arguments)  # type: ignore[no-untyped-call]
     return dots
 
 
@@ -70,7 +71,8 @@ def softmax_over_items(
         items: (n,) item of each target pair; no pair twice.
         weights: (n,) weight of each target pair, not all zero.
     """
-    loss: torch.Tensor = _Softmax.apply(user_vectors, item_vectors, users, items, weights)
+    arguments = (user_vectors, item_vectors, users, items, weights)
+    loss: torch.Tensor = _Softmax.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -87,6 +87,16 @@ def resolve(root: str) -> tuple[pafs.FileSystem, str]:
         ) from error
 
 
+def local_folder(root: str) -> Path | None:
+    """The folder of a root on this machine's own disk, or None for a remote one.
+
+    Raises:
+        StorageError: the root is malformed.
+    """
+    filesystem, path = resolve(root)
+    return Path(path) if isinstance(filesystem, pafs.LocalFileSystem) else None
+
+
 class Manifest(BaseModel):
     """What is in an artifact, and how it came to be."""
 

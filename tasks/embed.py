@@ -1,9 +1,10 @@
 """Embed: a vector of every item's and every user's text."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, vectors
 from recsys_core.config import EmbeddingConfig
-from recsys_core.embedding import Embedder, item_texts, user_texts
+from recsys_core.embedding import Embedder, VectorCache, item_texts, user_texts
+from recsys_core.embedding.cache import FILE
 from tasks.step import step
 from tasks.vectors import vector_table
 
@@ -18,6 +19,8 @@ def embed(
 ) -> None:
     """Embed item and user profiles with the same model (paper, section 2.2).
 
+    Texts that were embedded before, for whatever run, come from a cache in the artifact root.
+
     Args:
         out: tables `items` and `users`, an id and a vector each.
         data: the ingested data set: titles, years and genres stand beside the profile.
@@ -29,8 +32,11 @@ def embed(
         "items": (ITEM, item_texts(data.table("items"), items.table("item_profiles"))),
         "users": (USER, user_texts(users.table("user_profiles"))),
     }
-    embedder = Embedder(config)
+    embedder, folder, embedded = Embedder(config), local_folder(out.root), 0
+    cache = VectorCache(folder and folder / FILE, embedder.identity)
     for name, (key, texts) in tables.items():
-        found = embedder.encode(texts[TEXT].to_list())
+        found, new = embedder.encode_new(texts[TEXT].to_list(), cache)
+        embedded += new
         out.table(name, vector_table(texts[key], found), vectors(key, found.shape[1]))
     out.fact("backend", embedder.backend)
+    out.fact("embedded_texts", embedded)

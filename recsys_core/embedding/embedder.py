@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from recsys_core.config import EmbeddingConfig
+from recsys_core.embedding.cache import VectorCache
 from recsys_core.embedding.encoders import Encoder, OpenVinoEncoder, TorchEncoder, Vectors
-from recsys_core.embedding.folder import Architecture, architecture, model_folder
+from recsys_core.embedding.folder import Architecture, architecture, fingerprint, model_folder
 from recsys_core.embedding.ir import default_cache, precision
 from recsys_core.errors import ConfigError
 
@@ -29,6 +30,7 @@ class Embedder:
 
     Attributes:
         backend: what computes, and why where that was not the first choice; for the summary.
+        identity: what vectors depend on beside the text, for a cache of them.
 
     Raises:
         ConfigError: the model or the back end cannot be used.
@@ -39,6 +41,7 @@ class Embedder:
         self._batch_size = config.batch_size
         folder = model_folder(config.model)
         self._encoder, reason = _open(config, folder, cache_folder or default_cache())
+        self.identity = f"{fingerprint(folder)} {self._encoder.name}"
         self.backend = self._encoder.name + (f" ({reason})" if reason else "")
         _log.info("embedder", extra={"model": config.model, "backend": self.backend})
 
@@ -47,6 +50,21 @@ class Embedder:
         row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         found = self._encoder.encode(list(row_of) or [""], self._batch_size)
         return found[np.array([row_of[text] for text in texts], dtype=np.intp)]
+
+    def encode_new(self, texts: Sequence[str], cache: VectorCache) -> tuple[Vectors, int]:
+        """Like `encode`, but only of texts that `cache` does not know; it keeps the new ones.
+
+        Returns:
+            The vectors (n, d), and how many distinct texts were embedded.
+        """
+        known = cache.get(texts)
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new or not texts:
+            made = self.encode(new or [""])
+            cache.put(new, made[: len(new)])
+            known |= dict(zip(new, made, strict=False))
+        rows = [known[text] for text in texts]
+        return (np.stack(rows) if rows else made[:0]), len(new)
 
 
 def _open(config: EmbeddingConfig, folder: Path, cache_folder: Path) -> tuple[Encoder, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import ConfigError, SourceUnavailable
 
 PACKAGED: Final = "all-MiniLM-L6-v2"
@@ -71,6 +72,13 @@ class Architecture:
     normalise: bool
     pad_id: int
     token_types: bool
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash that changes with the model's files: their names, sizes and times of change."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    facts = [(str(path.relative_to(folder)), path.stat()) for path in files]
+    return content_hash([(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts])
 
 
 def architecture(folder: Path) -> Architecture | str:

@@ -18,7 +18,8 @@ def validation_sample(
     split: ArtifactRef,
     candidates: ArtifactRef,
     ratings: DataConfig,
-    config: FusionConfig,
+    cold_below: int,
+    most: int,
     seed: int,
 ) -> None:
     """Draw the users whose judgements decide about the policy.
@@ -29,13 +30,14 @@ def validation_sample(
         split: train and valid.
         candidates: its table `valid_candidates`.
         ratings: thresholds.
-        config: the size of the sample, the bound of cold users.
+        cold_below: training interactions below which a user is cold.
+        most: size of the sample.
         seed: of the sample.
     """
     lists = candidates.table("valid_candidates")
     users = policies.sampled_users(
         lists, split.table("train"), split.table("valid"), like_from=ratings.like_from,
-        config=config, seed=seed,
+        cold_below=cold_below, most=most, seed=seed,
     )  # fmt: skip
     sample = lists.filter(pl.col(USER).is_in(users.implode()))
     out.table("candidates", sample, CANDIDATES)
@@ -142,6 +144,8 @@ def decide(
     """
     if config.policy != "auto" or split.table("valid").is_empty():
         return policy(store, data, split, ratings, config, seed, tuned=tuned)
-    sample = validation_sample(store, split, candidates, ratings, config, seed)
+    sample = validation_sample(
+        store, split, candidates, ratings, config.cold_below, config.auto_users, seed
+    )
     judged = judge_sample(sample)
     return policy(store, data, split, ratings, config, seed, candidates, judged)

@@ -72,25 +72,27 @@ def sampled_users(
     valid: pl.DataFrame,
     *,
     like_from: float,
-    config: FusionConfig,
+    cold_below: int,
+    most: int,
     seed: int,
 ) -> pl.Series:
-    """At most `config.auto_users` users with a list and a liked validation item, cold ones first.
+    """At most `most` users with a list and a liked validation item, cold ones first.
 
     Args:
         candidates: `columns.CANDIDATES` of the model fitted on `train` alone.
         train: training interactions.
         valid: validation interactions.
         like_from: lowest rating that counts as liked.
-        config: the bound of cold users, the size of the sample.
+        cold_below: training interactions below which a user is cold.
+        most: size of the sample.
         seed: of the sample.
     """
     users = _judgeable(candidates, valid, like_from)
-    cold = cold_users(users, train, config.cold_below)
+    cold = cold_users(users, train, cold_below)
     warm = users.filter(~users.is_in(cold.implode()))
     rng = np.random.default_rng(seed)
     order = [pool.gather(rng.permutation(pool.len())) for pool in (cold, warm)]
-    return pl.concat(order).head(config.auto_users).sort()
+    return pl.concat(order).head(most).sort()
 
 
 def _judgeable(candidates: pl.DataFrame, valid: pl.DataFrame, like_from: float) -> pl.Series:

@@ -3,8 +3,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.columns import GRAPH_SCORE, ITEM, LLM_SCORE, RANK, SCORE, USER
-from recsys_core.rerank.fusion import Method, fuse
+from recsys_core.columns import (
+    GRAPH_SCORE,
+    ITEM,
+    LLM_SCORE,
+    RANK,
+    RERANKED,
+    SCORE,
+    STRATEGY,
+    USER,
+    check,
+)  # fmt: skip
+from recsys_core.rerank.fusion import Method, fuse, fused_lists
 
 METHODS: tuple[Method, ...] = ("rank", "score")
 rows = st.lists(
@@ -104,3 +114,51 @@ def test_users_have_their_own_scales() -> None:
         judged([[(3.0, 1), (2.0, 2)], [(300.0, 99), (100.0, 50)]]), weight=0.8, method="score"
     )
     assert both.filter(pl.col(USER) == 0).equals(alone)
+
+
+def lists_of(n_users: int, depth: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(f"u{user}", f"i{rank}", rank, float(-rank)) for user in range(n_users)
+         for rank in range(1, depth + 1)],
+        schema={USER: pl.String, ITEM: pl.String, RANK: pl.Int32, SCORE: pl.Float32},
+        orient="row",
+    )  # fmt: skip
+
+
+def judged_top(lists: pl.DataFrame, top: int) -> pl.DataFrame:
+    """The model likes the graph's order upside down."""
+    return lists.filter(pl.col(RANK) <= top).select(
+        USER, ITEM, RANK, pl.col(SCORE).alias(GRAPH_SCORE),
+        pl.col(RANK).cast(pl.Float32).alias(LLM_SCORE), pl.lit("relevancy").alias(STRATEGY),
+    )  # fmt: skip
+
+
+def test_lists_are_whole_and_only_the_chosen_users_change() -> None:
+    before = lists_of(3, 10)
+    after = fused_lists(before, judged_top(before, 4), pl.Series(["u1"]), weight=1.0)
+    check(after, RERANKED, table="reranked")
+    assert after.columns == list(RERANKED)
+    assert (
+        after.select(USER, ITEM).sort(USER, ITEM).equals(before.select(USER, ITEM).sort(USER, ITEM))
+    )
+    for user, expected, strategy in (
+        ("u0", range(1, 11), "none"), ("u1", (4, 3, 2, 1, *range(5, 11)), "relevancy"),
+        ("u2", range(1, 11), "none"),
+    ):  # fmt: skip
+        own = after.filter(pl.col(USER) == user)
+        assert own[ITEM].to_list() == [f"i{place}" for place in expected]
+        assert own[RANK].to_list() == list(range(1, 11))
+        assert own[SCORE].is_sorted(descending=True)
+        assert own[SCORE][:4].is_between(0, 1).all()
+        assert (own[SCORE][4:] < 0).all()
+        assert set(own[STRATEGY]) == {strategy}
+        assert own[LLM_SCORE].null_count() == 6  # what the model said stays to be seen
+
+
+def test_users_that_nobody_judged_keep_the_graphs_order() -> None:
+    before = lists_of(2, 5)
+    judged = judged_top(before, 5).filter(pl.col(USER) == "u0")
+    after = fused_lists(before, judged, before[USER].unique(), weight=1.0)
+    assert after.filter(pl.col(USER) == "u1")[ITEM].to_list() == [f"i{n}" for n in range(1, 6)]
+    assert set(after.filter(pl.col(USER) == "u1")[STRATEGY]) == {"none"}
+    assert after[ITEM][0] == "i5"

@@ -5,7 +5,6 @@ call; memory flat in the number of calls; 600 requests per minute kept to within
 Prints one JSON line per measurement; the exit status says whether every bar was met.
 """
 
-# ruff: noqa: T201
 import argparse
 import asyncio
 import json

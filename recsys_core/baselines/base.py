@@ -1,5 +1,6 @@
 """The interface of every recommender, and what those with a score for every item share."""
 
+import copy
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -7,7 +8,15 @@ from typing import Final, Protocol, Self
 
 import polars as pl
 
-from recsys_core.baselines.matrix import Rows, Scores, Weights, candidates, ranked, weigh
+from recsys_core.baselines.matrix import (
+    Rows,
+    Scores,
+    Weights,
+    candidates,
+    ranked,
+    weigh,
+    with_users_of,
+)  # fmt: skip
 from recsys_core.columns import ITEM
 from recsys_core.config import DataConfig
 
@@ -45,6 +54,26 @@ class Recommender(Protocol):
         """
 
 
+class InductiveRecommender(Recommender, Protocol):
+    """Also ranks for users who came after training, and among a part of the items."""
+
+    def fold_in(self, shown: pl.DataFrame) -> Self:
+        """The same model for new users: what it learned stays, the users are those of `shown`.
+
+        Args:
+            shown: `columns.INTERACTIONS`: all that is known of them. A user without a row (or
+                with dislikes only) gets popular items.
+
+        Returns:
+            A copy; `self` goes on serving the users of training.
+        """
+
+    def recommend(
+        self, users: pl.Series, k: int, exclude: pl.DataFrame, among: pl.Series | None = None
+    ) -> pl.DataFrame:
+        """The best k items of each user; `among` keeps only these items in the lists."""
+
+
 class MatrixRecommender(ABC):
     """A recommender that scores every item for a block of users at once.
 
@@ -64,14 +93,23 @@ class MatrixRecommender(ABC):
         self._learn()
         return self
 
-    def recommend(self, users: pl.Series, k: int, exclude: pl.DataFrame) -> pl.DataFrame:
-        """The best k items of each user; see `Recommender.recommend`."""
+    def fold_in(self, shown: pl.DataFrame) -> Self:
+        """The same model for the users of `shown`; see `InductiveRecommender.fold_in`."""
+        folded = copy.copy(self)
+        folded.weights = with_users_of(shown, self.weights, self.config)
+        return folded
+
+    def recommend(
+        self, users: pl.Series, k: int, exclude: pl.DataFrame, among: pl.Series | None = None
+    ) -> pl.DataFrame:
+        """The best k items of each user; see `InductiveRecommender.recommend`."""
         rows = self.weights.rows(users)
         self._count_unknown(rows)
         seen = self.weights.pairs(users, exclude)
+        barred = self.weights.columns_outside(among)
         parts = []
         for block in _blocks(users.len(), self.weights.items.height):
-            row, *rest = ranked(self._scores(rows[block]), seen[block], k)
+            row, *rest = ranked(self._scores(rows[block]), seen[block], k, barred=barred)
             parts.append((row + block.start, *rest))
         return candidates(users, self.weights.items[ITEM], parts)
 

@@ -47,6 +47,17 @@ class Weights:
         shape = (users.len(), self.items.height)
         return sparse.csr_matrix((np.ones(table.height, dtype=np.bool_), at), shape=shape)
 
+    def liked(self) -> sparse.csr_matrix:
+        """The matrix with its liked entries only."""
+        return self.matrix.multiply(self.matrix >= 1.0).tocsr()
+
+    def columns_outside(self, among: pl.Series | None) -> Rows:
+        """Columns of the items that are not in `among`; none where `among` is None."""
+        if among is None:
+            return np.empty(0, dtype=np.int64)
+        outside = ~self.items[ITEM].is_in(among.unique().implode())
+        return np.flatnonzero(outside.to_numpy())
+
 
 def rating_weight(config: DataConfig) -> pl.Expr:
     """Weight of a rating: liked 1, neutral 0.5, disliked 0."""
@@ -65,13 +76,29 @@ def weigh(train: pl.DataFrame, items: pl.Series, config: DataConfig) -> Weights:
         config: gives the thresholds of liked and disliked.
     """
     weighted = train.select(USER, ITEM, rating_weight(config).alias(VALUE))
+    return _filled(weighted, _by_popularity(weighted, items))
+
+
+def with_users_of(shown: pl.DataFrame, weights: Weights, config: DataConfig) -> Weights:
+    """The same items with other users: what `shown` holds of unknown items is left out.
+
+    Args:
+        shown: `columns.INTERACTIONS` of the new users.
+        weights: gives the items and their columns.
+        config: gives the thresholds of liked and disliked.
+    """
+    return _filled(shown.select(USER, ITEM, rating_weight(config).alias(VALUE)), weights.items)
+
+
+def _filled(weighted: pl.DataFrame, columns: pl.DataFrame) -> Weights:
     users = pl.DataFrame({USER: weighted[USER].unique().sort()}).with_row_index(INDEX)
-    columns = _by_popularity(weighted, items)
     table = weighted.filter(pl.col(VALUE) > 0).join(users, on=USER).rename({INDEX: RANK})
     table = table.join(columns, on=ITEM)
     at = table[RANK].to_numpy(), table[INDEX].to_numpy()
     shape = (users.height + 1, columns.height)
-    matrix = sparse.csr_matrix((table[VALUE].to_numpy(), at), shape=shape)
+    matrix = sparse.csr_matrix((table[VALUE].to_numpy(), at), shape=shape, dtype=np.float64)
+    # One order of the entries, whatever the order of the file: sums round alike.
+    matrix.sort_indices()
     return Weights(users=users, items=columns, matrix=matrix)
 
 
@@ -99,10 +126,13 @@ def top_columns(scores: Scores, k: int) -> Rows:
     return np.take_along_axis(columns, order, axis=1)
 
 
-def ranked(scores: Scores, seen: sparse.csr_matrix, k: int) -> tuple[Rows, Rows, Rows, Scores]:
-    """Row, column, rank and score of the k best unseen items of each row."""
+def ranked(
+    scores: Scores, seen: sparse.csr_matrix, k: int, *, barred: Rows
+) -> tuple[Rows, Rows, Rows, Scores]:
+    """Row, column, rank and score of the k best items of each row, neither seen nor barred."""
     masked = np.array(scores, copy=True)
     masked[seen.nonzero()] = -np.inf
+    masked[:, barred] = -np.inf
     columns = top_columns(masked, k)
     best = np.take_along_axis(masked, columns, axis=1)
     row, place = np.nonzero(np.isfinite(best))

@@ -61,17 +61,38 @@ def tuned(
     Raises:
         ConfigError: there is no candidate.
     """
+
+    def reached(recommender: R) -> float:
+        return _ndcg(recommender.fit(train, items), train, valid, like_from, k)
+
+    def refitted(recommender: R) -> R:
+        return recommender.fit(pl.concat([train, valid]), items)
+
+    return choose(builders, reached, refitted)
+
+
+def choose(
+    builders: Mapping[str, Callable[[], R]],
+    reached: Callable[[R], float],
+    refitted: Callable[[R], R],
+) -> Tuned[R]:
+    """Build each candidate, measure it, refit a fresh copy of the best.
+
+    Args:
+        builders: name -> makes an unfitted recommender; with equal results the first wins.
+        reached: fits a candidate and measures it, on data other than test.
+        refitted: fits the winner for good.
+
+    Raises:
+        ConfigError: there is no candidate.
+    """
     if not builders:
         raise ConfigError("There is nothing to choose from.", expected="at least one candidate.")
-    reached = {
-        name: _ndcg(build().fit(train, items), train, valid, like_from, k)
-        for name, build in builders.items()
-    }
+    results = {name: reached(build()) for name, build in builders.items()}
     # NaN compares false with everything: a NaN never replaces the first candidate.
-    choice = max(reached, key=lambda name: reached[name])
-    logger.info("tuned %s", choice, extra={"choice": choice, "valid_ndcg": reached})
-    winner = builders[choice]().fit(pl.concat([train, valid]), items)
-    return Tuned(recommender=winner, choice=choice, valid_ndcg=reached)
+    choice = max(results, key=lambda name: results[name])
+    logger.info("tuned %s", choice, extra={"choice": choice, "valid_ndcg": results})
+    return Tuned(recommender=refitted(builders[choice]()), choice=choice, valid_ndcg=results)
 
 
 def tuned_ease(

@@ -1,5 +1,7 @@
 """What every recommender must do; a test class inherits this and says how to build one."""
 
+from functools import cache
+
 import polars as pl
 import pytest
 
@@ -21,6 +23,12 @@ USERS = pl.Series(USER, ["dan", "ann", "stranger", "cas"])
 """Only dislikes, some likes, never seen, with a neutral rating; not sorted."""
 
 
+@cache
+def _fitted(contract):
+    """One fit for all tests of a class: no test may change what it gets."""
+    return contract().build().fit(TRAIN, ITEMS)
+
+
 class RecommenderContract:
     """Inherit, and define `build`."""
 
@@ -29,7 +37,7 @@ class RecommenderContract:
 
     @pytest.fixture
     def fitted(self):
-        return self.build().fit(TRAIN, ITEMS)
+        return _fitted(type(self))
 
     def test_the_table_is_candidates_in_the_order_of_the_users(self, fitted):
         table = fitted.recommend(USERS, 3, exclude=TRAIN)

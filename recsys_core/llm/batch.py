@@ -10,12 +10,11 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from pydantic import SecretStr
-
 from recsys_core.config import LLMConfig
-from recsys_core.llm.batch_files import LABEL, MAX_BYTES, MAX_LINES, BatchRecord, lines, results
+from recsys_core.llm.batch_endpoint import BatchEndpoint
+from recsys_core.llm.batch_files import MAX_BYTES, MAX_LINES, BatchRecord, lines, results
 from recsys_core.llm.cache import AnswerCache
-from recsys_core.llm.litellm_transport import close_clients, failure_of, load_litellm
+from recsys_core.llm.litellm_transport import failure_of
 from recsys_core.llm.transport import Completion, Outgoing, SendFailed
 
 _LOG: Final = logging.getLogger(__name__)
@@ -31,16 +30,10 @@ class BatchTransport:
 
     durable = True
 
-    def __init__(self, config: LLMConfig, *, api_key: SecretStr | None, cache: AnswerCache) -> None:
-        self._config = config
-        provider = config.model.partition("/")[0] if "/" in config.model else "openai"
-        self._fixed: dict[str, Any] = {"custom_llm_provider": provider, "max_retries": 0}
-        if config.api_base is not None:
-            self._fixed |= {"api_base": config.api_base, "api_key": "none"}
-        if api_key is not None:
-            self._fixed["api_key"] = api_key.get_secret_value()
+    def __init__(self, config: LLMConfig, *, endpoint: BatchEndpoint, cache: AnswerCache) -> None:
+        self._config, self._endpoint = config, endpoint
         self._record = BatchRecord(cache, f"{config.model} {config.api_base or ''}")
-        self._litellm: Any = None
+        self._ready = False
         self._opening = asyncio.Lock()
         self._queue: list[Outgoing] = []
         self._waiting: _Waiting = {}
@@ -70,36 +63,32 @@ class BatchTransport:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._litellm is not None:
-            await close_clients(self._litellm)
+        await self._endpoint.close()
 
     async def prepare(self) -> None:
-        """Import litellm, and find the batches of an earlier run again."""
+        """Find the batches of an earlier run again."""
         async with self._opening:
-            if self._litellm is not None:
+            if self._ready:
                 return
-            litellm = await asyncio.to_thread(load_litellm)
+            await self._endpoint.prepare()
             self._record.tidy()
             for batch, remote in self._record.open_batches().items():
                 keys = self._record.keys(batch)
-                found = remote or await self._find(litellm, batch)
+                found = remote or await self._find(batch)
                 if found is None:  # killed before it was sent
                     self._record.drop(batch, keys)
                     continue
                 self._record.sent(batch, found)
-                self._watch(batch, found, keys)
+                self._under_way.update(keys)
+                self._start(self._follow(batch, found, keys))
                 _LOG.info("attached to a batch", extra={"batch": found, "calls": len(keys)})
-            self._litellm = litellm
+            self._ready = True
 
-    async def _find(self, litellm: Any, batch: str) -> str | None:
+    async def _find(self, batch: str) -> str | None:
         try:
-            listed = await litellm.alist_batches(limit=100, **self._fixed)
+            return await self._endpoint.find(batch)
         except Exception as error:
             raise failure_of(error, self._config.timeout_s) from None
-        for one in getattr(listed, "data", None) or []:
-            if (getattr(one, "metadata", None) or {}).get(LABEL) == batch:
-                return str(one.id)
-        return None
 
     def _enqueue(self, outgoing: Outgoing) -> None:
         self._queue.append(outgoing)
@@ -127,30 +116,16 @@ class BatchTransport:
         keys = [key for key, _ in chunk]
         batch = self._record.begin(keys)
         try:
-            content = b"".join(line for _, line in chunk)
-            file = await self._litellm.acreate_file(
-                file=(f"{batch}.jsonl", content), purpose="batch", **self._fixed
-            )
-            made = await self._litellm.acreate_batch(
-                completion_window="24h",
-                endpoint="/v1/chat/completions",
-                input_file_id=file.id,
-                metadata={LABEL: batch},
-                **self._fixed,
-            )
+            made = await self._endpoint.create(batch, b"".join(line for _, line in chunk))
         except Exception as error:
             failure = failure_of(error, self._config.timeout_s)
             if failure.status is not None:  # rejected: nothing was bought
                 self._record.drop(batch, keys)
             self._fail(keys, failure)
             return
-        self._record.sent(batch, made.id)
-        _LOG.info("sent a batch", extra={"batch": made.id, "calls": len(keys)})
-        await self._follow(batch, made.id, keys)
-
-    def _watch(self, batch: str, remote: str, keys: list[str]) -> None:
-        self._under_way.update(keys)
-        self._start(self._follow(batch, remote, keys))
+        self._record.sent(batch, made)
+        _LOG.info("sent a batch", extra={"batch": made, "calls": len(keys)})
+        await self._follow(batch, made, keys)
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -166,7 +141,7 @@ class BatchTransport:
         failures = 0
         while True:
             try:
-                state = await self._litellm.aretrieve_batch(batch_id=remote, **self._fixed)
+                state = await self._endpoint.look(remote)
                 if state.status in _DONE:
                     self._deliver(batch, keys, state, await self._contents(state))
                     return
@@ -181,11 +156,7 @@ class BatchTransport:
 
     async def _contents(self, state: Any) -> list[bytes]:
         files = [getattr(state, name, None) for name in ("output_file_id", "error_file_id")]
-        return [
-            (await self._litellm.afile_content(file_id=file, **self._fixed)).content
-            for file in files
-            if file
-        ]
+        return [await self._endpoint.content(file) for file in files if file]
 
     def _deliver(self, batch: str, keys: list[str], state: Any, contents: list[bytes]) -> None:
         mine, lost = set(keys), []

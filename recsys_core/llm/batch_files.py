@@ -18,8 +18,6 @@ from recsys_core.llm.direct import chat_body
 from recsys_core.llm.tables import ANSWERS, BATCH_CALLS, BATCHES
 from recsys_core.llm.transport import Completion, Outgoing, SendFailed, read_completion
 
-LABEL: Final = "recsys_batch"
-"""Metadata key by which a batch is found whose id could not be written down any more."""
 MAX_LINES: Final = 50_000
 MAX_BYTES: Final = 150_000_000
 

@@ -113,14 +113,27 @@ def _price(config: LLMConfig) -> Price:
 
 def _transport(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Transport:
     if config.batch:
-        from recsys_core.llm.batch import BatchTransport
-
-        return BatchTransport(config, api_key=key, cache=cache)
+        return _batches(config, key, cache)
     if _direct(config):
         return DirectTransport(api_base=_base(config), api_key=key, timeout_s=config.timeout_s)
     from recsys_core.llm.litellm_transport import LiteLLMTransport
 
     return LiteLLMTransport(api_base=config.api_base, api_key=key, timeout_s=config.timeout_s)
+
+
+def _batches(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Transport:
+    from recsys_core.llm.batch import BatchTransport
+    from recsys_core.llm.batch_endpoint import BatchEndpoint, LiteLLMBatches, OpenAIBatches
+
+    endpoint: BatchEndpoint
+    if config.model.startswith(PREFIX) or "/" not in config.model:
+        endpoint = OpenAIBatches(
+            api_base=_base(config), api_key=key, timeout_s=max(600.0, config.timeout_s)
+        )
+    else:
+        provider = config.model.partition("/")[0]
+        endpoint = LiteLLMBatches(provider, api_base=config.api_base, api_key=key)
+    return BatchTransport(config, endpoint=endpoint, cache=cache)
 
 
 def _limits(config: LLMConfig) -> Limits:

@@ -24,6 +24,7 @@ from tasks.explain import explain
 from tasks.fuse import decide, fusion
 from tasks.graph import graph
 from tasks.ingest import ingest
+from tasks.plan import plan
 from tasks.profile import item_profiles, user_profiles
 from tasks.report import Lists, report
 from tasks.rerank import rerank
@@ -33,8 +34,8 @@ from tasks.train import train
 
 
 @flow(name="personalize", description="Profiles, graph model, reranking, reasons, evaluation.")
-def personalize(config: RunConfig = RunConfig()) -> Summary:
-    """Run the pipeline once.
+def personalize(config: RunConfig = RunConfig()) -> Summary | None:
+    """Run the pipeline once; a dry run ends after the plan, and returns nothing.
 
     Args:
         config: every parameter of the run; see `--help`.
@@ -43,6 +44,10 @@ def personalize(config: RunConfig = RunConfig()) -> Summary:
     with run_log() as log:
         data = ingest(store, config.data, source_fingerprint(config.data))
         parts = split(store, data, config.split, config.seed)
+        if config.llm.uses_model or config.dry_run:
+            plan(data, parts, config)
+        if config.dry_run:
+            return None
         lists = recommend(store, data, parts, config)
         served = lists
         if config.refit:
@@ -116,7 +121,8 @@ def main(argv: Sequence[str]) -> int:
         config = _command.parse(
             argv, program="python -m flows.personalize", description=personalize.description or ""
         )
-        _console.show(personalize(config))
+        if (summary := personalize(config)) is not None:
+            _console.show(summary)
 
     return _command.run(action)
 

@@ -422,6 +422,8 @@ class RunConfig(Section):
     refit: bool = False
     """Train once more on all interactions for the lists that are served; metrics stay the
     evaluation's own."""
+    dry_run: bool = False
+    """Only say how many calls the language model would get, and what they would cost."""
     artifact_root: str = Field(default_factory=_artifacts_place)
     """Folder or URI of the artifacts, where every step's output is kept by content key. Default:
     the environment variable RECSYS_ARTIFACTS, else `artifacts`."""

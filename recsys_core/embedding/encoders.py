@@ -1,14 +1,20 @@
 """The two back ends: OpenVINO on the CPU, and sentence-transformers itself (CUDA, or the rest)."""
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys_core.embedding.folder import Architecture
 from recsys_core.embedding.ir import Precision, load
+
+if TYPE_CHECKING:
+    pass
 
 Vectors = npt.NDArray[np.float32]
 """Shape (n, d)."""
@@ -45,28 +51,31 @@ class OpenVinoEncoder:
             "INFERENCE_PRECISION_HINT": kind,
         }
         model = load(folder, parts, cache_folder)
-        self._model = ov.Core().compile_model(model, "CPU", settings)
+        compiled = ov.Core().compile_model(model, "CPU", settings)
+        self._dimensions: int = compiled.output(0).partial_shape[1].get_length()
+        self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")):
+            self._idle.put(compiled.create_infer_request())
 
     def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
         """Longest first, so that a batch holds texts of one length and the last is the shortest."""
-        import openvino as ov
-
         tokens = self._tokenizer.encode_batch_fast(list(texts))
         ids = [np.asarray(token.ids, np.int64) for token in tokens]
         order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
-        found = np.empty(
-            (len(ids), self._model.output(0).partial_shape[1].get_length()), np.float32
-        )
+        found = np.empty((len(ids), self._dimensions), np.float32)
 
-        def keep(request: "ov.InferRequest", rows: list[int]) -> None:
-            found[rows] = request.get_output_tensor(0).data
-
-        queue = ov.AsyncInferQueue(self._model)
-        queue.set_callback(keep)
-        for start in range(0, len(order), batch_size):
+        def run(start: int) -> None:
             rows = order[start : start + batch_size]
-            queue.start_async(self._inputs([ids[row] for row in rows]), rows)
-        queue.wait_all()
+            request = self._idle.get()
+            try:
+                found[rows] = request.infer(self._inputs([ids[row] for row in rows]))[0]
+            finally:
+                self._idle.put(request)
+
+        # Not OpenVINO's own queue with a callback: freeing it can wait for a thread that waits
+        # for Python's lock, forever.
+        with ThreadPoolExecutor(self._idle.qsize()) as pool:
+            deque(pool.map(run, range(0, len(order), batch_size)), maxlen=0)
         return found
 
     def _inputs(self, ids: Sequence[npt.NDArray[np.int64]]) -> dict[str, npt.NDArray[np.int64]]:

@@ -14,22 +14,11 @@ from recsys_core.embedding import Embedder, folder, ir
 from recsys_core.embedding.folder import Architecture, architecture
 from recsys_core.errors import ConfigError, SourceUnavailable
 
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    *["a", "cop", "and", "thief", "meet", "in", "the", "city", "rain", "of", "night"],
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cop", "thief", "city", "rain"]
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]"),
+    *["a", "cop", "thief", "in", "the", "city", "rain", "night"],
 ]
-TEXTS = [
-    "",
-    "a cop",
-    "a thief in the city",
-    "rain " * 50,
-    "日本語 \u202e<b>",
-    "a cop",
-    "night " * 9,
-]
+TEXTS = ["", "a cop", "a thief in the city", "rain " * 50, "日本語 \u202e<b>", "a cop"]
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,8 @@ def personalize(config: RunConfig = RunConfig()) -> Summary | None:
         config: every parameter of the run; see `--help`.
     """
     store, started = ArtifactStore(root=config.artifact_root), datetime.now(UTC)
+    for root in (store, ArtifactStore(root=config.runs_root)):
+        root.check_writable()
     with run_log() as log:
         data = ingest(store, config.data, source_fingerprint(config.data))
         parts = split(store, data, config.split, config.seed)

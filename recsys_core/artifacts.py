@@ -253,6 +253,22 @@ class ArtifactStore(BaseModel):
         root = self.root if "://" in self.root else resolve(self.root)[1]
         return f"{root.rstrip('/')}/{step}/{key[:32]}"
 
+    def check_writable(self) -> None:
+        """Write a file and remove it again, so that a run fails before its work, not after.
+
+        Raises:
+            StorageError: the root cannot be written.
+        """
+        filesystem, path = resolve(self.root)
+        probe = f"{path}/.probe-{uuid.uuid4().hex[:8]}"
+        try:
+            filesystem.create_dir(path, recursive=True)
+            with filesystem.open_output_stream(probe) as stream:
+                stream.write(b"probe")
+            filesystem.delete_file(probe)
+        except OSError as error:
+            raise storage_error(self.root, error) from error
+
     def find(self, step: str, key: str) -> ArtifactRef | None:
         """The intact artifact at this key, or None where it is absent or damaged."""
         uri = self.uri(step, key)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -74,6 +75,11 @@ async def _ask_all(
         item_vectors=_no_vectors(items[ITEM]),
     )
     judged, _ = await rerank(tables, provider=provider, config=config.rerank, seed=config.seed)
+    if config.fusion.policy == "auto":
+        # The sample on validation has other candidates: shuffled otherwise, it is asked anew.
+        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.auto_users).implode()))
+        sample = replace(tables, candidates=some)
+        await rerank(sample, provider=provider, config=config.rerank, seed=config.seed + 1)
     fused = fused_lists(
         lists, judged, users, weight=config.fusion.llm_weight, method=config.fusion.scale
     )

@@ -166,6 +166,18 @@ def test_the_console_says_all_that_matters(first: Summary) -> None:
     console.file.close()
 
 
+def test_a_dry_run_says_what_it_would_cost_and_asks_nothing(place, caplog, capsys) -> None:
+    model = {"llm.model": "openai/gpt-4.1-mini"}
+    assert main([*arguments(place, place / "data", **model), "--dry_run"]) == 0
+    said = caplog.text
+    assert f"item_profile: {N_ITEMS} calls" in said
+    # Twelve batches of five for the twenty candidates of each user, and the validation sample.
+    assert f"relevancy: {2 * 12 * N_USERS:,} calls" in said
+    assert "dollars" in said
+    assert list((place / "artifacts").glob("llm.sqlite")) == []
+    assert "Outputs" not in capsys.readouterr().out
+
+
 def arguments(place: Path, source: Path, **more: str) -> list[str]:
     given = {
         "data.source": str(source), "data.rating_min": "1", "data.rating_max": "10",
@@ -221,10 +233,11 @@ def test_a_wrong_parameter_is_one_clear_message(place, capsys) -> None:
     assert "split.fold" in capsys.readouterr().err
 
 
-def test_a_root_that_cannot_be_written_is_one_clear_message(place, capsys) -> None:
+@pytest.mark.parametrize("root", ["artifact_root", "runs_root"])
+def test_a_root_that_cannot_be_written_is_one_clear_message(place, capsys, root) -> None:
     (place / "occupied").write_text("a file where a folder should be")
     where = str(place / "occupied" / "below")
-    status = main(arguments(place, place / "data", artifact_root=where))
+    status = main(arguments(place, place / "data", **{root: where}))
     message = capsys.readouterr().err
     assert status == 1
     assert "Cannot write" in message

@@ -9,6 +9,7 @@ connections.
 
 import asyncio
 import json
+import urllib.request
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -77,7 +78,8 @@ class DirectTransport:
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(30.0, self._timeout)),
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-                trust_env=True,
+                # With it aiohttp looks for proxies in a thread, twice per request.
+                trust_env=bool(urllib.request.getproxies()),
             )
         return self._session
 

@@ -167,6 +167,9 @@ class Limits:
     def _leave(self) -> None:
         while self._waiting:
             loop, turn = self._waiting.popleft()
+            if loop is asyncio.get_running_loop():
+                loop.call_soon(_wake, turn)
+                return
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_wake, turn)
                 return

@@ -15,6 +15,8 @@ from recsys_core.errors import ConfigError, StorageError
 
 FILE: Final = "llm.sqlite"
 _LOCK_WAIT_MS: Final = 60_000
+_CREATION: Final = 20_250_803
+"""Any number: the advisory lock under which the tables are made."""
 METADATA: Final = sa.MetaData()
 
 ANSWERS: Final = sa.Table(
@@ -128,6 +130,8 @@ def open_engine(url: str) -> sa.Engine:
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _tune)
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":  # "if not exists" does not survive a race there
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION)))
             for table in METADATA.sorted_tables:
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                 for index in table.indexes:

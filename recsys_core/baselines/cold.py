@@ -5,7 +5,7 @@ users or items are others than those of the test.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,9 @@ from recsys_core.evaluation.cold import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import Judgement
 from recsys_core.evaluation.significance import means
+
+_INNER: Final = 3
+"""Inner splits per choice for `cold_item`."""
 
 R = TypeVar("R", bound=MatrixRecommender)
 
@@ -82,25 +85,29 @@ def tuned_for_cold_items(
     seed: int,
     k: int = 10,
 ) -> Tuned[R]:
-    """Keep the candidate with the best NDCG@k on `cold_item` inside train; fit it on train.
+    """Keep the candidate with the best mean NDCG@k on `cold_item` inside train; fit it on train.
+
+    One tenth of the items says little about a candidate, so several tenths are held out in turn.
 
     Args:
         builders: name -> makes an unfitted recommender.
-        train: training interactions of a `cold_item` split; a tenth of its items plays new.
+        train: training interactions of a `cold_item` split; tenths of its items play new.
         items: ids of all items of the data set.
         like_from: lowest rating that counts as relevant.
-        seed: of the inner split.
+        seed: of the inner splits.
         k: cut-off.
     """
-    inner = cold_items(train, seed)
+    inner = [cold_items(train, _INNER * seed + number) for number in range(_INNER)]
+
+    def once(recommender: R, split: ColdItems) -> float:
+        lists = rank_cold_items(recommender.fit(split.train, items), split, k)
+        judged = judge_cold_items(
+            lists, split, method=recommender.name, cutoffs=(k,), like_from=like_from
+        )
+        return _ndcg(judged)
 
     def reached(recommender: R) -> float:
-        lists = rank_cold_items(recommender.fit(inner.train, items), inner, k)
-        return _ndcg(
-            judge_cold_items(
-                lists, inner, method=recommender.name, cutoffs=(k,), like_from=like_from
-            )
-        )
+        return float(np.mean([once(recommender, split) for split in inner]))
 
     return choose(builders, reached, lambda recommender: recommender.fit(train, items))
 

@@ -3,10 +3,12 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llm_world import echo
 
 from recsys_core.config import LLMConfig
 from recsys_core.errors import BudgetExceeded
 from recsys_core.llm.budget import Budget, Planned, Spending, estimate, shared_budget
+from recsys_core.llm.plan import plan
 from recsys_core.llm.prices import Price, price_of
 from recsys_core.llm.question import decoding, reasons
 from recsys_core.llm.tokens import TokenEstimator, guess
@@ -143,3 +145,9 @@ def test_tokens_are_guessed_from_above_and_learned() -> None:
     tokens.learn("p", 100, 150, 80)
     tokens.learn("p", 100, 50, 60)
     assert (tokens.prompt(100), tokens.answer("p", 500), tokens.answer("q", 500)) == (150, 80, 500)
+
+
+def test_a_plan_is_made_from_a_sample() -> None:
+    made = plan([echo("a"), echo("b" * 300)], LLMConfig(model="openai/m"), calls=70, chain=2)
+    assert (made.purpose, made.calls, made.chain, made.tokens_out) == ("echo", 70, 2, 100)
+    assert 100 < made.tokens_in < 400

@@ -15,6 +15,7 @@ checked, and cannot tell more than that.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import polars as pl
@@ -23,16 +24,19 @@ from recsys_core import columns as c
 from recsys_core.explanations.vocabulary import BEFORE
 from recsys_core.explanations.wording import shown_title
 
-_WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_QUOTED: Final = re.compile(r"[“\"«]([^”\"»]{1,200})[”\"»](?: \(\d{4}\))?")
+_APOSTROPHE: Final = "\u2019"
+"""The typographic one."""
+_WORD: Final = re.compile(rf"[^\W_]+(?:['{_APOSTROPHE}][^\W_]+)*")
+QUOTED: Final = re.compile(r"[“\"«]([^”\"»]{1,200})[”\"»](?: \(\d{4}\))?")
 _DECADE: Final = re.compile(r"^\d{3}0s$")
 _LONGEST: Final = 6
 """Words of the longest label that is looked for."""
-_PLAIN: Final = frozenset(
+_PLAIN_TEXT: Final = (
     "another both came close come decade enjoy film good great here like liked loved match movie"
-    " movies pattern people picture profile rating ratings same series show similar story taste the"
-    " theme themes this title titles tie watched with you your".split()
+    " pattern people picture profile rating same series show similar story taste the theme this"
+    " title tie watched with you your"
 )
+_PLAIN: Final = frozenset(_PLAIN_TEXT.split())
 """Words of sentences about titles; alone they are no attribute, whatever a tag may say."""
 
 Words = tuple[str, ...]
@@ -43,8 +47,9 @@ def words(text: str) -> Words:
     return tuple(_stem(one.casefold()) for one in _WORD.findall(text))
 
 
+@lru_cache(maxsize=65_536)
 def _stem(word: str) -> str:
-    word = word.replace("’", "'").removesuffix("'s")
+    word = word.replace(_APOSTROPHE, "'").removesuffix("'s")
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
@@ -58,7 +63,7 @@ class Claims:
     """What one sentence claims.
 
     Attributes:
-        attributes: claimed labels, each as alternatives: one span of words, or its parts.
+        attributes: claimed labels, as words.
         titles: keys of the titles it names (`title_key`).
     """
 
@@ -103,8 +108,8 @@ class Catalogue:
 
     def claims(self, sentence: str) -> Claims:
         """What `sentence` claims; see the module."""
-        quoted = [title_key(found) for found in _QUOTED.findall(sentence)]
-        rest = words(_QUOTED.sub(" . ", sentence))
+        quoted = [title_key(found) for found in QUOTED.findall(sentence)]
+        rest = words(QUOTED.sub(" . ", sentence))
         titles, rest = self._bare_titles(rest)
         return Claims(
             attributes=tuple(dict.fromkeys(self._attributes(rest))),
@@ -116,6 +121,8 @@ class Catalogue:
         facts = self.facts[item]
         if facts.supports(label) or facts.supports(_GENRES.get(label, label)):
             return True
+        if len(label) > 1 and label[-1] in _PLAIN:  # "LGBTQ+ themes" says no more than "LGBTQ+"
+            return self.supports(item, label[:-1])
         return any(
             self._known(label[:at]) and self._known(label[at:])
             and self.supports(item, label[:at]) and self.supports(item, label[at:])

@@ -1,7 +1,7 @@
 """Does the metric of explanations tell true from false? Three trials with known answers.
 
 True explanations are set against false ones made from them, and the area under the ROC curve says
-how often the share of supported claims (`support`) of a true one is above that of a false one:
+how often the share of supported claims of a true one is above that of a false one:
 
 - `another item`: the sentence and evidence of another entry of the same user's list;
 - `another user`: those that another user was given, for the same item where there is such a user;
@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from recsys_core import columns as c
-from recsys_core.evaluation.explanations import SUPPORT, Checker
+from recsys_core.evaluation.explanations import Checker
 from recsys_core.evaluation.metrics import Floats
 from recsys_core.explanations.attributes import attributes, label
 from recsys_core.explanations.wording import in_sentence, shown_title
@@ -53,17 +53,16 @@ def trials(
         ANOTHER_USER: _of_another_user,
         PLANTED: lambda rows, rng: _planted(rows, items, rng),
     }
-    return {
-        name: auc(supports(true, checker), supports(make(true, np.random.default_rng(seed)), checker))
-        for name, make in makers.items()
-    }  # fmt: skip
+    right, wrong = supports(true, checker), {}
+    for name, make in makers.items():
+        wrong[name] = supports(make(true, np.random.default_rng(seed)), checker)
+    return {name: auc(right, scores) for name, scores in wrong.items()}
 
 
 def supports(rows: list[Row], checker: Checker) -> Floats:
     """The share of supported claims of every explanation that claims anything."""
-    found = [checker.measures(row, (), ())[SUPPORT] for row in rows]
-    scores: Floats = np.array(found, np.float64)
-    return scores[~np.isnan(scores)]
+    found = [verdicts for row in rows if (verdicts := checker.verdicts(row))]
+    return np.array([np.mean(verdicts) for verdicts in found], np.float64)
 
 
 def _said_of(row: Row, said: Row) -> Row:

@@ -4,11 +4,11 @@ For every explanation, from what it says (`claims`) and what it cites:
 
 - `grounded`: 1 if every attribute it claims is in the item's profile or metadata, every title it
   names is one that the user liked in training, and its declared evidence is so, too; else 0.
-- `specific`: the share of random other recommended items of which its attributes would *not* all
-  be true; 0 for a sentence that claims no attribute.
-- `personal`: the share of random other users for whom it would *not* be true: who do not like
-  every title it names or, where it names none, whose profile does not hold every attribute;
-  0 for a sentence that claims nothing about its reader.
+- `specific`: the share of a random sample of other recommended items of which its attributes would
+  *not* all be true; 0 for a sentence that claims no attribute.
+- `personal`: the share of a random sample of other users for whom it would *not* be true: who do
+  not like every title it names or, where it names none, whose profile does not hold every
+  attribute; 0 for a sentence that claims nothing about its reader.
 - `dislikes_respected`: 1 if nothing it claims is among the user's dislikes; over the explanations
   of users who have some.
 - `readable`: 1 if it is one clean sentence: 5 to 40 words, a capital first letter, an end mark, no
@@ -21,7 +21,7 @@ from false is measured, too: see `explanation_trials`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,9 +29,9 @@ import numpy as np
 import polars as pl
 
 from recsys_core import columns as c
-from recsys_core.evaluation.claims import Catalogue, Claims, Words, folded, title_key
+from recsys_core.evaluation.claims import QUOTED, Catalogue, Claims, Words, folded, title_key
 from recsys_core.evaluation.lists import is_liked
-from recsys_core.evaluation.metrics import Floats
+from recsys_core.evaluation.metrics import Bools, Floats
 from recsys_core.evaluation.significance import intervals, means
 
 EXPLANATIONS: Final = "explanations"
@@ -46,8 +46,8 @@ MEASURES: Final = (GROUNDED, SPECIFIC, PERSONAL, DISLIKES_RESPECTED, READABLE, U
 SUPPORT: Final = "support"
 """Share of an explanation's claims that hold; the score that tells true from false."""
 
-_OTHERS: Final = 20
-"""Other items, and other users, that an explanation is tried on."""
+_OTHERS: Final = 50
+"""Other items, and other users, that every explanation is tried on."""
 _BROKEN: Final = re.compile(r"[{}<>\[\]|\\]|https?:|\b(?:genre|tag|decade):|\b(\w+) \1\b", re.I)
 
 
@@ -113,55 +113,91 @@ class Checker:
         liked = self.known.liked_titles.get(user, frozenset())
         return title in liked or title == self.catalogue.facts[item].title
 
-    def fits_item(self, claims: Claims, item: Any) -> bool:
-        """Whether all claimed attributes are true of another item."""
-        return all(self.catalogue.supports(item, label) for label in claims.attributes)
-
-    def fits_user(self, claims: Claims, item: Any, user: Any) -> bool:
-        """Whether the sentence would be true for another user."""
-        titles = [one for one in claims.titles if one != self.catalogue.facts[item].title]
-        if titles:
-            return set(titles) <= self.known.liked_titles.get(user, frozenset())
-        taste = self.known.taste.get(user, frozenset())
-        return all(label in taste for label in claims.attributes)
-
-    def measures(
-        self, row: dict[str, Any], other_items: Sequence[Any], other_users: Sequence[Any]
-    ) -> dict[str, float]:
+    def measures(self, row: dict[str, Any], others: "Others") -> dict[str, float]:
         """All measures of one explanation; NaN where one does not apply."""
         claims, verdicts = self.claims(row[c.EXPLANATION]), self.verdicts(row)
         dislikes = self.known.dislikes.get(row[c.USER], frozenset())
-        strange = [not self.fits_item(claims, one) for one in other_items if one != row[c.ITEM]]
-        foreign = [
-            not self.fits_user(claims, row[c.ITEM], one) for one in other_users
-            if one != row[c.USER]
-        ]  # fmt: skip
+        support = float(np.mean(verdicts)) if verdicts else np.nan
         return {
             GROUNDED: float(all(verdicts)),
-            SPECIFIC: _share(strange),
-            PERSONAL: _share(foreign),
+            SPECIFIC: others.foreign_items(row[c.ITEM], claims),
+            PERSONAL: others.foreign_users(row[c.USER], row[c.ITEM], claims),
             DISLIKES_RESPECTED: float(dislikes.isdisjoint(claims.attributes)) if dislikes
             else np.nan,
             READABLE: float(readable(row[c.EXPLANATION])),
-            UNSUPPORTED: 1 - _share(verdicts),
-            SUPPORT: _share(verdicts),
+            UNSUPPORTED: 1 - support,
+            SUPPORT: support,
         }  # fmt: skip
 
 
-def _share(found: Sequence[bool]) -> float:
-    return sum(found) / len(found) if found else np.nan
+class Others:
+    """A sample of items and users on whom every explanation is tried: does it fit them as well?
+
+    Whether a claim holds is worked out for all of them at once, and once per claim.
+    """
+
+    def __init__(self, recommendations: pl.DataFrame, checker: Checker, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._checker = checker
+        self._items, self._users = (
+            ids.gather(rng.permutation(ids.len())[:_OTHERS]).to_list()
+            for ids in (recommendations[name].unique().sort() for name in (c.ITEM, c.USER))
+        )
+        self._of_items: dict[Words, Bools] = {}
+        self._of_tastes: dict[Words, Bools] = {}
+        self._of_titles: dict[Words, Bools] = {}
+
+    def foreign_items(self, item: Any, claims: Claims) -> float:
+        """The share of the items of which the claimed attributes are not all true."""
+
+        def holds(label: Words) -> Bools:
+            return np.array([self._checker.catalogue.supports(one, label) for one in self._items])
+
+        fits = [_once(self._of_items, label, holds) for label in claims.attributes]
+        return _foreign(fits, [one != item for one in self._items])
+
+    def foreign_users(self, user: Any, item: Any, claims: Claims) -> float:
+        """The share of the users for whom the sentence would not be true."""
+        known, own = self._checker.known, self._checker.catalogue.facts[item].title
+
+        def liked(title: Words) -> Bools:
+            none: frozenset[Words] = frozenset()
+            return np.array([title in known.liked_titles.get(one, none) for one in self._users])
+
+        def wanted(label: Words) -> Bools:
+            none: frozenset[Words] = frozenset()
+            return np.array([label in known.taste.get(one, none) for one in self._users])
+
+        titles = [one for one in claims.titles if one != own]
+        fits = [_once(self._of_titles, title, liked) for title in titles]
+        if not titles:
+            fits = [_once(self._of_tastes, label, wanted) for label in claims.attributes]
+        return _foreign(fits, [one != user for one in self._users])
+
+
+def _once(cache: dict[Words, Bools], key: Words, work: Callable[[Words], Bools]) -> Bools:
+    if key not in cache:
+        cache[key] = work(key)
+    return cache[key]
+
+
+def _foreign(fits: list[Bools], others: list[bool]) -> float:
+    """The share of `others` whom not every claim fits; without a claim it fits them all."""
+    if not any(others):
+        return np.nan
+    return 1 - float(np.logical_and.reduce(fits)[others].mean()) if fits else 0.0
 
 
 def readable(sentence: str) -> bool:
     """Whether it is one clean sentence of 5 to 40 words."""
     text = sentence.strip()
-    first = text.lstrip("“\"'‘«(")[:1]
+    first = text.lstrip("“\"'\u2018«(")[:1]
     count = len(text.split())
     return (
         5 <= count <= 40
         and text[-1:] in ".!?…"
         and (first.isupper() or first.isdigit())
-        and _BROKEN.search(text) is None
+        and _BROKEN.search(QUOTED.sub("it", text)) is None  # titles may be as they are
     )
 
 
@@ -171,19 +207,12 @@ def checked(recommendations: pl.DataFrame, checker: Checker, seed: int) -> pl.Da
     Args:
         recommendations: `columns.RECOMMENDATIONS`.
         checker: catalogue and users.
-        seed: of the random other items and users.
+        seed: of the sample of other items and users.
     """
-    rng = np.random.default_rng(seed)
-    items, users = recommendations[c.ITEM].unique().sort(), recommendations[c.USER].unique().sort()
-
-    def drawn() -> Iterator[dict[str, float]]:
-        for row in recommendations.iter_rows(named=True):
-            other_items = items.gather(rng.integers(items.len(), size=_OTHERS)).to_list()
-            other_users = users.gather(rng.integers(users.len(), size=_OTHERS)).to_list()
-            yield checker.measures(row, other_items, other_users)
-
+    others = Others(recommendations, checker, seed)
+    rows = [checker.measures(row, others) for row in recommendations.iter_rows(named=True)]
     schema = dict.fromkeys((*MEASURES, SUPPORT), pl.Float64)
-    measured = pl.DataFrame(list(drawn()), schema=schema)
+    measured = pl.DataFrame(rows, schema=schema)
     return pl.concat([recommendations.select(c.USER, c.ITEM, c.RANK), measured], how="horizontal")
 
 

@@ -153,7 +153,7 @@ class FakeOpenAI:
         serving = asyncio.create_task(self._run())
         while not self._ready.is_set():
             await asyncio.sleep(0.01)
-        print(self.url, flush=True)  # noqa: T201
+        print(self.url, flush=True)
         await serving
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

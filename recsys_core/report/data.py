@@ -1,0 +1,73 @@
+"""What the report is made from: the run's summary, its tables, and a few users to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from recsys_core.report.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryRow:
+    """An item that a user rated in training."""
+
+    title: str
+    year: int | None
+    rating: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendationRow:
+    """One entry of a user's list, with its reason and who wrote that."""
+
+    rank: int
+    title: str
+    year: int | None
+    score: float
+    explanation: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserSample:
+    """One user: what the run knew, what it wrote, what it recommends.
+
+    Attributes:
+        user: the id, as the data set has it.
+        interactions: number of training interactions; `history` is a choice of them.
+        history: best rated first.
+        profile: Markdown; empty where there is none.
+        profile_model: who wrote the profile.
+        recommendations: best first.
+    """
+
+    user: int | str
+    interactions: int
+    history: Sequence[HistoryRow]
+    profile: str
+    profile_model: str
+    recommendations: Sequence[RecommendationRow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """Everything the page shows; every table may be empty.
+
+    Attributes:
+        summary: names, models, steps, calls, facts, configuration.
+        metrics: `columns.METRICS`.
+        curves: `columns.CURVES`.
+        calls: `columns.LLM_CALLS`.
+        samples: users to show.
+        ours: methods of this run, the most important first; set off from the baselines.
+        rating_max: top of the rating scale, for the bars of a history.
+    """
+
+    summary: Summary
+    metrics: pl.DataFrame
+    curves: pl.DataFrame
+    calls: pl.DataFrame
+    samples: Sequence[UserSample] = ()
+    ours: Sequence[str] = ()
+    rating_max: float = 5.0

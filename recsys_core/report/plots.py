@@ -1,0 +1,150 @@
+"""Plots as inline SVG: colours from the page's style sheet, so they follow light and dark mode.
+
+matplotlib draws with placeholder colours that are exchanged for CSS variables, and with text kept
+as text. The same data give the same bytes.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+from markupsafe import Markup, escape
+
+from recsys_core.columns import (
+    CI_HIGH,
+    CI_LOW,
+    EPOCH,
+    LOSS,
+    METHOD,
+    METRIC,
+    PHASE,
+    PROTOCOL,
+    VALID_NDCG,
+    VALUE,
+    K,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SERIES: Final = 10
+"""Colours that the style sheet has; a plot shows no more lines than these."""
+
+_TEXT: Final = "#010101"
+_GRID: Final = "#020202"
+_COLOURS: Final = tuple(f"#f0f0{row:02x}" for row in range(SERIES))
+_VARIABLES: Final = {_TEXT: "--soft", _GRID: "--rule"} | {
+    colour: f"--s{row}" for row, colour in enumerate(_COLOURS)
+}
+_STYLE: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none",
+    "font.size": 11,
+    "text.color": _TEXT,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _TEXT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": _TEXT,
+    "ytick.color": _TEXT,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "lines.solid_capstyle": "round",
+    "text.parse_math": False,
+}
+
+
+def metric_by_k(
+    metrics: pl.DataFrame, protocol: str, metric: str, methods: Sequence[str], ours: Sequence[str]
+) -> Markup:
+    """One metric against the cut-off, a line per method in the order of `methods`.
+
+    The methods of this run (`ours`) are drawn stronger and with their 95 % interval.
+    """
+    part = metrics.filter((pl.col(PROTOCOL) == protocol) & (pl.col(METRIC) == metric))
+    part = part.drop_nulls(VALUE).sort(K)
+
+    def draw(axes: "Axes") -> None:
+        for row, method in enumerate(methods[:SERIES]):
+            line = part.filter(pl.col(METHOD) == method)
+            strong = method in ours
+            axes.plot(
+                line[K], line[VALUE], color=_COLOURS[row], marker="o", zorder=3 if strong else 2,
+                linewidth=2.6 if strong else 1.5, markersize=4.5 if strong else 3,
+            )  # fmt: skip
+            band = line.drop_nulls([CI_LOW, CI_HIGH])
+            if strong and band.height:
+                axes.fill_between(
+                    band[K], band[CI_LOW], band[CI_HIGH], color=_COLOURS[row], alpha=0.13, lw=0
+                )
+        axes.set_xticks(part[K].unique().sort().to_list())
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("k")
+
+    return _svg(f"{metric}-{protocol}", draw, f"{metric} at each cut-off k: {_last(part, methods)}")
+
+
+def training_curve(curves: pl.DataFrame, column: str) -> Markup:
+    """The loss (`LOSS`) or the validation NDCG@10 (`VALID_NDCG`) by epoch, a line per phase."""
+    part = curves.drop_nulls(column).filter(pl.col(column).is_finite())
+    phases = curves[PHASE].unique(maintain_order=True).to_list()
+
+    def draw(axes: "Axes") -> None:
+        for row, phase in enumerate(phases[:SERIES]):
+            line = part.filter(pl.col(PHASE) == phase).sort(EPOCH)
+            axes.plot(line[EPOCH], line[column], color=_COLOURS[row], linewidth=2)
+            if column == VALID_NDCG and line.height:
+                top = line.row(line[column].arg_max() or 0, named=True)
+                axes.plot([top[EPOCH]], [top[column]], "o", color=_COLOURS[row], markersize=6)
+        axes.set_xlabel("epoch")
+
+    name = {LOSS: "training loss", VALID_NDCG: "validation NDCG@10"}.get(column, column)
+    ends = f", from {part[column][0]:.4g} to {part[column][-1]:.4g}" if part.height else ""
+    return _svg(f"curve-{column}", draw, f"{name} by epoch{ends}")
+
+
+def _last(part: pl.DataFrame, methods: Sequence[str]) -> str:
+    """The values at the largest k in words: the text alternative."""
+    end = part.filter(pl.col(K) == part[K].max())
+    values = dict(zip(end[METHOD], end[VALUE], strict=True))
+    named = [f"{name} {values[name]:.3f}" for name in methods[:SERIES] if name in values]
+    return f"at k = {end[K][0]} {', '.join(named)}" if named else "no values"
+
+
+def _svg(name: str, draw: Callable[["Axes"], None], alternative: str) -> Markup:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure = Figure(figsize=(5.2, 3.1), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.subplots())
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return _themed(buffer.getvalue(), re.sub(r"[^a-z0-9]+", "-", name.lower()), alternative)
+
+
+def _themed(svg: str, name: str, alternative: str) -> Markup:
+    """Strip what an inline picture does not need, make ids unique, exchange the colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\sid="', rf' id="{name}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    label = f'<svg class="plot" role="img" aria-label="{escape(alternative)}"'
+    opening = re.sub(r'(width|height)="[^"]*" ?', "", svg[: svg.index(">")])
+    svg = opening + svg[svg.index(">") :]
+    return Markup(svg.replace("<svg", label, 1))  # noqa: S704 - drawn here; the label is escaped

@@ -1,0 +1,99 @@
+"""Choose the users that the report shows: from those with the shortest to the longest history."""
+
+import polars as pl
+
+from recsys_core.columns import (
+    EXPLANATION,
+    ITEM,
+    MARKDOWN,
+    MODEL,
+    RANK,
+    RATING,
+    SCORE,
+    TIMESTAMP,
+    TITLE,
+    USER,
+    YEAR,
+)
+from recsys_core.report.data import HistoryRow, RecommendationRow, UserSample
+
+_COUNT = "count"
+
+
+def samples(
+    recommendations: pl.DataFrame,
+    profiles: pl.DataFrame,
+    train: pl.DataFrame,
+    items: pl.DataFrame,
+    *,
+    users: int = 6,
+    history: int = 12,
+    listed: int = 8,
+) -> list[UserSample]:
+    """Users evenly spread over the number of training interactions, fewest first.
+
+    Args:
+        recommendations: `columns.RECOMMENDATIONS`; only users in it are shown.
+        profiles: `columns.USER_PROFILES`.
+        train: `columns.INTERACTIONS` that profiles and model were made from.
+        items: `columns.ITEMS`.
+        users: how many to show at most.
+        history: rated items per user at most; a long history keeps its best and its worst.
+        listed: recommendations per user at most.
+    """
+    chosen = _spread(recommendations[USER].unique(), train, users)
+    known = train.join(items.select(ITEM, TITLE, YEAR), on=ITEM, how="left")
+    years = items.select(ITEM, YEAR)
+    return [
+        UserSample(
+            user=user,
+            interactions=count,
+            history=_history(known.filter(pl.col(USER) == user), history),
+            profile=_first(profiles, user, MARKDOWN),
+            profile_model=_first(profiles, user, MODEL),
+            recommendations=_listed(recommendations.filter(pl.col(USER) == user), years, listed),
+        )
+        for user, count in chosen
+    ]
+
+
+def _spread(ids: pl.Series, train: pl.DataFrame, users: int) -> list[tuple[int | str, int]]:
+    counts = train.group_by(USER).agg(pl.len().alias(_COUNT))
+    ordered = (
+        ids.to_frame()
+        .join(counts, on=USER, how="left")
+        .with_columns(pl.col(_COUNT).fill_null(0))
+        .sort(_COUNT, USER)
+    )
+    last, shown = ordered.height - 1, min(users, ordered.height)
+    rows = [round(step * last / max(shown - 1, 1)) for step in range(shown)]
+    return [ordered.row(row) for row in rows]
+
+
+def _history(rows: pl.DataFrame, limit: int) -> list[HistoryRow]:
+    order = rows.sort(
+        [RATING, TIMESTAMP, ITEM], descending=[True, True, False], nulls_last=True
+    ).select(pl.col(TITLE).fill_null("(unknown item)"), YEAR, RATING)
+    worst = min(limit // 4, max(order.height - limit, 0))
+    kept = pl.concat([order.head(limit - worst), order.tail(worst)])
+    return [HistoryRow(title=t, year=y, rating=r) for t, y, r in kept.iter_rows()]
+
+
+def _listed(rows: pl.DataFrame, years: pl.DataFrame, limit: int) -> list[RecommendationRow]:
+    kept = rows.join(years, on=ITEM, how="left").sort(RANK).head(limit)
+    return [
+        RecommendationRow(
+            rank=row[RANK],
+            title=row[TITLE],
+            year=row[YEAR],
+            score=row[SCORE],
+            explanation=row[EXPLANATION] or "",
+            model=row[MODEL] or "",
+        )
+        for row in kept.iter_rows(named=True)
+    ]
+
+
+def _first(profiles: pl.DataFrame, user: int | str, column: str) -> str:
+    found = profiles.filter(pl.col(USER) == user)[column].head(1).to_list()
+    return (found[0] or "") if found else ""

@@ -1,0 +1,156 @@
+"""The page: complete, escaped, self-contained, and the same for the same data."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from recsys_core.columns import CI_HIGH, CI_LOW, METHOD, METRIC, PROTOCOL, VALID_NDCG, VALUE
+from recsys_core.errors import DataError
+from recsys_core.report.data import ReportData
+from recsys_core.report.html import render
+
+LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "background"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside the style sheet."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] and self.tags[-1][0] != "style":
+            self.text += data
+
+    def values(self, name: str) -> list[str | None]:
+        return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+
+def test_it_says_what_happened(run: ReportData) -> None:
+    text = Page(render(run)).text
+    for expected in (
+        "20260102T030405-ml-100k", "recbole 1.2.1 (MovieLens 100K)", "served", "0.4370", "0.4850",
+        "2 min 28 s", "User 405", "The Shawshank Redemption", "Nothing: this user is new.",
+        "moral dilemma", "written by rules", "No language model was called", "full/cold<10",
+        "condensed", "items_without_overview", "learning_rate", "11316",
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
+def test_the_best_of_each_column_is_marked_once(run: ReportData) -> None:
+    html = render(run)
+    table = html[html.index('<table class="metrics">') : html.index("</table>")]
+    marked = re.findall(r'<td class="best">([\d.]+)', table)
+    top = run.metrics.filter((pl.col(PROTOCOL) == "full") & (pl.col("k") == 10))
+    best = dict(top.group_by(METRIC).agg(pl.col(VALUE).max()).iter_rows())
+    assert marked == [f"{best[name]:.4f}" for name in ("ndcg", "precision", "recall", "map")]
+
+
+def test_methods_are_ordered_by_ndcg(run: ReportData) -> None:
+    html = render(run)
+    table = html[html.index('<table class="metrics">') : html.index("</table>")]
+    names = re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', table)
+    assert names[0] == "ease"
+    assert names[-1] == "popularity"
+    assert table.count('class="ours"') == 3
+
+
+def test_the_calls_are_summed_by_purpose(with_calls: ReportData) -> None:
+    text = Page(render(with_calls)).text
+    assert "12 calls, 9,744 tokens in, 2,880 out, $0.0084" in text
+    assert "user_profile" in text
+    assert re.search(r"relevancy\s*openai/gpt-4.1-mini\s*6", text)
+    assert "repaired" in text
+
+
+def test_missing_parts_are_said_to_be_missing(bare: ReportData) -> None:
+    page = Page(render(bare))
+    for expected in ("nothing to measure", "No user has", "No training curve", "No step was"):
+        assert expected in page.text
+    assert "svg" not in {tag for tag, _ in page.tags}
+
+
+def test_a_run_without_intervals_cold_users_or_k_10(run: ReportData) -> None:
+    part = run.metrics.filter((pl.col(PROTOCOL) == "full") & (pl.col("k") == 5))
+    part = part.with_columns(pl.lit(None, pl.Float64).alias(CI_LOW), pl.lit(None).alias(CI_HIGH))
+    part = part.cast({CI_HIGH: pl.Float64})
+    page = Page(render(replace(run, metrics=part)))
+    assert "@5" in page.text
+    assert "Other protocols" not in page.text
+    assert "By cut-off" not in page.text
+
+
+def test_curves_that_hold_no_number(run: ReportData) -> None:
+    curves = run.curves.with_columns(
+        pl.lit(float("nan")).alias("loss"), pl.lit(None, pl.Float64).alias(VALID_NDCG)
+    )
+    assert "Training loss" in render(replace(run, curves=curves))
+
+
+def test_everything_from_outside_is_escaped(hostile: ReportData) -> None:
+    html = render(hostile)
+    page = Page(html)
+    assert not {"script", "img", "iframe", "object", "embed", "link", "form"} & {
+        t for t, _ in page.tags
+    }
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
+    assert "alert(1)" in page.text, "it is shown as text"
+    assert "{{ 7*7 }}" in page.text, "and not evaluated"
+
+
+@pytest.mark.parametrize("name", ["run", "with_calls", "bare", "hostile"])
+def test_nothing_is_loaded_from_anywhere(name: str, request: pytest.FixtureRequest) -> None:
+    html = render(request.getfixturevalue(name))
+    page = Page(html)
+    targets = [value for name in LOADING for value in page.values(name)]
+    assert targets, "the links inside the page"
+    assert all(value and value.startswith("#") for value in targets)
+    assert not re.search(r"url\((?!#)|@import", html)
+    assert "default-src 'none'" in html
+
+
+def test_ids_are_unique_and_links_lead_somewhere(run: ReportData) -> None:
+    page = Page(render(run))
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    targets = {value[1:] for name in ("href", "xlink:href") for value in page.values(name) if value}
+    assert targets <= set(ids)
+
+
+def test_pictures_have_a_text_alternative_and_the_page_colours(run: ReportData) -> None:
+    html = render(run)
+    page = Page(html)
+    pictures = [attrs for tag, attrs in page.tags if tag == "svg"]
+    assert len(pictures) == 6
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in pictures)
+    drawn = html[html.index("<svg") : html.rindex("</svg>")]
+    assert not re.search(r"#f0f0|#0[12]0[12]0[12]", drawn), "a placeholder colour was left"
+    assert "var(--s0)" in drawn
+
+
+def test_the_same_data_give_the_same_page(run: ReportData) -> None:
+    assert render(run) == render(run)
+
+
+def test_many_methods_show_the_best_and_count_the_rest(run: ReportData) -> None:
+    more = [
+        run.metrics.filter(pl.col(METHOD) == "bpr").with_columns(pl.lit(f"m{n}").alias(METHOD))
+        for n in range(5)
+    ]
+    text = Page(render(replace(run, metrics=pl.concat([run.metrics, *more])))).text
+    assert "The 10 best methods; 4 more are in the table." in text
+
+
+def test_a_table_that_breaks_its_schema_is_refused(run: ReportData) -> None:
+    with pytest.raises(DataError, match="metrics: column 'value' is missing"):
+        render(replace(run, metrics=run.metrics.drop(VALUE)))

@@ -15,9 +15,6 @@ from recsys_core.embedding.folder import Architecture, architecture
 from recsys_core.errors import ConfigError, SourceUnavailable
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cop", "thief", "city", "rain"]
-    *("[PAD]", "[UNK]", "[CLS]", "[SEP]"),
-    *["a", "cop", "thief", "in", "the", "city", "rain", "night"],
-]
 TEXTS = ["", "a cop", "a thief in the city", "rain " * 50, "日本語 \u202e<b>", "a cop"]
 
 

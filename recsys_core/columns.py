@@ -101,6 +101,8 @@ WAITED: Final = "waited_s"
 ATTEMPTS: Final = "attempts"
 VERDICT: Final = "verdict"
 STARTED: Final = "started_at"
+CALLS: Final = "calls"
+SECONDS: Final = "seconds"
 
 CONTENT: Final = "content_hash"
 
@@ -170,6 +172,12 @@ LLM_CALLS: Final[Schema] = {
     LATENCY: pl.Float64, WAITED: pl.Float64, ATTEMPTS: pl.Int32, VERDICT: pl.String,
     STARTED: pl.Datetime("us", "UTC"),
 }  # fmt: skip
+STRATEGY_COSTS: Final[Schema] = {
+    STRATEGY: pl.String, MODEL: pl.String, USERS: pl.Int64, CALLS: pl.Float64,
+    TOKENS_IN: pl.Float64, TOKENS_OUT: pl.Float64, COST: pl.Float64, LATENCY: pl.Float64,
+    SECONDS: pl.Float64,
+}  # fmt: skip
+"""Per 1,000 users; LATENCY is summed over calls, SECONDS is wall time."""
 
 
 def vectors(id_column: str, dimensions: int) -> Schema:

@@ -11,10 +11,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from recsys_core.artifacts import ArtifactRef
-from recsys_core.columns import LLM_CALLS
+from recsys_core.columns import LLM_CALLS, METHOD
 from recsys_core.config import RunConfig
+from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
+from recsys_core.report.html import render
+from recsys_core.report.samples import samples
 from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
+from tasks.evaluate import GRAPH_METHOD, SERVED_METHOD
 from tasks.llm import LEDGER
 from tasks.step import RunLog, current_run_id
 
@@ -29,6 +33,7 @@ SUMMARY_FILE: Final = "summary.json"
 class Lists:
     """What leads from one split to lists with reasons."""
 
+    split: ArtifactRef
     items: ArtifactRef
     users: ArtifactRef
     vectors: ArtifactRef
@@ -87,11 +92,27 @@ def report(
         facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
         config=config.model_dump(mode="json"),
     )
+    lists = served.recommendations.table("recommendations")
+    page = ReportData(
+        summary=summary,
+        metrics=measured,
+        curves=served.model.table("curves"),
+        calls=calls,
+        samples=samples(
+            lists,
+            served.users.table("user_profiles"),
+            served.split.table("train"),
+            data.table("items"),
+        ),
+        ours=_ours(measured),
+        rating_max=config.data.rating_max,
+    )
     files = {
-        RECOMMENDATIONS_FILE: _parquet(served.recommendations.table("recommendations")),
+        RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(measured),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
+        REPORT_FILE: render(page).encode(),
     }
     publish(config.runs_root, run_name, files)
     return summary
@@ -109,6 +130,13 @@ def default_name(data: ArtifactRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
     kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
+
+
+def _ours(metrics: pl.DataFrame) -> list[str]:
+    """The run's own methods, the served lists first; the rest are baselines."""
+    methods = metrics[METHOD].unique(maintain_order=True).to_list()
+    own = [name for name in methods if name == SERVED_METHOD or name.startswith(GRAPH_METHOD)]
+    return sorted(own, key=lambda name: name != SERVED_METHOD)
 
 
 def _models(config: RunConfig, served: Lists) -> dict[str, str]:

@@ -8,7 +8,7 @@ from llm_world import echo
 from recsys_core.config import LLMConfig
 from recsys_core.errors import BudgetExceeded
 from recsys_core.llm.budget import Budget, Planned, Spending, estimate, shared_budget
-from recsys_core.llm.plan import plan
+from recsys_core.llm.plan import PlanningProvider
 from recsys_core.llm.prices import Price, price_of
 from recsys_core.llm.question import decoding, reasons
 from recsys_core.llm.tokens import TokenEstimator, guess
@@ -147,7 +147,16 @@ def test_tokens_are_guessed_from_above_and_learned() -> None:
     assert (tokens.prompt(100), tokens.answer("p", 500), tokens.answer("q", 500)) == (150, 80, 500)
 
 
-def test_a_plan_is_made_from_a_sample() -> None:
-    made = plan([echo("a"), echo("b" * 300)], LLMConfig(model="openai/m"), calls=70, chain=2)
-    assert (made.purpose, made.calls, made.chain, made.tokens_out) == ("echo", 70, 2, 100)
-    assert 100 < made.tokens_in < 400
+def test_a_plan_counts_every_distinct_request_once_and_asks_nobody() -> None:
+    provider = PlanningProvider(LLMConfig(model="openai/m"))
+
+    async def main() -> list[str]:
+        replies = [await provider.ask(echo(word)) for word in ("a", "b" * 300, "a")]
+        return [reply.model for reply in replies]
+
+    assert asyncio.run(main()) == ["openai/m"] * 3
+    (made,) = provider.planned()
+    assert (made.purpose, made.calls) == ("echo", 2)
+    assert 50 < made.tokens_in < 400
+    assert made.tokens_out >= 1
+    assert provider.usage().calls.is_empty()

@@ -1,0 +1,42 @@
+"""Measure: our lists beside the baselines', on the test split.
+
+`flows/evaluate.py` scores a list from anywhere and needs no Prefect; this is the pipeline's stage.
+"""
+
+from prefect import flow
+
+from flows._stage import check_ready, tell
+from flows.ingest import Sources, prepare
+from flows.rerank import recommend
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from recsys_core.config import RunConfig
+from recsys_core.report.summary import StepSummary
+from tasks import evaluate as steps
+from tasks.baselines import baselines
+from tasks.report import Lists
+from tasks.step import run_log
+
+
+def measure(store: ArtifactStore, config: RunConfig, sources: Sources, lists: Lists) -> ArtifactRef:
+    """Rank by the baselines, then measure every method under every protocol."""
+    data, parts, ratings = sources.data, sources.parts, config.data
+    others = baselines(store, data, parts, ratings, max(config.evaluation.cutoffs))
+    return steps.evaluate(
+        store, data, parts, lists.candidates, lists.reranked, others,
+        ratings, config.evaluation, config.seed,
+    )  # fmt: skip
+
+
+@flow(name="evaluate")
+def evaluate(config: RunConfig = RunConfig()) -> list[StepSummary]:
+    """Measure the lists, and do whatever has to be there before.
+
+    Args:
+        config: every parameter of a run.
+    """
+    check_ready(config)
+    store = ArtifactStore(root=config.artifact_root)
+    with run_log() as log:
+        sources = prepare(store, config)
+        measure(store, config, sources, recommend(store, config, sources))
+        return tell(log)

@@ -1,0 +1,46 @@
+"""Profile: what every item is like, and what every user likes."""
+
+from dataclasses import dataclass
+
+from prefect import flow
+
+from flows._stage import check_ready, tell
+from flows.ingest import Sources, prepare
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
+from recsys_core.config import RunConfig
+from recsys_core.report.summary import StepSummary
+from tasks.profile import item_profiles, user_profiles
+from tasks.step import run_log
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profiles:
+    """Profiles of all items and of all users."""
+
+    items: ArtifactRef
+    users: ArtifactRef
+
+
+def describe(store: ArtifactStore, config: RunConfig, sources: Sources) -> Profiles:
+    """Write the profiles; users' come from the training part only."""
+    ready = config.profiles
+    items = item_profiles(store, sources.data, config.llm, ready, file_hash(ready.items_file))
+    users = user_profiles(
+        store, sources.data, sources.parts, items, config.llm, ready, config.data,
+        file_hash(ready.users_file),
+    )  # fmt: skip
+    return Profiles(items=items, users=users)
+
+
+@flow(name="profile")
+def profile(config: RunConfig = RunConfig()) -> list[StepSummary]:
+    """Write item and user profiles, and whatever has to be there before them.
+
+    Args:
+        config: every parameter of a run; `data`, `split`, `llm` and `profiles` matter here.
+    """
+    check_ready(config)
+    store = ArtifactStore(root=config.artifact_root)
+    with run_log() as log:
+        describe(store, config, prepare(store, config))
+        return tell(log)

@@ -1,0 +1,79 @@
+"""Rerank: the top candidates judged by the model, fused with the graph, with reasons."""
+
+from prefect import flow
+
+from flows._stage import check_ready, tell
+from flows.ingest import Sources, prepare
+from flows.train import Trained, fit
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from recsys_core.config import RunConfig
+from recsys_core.report.summary import StepSummary
+from tasks import rerank as steps
+from tasks.explain import explain
+from tasks.fuse import decide, fusion
+from tasks.report import Lists
+from tasks.step import run_log
+
+
+def recommend(
+    store: ArtifactStore, config: RunConfig, sources: Sources, tuned: Lists | None = None
+) -> Lists:
+    """From one split to lists with reasons.
+
+    Args:
+        store: where artifacts lie.
+        config: the run's parameters.
+        sources: the data set and the split; profiles, graph and model see its training part.
+        tuned: lists made with a validation split: number of epochs and policy are taken from them
+            where this split holds nothing out.
+    """
+    trained = fit(store, config, sources, tuned.model if tuned else None)
+    profiles, ranked = trained.profiles, trained.candidates
+    policy, reranked = judge(store, config, sources, trained, tuned.policy if tuned else None)
+    reasons = explain(
+        store, sources.data, sources.parts, profiles.items, profiles.users, reranked, config.llm,
+        config.explanations, config.rerank.candidates, config.fan_out,
+    )  # fmt: skip
+    return Lists(
+        split=sources.parts, items=profiles.items, users=profiles.users, vectors=trained.vectors,
+        model=trained.model,
+        policy=policy, candidates=ranked, reranked=reranked, recommendations=reasons,
+    )  # fmt: skip
+
+
+def judge(
+    store: ArtifactStore,
+    config: RunConfig,
+    sources: Sources,
+    trained: Trained,
+    policy: ArtifactRef | None = None,
+) -> tuple[ArtifactRef, ArtifactRef]:
+    """The policy of the fusion, chosen on validation or given, and the lists it leads to."""
+    data, parts, ranked = sources.data, sources.parts, trained.candidates
+
+    def ask(lists: ArtifactRef, name: str, only: ArtifactRef | None = None) -> ArtifactRef:
+        return steps.rerank(
+            store, data, parts, trained.profiles.items, trained.profiles.users, trained.vectors,
+            lists, config.llm, config.rerank, config.fan_out, config.seed, only=only, name=name,
+        )  # fmt: skip
+
+    chosen = decide(
+        store, data, parts, ranked, config.data, config.fusion, config.seed,
+        lambda sample: ask(sample, "rerank_valid"), policy,
+    )  # fmt: skip
+    judged = ask(ranked, "rerank", None if config.fusion.judge_everyone else chosen)
+    return chosen, fusion(store, ranked, judged, chosen, config.fusion)
+
+
+@flow(name="rerank")
+def rerank(config: RunConfig = RunConfig()) -> list[StepSummary]:
+    """Rerank and explain, and do whatever has to be there before.
+
+    Args:
+        config: every parameter of a run.
+    """
+    check_ready(config)
+    store = ArtifactStore(root=config.artifact_root)
+    with run_log() as log:
+        recommend(store, config, prepare(store, config))
+        return tell(log)

@@ -1,0 +1,35 @@
+"""Watch the items: say which changed since the last complete run; a trigger does the rest.
+
+The event `recsys.metadata.changed` names the items and carries the configuration. The deployment
+`personalize` is triggered by it (deployments/prefect.yaml); since steps and answers are kept by
+content, only what depends on the changed items is done again.
+"""
+
+from datetime import timedelta
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from flows._stage import check_ready
+from flows.ingest import fetch
+from recsys_core.artifacts import ArtifactStore
+from recsys_core.config import RunConfig
+from recsys_core.datasets.changes import Changes
+from tasks.metadata import watch
+
+Hours = Annotated[float, Field(ge=0, le=24 * 30)]
+
+
+@flow(name="watch-metadata")
+def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 6.0) -> Changes:
+    """Compare the items source with the state that was processed last.
+
+    Args:
+        config: the run whose items are watched, and which a change starts.
+        repeat_after_hours: the same changes are announced again only after this many hours, when
+            no run has processed them.
+    """
+    check_ready(config)
+    store = ArtifactStore(root=config.artifact_root)
+    return watch(config, fetch(store, config), timedelta(hours=repeat_after_hours))

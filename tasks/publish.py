@@ -1,0 +1,153 @@
+"""Publish: what a run has to show, as artifacts in Prefect's UI. Only where a server is set.
+
+Tables hold plain JSON: a number that is not finite would empty the whole table, so it is left out.
+Text from data sets is escaped: titles and reasons are shown, never rendered.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+from prefect.settings import get_current_settings
+
+from recsys_core.artifacts import ArtifactRef
+from recsys_core.columns import (
+    COST,
+    EXPLANATION,
+    MODEL,
+    PURPOSE,
+    RANK,
+    SCORE,
+    TITLE,
+    TOKENS_IN,
+    TOKENS_OUT,
+    USER,
+    VERDICT,
+)
+from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+
+HEADLINE_KEY: Final = "headline-metrics"
+"""Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
+SAMPLE_USERS: Final = 5
+SAMPLE_ENTRIES: Final = 5
+_SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&"
+
+
+def publish_artifacts(
+    summary: Summary,
+    recommendations: ArtifactRef,
+    calls: pl.DataFrame,
+    pictures: ArtifactRef | None = None,
+) -> None:
+    """Create the run's artifacts; does nothing without a server.
+
+    Args:
+        summary: the run in numbers.
+        recommendations: the served lists, with reasons.
+        calls: the ledger of this run (`columns.LLM_CALLS`).
+        pictures: plots as PNG files, if there are any.
+    """
+    if not get_current_settings().api.url:
+        return
+    # `_sync` is Prefect's own switch: inside an event loop these would return coroutines.
+    sync: dict[str, Any] = {"_sync": True}
+    create_markdown_artifact(overview(summary), key="run", description="The run", **sync)
+    title = f"Protocol {HEADLINE_PROTOCOL}, k = {HEADLINE_K}"
+    rows = headline_rows(summary)
+    create_table_artifact(table(rows), key=HEADLINE_KEY, description=title, **sync)
+    shown = sample(recommendations.table("recommendations"))
+    text = "Lists of the first users"
+    create_table_artifact(table(shown), key="recommendations", description=text, **sync)
+    create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
+    report = Path(summary.folder) / "report.html"
+    if report.is_file():
+        create_link_artifact(report.as_uri(), key="report", link_text="report.html", **sync)
+    for name, uri in images(pictures):
+        create_image_artifact(uri, key=f"plot-{name}", description=name, **sync)
+
+
+def overview(summary: Summary) -> str:
+    """The run as Markdown: data, models, steps, cost, and where the outputs are."""
+    lines = [
+        f"## Run {escape(summary.run_name)}",
+        f"{summary.seconds:.1f} s. Outputs: `{summary.folder}`. {cost(summary)}.",
+        f"Data: {escape(summary.data_source)}.",
+        "",
+        "| step | seconds | peak MiB | rows | cached |",
+        "|---|--:|--:|--:|---|",
+    ]
+    lines += [
+        f"| {escape(one.step)} | {one.seconds:.1f} | {one.peak_memory_mib:.0f} | {one.rows}"
+        f" | {'yes' if one.cached else 'no'} |"
+        for one in summary.steps
+    ]
+    return "\n".join(lines)
+
+
+def cost(summary: Summary) -> str:
+    """Calls, tokens and dollars in one line."""
+    llm = summary.llm
+    tokens = llm.tokens_in + llm.tokens_out
+    return f"LLM {llm.model}: {llm.calls:,} calls, {tokens:,} tokens, ${llm.cost_usd:.4f}"
+
+
+def headline_rows(summary: Summary) -> list[dict[str, Any]]:
+    """A row per method, the best NDCG first."""
+    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get("ndcg") or 0.0))
+    return [{"method": method, **values} for method, values in best_first]
+
+
+def sample(recommendations: pl.DataFrame) -> list[dict[str, Any]]:
+    """The first entries of the first users' lists."""
+    users = recommendations[USER].unique(maintain_order=True).head(SAMPLE_USERS)
+    shown = recommendations.filter(
+        pl.col(USER).is_in(users.implode()) & (pl.col(RANK) <= SAMPLE_ENTRIES)
+    )
+    return shown.select(USER, RANK, TITLE, EXPLANATION, SCORE).to_dicts()
+
+
+def ledger(calls: pl.DataFrame) -> list[dict[str, Any]]:
+    """Calls, tokens and dollars per purpose, model and verdict."""
+    return (
+        calls.group_by(PURPOSE, MODEL, VERDICT)
+        .agg(pl.len().alias("calls"), pl.col(TOKENS_IN, TOKENS_OUT, COST).sum())
+        .sort(PURPOSE, MODEL, VERDICT)
+        .to_dicts()
+    )
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that Prefect's tables can hold: finite numbers, text, null."""
+    return [{name: _cell(value) for name, value in row.items()} for row in rows]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return json.dumps(value, default=str)
+
+
+def images(pictures: ArtifactRef | None) -> Iterator[tuple[str, str]]:
+    """Name and `data:` URI of every PNG of an artifact."""
+    for name in pictures.manifest.files if pictures else ():
+        if pictures is not None and name.endswith(".png"):
+            data = base64.b64encode(pictures.data(name)).decode()
+            stem = name.removesuffix(".png").lower().replace("_", "-")
+            yield stem, f"data:image/png;base64,{data}"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{c}" if c in _SPECIAL else " " if c in "\r\n" else c for c in text)

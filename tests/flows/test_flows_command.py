@@ -1,0 +1,106 @@
+"""The command line explains every parameter, refuses wrong ones; an error is one message."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows import _command
+from recsys_core.config import RunConfig
+from recsys_core.errors import BudgetExceeded, ConfigError, DataError, StorageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def parse(*argv: str) -> RunConfig:
+    return _command.parse(argv, program="prog", description="What it does.")
+
+
+def test_nothing_given_is_the_default() -> None:
+    assert parse() == RunConfig()
+
+
+def test_nested_parameters_lists_and_flags() -> None:
+    config = parse("--data.source=ml-1m", "--evaluation.cutoffs=1,5", "--refit", "--seed", "7")
+    assert config.data.source == "ml-1m"
+    assert config.evaluation.cutoffs == (1, 5)
+    assert (config.refit, config.seed) == (True, 7)
+
+
+def test_the_file_named_on_the_command_line_lies_below_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("seed: 3\ndata: {source: ml-1m}\n")
+    config = parse("--config", str(path), "--seed=4")
+    assert (config.seed, config.data.source) == (4, "ml-1m")
+
+
+def test_a_wrong_value_names_the_field() -> None:
+    with pytest.raises(ConfigError, match=r"split\.fold"):
+        parse("--split.fold=7")
+
+
+def test_an_unknown_parameter_is_refused(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse("--sed=1")
+    assert stop.value.code == 2
+    assert "--sed=1" in capsys.readouterr().err
+
+
+def test_help_explains_every_parameter(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse("--help")
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name, section in RunConfig.model_fields.items():
+        fields = getattr(section.annotation, "model_fields", {})
+        for below, field in fields.items():
+            assert f"--{name}.{below}" in text
+            assert " ".join(field.description.split())[:25] in text
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (DataError("Seen.", expected="a", fix="b"), 2),
+        (ConfigError("Seen."), 2),
+        (StorageError("Seen."), 1),
+        (BudgetExceeded("Seen."), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_an_error_is_one_message_and_a_status(error, status, capsys) -> None:
+    def action() -> None:
+        raise error
+
+    assert _command.run(action) == status
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert ("Interrupted" if status == 130 else f"{type(error).__name__}: Seen.") in said
+
+
+def test_a_bug_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        _command.run(lambda: 1 / 0)
+
+
+def test_expected_errors_are_logged_without_a_traceback(caplog) -> None:
+    _command.quiet_expected_errors()
+    logger = logging.getLogger("prefect.task_runs")
+    for error, kept in ((DataError("Seen."), False), (ValueError("bug"), True)):
+        try:
+            raise error
+        except Exception:
+            record = logger.makeRecord("x", 40, "f", 1, "m", (), sys.exc_info())
+        logger.filter(record)
+        assert bool(record.exc_info) is kept
+
+
+@pytest.mark.slow
+def test_the_module_prints_its_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.personalize", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "--data.source" in done.stdout

@@ -1,0 +1,96 @@
+"""The quality gate: a metric may not fall far below that of the last accepted run.
+
+The accepted run is a small JSON file that is committed, so that a change of it is reviewed:
+
+    {"run": "ci-1234", "method": "gat+relevancy", "metrics": {"ndcg": 0.46, ...}}
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Headline = dict[str, dict[str, float]]
+"""Method -> metric -> value."""
+
+
+class GateError(Exception):
+    """The gate cannot be applied, or the run does not pass it; the message says why."""
+
+
+class Accepted(BaseModel):
+    """The run that later ones are held to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    method: str
+    metrics: dict[str, float]
+
+
+def read_accepted(path: Path) -> Accepted | None:
+    """The recorded run; None if there is none yet.
+
+    Raises:
+        GateError: the file is not such a record.
+    """
+    if not path.exists():
+        return None
+    try:
+        return Accepted.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValidationError, ValueError) as error:
+        raise GateError(
+            f"{path} is no record of an accepted run: {error}\n"
+            "  To fix it: remove it and accept a run anew with --accept."
+        ) from error
+
+
+def record(path: Path, accepted: Accepted) -> None:
+    """Record the accepted run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.tmp")
+    scratch.write_text(accepted.model_dump_json(indent=1) + "\n", "utf-8")
+    scratch.replace(path)
+
+
+def judged(headline: Headline, method: str | None, metric: str, run: str) -> Accepted:
+    """The figures that the gate looks at: of `method`, or of the last of our own methods.
+
+    Raises:
+        GateError: the run has no such method or metric.
+    """
+    ours = [name for name in headline if name.startswith("gat")]
+    name = method or max(ours, key=len, default=None)
+    if name is None or metric not in headline.get(name, {}):
+        raise GateError(
+            f"Run {run} has no {metric} of {name or 'our own lists'}"
+            f" (methods: {', '.join(headline) or 'none'}).\n"
+            "  Expected: a run with a test split. To fix it: correct --method or --metric."
+        )
+    return Accepted(run=run, method=name, metrics=headline[name])
+
+
+def hold(now: Accepted, before: Accepted | None, metric: str, max_drop: float) -> str:
+    """Compare with the accepted run; returns what to print.
+
+    Raises:
+        GateError: the metric fell by more than `max_drop`, or the runs do not compare.
+    """
+    value = now.metrics[metric]
+    if before is None:
+        return f"{metric}@10 of {now.method}: {value:.4f}; no accepted run to compare with yet."
+    if before.method != now.method or metric not in before.metrics:
+        raise GateError(
+            f"The accepted run {before.run} was judged by {before.method}, this one is by"
+            f" {now.method} ({metric}).\n  To fix it: name --method, or accept this run."
+        )
+    drop = before.metrics[metric] - value
+    told = (
+        f"{metric}@10 of {now.method}: {value:.4f}, {before.metrics[metric]:.4f} in the accepted"
+        f" run {before.run} ({-drop:+.4f}, allowed {-max_drop:+.4f})"
+    )
+    if drop > max_drop:
+        raise GateError(
+            f"{told}.\n  Expected: no larger fall. To fix it: find what made the lists worse, or"
+            " accept the run with --accept if the fall is wanted."
+        )
+    return f"{told}."

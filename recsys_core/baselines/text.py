@@ -125,7 +125,7 @@ def text_features(texts: pl.DataFrame, items: pl.Series) -> Floats:
             expected="a vector for every item of the data set.",
             fix="embed all items.",
         )
-    vectors = np.asarray(found[VECTOR].to_list(), dtype=np.float64)
+    vectors = found[VECTOR].to_numpy().astype(np.float64)
     centred: Floats = vectors - vectors.mean(axis=0)
     return centred
 

@@ -6,8 +6,9 @@ Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupt
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar, overload
 
+from pydantic import BaseModel
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from recsys_core.config import RunConfig, load_config
@@ -17,8 +18,16 @@ FAILED: Final = 1
 WRONG_INPUT: Final = 2
 INTERRUPTED: Final = 130
 
+C = TypeVar("C", bound=BaseModel)
 
-def parse(argv: Sequence[str], *, program: str, description: str) -> RunConfig:
+
+@overload
+def parse(argv: Sequence[str], *, program: str, description: str) -> RunConfig: ...
+@overload
+def parse(argv: Sequence[str], *, program: str, description: str, kind: type[C]) -> C: ...
+def parse(
+    argv: Sequence[str], *, program: str, description: str, kind: type[BaseModel] = RunConfig
+) -> BaseModel:
     """The run's configuration from a command line, over the YAML file it names with --config.
 
     Raises:
@@ -26,7 +35,7 @@ def parse(argv: Sequence[str], *, program: str, description: str) -> RunConfig:
         SystemExit: --help was asked for, or an argument is unknown.
     """
 
-    class Arguments(RunConfig, BaseSettings):
+    class Arguments(kind, BaseSettings):  # type: ignore[misc, valid-type]
         model_config = SettingsConfigDict(
             cli_prog_name=program,
             cli_implicit_flags=True,
@@ -37,8 +46,8 @@ def parse(argv: Sequence[str], *, program: str, description: str) -> RunConfig:
         """YAML file of these parameters; what the command line says wins."""
 
     Arguments.__doc__ = description
-    given = CliSettingsSource[RunConfig](Arguments, cli_parse_args=list(argv))()
-    return load_config(given.pop("config", None), given)
+    given = CliSettingsSource[Any](Arguments, cli_parse_args=list(argv))()
+    return load_config(given.pop("config", None), given, kind)
 
 
 def run(action: Callable[[], object]) -> int:

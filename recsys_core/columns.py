@@ -81,6 +81,11 @@ REFERENCE: Final = "reference"
 DIFFERENCE: Final = "difference"
 P_VALUE: Final = "p_value"
 P_ADJUSTED: Final = "p_adjusted"
+FOLD: Final = "fold"
+DATA_SET: Final = "data_set"
+PAPER: Final = "paper"
+PUBLISHED: Final = "published"
+OURS: Final = "ours"
 
 PHASE: Final = "phase"
 EPOCH: Final = "epoch"
@@ -162,6 +167,16 @@ COMPARISONS: Final[Schema] = {
     METHOD: pl.String, REFERENCE: pl.String, DIFFERENCE: pl.Float64, CI_LOW: pl.Float64,
     CI_HIGH: pl.Float64, P_VALUE: pl.Float64, P_ADJUSTED: pl.Float64, USERS: pl.Int32,
 }  # fmt: skip
+PER_USER: Final[Schema] = {
+    USER: None, PROTOCOL: pl.String, K: pl.Int32, METRIC: pl.String, VALUE: pl.Float64,
+}  # fmt: skip
+"""One method, user by user; VALUE is null where the metric leaves the user out."""
+REPRODUCTION: Final[Schema] = {DATA_SET: pl.String, FOLD: pl.Int32, **METRICS}
+TABLE_1: Final[Schema] = {
+    METHOD: pl.String, METRIC: pl.String, PAPER: pl.Float64, PUBLISHED: pl.Float64,
+    OURS: pl.Float64,
+}  # fmt: skip
+"""The paper's Table 1: its own values, those of its published list, and our method's."""
 CURVES: Final[Schema] = {
     PHASE: pl.String, EPOCH: pl.Int32, LOSS: pl.Float64, BPR_LOSS: pl.Float64,
     COSINE_LOSS: pl.Float64, VALID_NDCG: pl.Float64, LEARNING_RATE: pl.Float64,

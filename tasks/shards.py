@@ -7,7 +7,7 @@ own event loop, and all of them share the limits of the model.
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -43,15 +43,18 @@ def shards(lists: pl.DataFrame, llm: LLMConfig, config: FanOutConfig) -> list[Sh
     return [Shard(index=index, count=max(1, count)) for index in range(max(1, count))]
 
 
-Submit = Callable[[Shard], Submitted]
+Part = TypeVar("Part")
 
 
 def fan_out(
-    parts: Sequence[Shard], submit: Submit, config: FanOutConfig, label: str
+    parts: Sequence[Part],
+    submit: Callable[[Part], Submitted],
+    config: FanOutConfig,
+    label: str,
 ) -> list[ArtifactRef]:
-    """Run a step on every shard, `config.shards_at_once` at a time; references in their order.
+    """Run a step on every part, `config.shards_at_once` at a time; references in their order.
 
-    The first error is raised after the shards under way have ended; what they wrote is kept.
+    The first error is raised after the parts under way have ended; what they wrote is kept.
     """
     waiting: deque[Submitted] = deque()
     done: list[ArtifactRef] = []

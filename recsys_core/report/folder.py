@@ -12,10 +12,16 @@ from recsys_core.artifacts import storage_error
 LATEST: Final = "latest"
 
 
-def publish(root: str, run_name: str, files: Mapping[str, bytes]) -> Path:
+def publish(root: str, run_name: str, files: Mapping[str, bytes], *, latest: bool = True) -> Path:
     """Write `files` as the folder `<root>/<run_name>` and point `<root>/latest` to it.
 
     An earlier run of the same name is replaced only after the new one is complete.
+
+    Args:
+        root: folder of the runs.
+        run_name: name of this run's folder.
+        files: name -> content.
+        latest: whether `latest` shall lead there; a folder without lists leaves it alone.
 
     Returns:
         The absolute path of the run's folder.
@@ -33,7 +39,8 @@ def publish(root: str, run_name: str, files: Mapping[str, bytes]) -> Path:
             for name, data in files.items():
                 (fresh / name).write_bytes(data)
             _swap(fresh, target, Path(scratch) / "old")
-        _point(base / LATEST, run_name)
+        if latest:
+            _point(base / LATEST, run_name)
     except OSError as error:
         raise storage_error(str(target), error) from error
     return target

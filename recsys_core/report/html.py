@@ -1,7 +1,7 @@
 """The report as one HTML page: no network, no script, everything escaped."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from markupsafe import Markup
@@ -23,6 +23,9 @@ from recsys_core.report import plots, views
 from recsys_core.report.data import ReportData
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _TEMPLATE: Final = "report.html.j2"
 
 
@@ -35,17 +38,22 @@ def render(data: ReportData) -> str:
     check(data.metrics, METRICS, table="metrics")
     check(data.curves, CURVES, table="curves")
     check(data.calls, LLM_CALLS, table="llm_calls")
+    return environment().get_template(_TEMPLATE).render(**_context(data))
+
+
+def environment() -> "Environment":
+    """The templates of all pages: everything escaped, nothing undefined."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    found = Environment(
         loader=PackageLoader("recsys_core.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(flat=views.flat, blocks=views.profile_blocks, seconds=_seconds)
-    return environment.get_template(_TEMPLATE).render(**_context(data))
+    found.filters.update(flat=views.flat, blocks=views.profile_blocks, seconds=_seconds)
+    return found
 
 
 def _context(data: ReportData) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""Reproduce the paper: its methods and strong baselines on every fold, in one page.
+
+    python -m flows.reproduce_paper --help
+
+Every (fold, method) is an artifact: a run that was stopped goes on where it was.
+"""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.task_runners import ProcessPoolTaskRunner
+from rich.console import Console
+
+from flows import _command
+from flows._folds import authors, choices, measure, prepare_folds, rank
+from flows._stage import check_ready, tell
+from recsys_core.artifacts import ArtifactStore
+from recsys_core.config import ReproduceConfig
+from recsys_core.report.reproduction import Reproduction, as_text
+from tasks.reproduction import report
+from tasks.step import run_log
+
+
+@flow(name="reproduce-paper", description="The paper's methods and baselines on every fold.")
+def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction:
+    """Compare all methods on all folds.
+
+    Args:
+        config: every parameter; see `--help`.
+    """
+    started = datetime.now(UTC)
+    store = ArtifactStore(root=config.artifact_root)
+    check_ready(config.run(config.data, config.folds[0]))
+    with run_log() as log:
+        folds = prepare_folds(store, config)
+        results = measure(store, folds, rank(store, config, folds))
+        return report(config, results, authors(folds), choices(folds), tell(log), started)
+
+
+def run(config: ReproduceConfig) -> Reproduction:
+    """The flow, with as many processes as `at_once` asks for.
+
+    Processes, since the trainings of one process would share torch's random state.
+    """
+    if config.at_once == 1:
+        return reproduce_paper(config)
+    pool = ProcessPoolTaskRunner(max_workers=config.at_once)
+    return reproduce_paper.with_options(task_runner=pool)(config)  # type: ignore[arg-type]  # invariant
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command line."""
+
+    def action() -> None:
+        config = _command.parse(
+            argv,
+            program="python -m flows.reproduce_paper",
+            description=reproduce_paper.description or "",
+            kind=ReproduceConfig,
+        )
+        Console(soft_wrap=True).print(as_text(run(config)), markup=False, highlight=False)
+
+    return _command.run(action)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

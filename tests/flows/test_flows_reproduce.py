@@ -1,0 +1,187 @@
+"""The reproduction on a small data set: folds and methods as artifacts, one page, resumed."""
+
+import json
+import logging
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flows.reproduce_paper import main, reproduce_paper
+from recsys_core.columns import (
+    COMPARISONS,
+    FOLD,
+    ITEM,
+    METHOD,
+    METRIC,
+    PROTOCOL,
+    RANK,
+    REPRODUCTION,
+    TABLE_1,
+    USER,
+    USERS,
+    K,
+    check,
+)
+from recsys_core.config import ReproduceConfig, load_config
+from recsys_core.errors import ConfigError
+from recsys_core.report.reproduction import Reproduction, render
+from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+METHODS = ("popularity", "ease", "gat_best")
+SMALL = {"max_epochs": 10, "hidden": 8, "heads": 2}
+
+
+def config_for(tmp: Path, **overrides: object) -> ReproduceConfig:
+    given = {
+        "data": {"source": str(tmp / "data"), **SCALE},
+        "folds": [1, 2],
+        "methods": METHODS,
+        "best": SMALL,
+        "paper": SMALL,
+        "evaluation": {"bootstrap": 20, "cutoffs": [1, 5, 10], "cold_below": 13},
+        "paper_folder": str(tmp / "paper"),
+        "artifact_root": str(tmp / "artifacts"),
+        "runs_root": str(tmp / "runs"),
+    }
+    return load_config(None, given | overrides, ReproduceConfig)
+
+
+def write_paper(folder: Path) -> None:
+    """A folder like the authors': one list of three items per user, and a table of one row."""
+    (folder / "recommendations").mkdir(parents=True)
+    users = [f"u{n:02}" for n in range(N_USERS)]
+    lists = pl.DataFrame(
+        [(user, f"film-{(n * 7 + rank) % N_ITEMS:02}", rank) for n, user in enumerate(users)
+         for rank in (1, 2, 3)],
+        schema={USER: pl.String, ITEM: pl.String, RANK: pl.Int64}, orient="row",
+    )  # fmt: skip
+    lists.write_parquet(folder / "recommendations" / "als.parquet")
+    (folder / "table1.csv").write_text("method,precision,recall,ndcg,map\nals,0.5,0.1,0.2,0.3\n")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp = tmp_path_factory.mktemp("reproduction")
+    write_small(tmp / "data")
+    write_paper(tmp / "paper")
+    return tmp
+
+
+@pytest.fixture(scope="module")
+def first(place: Path, prefect_server: None) -> Reproduction:
+    return reproduce_paper(config_for(place))
+
+
+def test_every_fold_has_every_method_under_every_protocol(first: Reproduction) -> None:
+    check(first.metrics, REPRODUCTION, table="reproduction")
+    ours = first.metrics.filter(pl.col(METHOD).is_in(METHODS))
+    counts = ours.group_by(FOLD, METHOD).agg(pl.col(PROTOCOL).unique().sort(), pl.col(K).unique())
+    assert counts.height == 2 * len(METHODS)
+    names = ["condensed", "condensed/cold<13", "full", "full/cold<13"]
+    assert counts[PROTOCOL].to_list() == [names] * counts.height
+    assert {tuple(sorted(one)) for one in counts[K]} == {(1, 5, 10)}
+
+
+def test_published_lists_are_measured_on_the_first_fold_alone(first: Reproduction) -> None:
+    published = first.metrics.filter(pl.col(METHOD) == "published:als")
+    assert published[FOLD].unique().to_list() == [1]
+
+
+def test_everybody_is_compared_with_the_reference_and_counts_once(first: Reproduction) -> None:
+    table = first.comparisons["data"]
+    assert set(table[METHOD]) == {*METHODS, "published:als"} - {"gat_best"}
+    ndcg = first.metrics.filter(
+        (pl.col(METHOD) == "ease") & (pl.col(PROTOCOL) == "full") & (pl.col(METRIC) == "ndcg")
+    )
+    of_folds = ndcg.filter(pl.col(K) == 10)[USERS]
+    everybody = table.filter(pl.col(METHOD) == "ease")[USERS].item()
+    assert of_folds.max() <= everybody <= min(of_folds.sum(), N_USERS)
+    assert first.ablations == [], "no variant was run"
+
+
+def test_table_1_stands_beside_the_papers_values(first: Reproduction) -> None:
+    check(first.table_1, TABLE_1, table="table 1")
+    row = first.table_1.row(0, named=True)
+    assert (row[METHOD], row["metric"], row["paper"]) == ("als", "precision", 0.5)
+    assert row["published"] is not None
+    assert row["ours"] is None, "als was not run"
+
+
+def test_the_folder_holds_tables_and_a_page_that_loads_nothing(
+    first: Reproduction, place: Path
+) -> None:
+    folder = place / "runs" / "reproduction"
+    assert not (place / "runs" / "latest").exists(), "latest leads to runs with lists"
+    assert pl.read_parquet(folder / "reproduction.parquet").equals(first.metrics)
+    tests = pl.read_parquet(folder / "comparisons.parquet")
+    check(tests, COMPARISONS, table="comparisons")
+    assert tests.height == len(METHODS), "the others and the published list"
+    page = (folder / "reproduction.html").read_text("utf-8")
+    assert page == render(first)
+    assert page.count("<figure>") == 8, "four metrics under two protocols"
+    bare = page.replace("http://www.w3.org/", "")  # names of SVG, not places
+    assert not any(word in bare for word in ("<script", "http://", "https://", "src="))
+    summary = json.loads((folder / "summary.json").read_text())
+    chosen = {(fold, method) for _, fold, method, _ in summary["choices"]}
+    assert chosen == {(fold, method) for fold in (1, 2) for method in METHODS}
+
+
+def test_another_run_redoes_only_what_is_new(first: Reproduction, place: Path) -> None:
+    more = [*METHODS, "item_knn", "gat_best_relevancy"]
+    again = reproduce_paper(config_for(place, methods=more, folds=[1], run_name="more"))
+    fresh = [one.step for one in again.steps if not one.cached]
+    assert "train" not in fresh, "reranked lists need no model of their own"
+    assert fresh.count("baseline") == 1
+    assert fresh.count("measured") == 2
+    kept = again.metrics.filter(~pl.col(METHOD).is_in(["item_knn", "gat_best_relevancy"]))
+    assert kept.equals(first.metrics.filter(pl.col(FOLD) == 1))
+    found = [(one.variant, one.base) for one in again.ablations]
+    assert found == [("gat_best_relevancy", "gat_best")]
+
+
+def test_authors_profiles_go_with_their_own_fold_and_data(place: Path, tmp_path: Path) -> None:
+    for name in ("item_profiles.parquet", "user_profiles.parquet"):
+        (tmp_path / name).touch()
+    config = config_for(place, paper_folder=str(tmp_path))
+    first, second = (config.run(config.data, fold).profiles for fold in (1, 2))
+    large = config.run(config.large_data, 1).profiles
+    assert first.users_file == str(tmp_path / "user_profiles.parquet")
+    assert second.users_file is None
+    assert first.items_file == second.items_file == str(tmp_path / "item_profiles.parquet")
+    assert (large.items_file, large.users_file) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"folds": [6]}, {"folds": []}, {"folds": [1, 1]}, {"methods": ["oracle"]}, {"methods": []}],
+)
+def test_wrong_choices_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        config_for(tmp_path, **wrong)
+
+
+def test_sections_of_the_paper_preset_keep_it() -> None:
+    config = load_config(None, {"paper": {"max_epochs": 7}}, ReproduceConfig)
+    assert (config.paper.preset, config.paper.layers, config.paper.max_epochs) == ("paper", 3, 7)
+    assert config.best.preset == "best"
+
+
+def test_a_broken_list_of_the_authors_is_one_message(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "recommendations"
+    folder.mkdir()
+    (folder / "als.parquet").write_bytes(b"not Parquet")
+    arguments = ["--data.source", str(place / "data"), "--data.rating_max", "10", "--folds", "1"]
+    arguments += ["--methods", "popularity", "--paper_folder", str(tmp_path)]
+    arguments += ["--artifact_root", str(tmp_path / "artifacts")]
+    logging.getLogger("prefect").setLevel(logging.CRITICAL)
+    try:
+        status = main([*arguments, "--runs_root", str(tmp_path / "runs")])
+    finally:
+        logging.getLogger("prefect").setLevel(logging.NOTSET)
+    assert status == 2
+    assert "als.parquet cannot be read" in capsys.readouterr().err

@@ -126,9 +126,8 @@ def _context(data: Reproduction) -> dict[str, Any]:
 def _study(data: Reproduction, name: str) -> dict[str, Any]:
     """Everything about one data set."""
     metrics = data.metrics.filter(pl.col(DATA_SET) == name)
-    means = mean_over_folds(metrics).select(*METRICS)
+    everywhere = _everywhere(mean_over_folds(metrics).select(*METRICS))
     folds = metrics[FOLD].unique().sort().to_list()
-    everywhere = means.filter(~pl.col(METHOD).str.starts_with(PUBLISHED))
     drawn = everywhere[METHOD].unique().to_list()
     series = [method for method in FIGURE if method in drawn] or sorted(drawn)[: plots.SERIES]
     return {
@@ -144,6 +143,11 @@ def _study(data: Reproduction, name: str) -> dict[str, Any]:
             for protocol in ("full", "condensed")
         ],
     }
+
+
+def _everywhere(means: pl.DataFrame) -> pl.DataFrame:
+    """Without the authors' lists: they are for one fold, whose mean would not compare."""
+    return means.filter(~pl.col(METHOD).str.starts_with(PUBLISHED))
 
 
 def _by_fold(metrics: pl.DataFrame, k: int) -> dict[str, dict[int, float]]:
@@ -194,7 +198,8 @@ def as_text(data: Reproduction) -> str:
     """The headline as Markdown, for a terminal and for the log of experiments."""
     lines = [f"Outputs in {data.folder} ({data.seconds:.0f} s)"]
     for name in _data_sets(data):
-        lines += ["", *_means_as_text(data, name), "", *_tests_as_text(data, name)]
+        lines += ["", *_means_as_text(data, name), "", *_folds_as_text(data, name)]
+        lines += ["", *_tests_as_text(data, name)]
     if data.table_1.height:
         lines += ["", *_table_1_as_text(data)]
     return "\n".join([*lines, "", *(f"- {note}" for note in data.notes)])
@@ -203,9 +208,8 @@ def as_text(data: Reproduction) -> str:
 def _means_as_text(data: Reproduction, name: str) -> list[str]:
     metrics = data.metrics.filter(pl.col(DATA_SET) == name)
     folds = metrics[FOLD].unique().sort().to_list()
-    rows = views.method_rows(
-        mean_over_folds(metrics).select(*METRICS), HEADLINE_PROTOCOL, data.k, [data.reference]
-    )
+    means = _everywhere(mean_over_folds(metrics).select(*METRICS))
+    rows = views.method_rows(means, HEADLINE_PROTOCOL, data.k, [data.reference])
     head = " | ".join(NAMES.get(one, one.title()) for one in views.SHOWN)
     lines = [
         f"**{name}, folds {', '.join(map(str, folds))}, protocol `full`, k = {data.k}** (means)",
@@ -216,6 +220,19 @@ def _means_as_text(data: Reproduction, name: str) -> list[str]:
     for row in rows:
         cells = " | ".join("-" if one is None else f"{one.value:.4f}" for one in row.cells)
         lines.append(f"| {row.method} | {cells} |")
+    return lines
+
+
+def _folds_as_text(data: Reproduction, name: str) -> list[str]:
+    metrics = data.metrics.filter(pl.col(DATA_SET) == name)
+    folds = metrics[FOLD].unique().sort().to_list()
+    lines = [
+        f"| NDCG@{data.k} | " + " | ".join(f"fold {fold}" for fold in folds) + " |",
+        "|---|" + "--:|" * len(folds),
+    ]
+    for method, values in _by_fold(metrics, data.k).items():
+        cells = (f"{values[fold]:.4f}" if fold in values else "-" for fold in folds)
+        lines.append(f"| {method} | {' | '.join(cells)} |")
     return lines
 
 

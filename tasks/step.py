@@ -145,8 +145,13 @@ class Step(Generic[P]):
         return ref
 
     def submit(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> Submitted:
-        """Hand the step to the task runner of the flow in progress."""
-        future = self._task.submit(store, bound_inputs(self._build, args, kwargs))
+        """Hand the step to the task runner of the flow in progress.
+
+        Without Prefect's time-out: in a runner's threads it could not interrupt anything, and
+        every task would warn of that. What waits for others has time-outs of its own.
+        """
+        unbounded = self._task.with_options(timeout_seconds=0)
+        future = unbounded.submit(store, bound_inputs(self._build, args, kwargs))
         return Submitted(name=self._task.name, future=future)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.settings import get_current_settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,8 +58,9 @@ def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _artifact(label: str, total: int) -> Callable[[int], None]:
-    """A reporter into a Prefect progress artifact; a no-op for a run without a server."""
-    if not get_current_settings().api.url:
+    """A reporter into a Prefect progress artifact; a no-op without a server or outside of a run."""
+    in_run = TaskRunContext.get() or FlowRunContext.get()
+    if not (in_run and get_current_settings().api.url):
         return _nowhere
     # `_sync` is Prefect's own switch: inside a step's event loop these would return coroutines.
     sync: dict[str, Any] = {"_sync": True}

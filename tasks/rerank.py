@@ -60,7 +60,12 @@ def judge(
             out,
             llm,
             lambda model: rerank_users(
-                tables, provider=model, config=config, seed=seed, on_user=report
+                tables,
+                provider=model,
+                config=config,
+                seed=seed,
+                in_flight=llm.max_in_flight,
+                on_user=report,
             ),
         )
     out.table("judged", judged, JUDGED)

@@ -3,20 +3,27 @@
 It reads the prompts of the rerankers: whose profile it is (the overview says `oracle user ID`),
 the candidates, and the task. Every time a candidate is shown, its true place is seen through
 noise, such that two random candidates are seen in the wrong order with the chosen probability.
-The noise depends on the seed and the prompt's text alone, so that equal prompts get equal answers.
+The noise depends on the seed and the prompt's text alone, so that equal prompts get equal
+answers.
+
+Run as a program (`python -m tests.oracle --log FILE --latency 0.2`) it prints its URL and serves
+on, with the order of the ids as the truth.
 """
 
+import argparse
+import asyncio
 import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.fake_openai import Received
+from tests.fake_openai import FakeOpenAI, Received
 
 WHO = "oracle user "
 _USER = re.compile(rf'"overview": "{WHO}([^"]*)"')
@@ -42,7 +49,8 @@ class Oracle:
     """The answers.
 
     Attributes:
-        orders: user id -> the ids of the candidates in their true order, the best first.
+        orders: user id -> the ids of the candidates in their true order, the best first. Of users
+            that are not in it the ids shown, sorted, are the order.
         error: chance that a random pair is judged wrongly.
         seed: of the noise.
     """
@@ -54,8 +62,7 @@ class Oracle:
     def __call__(self, received: Received) -> dict[str, Any]:
         text = received.body["messages"][1]["content"]
         found = _USER.search(text)
-        assert found is not None, "the profile does not say whose it is"
-        return self.answer(found.group(1), text)
+        return self.answer(found.group(1) if found else "", text)
 
     def answer(self, user: str, text: str) -> dict[str, Any]:
         """The answer to a rendered prompt about `user`."""
@@ -71,7 +78,7 @@ class Oracle:
 
     def _seen(self, user: str, ids: list[str], text: str) -> dict[str, float]:
         """Places as the model sees them: 1 the best, 0 the worst, and noise."""
-        order = self.orders[user]
+        order = self.orders.get(user) or sorted(ids)
         rng = np.random.default_rng([self.seed, zlib.crc32(text.encode())])
         noise = rng.normal(size=len(ids)) * spread(self.error)
         last = max(1, len(order) - 1)
@@ -79,3 +86,16 @@ class Oracle:
             one: 1 - order.index(one) / last + float(more)
             for one, more in zip(ids, noise, strict=True)
         }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--latency", type=float, default=0.0)
+    asked = parser.parse_args()
+    server = FakeOpenAI(asked.log, answer=Oracle({}), latency=asked.latency)
+    asyncio.run(server.serve_forever())
+
+
+if __name__ == "__main__":
+    main()

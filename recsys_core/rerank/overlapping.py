@@ -51,6 +51,10 @@ class OverlappingBatches:
     batch_size: int = 5
     overlap: int = 2
 
+    def width(self, candidates: int) -> int:
+        """The batches of a first pass; later ones have fewer."""
+        return max(1, len(windows(range(candidates), self.batch_size, self.overlap)))
+
     async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
         """Score by the place in the merged order; an item that no answer names has no score."""
         if len(case.candidates) == 1:

@@ -63,6 +63,10 @@ class PairwiseTree:
     name: ClassVar[str] = "pairwise"
     both_orders: bool = False
 
+    def width(self, _: int) -> int:
+        """One comparison at a time, or both orders of it."""
+        return 2 if self.both_orders else 1
+
     async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
         """Score by the place in the tree; an item without any answered comparison has none."""
         if len(case.candidates) == 1:

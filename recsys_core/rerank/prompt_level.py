@@ -32,6 +32,10 @@ class PromptLevel:
 
     name: ClassVar[str] = "prompt-level"
 
+    def width(self, _: int) -> int:
+        """One."""
+        return 1
+
     async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
         """Score by the place in the model's order; what it leaves out has no score."""
         judged = Judged(verdicts={})

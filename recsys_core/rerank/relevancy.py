@@ -83,6 +83,10 @@ class RelevancyScoring:
     batch_size: int = 5
     repeats: int = 3
 
+    def width(self, candidates: int) -> int:
+        """All batches."""
+        return max(1, math.ceil(candidates * self.repeats / self.batch_size))
+
     async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
         """Mean score per candidate over its batches; a failed batch leaves the others' mean."""
         judged = Judged(verdicts={})

@@ -2,7 +2,6 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -33,8 +32,9 @@ from recsys_core.rerank.strategy import Completed, Strategy, judge_safely
 Facts = dict[str, Any]
 """Counts for the run's summary."""
 
-_USERS_AT_ONCE: Final = 64
-"""Users under way; the provider has the last word on requests in flight."""
+_SPARE: Final = 2
+"""Requests under way per request in flight: enough that none is missing, and few enough that
+none waits for long."""
 
 
 def strategy_of(config: RerankConfig) -> Strategy | None:
@@ -58,6 +58,7 @@ async def rerank(
     provider: Provider,
     config: RerankConfig,
     seed: int,
+    in_flight: int = 64,
     on_user: Progress | None = None,
 ) -> tuple[pl.DataFrame, Facts]:
     """Judge the top candidates of every user (paper, section 2.3).
@@ -70,6 +71,8 @@ async def rerank(
         provider: who judges.
         config: strategy, number of candidates.
         seed: of the shuffles; a user's shuffles depend on it and on the user's id only.
+        in_flight: requests that the provider takes at a time; it has the last word, this only
+            says how many users are taken on.
         on_user: called with the number of users done.
 
     Returns:
@@ -89,7 +92,14 @@ async def rerank(
     }  # fmt: skip
     scores = pl.Series(LLM_SCORE, [None] * pool.height, pl.Float32)
     if strategy is not None:
-        done = await _judge(strategy, Cases(pool, tables), provider, seed, on_user)
+        at_once = -(-_SPARE * in_flight // strategy.width(config.candidates))
+
+        async def judge(case: UserCase) -> Completed:
+            rng = np.random.default_rng([seed, zlib.crc32(case.user.encode())])
+            return await judge_safely(strategy, case, provider, rng)
+
+        cases = Cases(pool, tables)
+        done = await map_bounded(cases, judge, at_once=at_once, on_done=on_user)
         scores = pl.Series(LLM_SCORE, [one for user in done for one in user.scores], pl.Float32)
         facts |= _counts(done) | tables.missing(pool)
     judged = pool.with_columns(scores, pl.lit(config.strategy).alias(STRATEGY))
@@ -103,17 +113,6 @@ def in_graph_order(candidates: pl.DataFrame) -> pl.DataFrame:
         pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(USER).alias(RANK),
         pl.col(SCORE).alias(GRAPH_SCORE),
     )  # fmt: skip
-
-
-async def _judge(
-    strategy: Strategy, cases: Iterable[UserCase], provider: Provider, seed: int,
-    on_user: Progress | None,
-) -> list[Completed]:  # fmt: skip
-    async def judge(case: UserCase) -> Completed:
-        rng = np.random.default_rng([seed, zlib.crc32(case.user.encode())])
-        return await judge_safely(strategy, case, provider, rng)
-
-    return await map_bounded(cases, judge, at_once=_USERS_AT_ONCE, on_done=on_user)
 
 
 def _counts(judged: list[Completed]) -> Facts:

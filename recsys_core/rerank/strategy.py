@@ -40,6 +40,9 @@ class Strategy(Protocol):
     def name(self) -> str:
         """Name in the configuration and in the STRATEGY column."""
 
+    def width(self, candidates: int) -> int:
+        """Requests that it makes at a time for one user with so many candidates, about."""
+
     async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
         """Score the candidates of one user; single failed requests are survived.
 

@@ -103,7 +103,7 @@ def test_the_metrics_stand_beside_the_baselines(first: Summary) -> None:
 
 def test_the_summary_tells_what_happened(first: Summary) -> None:
     names = [step.step for step in first.steps]
-    assert names[:2] == ["ingest", "split"]
+    assert names[:3] == ["ingest", "enrich", "split"]
     assert {"item_profiles", "user_profiles", "embeddings", "graph", "train", "candidates",
             "rerank", "explain", "baselines", "evaluate"} <= set(names)  # fmt: skip
     assert not any(step.cached for step in first.steps)

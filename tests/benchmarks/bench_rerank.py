@@ -1,0 +1,136 @@
+"""Speed of reranking: 943 users x 20 candidates, by rules, and by a model that takes 200 ms.
+
+Bars: by rules at most 20 s; against the fake server, 64 in flight, within 1.2 times the ideal
+(calls x 0.2 s / 64), shards and Prefect included; Prefect's own share at most a tenth.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from prefect import flow
+
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.columns import (
+    CANDIDATES,
+    INTERACTIONS,
+    ITEM,
+    ITEM_PROFILES,
+    ITEMS,
+    USER,
+    USER_PROFILES,
+    Schema,
+    vectors,
+)  # fmt: skip
+from recsys_core.config import FanOutConfig, LLMConfig, RerankConfig
+from recsys_core.llm.open import open_provider
+from recsys_core.llm.rules import RulesProvider
+from recsys_core.rerank.cases import Tables
+from recsys_core.rerank.run import rerank
+from tasks import rerank as steps
+from tests.benchmarks.rerank_data import load
+
+LATENCY, IN_FLIGHT, CALLS = 0.2, 64, 12
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """An indifferent model as a process of its own."""
+    command = [sys.executable, "-m", "tests.oracle", "--log", str(folder / "requests.jsonl")]
+    process = subprocess.Popen(
+        [*command, "--latency", str(LATENCY)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def put(
+    store: ArtifactStore, name: str, tables: dict[str, tuple[pl.DataFrame, Schema]]
+) -> ArtifactRef:
+    with store.writer("bench", name) as out:
+        write(out, tables)
+        return out.commit(
+            version="1", parameters={}, inputs={}, built_by="bench", seconds=0, peak_memory_mib=0
+        )
+
+
+def write(out: ArtifactWriter, tables: dict[str, tuple[pl.DataFrame, Schema]]) -> None:
+    for name, (frame, schema) in tables.items():
+        out.table(name, frame, schema)
+
+
+def by_rules(tables: Tables) -> None:
+    started = time.perf_counter()
+    asyncio.run(rerank(tables, provider=RulesProvider(), config=RerankConfig(), seed=0))
+    print(f"by rules: {time.perf_counter() - started:.1f} s (bar: 20)")
+
+
+def direct(tables: Tables, llm: LLMConfig) -> float:
+    async def run() -> None:
+        async with open_provider(llm) as provider:
+            await rerank(
+                tables, provider=provider, config=RerankConfig(), seed=0, in_flight=IN_FLIGHT
+            )
+
+    started = time.perf_counter()
+    asyncio.run(run())
+    return time.perf_counter() - started
+
+
+def fanned_out(tables: Tables, llm: LLMConfig, folder: Path, fan: FanOutConfig) -> float:
+    store = ArtifactStore(root=str(folder / "artifacts"))
+    data = put(store, "data", {"items": (tables.items, ITEMS)})
+    split = put(store, "split", {"train": (tables.history, INTERACTIONS)})
+    items = put(store, "items", {"item_profiles": (tables.item_profiles, ITEM_PROFILES)})
+    users = put(store, "users", {"user_profiles": (tables.user_profiles, USER_PROFILES)})
+    texts = put(store, "vectors", {
+        "users": (tables.user_vectors, vectors(USER, 2)),
+        "items": (tables.item_vectors, vectors(ITEM, 2)),
+    })  # fmt: skip
+    lists = put(store, "lists", {"candidates": (tables.candidates, CANDIDATES)})
+
+    @flow
+    def run() -> float:
+        started = time.perf_counter()
+        steps.rerank(store, data, split, items, users, texts, lists, llm, RerankConfig(), fan, 0)
+        return time.perf_counter() - started
+
+    return run()
+
+
+def main() -> None:
+    tables = load(published=True).tables
+    by_rules(tables)
+    n_users = tables.candidates[USER].n_unique()
+    ideal = n_users * CALLS * LATENCY / IN_FLIGHT
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with server(folder) as url:
+
+            def config(cache: str) -> LLMConfig:
+                return LLMConfig(
+                    model="openai/fake", api_base=url, max_in_flight=IN_FLIGHT,
+                    cache_url=f"sqlite:///{folder / cache}",
+                )  # fmt: skip
+
+            plain = direct(tables, config("direct.sqlite"))
+            spread = fanned_out(tables, config("fanned.sqlite"), folder)
+    print(f"one event loop: {plain:.1f} s, {plain / ideal:.2f} times the ideal {ideal:.1f} s")
+    print(
+        f"shards on Prefect: {spread:.1f} s, {spread / ideal:.2f} times the ideal (bar: 1.2);"
+        f" Prefect's share {(spread - plain) / spread:.1%} (bar: 10 %)"
+    )
+
+
+if __name__ == "__main__":
+    main()

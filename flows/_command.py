@@ -5,7 +5,8 @@ Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupt
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar, overload
 
 from pydantic import BaseModel
@@ -54,7 +55,8 @@ def run(action: Callable[[], object]) -> int:
     """Run `action`; turn what goes wrong into one message and an exit status."""
     quiet_expected_errors()
     try:
-        action()
+        with _spare_a_temporary_server():
+            action()
     except InputError as error:
         return _say(error, WRONG_INPUT)
     except RecsysError as error:
@@ -66,6 +68,29 @@ def run(action: Callable[[], object]) -> int:
         )
         return INTERRUPTED
     return 0
+
+
+@contextmanager
+def _spare_a_temporary_server() -> Iterator[None]:
+    """Without PREFECT_API_URL Prefect starts a server that ends with the run.
+
+    Nobody is there to miss a heartbeat or to read a log while the run goes on, and every write
+    less is one less that another write can collide with (the client then waits for seconds).
+    """
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_TO_API_BATCH_INTERVAL,
+        temporary_settings,
+    )
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    with temporary_settings(
+        {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 60.0}
+    ):
+        yield
 
 
 def _say(error: RecsysError, status: int) -> int:

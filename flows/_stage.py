@@ -1,24 +1,7 @@
-"""What the flows of single stages share: where artifacts go, and what a stage tells at its end."""
+"""What the flows share: the look before the first step."""
 
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
-from recsys_core.report.summary import StepSummary
-from tasks.step import RunLog
-
-
-def tell(log: RunLog) -> list[StepSummary]:
-    """The steps of a flow, in the order in which they ended: rows, seconds, cached or not."""
-    return [
-        StepSummary(
-            step=one.step,
-            seconds=one.seconds,
-            peak_memory_mib=one.peak_memory_mib,
-            rows=one.rows,
-            cached=one.cached,
-            artifact=one.ref.uri,
-        )
-        for one in log.steps
-    ]
 
 
 def check_ready(config: RunConfig) -> None:

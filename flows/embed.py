@@ -2,13 +2,14 @@
 
 from prefect import flow
 
-from flows._stage import check_ready, tell
+from flows._stage import check_ready
 from flows.ingest import Sources, prepare
 from flows.profile import Profiles, describe
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import embed as steps
+from tasks.report import tell
 from tasks.step import run_log
 
 

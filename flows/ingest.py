@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows._stage import check_ready, tell
+from flows._stage import check_ready
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
@@ -12,6 +12,7 @@ from recsys_core.datasets.tmdb import api_key
 from recsys_core.report.summary import StepSummary
 from tasks import ingest as steps
 from tasks.enrich import enrich
+from tasks.report import tell
 from tasks.split import split
 from tasks.step import run_log
 

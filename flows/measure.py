@@ -5,7 +5,7 @@
 
 from prefect import flow
 
-from flows._stage import check_ready, tell
+from flows._stage import check_ready
 from flows.ingest import Sources, prepare
 from flows.rerank import recommend
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
@@ -13,7 +13,7 @@ from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import evaluate as steps
 from tasks.baselines import baselines
-from tasks.report import Lists
+from tasks.report import Lists, tell
 from tasks.step import run_log
 
 

@@ -22,6 +22,7 @@ from recsys_core.config import RunConfig
 from recsys_core.report.summary import Summary
 from tasks.metadata import processed
 from tasks.plan import plan
+from tasks.plots import plots
 from tasks.publish import publish_artifacts
 from tasks.report import made_calls, report
 from tasks.split import split_everything
@@ -49,7 +50,8 @@ def personalize(config: RunConfig = RunConfig()) -> Summary | None:
             everything = replace(sources, parts=split_everything(store, sources.data))
             served = recommend(store, config, everything, lists)
         metrics = measure(store, config, sources, lists)
-        summary = report(config, log, sources.data, served, metrics, started)
+        drawn = plots(store, metrics, served.model)
+        summary = report(config, log, sources.data, served, metrics, drawn, started)
         processed(config, sources.data)
         publish_artifacts(summary, served.recommendations, made_calls(log))
         return summary

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows._stage import check_ready, tell
+from flows._stage import check_ready
 from flows.ingest import Sources, prepare
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks.profile import item_profiles, user_profiles
+from tasks.report import tell
 from tasks.step import run_log
 
 

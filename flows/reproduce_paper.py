@@ -15,10 +15,11 @@ from rich.console import Console
 
 from flows import _command
 from flows._folds import authors, choices, measure, prepare_folds, rank
-from flows._stage import check_ready, tell
+from flows._stage import check_ready
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import ReproduceConfig
 from recsys_core.report.reproduction import Reproduction, as_text
+from tasks.report import tell
 from tasks.reproduction import report
 from tasks.step import run_log
 

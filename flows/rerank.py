@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows._stage import check_ready, tell
+from flows._stage import check_ready
 from flows.ingest import Sources, prepare
 from flows.train import Trained, fit
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
@@ -11,7 +11,7 @@ from recsys_core.report.summary import StepSummary
 from tasks import rerank as steps
 from tasks.explain import explain
 from tasks.fuse import decide, fusion
-from tasks.report import Lists
+from tasks.report import Lists, tell
 from tasks.step import run_log
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows._stage import check_ready, tell
+from flows._stage import check_ready
 from flows.embed import vectorise
 from flows.ingest import Sources, prepare
 from flows.profile import Profiles, describe
@@ -14,6 +14,7 @@ from recsys_core.report.summary import StepSummary
 from tasks import train as steps
 from tasks.candidates import candidates
 from tasks.graph import graph
+from tasks.report import tell
 from tasks.step import run_log
 
 

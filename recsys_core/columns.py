@@ -111,6 +111,10 @@ SECONDS: Final = "seconds"
 
 CONTENT: Final = "content_hash"
 
+GROUP: Final = "group"
+CAPTION: Final = "caption"
+SVG: Final = "svg"
+
 Schema = Mapping[str, pl.DataType | type[pl.DataType] | None]
 """Column -> dtype. `None` stands for an id: Int64 or String, as the data set has it."""
 
@@ -177,6 +181,7 @@ TABLE_1: Final[Schema] = {
     OURS: pl.Float64,
 }  # fmt: skip
 """The paper's Table 1: its own values, those of its published list, and our method's."""
+FIGURES: Final[Schema] = {GROUP: pl.String, CAPTION: pl.String, SVG: pl.String}
 CURVES: Final[Schema] = {
     PHASE: pl.String, EPOCH: pl.Int32, LOSS: pl.Float64, BPR_LOSS: pl.Float64,
     COSINE_LOSS: pl.Float64, VALID_NDCG: pl.Float64, LEARNING_RATE: pl.Float64,

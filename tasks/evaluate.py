@@ -3,7 +3,7 @@
 import polars as pl
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import ITEM, METRICS, STRATEGY, USER
+from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
 from recsys_core.config import DataConfig, EvaluationConfig
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond import beyond_accuracy, genre_vectors
@@ -73,6 +73,13 @@ def our_lists(candidates: ArtifactRef, reranked: ArtifactRef) -> dict[str, pl.Da
     if not strategies:
         return graph
     return graph | {f"{GRAPH_METHOD}+{'/'.join(strategies)}": everybody, SERVED_METHOD: served}
+
+
+def own_methods(metrics: pl.DataFrame) -> list[str]:
+    """The run's own methods, the served lists first; the rest are baselines."""
+    methods = metrics[METHOD].unique(maintain_order=True).to_list()
+    own = [name for name in methods if name == SERVED_METHOD or name.startswith(GRAPH_METHOD)]
+    return sorted(own, key=lambda name: name != SERVED_METHOD)
 
 
 def _accuracy(

@@ -11,14 +11,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from recsys_core.artifacts import ArtifactRef
-from recsys_core.columns import LLM_CALLS, METHOD
+from recsys_core.columns import LLM_CALLS
 from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
 from recsys_core.report.samples import samples
 from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
-from tasks.evaluate import GRAPH_METHOD, SERVED_METHOD
+from tasks.evaluate import own_methods
 from tasks.llm import LEDGER
 from tasks.step import RunLog, current_run_id
 
@@ -51,11 +51,12 @@ def report(
     data: ArtifactRef,
     served: Lists,
     metrics: ArtifactRef,
+    drawn: ArtifactRef,
     started: datetime,
 ) -> Summary:
     """Write `runs/<run name>/` and let `runs/latest` lead to it.
 
-    Not cached: it tells of this run, and takes a second.
+    Not cached: it tells of this run, and takes a moment.
 
     Args:
         config: the run's parameters.
@@ -63,6 +64,7 @@ def report(
         data: the ingested data set.
         served: the lists to hand out, and what they were made from.
         metrics: the evaluation.
+        drawn: its plots.
         started: when the run started, UTC.
     """
     measured = metrics.table("metrics")
@@ -76,17 +78,7 @@ def report(
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
         data_source=data.manifest.facts["source"],
         models=_models(config, served),
-        steps=[
-            StepSummary(
-                step=one.step,
-                seconds=one.seconds,
-                peak_memory_mib=one.peak_memory_mib,
-                rows=one.rows,
-                cached=one.cached,
-                artifact=one.ref.uri,
-            )
-            for one in log.steps
-        ],
+        steps=tell(log),
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
         facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
@@ -97,6 +89,7 @@ def report(
         summary=summary,
         metrics=measured,
         curves=served.model.table("curves"),
+        figures=drawn.table("figures"),
         calls=calls,
         samples=samples(
             lists,
@@ -104,7 +97,7 @@ def report(
             served.split.table("train"),
             data.table("items"),
         ),
-        ours=_ours(measured),
+        ours=own_methods(measured),
         rating_max=config.data.rating_max,
     )
     files = {
@@ -116,6 +109,21 @@ def report(
     }
     publish(config.runs_root, run_name, files)
     return summary
+
+
+def tell(log: RunLog) -> list[StepSummary]:
+    """The steps of a flow, in the order in which they ended: rows, seconds, cached or not."""
+    return [
+        StepSummary(
+            step=one.step,
+            seconds=one.seconds,
+            peak_memory_mib=one.peak_memory_mib,
+            rows=one.rows,
+            cached=one.cached,
+            artifact=one.ref.uri,
+        )
+        for one in log.steps
+    ]
 
 
 def made_calls(log: RunLog) -> pl.DataFrame:
@@ -130,13 +138,6 @@ def default_name(data: ArtifactRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
     kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
-
-
-def _ours(metrics: pl.DataFrame) -> list[str]:
-    """The run's own methods, the served lists first; the rest are baselines."""
-    methods = metrics[METHOD].unique(maintain_order=True).to_list()
-    own = [name for name in methods if name == SERVED_METHOD or name.startswith(GRAPH_METHOD)]
-    return sorted(own, key=lambda name: name != SERVED_METHOD)
 
 
 def _models(config: RunConfig, served: Lists) -> dict[str, str]:

@@ -58,6 +58,7 @@ class ReportData:
         summary: names, models, steps, calls, facts, configuration.
         metrics: `columns.METRICS`.
         curves: `columns.CURVES`.
+        figures: `columns.FIGURES`, drawn from these metrics and curves.
         calls: `columns.LLM_CALLS`.
         samples: users to show.
         ours: methods of this run, the most important first; set off from the baselines.
@@ -67,6 +68,7 @@ class ReportData:
     summary: Summary
     metrics: pl.DataFrame
     curves: pl.DataFrame
+    figures: pl.DataFrame
     calls: pl.DataFrame
     samples: Sequence[UserSample] = ()
     ours: Sequence[str] = ()

@@ -3,23 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import polars as pl
-from markupsafe import Markup
-
-from recsys_core.columns import (
-    CURVES,
-    LLM_CALLS,
-    LOSS,
-    METHOD,
-    METRIC,
-    METRICS,
-    PHASE,
-    PROTOCOL,
-    VALID_NDCG,
-    K,
-    check,
-)
-from recsys_core.report import plots, views
+from recsys_core.columns import CURVES, FIGURES, LLM_CALLS, METRICS, PHASE, check
+from recsys_core.report import figures, views
 from recsys_core.report.data import ReportData
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
 
@@ -38,6 +23,7 @@ def render(data: ReportData) -> str:
     check(data.metrics, METRICS, table="metrics")
     check(data.curves, CURVES, table="curves")
     check(data.calls, LLM_CALLS, table="llm_calls")
+    check(data.figures, FIGURES, table="figures")
     return environment().get_template(_TEMPLATE).render(**_context(data))
 
 
@@ -59,7 +45,7 @@ def environment() -> "Environment":
 def _context(data: ReportData) -> dict[str, Any]:
     tables = _tables(data)
     headline = tables[0]["rows"] if tables else []
-    series = _series(headline)
+    series = figures.series(data.metrics, data.ours)
     return {
         "summary": data.summary,
         "shown": views.SHOWN,
@@ -69,8 +55,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "series": series,
         "hidden": max(len(headline) - len(series), 0),
         "ours": set(data.ours),
-        "by_k": _by_k(data.metrics, series, data.ours) if series else [],
-        "training": _training(data.curves),
+        "by_k": figures.pictures(data.figures, figures.BY_CUTOFF),
+        "training": figures.pictures(data.figures, figures.TRAINING),
         "phases": data.curves[PHASE].unique(maintain_order=True).to_list(),
         "slowest": max((step.seconds for step in data.summary.steps), default=0.0) or 1.0,
         "calls": views.call_rows(data.calls),
@@ -85,16 +71,10 @@ def _tables(data: ReportData) -> list[dict[str, Any]]:
     names.sort(key=lambda name: name != HEADLINE_PROTOCOL)
     found = []
     for name in names:
-        cutoffs = data.metrics.filter(pl.col(PROTOCOL) == name)[K].unique().sort().to_list()
-        k = HEADLINE_K if HEADLINE_K in cutoffs else cutoffs[-1]
+        k = figures.headline_k(data.metrics, name)
         rows = views.method_rows(data.metrics, name, k, data.ours)
         found.append({"protocol": name, "k": k, "rows": rows})
     return [table for table in found if table["rows"]]
-
-
-def _series(rows: Sequence[views.MethodRow]) -> list[str]:
-    """Methods of the plots: those of this run first, so that they have the first colours."""
-    return [row.method for row in sorted(rows, key=lambda row: not row.ours)][: plots.SERIES]
 
 
 def _tiles(rows: Sequence[views.MethodRow]) -> dict[str, views.MethodRow | None]:
@@ -102,27 +82,6 @@ def _tiles(rows: Sequence[views.MethodRow]) -> dict[str, views.MethodRow | None]
     own = next((row for row in rows if row.ours), None)
     other = next((row for row in rows if not row.ours), None)
     return {"own": own, "other": other}
-
-
-def _by_k(
-    metrics: pl.DataFrame, methods: Sequence[str], ours: Sequence[str]
-) -> list[tuple[str, Markup]]:
-    """The plots of the headline protocol; a metric with fewer than two cut-offs has none."""
-    part = metrics.filter((pl.col(PROTOCOL) == HEADLINE_PROTOCOL) & pl.col(METHOD).is_in(methods))
-    return [
-        (name, plots.metric_by_k(part, HEADLINE_PROTOCOL, name, methods, ours))
-        for name in views.SHOWN
-        if part.filter(pl.col(METRIC) == name)[K].n_unique() > 1
-    ]
-
-
-def _training(curves: pl.DataFrame) -> list[tuple[str, Markup]]:
-    captions = {LOSS: "Training loss", VALID_NDCG: "NDCG@10 on the validation split"}
-    return [
-        (caption, plots.training_curve(curves, column))
-        for column, caption in captions.items()
-        if curves[column].count() > 0
-    ]
 
 
 def _seconds(value: float) -> str:

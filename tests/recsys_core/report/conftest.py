@@ -41,6 +41,7 @@ from recsys_core.columns import (
 )
 from recsys_core.config import RunConfig
 from recsys_core.report.data import HistoryRow, RecommendationRow, ReportData, UserSample
+from recsys_core.report.figures import figures
 from recsys_core.report.summary import LLMSummary, StepSummary, Summary
 
 METHODS = {
@@ -180,7 +181,7 @@ def run() -> ReportData:
     ours = ("served", "gat", "gat+relevancy")
     return ReportData(
         summary=summary(), metrics=metrics(), curves=curves(), calls=calls(0), samples=people,
-        ours=ours,
+        ours=ours, figures=figures(metrics(), curves(), ours),
     )  # fmt: skip
 
 
@@ -201,6 +202,7 @@ def bare(run: ReportData) -> ReportData:
         summary=run.summary.model_copy(update=empty),
         metrics=run.metrics.clear(),
         curves=run.curves.clear(),
+        figures=run.figures.clear(),
         calls=run.calls.clear(),
     )
 
@@ -226,7 +228,8 @@ def hostile(run: ReportData) -> ReportData:
     renamed = run.metrics.with_columns(
         pl.col(METHOD).replace({"gat": EVIL}), pl.col(PROTOCOL).replace({"condensed": EVIL})
     )
+    curves = run.curves.with_columns(pl.col(PHASE).replace({"search": EVIL}))
     return replace(
-        run, summary=told, metrics=renamed, samples=[sample], ours=[EVIL],
-        curves=run.curves.with_columns(pl.col(PHASE).replace({"search": EVIL})),
+        run, summary=told, metrics=renamed, samples=[sample], ours=[EVIL], curves=curves,
+        figures=figures(renamed, curves, [EVIL]),
     )  # fmt: skip

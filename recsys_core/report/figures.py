@@ -1,0 +1,81 @@
+"""The plots of a run's report as a table: drawn once for the same results, kept as an artifact."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import polars as pl
+from markupsafe import Markup
+
+from recsys_core.columns import (
+    CAPTION,
+    FIGURES,
+    GROUP,
+    LOSS,
+    METHOD,
+    METRIC,
+    PROTOCOL,
+    SVG,
+    VALID_NDCG,
+    K,
+)
+from recsys_core.report import plots, views
+from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
+
+BY_CUTOFF: Final = "by cut-off"
+TRAINING: Final = "training"
+
+
+def figures(metrics: pl.DataFrame, curves: pl.DataFrame, ours: Sequence[str]) -> pl.DataFrame:
+    """Draw every plot of the page; the same tables give the same bytes.
+
+    Args:
+        metrics: `columns.METRICS`.
+        curves: `columns.CURVES`.
+        ours: methods of this run, set off from the baselines.
+
+    Returns:
+        `columns.FIGURES`, in the order of the page.
+    """
+    rows = [*_by_cutoff(metrics, ours), *_training(curves)]
+    return pl.DataFrame(rows, schema=dict(FIGURES), orient="row")
+
+
+def pictures(table: pl.DataFrame, group: str) -> list[tuple[str, Markup]]:
+    """Caption and inline SVG of one group. The table is `figures`': drawn here, so not escaped."""
+    part = table.filter(pl.col(GROUP) == group)
+    return [
+        (caption, Markup(svg))  # noqa: S704 - drawn by plots.py, which escapes its labels
+        for caption, svg in part.select(CAPTION, SVG).iter_rows()
+    ]
+
+
+def series(metrics: pl.DataFrame, ours: Sequence[str]) -> list[str]:
+    """Methods of the plots: those of this run first, so that they have the first colours."""
+    rows = views.method_rows(metrics, HEADLINE_PROTOCOL, headline_k(metrics), ours)
+    return [row.method for row in sorted(rows, key=lambda row: not row.ours)][: plots.SERIES]
+
+
+def headline_k(metrics: pl.DataFrame, protocol: str = HEADLINE_PROTOCOL) -> int:
+    """The cut-off of a protocol's table: the headline's, or the largest one measured."""
+    cutoffs = metrics.filter(pl.col(PROTOCOL) == protocol)[K].unique().sort().to_list()
+    return HEADLINE_K if HEADLINE_K in cutoffs or not cutoffs else int(cutoffs[-1])
+
+
+_Row = tuple[str, str, str]
+
+
+def _by_cutoff(metrics: pl.DataFrame, ours: Sequence[str]) -> Iterator[_Row]:
+    """A metric with fewer than two cut-offs has no plot."""
+    methods = series(metrics, ours)
+    part = metrics.filter((pl.col(PROTOCOL) == HEADLINE_PROTOCOL) & pl.col(METHOD).is_in(methods))
+    for name in views.SHOWN:
+        if part.filter(pl.col(METRIC) == name)[K].n_unique() > 1:
+            svg = plots.metric_by_k(part, HEADLINE_PROTOCOL, name, methods, ours)
+            yield BY_CUTOFF, name, svg
+
+
+def _training(curves: pl.DataFrame) -> Iterator[_Row]:
+    captions = {LOSS: "Training loss", VALID_NDCG: "NDCG@10 on the validation split"}
+    for column, caption in captions.items():
+        if curves[column].count() > 0:
+            yield TRAINING, caption, plots.training_curve(curves, column)

@@ -1,0 +1,21 @@
+"""Plots: what the report draws, once for the same results."""
+
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.columns import FIGURES
+from recsys_core.report.figures import figures
+from tasks.evaluate import own_methods
+from tasks.step import step
+
+
+@step("plots", version="1")
+def plots(out: ArtifactWriter, metrics: ArtifactRef, model: ArtifactRef) -> None:
+    """Draw the metrics by cut-off and the training curves.
+
+    Args:
+        out: gets the table `figures`.
+        metrics: the evaluation.
+        model: the trained model, with the table `curves`.
+    """
+    measured = metrics.table("metrics")
+    drawn = figures(measured, model.table("curves"), own_methods(measured))
+    out.table("figures", drawn, FIGURES)

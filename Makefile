@@ -10,8 +10,9 @@ ARGS   ?=
 run: $(VENV)/.installed
 	@$(PY) -m flows.personalize $(ARGS)
 
+# Two processes: much of the suite waits for servers. A file's tests share their fixtures.
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

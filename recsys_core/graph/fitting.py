@@ -12,9 +12,10 @@ from torch import nn
 from recsys_core.columns import BPR_LOSS, COSINE_LOSS, EPOCH, LEARNING_RATE, LOSS, PHASE, VALID_NDCG
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import ConfigError, TrainingError
+from recsys_core.graph.adjacency import Adjacency, MessagePassing
 from recsys_core.graph.bipartite import Bipartite, Floats
 from recsys_core.graph.gat import GAT, rating_levels
-from recsys_core.graph.message_passing import Adjacency, Backend, MessagePassing, bind
+from recsys_core.graph.message_passing import Backend, bind
 from recsys_core.graph.objective import Objective, build_objective, target_weights
 from recsys_core.graph.spectral import spectral_vectors
 from recsys_core.graph.validation import Validator

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.message_passing import MessagePassing, attend
+from recsys_core.graph.adjacency import MessagePassing
+from recsys_core.graph.message_passing import attend
 
 LEVELS: Final = 5
 """Levels of rating that an edge is told apart by."""

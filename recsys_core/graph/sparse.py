@@ -7,14 +7,11 @@ their product. Measured against DGL's kernels in docs/experiments.md.
 
 import warnings
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from recsys_core.graph.message_passing import MessagePassing
-
-if TYPE_CHECKING:
-    from recsys_core.graph.message_passing import Adjacency
+from recsys_core.graph.adjacency import Adjacency, MessagePassing
 
 
 class TorchMessagePassing(MessagePassing):
@@ -35,7 +32,7 @@ class TorchMessagePassing(MessagePassing):
 
 class _EdgeSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, edges: "Adjacency") -> torch.Tensor:
+    def forward(ctx: Any, logits: torch.Tensor, edges: Adjacency) -> torch.Tensor:
         highest = logits.new_full((edges.n_nodes, logits.shape[1]), -torch.inf)
         place = edges.targets.unsqueeze(1).expand_as(logits)
         highest.scatter_reduce_(0, place, logits, "amax")
@@ -52,7 +49,7 @@ class _EdgeSoftmax(torch.autograd.Function):
         return weighted - shares * _sum_per_target(weighted, ctx.edges), None
 
 
-def _sum_per_target(values: torch.Tensor, edges: "Adjacency") -> torch.Tensor:
+def _sum_per_target(values: torch.Tensor, edges: Adjacency) -> torch.Tensor:
     """Sum of (n_edges, H) over each target's edges, given back to every edge."""
     total = values.new_zeros((edges.n_nodes, values.shape[1]))
     return total.index_add_(0, edges.targets, values).index_select(0, edges.targets)
@@ -61,7 +58,7 @@ def _sum_per_target(values: torch.Tensor, edges: "Adjacency") -> torch.Tensor:
 class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, features: torch.Tensor, weights: torch.Tensor, edges: "Adjacency"
+        ctx: Any, features: torch.Tensor, weights: torch.Tensor, edges: Adjacency
     ) -> torch.Tensor:
         ctx.edges = edges
         ctx.save_for_backward(features, weights)

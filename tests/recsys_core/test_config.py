@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from recsys_core.config import DataConfig, RunConfig, Section, load_config
 from recsys_core.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.parametrize(
     ("low", "high", "like", "dislike"),
@@ -68,3 +70,10 @@ def fields(model: type[BaseModel], path: str = "") -> list[tuple[str, str | None
 
 def test_every_field_explains_itself() -> None:
     assert [name for name, text in fields(RunConfig) if not text] == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "deployments" / "examples").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_the_example_files_are_configurations(path: Path) -> None:
+    assert load_config(path) != RunConfig()

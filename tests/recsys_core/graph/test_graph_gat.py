@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.graph.adjacency import Adjacency
 from recsys_core.graph.gat import GAT, rating_levels
-from recsys_core.graph.message_passing import Adjacency, bind
+from recsys_core.graph.message_passing import bind
 
 PRESETS = [
     GraphConfig(preset="paper", hidden=4, heads=2),

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.message_passing import Adjacency, Backend, attend, bind, choose_backend
+from recsys_core.graph.adjacency import Adjacency
+from recsys_core.graph.message_passing import Backend, attend, bind, choose_backend
 
 BACKENDS: tuple[Backend, ...] = ("dgl", "torch")
 HEADS, HIDDEN = 2, 3

@@ -1,0 +1,74 @@
+"""Directed edges in the order that message passing needs, and the interface of its back ends."""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Adjacency:
+    """Directed edges, sorted by target and then source.
+
+    Args:
+        sources: (n_edges,) node each message comes from.
+        targets: (n_edges,) node it goes to.
+        n_nodes: number of nodes; any of them may be isolated.
+
+    Attributes:
+        order: (n_edges,) position of each sorted edge among the given ones: features of the given
+            edges are brought into the order of this object by `features[order]`.
+        sources, targets: the sorted edges.
+        starts: (n_nodes + 1,) where the edges of each target begin.
+    """
+
+    def __init__(self, sources: "torch.Tensor", targets: "torch.Tensor", n_nodes: int) -> None:
+        import torch
+
+        self.n_nodes = n_nodes
+        self.order = torch.argsort(targets * n_nodes + sources)
+        self.sources, self.targets = sources[self.order], targets[self.order]
+        self.starts = _starts(self.targets, n_nodes)
+
+    @cached_property
+    def by_source(self) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+        """The same edges the other way round, for gradients: (starts, targets, permutation)."""
+        import torch
+
+        permutation = torch.argsort(self.sources * self.n_nodes + self.targets)
+        return _starts(self.sources, self.n_nodes), self.targets[permutation], permutation
+
+
+def _starts(nodes: "torch.Tensor", n_nodes: int) -> "torch.Tensor":
+    import torch
+
+    counts = torch.bincount(nodes, minlength=n_nodes)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+
+class MessagePassing(ABC):
+    """The three operations that attention needs, on one graph."""
+
+    def __init__(self, adjacency: Adjacency) -> None:
+        self.adjacency = adjacency
+
+    @abstractmethod
+    def pair_sum(self, source: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
+        """Per edge, the source's value plus the target's: (n_nodes, H) x 2 -> (n_edges, H)."""
+
+    @abstractmethod
+    def softmax(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """Softmax of (n_edges, H) over the edges of each target."""
+
+    @abstractmethod
+    def weighted_sum(self, features: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
+        """Per target, the sum of weight x source's features.
+
+        Args:
+            features: (n_nodes, H, D).
+            weights: (n_edges, H).
+
+        Returns:
+            (n_nodes, H, D); zeros for a node without an edge.
+        """

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from recsys_core.llm.transport import Completion, Outgoing, SendFailed, read_completion, retry_after
+from recsys_core.llm.transport import Completion, Outgoing, SendFailed, read_completion
+from recsys_core.retries import retry_after
 
 OPENAI: Final = "https://api.openai.com/v1"
 PREFIX: Final = "openai/"

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from recsys_core.llm.transport import Completion, Outgoing, SendFailed, read_completion, retry_after
+from recsys_core.llm.transport import Completion, Outgoing, SendFailed, read_completion
+from recsys_core.retries import retry_after
 
 _SWITCHES: Final = {
     "suppress_debug_info": True,  # or it prints hints to standard output at every error

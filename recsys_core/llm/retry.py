@@ -4,11 +4,12 @@ import random
 from dataclasses import dataclass
 
 from recsys_core.llm.transport import SendFailed
+from recsys_core.retries import backoff
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backoff:
-    """Exponential back-off with full-range jitter above one half, and `Retry-After` as a floor.
+    """Exponential back-off with jitter, and `Retry-After` as a floor.
 
     Attributes:
         attempts: attempts in all.
@@ -24,12 +25,11 @@ class Backoff:
         """Seconds to wait after failed attempt `attempt` (from 1); None to give up."""
         if not failure.retryable or attempt >= self.attempts:
             return None
-        planned = min(self.longest_s, self.first_s * 2.0 ** (attempt - 1))
-        jittered = planned * random_.uniform(0.5, 1.0)
+        jittered = backoff(attempt, first_s=self.first_s, longest_s=self.longest_s, random_=random_)
         asked = failure.retry_after
         if asked is None:
             return jittered
         if asked > self.longest_s:
             return None
         # Never sooner than asked, and not all at the same moment.
-        return max(jittered, asked + 0.02 + 0.1 * planned * random_.random())
+        return max(jittered, asked + 0.02 + 0.1 * jittered * random_.random())

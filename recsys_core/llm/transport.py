@@ -3,8 +3,6 @@
 A transport makes exactly one HTTP request per `send` and never retries: the client owns retries.
 """
 
-import email.utils
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -104,30 +102,6 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds to wait by `Retry-After` (seconds or a date) or `retry-after-ms`; None if neither."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    stated = headers.get("retry-after")
-    seconds = _number(stated)
-    if seconds is not None or not stated:
-        return seconds
-    try:
-        date = email.utils.parsedate_to_datetime(stated)
-    except ValueError:
-        return None
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None
 
 
 def read_completion(body: Any) -> Completion:

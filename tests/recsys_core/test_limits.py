@@ -128,5 +128,6 @@ def test_retry_after_as_seconds_or_date(value, seconds) -> None:
     assert retry_after({"retry-after": value}, now=10.0) == seconds
 
 
-def test_no_retry_after() -> None:
+def test_milliseconds_win_and_no_header_is_none() -> None:
+    assert retry_after({"retry-after-ms": "1500", "retry-after": "9"}) == 1.5
     assert retry_after({}) is None

@@ -1,13 +1,11 @@
 import random
-from datetime import UTC, datetime
-from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.llm.retry import Backoff
-from recsys_core.llm.transport import SendFailed, read_completion, retry_after
+from recsys_core.llm.transport import SendFailed, read_completion
 
 BACKOFF = Backoff(attempts=5, first_s=1.0, longest_s=20.0)
 
@@ -48,25 +46,6 @@ def test_waits_grow_with_jitter_and_never_undercut_the_endpoint(
 def test_an_endpoint_that_asks_for_too_long_gets_no_further_attempt() -> None:
     failure = SendFailed("x", status=429, retry_after=21)
     assert BACKOFF.wait(1, failure, random.Random(0)) is None
-
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [({}, None), ({"retry-after": "3"}, 3.0), ({"retry-after": "0.5"}, 0.5),
-     ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5), ({"retry-after": "soon"}, None),
-     ({"retry-after": "-1"}, None), ({"retry-after": "inf"}, None), ({"retry-after": "nan"}, None),
-     ({"retry-after": format_datetime(NOW, usegmt=True)}, 10.0)],
-)  # fmt: skip
-def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, now=NOW.timestamp() - 10) == seconds
-
-
-def test_retry_after_in_the_past_is_now() -> None:
-    stated = {"retry-after": format_datetime(NOW, usegmt=True)}
-    assert retry_after(stated, now=NOW.timestamp() + 10) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ RecsysError
 ├── TrainingError         the loss became NaN or the model collapsed
 └── LLMError              a language model gave no usable answer
     ├── LLMUnavailable    time-out, connection reset, 429 or 5xx after all attempts
-    ├── LLMRefused        the endpoint rejected the request or the key (no retries)
-    └── BudgetExceeded    the ceiling in dollars or tokens is reached; what was bought is kept
+    └── LLMStopped        no further call may be made: the run ends, what was bought is kept
+        ├── LLMDown       unavailable, and the configuration says to stop then (llm.on_unavailable)
+        ├── LLMRefused    the endpoint rejected the request or the key (no retries)
+        └── BudgetExceeded  the ceiling in dollars or tokens is reached
 
 Each message has three parts: what was seen, what was expected, and what to do about it.
 """
@@ -79,14 +81,28 @@ class LLMError(RecsysError):
 
 
 class LLMUnavailable(LLMError):
-    """No answer after all attempts: time-out, reset, 429 or 5xx."""
+    """No answer after all attempts: time-out, reset, 429 or 5xx.
 
-    retryable = True
+    Not worth a retry of a whole step: the client has made every attempt that the configuration
+    allows, and it is the one owner of retries.
+    """
 
 
-class LLMRefused(LLMError):
+class LLMStopped(LLMError):
+    """The run ends here: no valid answer where the configuration wants one, or too few of them.
+
+    Never to be survived by a strategy or a writer of reasons: every further call would be in vain,
+    or is not wanted. What was bought so far is kept.
+    """
+
+
+class LLMDown(LLMUnavailable, LLMStopped):
+    """The endpoint does not answer, and the configuration says to end the run then."""
+
+
+class LLMRefused(LLMStopped):
     """The endpoint rejected the request or the key; trying again changes nothing."""
 
 
-class BudgetExceeded(LLMError):
+class BudgetExceeded(LLMStopped):
     """The ceiling in dollars or tokens is reached; everything bought so far is kept."""

@@ -17,7 +17,7 @@ import polars as pl
 from recsys_core import columns as c
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.config import ExplanationConfig
-from recsys_core.errors import BudgetExceeded, LLMError, LLMRefused
+from recsys_core.errors import LLMError, LLMStopped
 from recsys_core.explanations.cases import ExplainedUser, ExplainedUsers
 from recsys_core.explanations.purpose import (
     EXPLANATION,
@@ -77,8 +77,8 @@ async def explain(
 
     Raises:
         DataError: a table breaks its contract.
-        BudgetExceeded: the ceiling of the budget is reached.
-        LLMRefused: the endpoint rejects the request or the key.
+        LLMStopped: the run ends (budget, key, endpoint, or what the configuration says of invalid
+            answers).
     """
     c.check(reranked, c.RERANKED, table="reranked")
     c.check(evidence, c.EVIDENCE, table="evidence")
@@ -114,7 +114,7 @@ async def _explain_user(user: ExplainedUser, provider: Provider) -> _Explained:
             else:
                 model = reply.model
                 given = {one.id: one for one in reversed(reply.answer.reasons)}
-        except (BudgetExceeded, LLMRefused):
+        except LLMStopped:
             raise
         except LLMError:
             done.failed_requests += 1

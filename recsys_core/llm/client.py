@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Final
 
 from recsys_core.config import LLMConfig
-from recsys_core.errors import LLMError, LLMUnavailable
+from recsys_core.errors import LLMDown, LLMStopped, LLMUnavailable
 from recsys_core.llm.cache import AnswerCache
 from recsys_core.llm.caller import Caller, ItemRefused
 from recsys_core.llm.ledger import Verdict, ledger
@@ -34,10 +34,11 @@ class LiteLLMProvider:
         """Answer one request by the model, or by the rule where the configuration says so.
 
         Raises:
-            LLMUnavailable: the endpoint did not answer in all attempts.
+            LLMDown: the endpoint did not answer in all attempts.
             LLMRefused: the endpoint rejected the key or the model.
             BudgetExceeded: the ceiling is reached.
-            LLMError: the answer is not valid and the configuration says to stop, or too many are.
+            LLMStopped: the answer is not valid and the configuration says to stop, or too many are
+                not. All of these end the run.
         """
         question = ask_for(request, self._config)
         try:
@@ -46,7 +47,7 @@ class LiteLLMProvider:
             reply = self._fallen_back(request, str(error))
         except LLMUnavailable as error:
             if self._config.on_unavailable == "stop":
-                raise
+                raise LLMDown(error.seen, expected=error.expected, fix=error.fix) from None
             reply = self._fallen_back(request, str(error))
         self._answers[request.purpose.name] += 1
         return reply
@@ -133,9 +134,9 @@ class LiteLLMProvider:
         answered = max(self._answers.total() + 1, _FEW)
         return self._facts["failed_answers"] > self._config.max_failed_share * answered
 
-    def _stopped(self, request: Request[V, A], problem: str) -> LLMError:
+    def _stopped(self, request: Request[V, A], problem: str) -> LLMStopped:
         failed, answered = self._facts["failed_answers"], self._answers.total() + 1
-        return LLMError(
+        return LLMStopped(
             f"{self.model} gave no valid answer about {request.subject} ({request.purpose.name}):"
             f" {problem} ({failed} of {answered} answers failed.)",
             expected="answers that fit the schema and the question after at most one repair; with"

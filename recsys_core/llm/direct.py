@@ -32,7 +32,8 @@ class DirectTransport:
         self._session: Any = None
 
     async def prepare(self) -> None:
-        """Nothing to do."""
+        """Import the HTTP library: it must not delay the first request behind its start."""
+        import aiohttp  # noqa: F401
 
     async def send(self, outgoing: Outgoing) -> Completion:
         """One request; the body is read whole before anything is believed."""

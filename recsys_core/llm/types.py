@@ -93,7 +93,7 @@ class Provider(Protocol):
         """Answer one request.
 
         Raises:
-            LLMError: no valid answer, and the configuration says to stop.
+            LLMStopped: no valid answer, and the configuration says to stop; or no call may be made.
         """
 
     def usage(self) -> Usage:

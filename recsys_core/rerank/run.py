@@ -82,8 +82,8 @@ async def rerank(
 
     Raises:
         DataError: a table breaks its contract.
-        BudgetExceeded: the ceiling of the budget is reached.
-        LLMRefused: the endpoint rejects the request or the key.
+        LLMStopped: the run ends (budget, key, endpoint, or what the configuration says of invalid
+            answers).
     """
     pool = in_graph_order(tables.candidates).filter(pl.col(RANK) <= config.candidates)
     strategy = strategy_of(config)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from recsys_core.errors import BudgetExceeded, LLMError, LLMRefused
+from recsys_core.errors import LLMError, LLMStopped
 from recsys_core.llm.types import A, Provider, Request, V
 from recsys_core.rerank.inputs import UserCase
 
@@ -53,8 +53,7 @@ class Strategy(Protocol):
 
         Raises:
             LLMError: nothing can be said about this user.
-            BudgetExceeded: no further request may be made at all.
-            LLMRefused: no request will ever be answered.
+            LLMStopped: no further request may be made at all.
         """
 
 
@@ -101,12 +100,12 @@ async def judge_safely(
     """Judge one user; a failure leaves the graph's order and harms nobody else.
 
     Raises:
-        BudgetExceeded: the ceiling is reached; every further user would fail alike.
-        LLMRefused: the endpoint rejects the request or the key; every user would fail alike.
+        LLMStopped: the run ends (budget, key, endpoint, or what the configuration says of invalid
+            answers); every further user would fail alike.
     """
     try:
         judged = await strategy.judge(case, provider, rng)
-    except (BudgetExceeded, LLMRefused):
+    except LLMStopped:
         raise
     except LLMError:
         judged = Judged(verdicts={}, failed_requests=1)
@@ -120,12 +119,11 @@ async def ask(provider: Provider, request: Request[V, A], judged: Judged) -> A |
     either: the graph's order is kept, and judgements of two kinds are never mixed in one list.
 
     Raises:
-        BudgetExceeded: the ceiling is reached.
-        LLMRefused: the endpoint rejects the request or the key.
+        LLMStopped: the run ends.
     """
     try:
         reply = await provider.ask(request)
-    except (BudgetExceeded, LLMRefused):
+    except LLMStopped:
         raise
     except LLMError:
         judged.failed_requests += 1

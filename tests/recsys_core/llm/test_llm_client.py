@@ -147,7 +147,7 @@ def test_one_rejected_request_does_not_stop_the_others(
 def test_no_answer_after_all_attempts(server: FakeOpenAI, config: Make, words: str) -> None:
     reply, usage = ask(config(max_attempts=3), words)
     assert isinstance(reply, LLMUnavailable)
-    assert reply.retryable
+    assert not reply.retryable, "the client is the one owner of retries"
     assert "3 attempt" in str(reply)
     assert [one["attempt"] for one in server.requests()] == [1, 2, 3]
     assert usage.calls.select(c.ATTEMPTS, c.VERDICT).row(0) == (3, "unavailable")

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from recsys_core.errors import BudgetExceeded, LLMError, LLMRefused, LLMUnavailable
+from recsys_core.errors import (
+    BudgetExceeded,
+    LLMDown,
+    LLMError,
+    LLMRefused,
+    LLMStopped,
+    LLMUnavailable,
+)
 from recsys_core.llm.rules import RulesProvider
 from recsys_core.llm.types import Provider, Reply, Request
 from recsys_core.rerank.inputs import UserCase
@@ -129,7 +136,7 @@ def test_an_answer_that_the_rule_had_to_give_is_none(strategy: Strategy) -> None
 
 
 @every_strategy
-@pytest.mark.parametrize("error", [BudgetExceeded, LLMRefused])
+@pytest.mark.parametrize("error", [BudgetExceeded, LLMRefused, LLMStopped, LLMDown])
 def test_what_concerns_every_user_is_not_swallowed(
     strategy: Strategy, error: type[LLMError]
 ) -> None:

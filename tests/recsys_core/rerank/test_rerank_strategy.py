@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from recsys_core.errors import (
     BudgetExceeded,
+    LLMDown,
     LLMError,
     LLMRefused,
+    LLMStopped,
     LLMUnavailable,
 )
 from recsys_core.llm.types import Request
@@ -111,7 +113,7 @@ def test_a_model_that_always_fails_leaves_no_score() -> None:
     assert done.failed_requests == 12
 
 
-@pytest.mark.parametrize("error", [BudgetExceeded, LLMRefused])
+@pytest.mark.parametrize("error", [BudgetExceeded, LLMRefused, LLMStopped, LLMDown])
 def test_what_concerns_every_user_is_not_swallowed(error: type[LLMError]) -> None:
     def stop(request: Request[Any, Any]) -> RelevancyAnswer:
         raise error("no more")

@@ -13,6 +13,7 @@ from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import evaluate as steps
 from tasks.baselines import baselines
+from tasks.reasons import judge_explanations
 from tasks.report import Lists, tell
 from tasks.step import run_log
 
@@ -29,7 +30,7 @@ def measure(store: ArtifactStore, config: RunConfig, sources: Sources, lists: Li
 
 @flow(name="evaluate")
 def evaluate(config: RunConfig = RunConfig()) -> list[StepSummary]:
-    """Measure the lists, and do whatever has to be there before.
+    """Measure the lists and their reasons, and do whatever has to be there before.
 
     Args:
         config: every parameter of a run.
@@ -38,5 +39,7 @@ def evaluate(config: RunConfig = RunConfig()) -> list[StepSummary]:
     store = ArtifactStore(root=config.artifact_root)
     with run_log() as log:
         sources = prepare(store, config)
-        measure(store, config, sources, recommend(store, config, sources))
+        lists = recommend(store, config, sources)
+        measure(store, config, sources, lists)
+        judge_explanations(store, config, sources.data, lists)
         return tell(log)

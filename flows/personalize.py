@@ -6,13 +6,19 @@ Nothing asks for a server: without PREFECT_API_URL the flow runs in this process
 """
 
 import sys
+
+if __name__ == "__main__":  # the server gets ready while this process imports the rest
+    from flows import _server
+
+    _server.start_ahead(sys.argv)
+
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from prefect import flow
 
-from flows import _command, _console
+from flows import _command, _console, _server
 from flows._stage import check_ready
 from flows.ingest import prepare
 from flows.measure import measure
@@ -24,6 +30,7 @@ from tasks.metadata import processed
 from tasks.plan import plan
 from tasks.plots import plots
 from tasks.publish import publish_artifacts
+from tasks.reasons import judge_explanations
 from tasks.report import made_calls, report
 from tasks.split import split_everything
 from tasks.step import run_log
@@ -50,10 +57,11 @@ def personalize(config: RunConfig = RunConfig()) -> Summary | None:
             everything = replace(sources, parts=split_everything(store, sources.data))
             served = recommend(store, config, everything, lists)
         metrics = measure(store, config, sources, lists)
+        reasons = judge_explanations(store, config, sources.data, served)
         drawn = plots(store, metrics, served.model)
-        summary = report(config, log, sources.data, served, metrics, drawn, started)
+        summary = report(config, log, sources.data, served, metrics, reasons, drawn, started)
         processed(config, sources.data)
-        publish_artifacts(summary, served.recommendations, made_calls(log))
+        publish_artifacts(summary, served.recommendations, made_calls(log), drawn)
         return summary
 
 
@@ -64,6 +72,7 @@ def main(argv: Sequence[str]) -> int:
         config = _command.parse(
             argv, program="python -m flows.personalize", description=personalize.description or ""
         )
+        _server.wait()
         if (summary := personalize(config)) is not None:
             _console.show(summary)
 

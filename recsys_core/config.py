@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, overload
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from recsys_core.errors import ConfigError
 
@@ -367,8 +375,16 @@ class FusionConfig(Section):
 class ExplanationConfig(Section):
     """The reasons."""
 
+    # The judge reads what was written and changes nothing of it.
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"judge", "judge_users"})
+
     batch: int = Field(default=20, ge=1, le=200)
     """Titles explained per request; fewer for models with a small context."""
+    judge: bool = False
+    """Let the language model judge reasons, too, beside the automatic measures: whether they are
+    supported, and how convincing. A call per judged user."""
+    judge_users: int = Field(default=50, ge=1)
+    """Users whose first five reasons are judged, drawn by the seed."""
 
 
 class FanOutConfig(Section):
@@ -402,6 +418,15 @@ def _runs_place() -> str:
     return os.environ.get("RECSYS_RUNS") or "runs"
 
 
+def _placed(given: str) -> str:
+    # What the forms of deployments hold: the worker's own places, not those of who deployed.
+    places = {"$RECSYS_ARTIFACTS": _artifacts_place, "$RECSYS_RUNS": _runs_place}
+    return places[given]() if given in places else given
+
+
+Place = Annotated[str, AfterValidator(_placed)]
+
+
 class RunConfig(Section):
     """A whole run of the pipeline."""
 
@@ -424,14 +449,20 @@ class RunConfig(Section):
     evaluation's own."""
     dry_run: bool = False
     """Only say how many calls the language model would get, and what they would cost."""
-    artifact_root: str = Field(default_factory=_artifacts_place)
+    artifact_root: Place = Field(default_factory=_artifacts_place)
     """Folder or URI of the artifacts, where every step's output is kept by content key. Default:
     the environment variable RECSYS_ARTIFACTS, else `artifacts`."""
-    runs_root: str = Field(default_factory=_runs_place)
+    runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs; `latest` points to the last one. Default: the environment
     variable RECSYS_RUNS, else `runs`."""
     run_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """Name of the run's folder. Default: the time and the data set."""
+
+    @model_validator(mode="after")
+    def _a_judge_is_a_model(self) -> "RunConfig":
+        if self.explanations.judge and not self.llm.uses_model:
+            raise ValueError("explanations.judge needs a language model, and llm.model is rules")
+        return self
 
 
 Method = Literal[
@@ -483,10 +514,10 @@ class ReproduceConfig(Section):
     """Folds and methods under way at a time, each in a process of its own."""
     seed: int = Field(default=0, ge=0)
     """Seed of every random choice."""
-    artifact_root: str = Field(default_factory=_artifacts_place)
+    artifact_root: Place = Field(default_factory=_artifacts_place)
     """Folder or URI of the artifacts; every (fold, method) is one, so a run that was stopped goes
     on where it was."""
-    runs_root: str = Field(default_factory=_runs_place)
+    runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs."""
     run_name: str = Field(default="reproduction", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """Name of the run's folder."""

@@ -13,6 +13,7 @@ from recsys_core.artifacts import ArtifactRef
 from recsys_core.baselines.popularity import Popularity
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
+from recsys_core.explanations.judge import judge_reasons
 from recsys_core.explanations.run import explain
 from recsys_core.llm.budget import Estimate, Planned, estimate
 from recsys_core.llm.plan import PlanningProvider
@@ -83,7 +84,7 @@ async def _ask_all(
     fused = fused_lists(
         lists, judged, users, weight=config.fusion.llm_weight, method=config.fusion.scale
     )
-    await explain(
+    recommendations, _ = await explain(
         fused,
         history=train,
         items=items,
@@ -94,6 +95,18 @@ async def _ask_all(
         config=config.explanations,
         titles=config.rerank.candidates,
     )
+    if config.explanations.judge:
+        await judge_reasons(
+            recommendations,
+            history=train,
+            items=items,
+            item_profiles=item_profiles,
+            user_profiles=user_profiles,
+            evidence=evidence,
+            provider=provider,
+            config=config.explanations,
+            seed=config.seed,
+        )
 
 
 def _no_vectors(ids: pl.Series) -> pl.DataFrame:

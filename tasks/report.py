@@ -1,6 +1,7 @@
 """Report: the run's folder with lists, metrics, ledger, summary and the page to read."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +12,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from recsys_core.artifacts import ArtifactRef
-from recsys_core.columns import LLM_CALLS
+from recsys_core.columns import LLM_CALLS, METRICS
 from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
 from recsys_core.report.samples import samples
 from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
+from recsys_core.rerank.costs import strategy_costs
 from tasks.evaluate import own_methods
 from tasks.llm import LEDGER
 from tasks.step import RunLog, current_run_id
@@ -27,6 +29,8 @@ METRICS_FILE: Final = "metrics.parquet"
 CALLS_FILE: Final = "llm_calls.parquet"
 REPORT_FILE: Final = "report.html"
 SUMMARY_FILE: Final = "summary.json"
+RERANK: Final = "rerank"
+"""Name in the log of the step that judges everybody's candidates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ def report(
     data: ArtifactRef,
     served: Lists,
     metrics: ArtifactRef,
+    reasons: Sequence[ArtifactRef],
     drawn: ArtifactRef,
     started: datetime,
 ) -> Summary:
@@ -64,10 +69,13 @@ def report(
         data: the ingested data set.
         served: the lists to hand out, and what they were made from.
         metrics: the evaluation.
-        drawn: its plots.
+        reasons: what the reasons are worth; a table `metrics` each.
+        drawn: the evaluation's plots.
         started: when the run started, UTC.
     """
     measured = metrics.table("metrics")
+    told = [one.table("metrics") for one in reasons]
+    explained = pl.concat([pl.DataFrame(schema=dict(METRICS)), *told])
     calls = made_calls(log)
     run_name = config.run_name or default_name(data, started)
     summary = Summary(
@@ -91,6 +99,8 @@ def report(
         curves=served.model.table("curves"),
         figures=drawn.table("figures"),
         calls=calls,
+        costs=strategy_costs(judging_calls(log)),
+        reasons=explained,
         samples=samples(
             lists,
             served.users.table("user_profiles"),
@@ -102,7 +112,7 @@ def report(
     )
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
-        METRICS_FILE: _parquet(measured),
+        METRICS_FILE: _parquet(pl.concat([measured, explained])),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),
@@ -132,6 +142,15 @@ def made_calls(log: RunLog) -> pl.DataFrame:
         one.ref.table(LEDGER) for one in log.steps if not one.cached and LEDGER in one.ref.tables
     ]
     return pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *ledgers])
+
+
+def judging_calls(log: RunLog) -> pl.DataFrame:
+    """The ledger of the lists that were judged and measured, whichever run made its calls.
+
+    A run that refits judges twice; the first time is the one that is measured.
+    """
+    found = [one.ref.table(LEDGER) for one in log.steps if one.step == RERANK]
+    return found[0] if found else pl.DataFrame(schema=dict(LLM_CALLS))
 
 
 def default_name(data: ArtifactRef, started: datetime) -> str:

@@ -9,10 +9,15 @@ import polars as pl
 from recsys_core.columns import (
     CANDIDATES,
     EVIDENCE,
+    GRAPH_SCORE,
     INTERACTIONS,
     ITEM_PROFILES,
     ITEMS,
     LIKED,
+    LLM_SCORE,
+    RERANKED,
+    SCORE,
+    STRATEGY,
     USER_PROFILES,
     Schema,
 )
@@ -98,6 +103,15 @@ def world(
         item_vectors=vectors("item_id", items, rng),
     )
     return tables, frame(EVIDENCE, liked, id_type)
+
+
+def ranked(tables: Tables) -> pl.DataFrame:
+    """The candidates as lists to serve, in the graph's order."""
+    return tables.candidates.with_columns(
+        pl.col(SCORE).alias(GRAPH_SCORE),
+        pl.lit(None, pl.Float32).alias(LLM_SCORE),
+        pl.lit("none").alias(STRATEGY),
+    ).select(list(RERANKED))
 
 
 def case(n_items: int, user: str = "7") -> UserCase:

@@ -105,6 +105,7 @@ class Catalogue:
             if label and not (len(label) == 1 and label[0] in _PLAIN)
         }
         self._titles = {one.title for one in self.facts.values() if one.title}
+        self._label_heads, self._title_heads = _heads(self._labels), _heads(self._titles)
 
     def claims(self, sentence: str) -> Claims:
         """What `sentence` claims; see the module."""
@@ -134,13 +135,14 @@ class Catalogue:
         return key in self._titles
 
     def _known(self, span: Words) -> bool:
-        return span in self._labels or span in _GENRES or bool(_DECADE.match(f"{span[0]}s"))
+        return span in self._labels or span in _GENRES or _is_decade(span[0])
 
     def _bare_titles(self, rest: Words) -> tuple[list[Words], Words]:
         """Titles of three or more words that stand without quotation marks, and what is left."""
         found, left, at = [], [], 0
         while at < len(rest):
-            for length in range(min(_LONGEST, len(rest) - at), 2, -1):
+            longest = self._title_heads.get(rest[at], 0)
+            for length in range(min(longest, len(rest) - at), 2, -1):
                 if rest[at : at + length] in self._titles:
                     found.append(rest[at : at + length])
                     at += length
@@ -153,13 +155,27 @@ class Catalogue:
     def _attributes(self, rest: Words) -> Iterator[Words]:
         at = 0
         while at < len(rest):
-            for length in range(min(_LONGEST, len(rest) - at), 0, -1):
+            longest = max(1, self._label_heads.get(rest[at], 0))
+            for length in range(min(longest, len(rest) - at), 0, -1):
                 span = rest[at : at + length]
                 if self._known(span) if length == 1 else span in self._labels:
                     yield span
                     at += length - 1
                     break
             at += 1
+
+
+def _is_decade(word: str) -> bool:
+    return word[0].isdigit() and _DECADE.match(f"{word}s") is not None
+
+
+def _heads(labels: Iterable[Words]) -> dict[str, int]:
+    """First word -> words of the longest label that begins with it, up to those looked for."""
+    found: dict[str, int] = {}
+    for one in labels:
+        if one:
+            found[one[0]] = max(found.get(one[0], 0), min(len(one), _LONGEST))
+    return found
 
 
 _PROFILE: Final = (c.OVERVIEW, c.GENRES, c.TAGS, c.DESCRIPTION)
@@ -189,4 +205,8 @@ def _facts(row: Mapping[str, Any]) -> ItemFacts:
 
 def folded(labels: Sequence[str]) -> frozenset[Words]:
     """Labels of a profile, comparable with claims."""
-    return frozenset(words(label) for label in labels)
+    return frozenset(map(_label, labels))
+
+
+_label: Final = lru_cache(maxsize=65_536)(words)
+"""The words of a label; the same few are met over and over."""

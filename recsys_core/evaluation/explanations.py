@@ -117,7 +117,7 @@ class Checker:
         """All measures of one explanation; NaN where one does not apply."""
         claims, verdicts = self.claims(row[c.EXPLANATION]), self.verdicts(row)
         dislikes = self.known.dislikes.get(row[c.USER], frozenset())
-        support = float(np.mean(verdicts)) if verdicts else np.nan
+        support = sum(verdicts) / len(verdicts) if verdicts else np.nan
         return {
             GROUNDED: float(all(verdicts)),
             SPECIFIC: others.foreign_items(row[c.ITEM], claims),
@@ -183,9 +183,13 @@ def _once(cache: dict[Words, Bools], key: Words, work: Callable[[Words], Bools])
 
 def _foreign(fits: list[Bools], others: list[bool]) -> float:
     """The share of `others` whom not every claim fits; without a claim it fits them all."""
-    if not any(others):
+    count = sum(others)
+    if not count:
         return np.nan
-    return 1 - float(np.logical_and.reduce(fits)[others].mean()) if fits else 0.0
+    fitting = np.array(others)
+    for one in fits:
+        fitting &= one
+    return 1 - np.count_nonzero(fitting) / count
 
 
 def readable(sentence: str) -> bool:
@@ -252,21 +256,33 @@ def evaluate_explanations(
     c.check(recommendations, c.RECOMMENDATIONS, table="recommendations")
     known = people(history, items, user_profiles, like_from)
     rows = checked(recommendations, Checker(Catalogue(items, item_profiles), known), seed)
-    tables = [_table(rows, method, k, bootstrap, seed) for k in cutoffs]
+    tables = [averaged(rows, MEASURES, method, k, bootstrap, seed) for k in cutoffs]
     return pl.concat([pl.DataFrame(schema=dict(c.METRICS)), *tables])
 
 
-def _table(rows: pl.DataFrame, method: str, k: int, bootstrap: int, seed: int) -> pl.DataFrame:
+def averaged(
+    rows: pl.DataFrame, measures: Sequence[str], method: str, k: int, bootstrap: int, seed: int
+) -> pl.DataFrame:
+    """Measures of single explanations as `columns.METRICS`: per user first, then over users.
+
+    Args:
+        rows: USER, RANK and a column per measure, a row per explanation; null or NaN where a
+            measure does not apply.
+        measures: columns to average.
+        method: name in the table.
+        k: how many first entries of each list count.
+        bootstrap: resamples of users for the 95 % intervals; 0 leaves them out.
+        seed: of the resamples.
+    """
     top = rows.filter(pl.col(c.RANK) <= k).group_by(c.USER).agg(
-        # A mean over the explanations to which the measure applies.
-        pl.col(name).fill_nan(None).mean() for name in MEASURES
+        pl.col(name).fill_nan(None).mean() for name in measures
     ).sort(c.USER)  # fmt: skip
-    values: Floats = top.select(MEASURES).cast(pl.Float64).fill_null(np.nan).to_numpy()
+    values: Floats = top.select(measures).cast(pl.Float64).fill_null(np.nan).to_numpy()
     value, counted = means(values)
     low, high = intervals(values, resamples=bootstrap, seed=seed)
     columns = {
-        c.METHOD: [method] * len(MEASURES), c.PROTOCOL: [EXPLANATIONS] * len(MEASURES),
-        c.K: [k] * len(MEASURES), c.METRIC: MEASURES, c.VALUE: value, c.CI_LOW: low,
+        c.METHOD: [method] * len(measures), c.PROTOCOL: [EXPLANATIONS] * len(measures),
+        c.K: [k] * len(measures), c.METRIC: measures, c.VALUE: value, c.CI_LOW: low,
         c.CI_HIGH: high, c.USERS: counted,
     }  # fmt: skip
     return pl.DataFrame(columns).cast(dict(c.METRICS)).fill_nan(None)  # type: ignore[arg-type]

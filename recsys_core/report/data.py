@@ -1,10 +1,11 @@
 """What the report is made from: the run's summary, its tables, and a few users to look at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from recsys_core.columns import METRICS, STRATEGY_COSTS
 from recsys_core.report.summary import Summary
 
 
@@ -60,6 +61,8 @@ class ReportData:
         curves: `columns.CURVES`.
         figures: `columns.FIGURES`, drawn from these metrics and curves.
         calls: `columns.LLM_CALLS`.
+        costs: `columns.STRATEGY_COSTS` of the judging; empty where no model judged.
+        reasons: `columns.METRICS` of the reasons, protocol `explanations`.
         samples: users to show.
         ours: methods of this run, the most important first; set off from the baselines.
         rating_max: top of the rating scale, for the bars of a history.
@@ -70,6 +73,8 @@ class ReportData:
     curves: pl.DataFrame
     figures: pl.DataFrame
     calls: pl.DataFrame
+    costs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(STRATEGY_COSTS)))
+    reasons: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(METRICS)))
     samples: Sequence[UserSample] = ()
     ours: Sequence[str] = ()
     rating_max: float = 5.0

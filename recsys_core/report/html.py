@@ -3,8 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from recsys_core.columns import CURVES, FIGURES, LLM_CALLS, METRICS, PHASE, check
-from recsys_core.report import figures, views
+from recsys_core.columns import (
+    CURVES,
+    FIGURES,
+    LLM_CALLS,
+    METRICS,
+    PHASE,
+    STRATEGY_COSTS,
+    check,
+)
+from recsys_core.report import figures, reasons, views
 from recsys_core.report.data import ReportData
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
 
@@ -24,6 +32,8 @@ def render(data: ReportData) -> str:
     check(data.curves, CURVES, table="curves")
     check(data.calls, LLM_CALLS, table="llm_calls")
     check(data.figures, FIGURES, table="figures")
+    check(data.reasons, METRICS, table="reasons")
+    check(data.costs, STRATEGY_COSTS, table="costs")
     return environment().get_template(_TEMPLATE).render(**_context(data))
 
 
@@ -60,6 +70,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "phases": data.curves[PHASE].unique(maintain_order=True).to_list(),
         "slowest": max((step.seconds for step in data.summary.steps), default=0.0) or 1.0,
         "calls": views.call_rows(data.calls),
+        "costs": reasons.cost_rows(data.costs, data.metrics, HEADLINE_PROTOCOL, HEADLINE_K),
+        "reasons": reasons.tables(data.reasons),
         "samples": data.samples,
         "rating_max": data.rating_max,
     }

@@ -7,6 +7,7 @@ as text. The same data give the same bytes.
 import io
 import re
 from collections.abc import Callable, Sequence
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -148,3 +149,21 @@ def _themed(svg: str, name: str, alternative: str) -> Markup:
     opening = re.sub(r'(width|height)="[^"]*" ?', "", svg[: svg.index(">")])
     svg = opening + svg[svg.index(">") :]
     return Markup(svg.replace("<svg", label, 1))  # noqa: S704 - drawn here; the label is escaped
+
+
+def standalone(svg: str) -> str:
+    """The picture with its light colours and a ground of its own, to be shown outside the page."""
+    css = resources.files("recsys_core.report").joinpath("templates/report.css").read_text("utf-8")
+    colours = css[css.index("{") : css.index("}") + 1].replace("light dark", "light")
+    opening, rest = svg.split(">", 1)
+    # Without a size of its own a picture in an <img> is as wide as the page.
+    return (
+        f'{opening} width="640" height="382" style="background: #ffffff">'
+        f"<style>svg {colours}</style>{rest}"
+    )
+
+
+def alternative(svg: str) -> str:
+    """What the picture says in words."""
+    found = re.search(r'aria-label="([^"]*)"', svg)
+    return Markup(found[1]).unescape() if found else ""  # noqa: S704 - taken apart, not shown

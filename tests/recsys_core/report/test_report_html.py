@@ -7,11 +7,24 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
-from recsys_core.columns import CI_HIGH, CI_LOW, METHOD, METRIC, PROTOCOL, VALID_NDCG, VALUE
+from recsys_core.columns import (
+    CI_HIGH,
+    CI_LOW,
+    METHOD,
+    METRIC,
+    METRICS,
+    PROTOCOL,
+    STRATEGY_COSTS,
+    VALID_NDCG,
+    VALUE,
+)
 from recsys_core.errors import DataError
 from recsys_core.report.data import ReportData
 from recsys_core.report.figures import figures
 from recsys_core.report.html import render
+from recsys_core.report.reasons import MEANINGS
+from recsys_core.report.summary import headline
+from tests.recsys_core.report.conftest import EVIL
 
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "background"}
 
@@ -161,3 +174,46 @@ def test_many_methods_show_the_best_and_count_the_rest(run: ReportData) -> None:
 def test_a_table_that_breaks_its_schema_is_refused(run: ReportData) -> None:
     with pytest.raises(DataError, match="metrics: column 'value' is missing"):
         render(replace(run, metrics=run.metrics.drop(VALUE)))
+
+
+def test_the_reasons_have_a_table_with_a_sentence_per_measure(run: ReportData) -> None:
+    text = Page(render(replace(run, reasons=reasons("rules", "openai/x")))).text
+    assert "How good the reasons are" in text
+    assert "Written by openai/x, the first 20 of each list" in text
+    for name, meaning in MEANINGS.items():
+        assert f"{name.replace('_', ' ').capitalize()}0.9000.880 to 0.920943{meaning}" in text
+    assert "How good the reasons are" not in Page(render(run)).text
+
+
+def test_rows_about_reasons_change_nothing_else(run: ReportData) -> None:
+    """Headline, tables and plots look at the protocols of accuracy alone."""
+    more = pl.concat([run.metrics, reasons("rules")])
+    assert headline(more) == headline(run.metrics)
+    assert figures(more, run.curves, run.ours).equals(run.figures)
+    assert render(redrawn(run, metrics=more)) == render(run)
+
+
+def test_a_measure_that_applies_to_nobody(run: ReportData) -> None:
+    none = reasons("rules").with_columns(pl.lit(None, pl.Float64).alias(VALUE))
+    assert "Grounded\u2013" in Page(render(replace(run, reasons=none))).text
+
+
+def test_costs_stand_beside_the_accuracy_of_the_strategy(with_calls: ReportData) -> None:
+    row = {"strategy": "relevancy", "model": EVIL, "users": 943, "calls": 12_000.0,
+           "tokens_in": 9e6, "tokens_out": 1e6, "cost_usd": 5.5, "latency_s": 10.0,
+           "seconds": 37.5}  # fmt: skip
+    costs = pl.DataFrame([row, row | {"strategy": "pairwise"}], schema=dict(STRATEGY_COSTS))
+    html = render(replace(with_calls, costs=costs))
+    text = Page(html).text
+    assert re.search(r"relevancy.*?9430\.352012,0009,000,0001,000,000\$5\.5038", text)
+    assert re.search(r"pairwise.*?943\u201312,000", text), "nothing measured, nothing shown"
+    assert "<script>alert" not in html
+
+
+def reasons(*methods: str) -> pl.DataFrame:
+    rows = [
+        {METHOD: method, PROTOCOL: "explanations", "k": k, METRIC: name, VALUE: 0.9,
+         CI_LOW: 0.88, CI_HIGH: 0.92, "users": 943}
+        for method in methods for k in (10, 20) for name in MEANINGS
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=dict(METRICS))

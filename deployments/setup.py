@@ -8,6 +8,7 @@ the state of these files; what somebody added by hand stays.
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -139,7 +140,9 @@ def deploy() -> None:
     """Deploy everything in prefect.yaml."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     command += ["--prefect-file", "deployments/prefect.yaml"]
-    done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603
+    # The forms' defaults are made here and used elsewhere: let them name the worker's own places.
+    places = {name: f"${name}" for name in ("RECSYS_ARTIFACTS", "RECSYS_RUNS")}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | places, check=False)  # noqa: S603
     if done.returncode:
         raise SetupError(f"`prefect deploy` failed with exit status {done.returncode}.")
 

@@ -7,9 +7,12 @@ Text from data sets is escaped: titles and reasons are shown, never rendered.
 import base64
 import json
 import math
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import polars as pl
 from prefect.artifacts import (
@@ -22,18 +25,21 @@ from prefect.settings import get_current_settings
 
 from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import (
+    CAPTION,
     COST,
     EXPLANATION,
     MODEL,
     PURPOSE,
     RANK,
     SCORE,
+    SVG,
     TITLE,
     TOKENS_IN,
     TOKENS_OUT,
     USER,
     VERDICT,
 )
+from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
 
 HEADLINE_KEY: Final = "headline-metrics"
@@ -47,7 +53,7 @@ def publish_artifacts(
     summary: Summary,
     recommendations: ArtifactRef,
     calls: pl.DataFrame,
-    pictures: ArtifactRef | None = None,
+    drawn: ArtifactRef | None = None,
 ) -> None:
     """Create the run's artifacts; does nothing without a server.
 
@@ -55,7 +61,7 @@ def publish_artifacts(
         summary: the run in numbers.
         recommendations: the served lists, with reasons.
         calls: the ledger of this run (`columns.LLM_CALLS`).
-        pictures: plots as PNG files, if there are any.
+        drawn: its plots, the table `figures`.
     """
     if not get_current_settings().api.url:
         return
@@ -69,11 +75,21 @@ def publish_artifacts(
     text = "Lists of the first users"
     create_table_artifact(table(shown), key="recommendations", description=text, **sync)
     create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
-    report = Path(summary.folder) / "report.html"
-    if report.is_file():
-        create_link_artifact(report.as_uri(), key="report", link_text="report.html", **sync)
-    for name, uri in images(pictures):
-        create_image_artifact(uri, key=f"plot-{name}", description=name, **sync)
+    create_link_artifact(report_link(summary), key="report", link_text="report.html", **sync)
+    for key, text, uri in images(drawn.table("figures")) if drawn else ():
+        create_image_artifact(uri, key=key, description=text, **sync)
+
+
+def report_link(summary: Summary) -> str:
+    """Address of the report: below RECSYS_RUNS_URL, where the folder of runs is served, if set.
+
+    Otherwise that of the file, which browsers open only by hand, on the machine that has it.
+    """
+    place = os.environ.get("RECSYS_RUNS_URL")
+    folder = Path(summary.folder)
+    if place:
+        return f"{place.rstrip('/')}/{quote(folder.name)}/report.html"
+    return (folder / "report.html").as_uri()
 
 
 def overview(summary: Summary) -> str:
@@ -139,13 +155,12 @@ def _cell(value: object) -> object:
     return json.dumps(value, default=str)
 
 
-def images(pictures: ArtifactRef | None) -> Iterator[tuple[str, str]]:
-    """Name and `data:` URI of every PNG of an artifact."""
-    for name in pictures.manifest.files if pictures else ():
-        if pictures is not None and name.endswith(".png"):
-            data = base64.b64encode(pictures.data(name)).decode()
-            stem = name.removesuffix(".png").lower().replace("_", "-")
-            yield stem, f"data:image/png;base64,{data}"
+def images(drawn: pl.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Key, description and `data:` URI of every plot (`columns.FIGURES`)."""
+    for caption, svg in drawn.select(CAPTION, SVG).iter_rows():
+        data = base64.b64encode(standalone(svg).encode()).decode()
+        key = re.sub("[^a-z0-9]+", "-", caption.lower()).strip("-")
+        yield f"plot-{key}", alternative(svg), f"data:image/svg+xml;base64,{data}"
 
 
 def escape(text: str) -> str:

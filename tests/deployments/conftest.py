@@ -1,0 +1,36 @@
+"""A server with everything deployed and one worker, for the tests that need the real thing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.local_server import LocalServer, serving
+from tests.small_data import SCALE, write_small
+
+
+@pytest.fixture(scope="package")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """A server after the one documented command, with a worker of the pool `cpu`."""
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        done = server.call("deployments.setup")
+        assert done.returncode == 0, done.stdout + done.stderr
+        server.worker("cpu")
+        yield server
+
+
+@pytest.fixture(scope="package")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small data set."""
+    return write_small(tmp_path_factory.mktemp("small"))
+
+
+def config_of(data: Path, **more: Any) -> dict[str, Any]:
+    """The small pipeline on `data`."""
+    return {
+        "data": {"source": str(data), **SCALE},
+        "graph": {"max_epochs": 5, "layers": 1, "hidden": 8, "heads": 2},
+        "evaluation": {"bootstrap": 0},
+        **more,
+    }

@@ -237,6 +237,9 @@ class ProfileConfig(Section):
     """Disliked items shown per user."""
     batch_size: int = Field(default=5, ge=1, le=20)
     """Items per turn of the user profile's multi-turn refinement."""
+    items_per_call: int = Field(default=1, ge=1, le=10)
+    """Items whose profiles one call writes. More are cheaper (the instructions are sent once), and
+    a change of one item, or a bad answer about one, concerns all items of its call."""
     items_file: str | None = None
     """Parquet of ready-made item profiles (item_id, profile as Markdown); the rest are written."""
     users_file: str | None = None

@@ -25,19 +25,25 @@ def item_profiles(
     config: ProfileConfig,
     published: str | None = None,
 ) -> None:
-    """Write a profile of every item, one request each (paper, section 2.1.1).
+    """Write a profile of every item, one request each by default (paper, section 2.1.1).
 
     Args:
         out: tables `item_profiles` and `llm_calls`.
         data: the ingested data set.
         llm: who writes.
-        config: ready-made profiles, if any.
+        config: items per request; ready-made profiles, if any.
         published: content hash of the file of ready-made profiles.
     """
     items = data.table("items")
     ready = _ready_made(out, config.items_file, published, ITEM, items[ITEM])
     with progress("item profiles", items.height) as report:
-        profiles = ask(out, llm, lambda model: profile_items(items, model, ready, on_item=report))
+        profiles = ask(
+            out,
+            llm,
+            lambda model: profile_items(
+                items, model, ready, per_call=config.items_per_call, on_item=report
+            ),
+        )
     out.table("item_profiles", profiles, ITEM_PROFILES)
 
 

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsys_core import columns as c
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.config import ExplanationConfig
-from recsys_core.errors import BudgetExceeded, LLMError, LLMRefused
+from recsys_core.errors import LLMError, LLMStopped
 from recsys_core.explanations.cases import ExplainedUser, ExplainedUsers
 from recsys_core.explanations.purpose import ExplanationInput, KnownItem
+from recsys_core.llm.checks import check_ids
 from recsys_core.llm.types import Provider, Purpose, Request
 from recsys_core.rerank.inputs import MAX_ID_CHARS, RecentItem, Shown, Taste
-from recsys_core.rerank.strategy import check_ids
 
 TITLES: Final = 5
 """First entries of a list that are judged, all of them in one request."""
@@ -116,8 +116,8 @@ async def judge_reasons(
 
     Raises:
         DataError: a table breaks its contract.
-        BudgetExceeded: the ceiling of the budget is reached.
-        LLMRefused: the endpoint rejects the request or the key.
+        LLMStopped: the run ends (budget, key, endpoint, or what the configuration says of invalid
+            answers).
     """
     c.check(recommendations, c.RECOMMENDATIONS, table="recommendations")
     pool = sampled(recommendations, config.judge_users, seed)
@@ -160,7 +160,7 @@ async def _verdicts(
         )  # fmt: skip
         try:
             reply = await provider.ask(request)
-        except (BudgetExceeded, LLMRefused):
+        except LLMStopped:
             raise
         except LLMError:
             continue

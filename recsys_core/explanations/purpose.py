@@ -7,9 +7,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.explanations.attributes import fold
 from recsys_core.explanations.rules import Liked, Target, Writer
+from recsys_core.llm.checks import check_ids
 from recsys_core.llm.types import Purpose
 from recsys_core.rerank.inputs import MAX_ID_CHARS, RecentItem, Shown, Taste
-from recsys_core.rerank.strategy import check_ids
 
 _SENTENCE_CHARS: Final = 600
 

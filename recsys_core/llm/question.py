@@ -45,7 +45,7 @@ def ask_for(request: Request[V, A], config: LLMConfig) -> Question:
         ConfigError: the prompt is missing or does not fit the variables.
     """
     prompt = load_prompt(request.purpose.name)
-    parameters, longest = decoding(config, prompt.max_tokens)
+    parameters, longest = decoding(config, prompt.max_tokens * request.parts)
     question = Question(
         key="",
         purpose=request.purpose.name,

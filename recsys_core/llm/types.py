@@ -50,11 +50,13 @@ class Request(Generic[V, A]):
         purpose: what kind of question.
         variables: what the prompt is rendered from.
         subject: whom or what it is about, for errors and the ledger (`item:12`, `user:7`).
+        parts: how many things the answer is about; each has the room that the prompt names.
     """
 
     purpose: Purpose[V, A]
     variables: V
     subject: str
+    parts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,22 @@ class ItemProfileInput(Shown):
     """Further text columns of the items, by name (director, cast, keywords)."""
 
 
+class NumberedItem(Shown):
+    """One of several items of a request."""
+
+    id: str
+    """Its number in this request."""
+    item: ItemProfileInput
+    """What the data set says of it."""
+
+
+class ItemsProfileInput(Shown):
+    """Several items, each to be profiled by itself."""
+
+    items: tuple[NumberedItem, ...]
+    """The items."""
+
+
 class EvidenceItem(Shown):
     """One rated item, as a user's turn shows it."""
 

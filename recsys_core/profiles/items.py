@@ -1,15 +1,17 @@
 """Item profiles: title, year, genres and overview in, the unified schema out (section 2.1.1)."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
 
 from recsys_core.artifacts import content_hash
 from recsys_core.columns import GENRES, ITEM, ITEM_PROFILES, ITEMS, OVERVIEW, TITLE, YEAR
 from recsys_core.concurrency import Progress, map_bounded
-from recsys_core.llm.types import Provider, Purpose, Request
-from recsys_core.profiles.inputs import ItemProfileInput
+from recsys_core.llm.checks import check_ids
+from recsys_core.llm.types import Provider, Purpose, Reply, Request
+from recsys_core.profiles.inputs import ItemProfileInput, ItemsProfileInput, NumberedItem
 from recsys_core.profiles.item_rules import write_item_profile
 from recsys_core.profiles.rows import AT_ONCE, PUBLISHED, Id, Row, profile_row, profile_table
 from recsys_core.profiles.schema import Profile
@@ -18,10 +20,54 @@ ITEM_PROFILE: Final = Purpose(name="item_profile", answer=Profile, rule=write_it
 """Write the profile of one item."""
 
 
+class NumberedProfile(BaseModel):
+    """The profile of one of several items."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    id: Annotated[str, Field(max_length=8)]
+    profile: Profile
+
+
+class ItemProfiles(BaseModel):
+    """A profile for every item of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profiles: Annotated[tuple[NumberedProfile, ...], Field(max_length=10)]
+
+
+def write_item_profiles(variables: ItemsProfileInput) -> ItemProfiles:
+    """The profiles by rules, each from its own item alone."""
+    return ItemProfiles(
+        profiles=tuple(
+            NumberedProfile(id=one.id, profile=write_item_profile(one.item))
+            for one in variables.items
+        )
+    )
+
+
+def check_numbers(variables: ItemsProfileInput, answer: ItemProfiles) -> None:
+    """Refuse an answer that does not hold every number of the request once.
+
+    Raises:
+        ValueError: numbers are missing, invented or named twice.
+    """
+    check_ids((one.id for one in variables.items), (one.id for one in answer.profiles))
+
+
+SEVERAL_PROFILES: Final = Purpose(
+    name="item_profiles", answer=ItemProfiles, rule=write_item_profiles, check=check_numbers
+)
+"""Write the profiles of several items."""
+
+
 async def profile_items(
     items: pl.DataFrame,
     provider: Provider,
     published: Mapping[Id, Profile] | None = None,
+    *,
+    per_call: int = 1,
     on_item: Progress | None = None,
 ) -> pl.DataFrame:
     """A profile for every item.
@@ -30,7 +76,8 @@ async def profile_items(
         items: `columns.ITEMS`; further columns of strings, or of lists of strings, are shown too.
         provider: who writes the profiles.
         published: ready-made profiles by item id; those items are not asked for.
-        on_item: called with the number of finished items after each.
+        per_call: how many items a request shows; neighbours in the order of the ids.
+        on_item: called with the number of finished items after each request.
 
     Returns:
         `columns.ITEM_PROFILES`, sorted by item id. `evidence_hash` is the hash of the item's
@@ -41,22 +88,50 @@ async def profile_items(
     """
     ready = published or {}
     rest = _further_text(items)
+    written: list[Row] = []
+    for raw in items.filter(_among(ready, items)).iter_rows(named=True):
+        item, key = item_input(raw, rest), raw[ITEM]
+        written.append(_row(key, item, ready[key], PUBLISHED, PUBLISHED, turns=0, status=PUBLISHED))
 
-    async def write(raw: dict[str, Any]) -> Row:
-        item = item_input(raw, rest)
-        key: Id = raw[ITEM]
-        if key in ready:
-            return _row(key, item, ready[key], PUBLISHED, PUBLISHED, turns=0, status=PUBLISHED)
+    async def write(part: pl.DataFrame) -> None:
+        batch = {raw[ITEM]: item_input(raw, rest) for raw in part.iter_rows(named=True)}
+        written.extend(await _written(batch, provider))
+        if on_item is not None:
+            on_item(len(written))
+
+    jobs = items.filter(~_among(ready, items)).sort(ITEM).iter_slices(per_call)
+    await map_bounded(jobs, write, at_once=AT_ONCE)
+    return profile_table(written, ITEM_PROFILES, ITEM, items.schema[ITEM])
+
+
+def _among(ids: Iterable[Id], items: pl.DataFrame) -> pl.Expr:
+    return pl.col(ITEM).is_in(pl.Series(list(ids), dtype=items.schema[ITEM]).implode())
+
+
+async def _written(batch: Mapping[Id, ItemProfileInput], provider: Provider) -> list[Row]:
+    """One request about the items of `batch`, and their rows."""
+    reply: Reply[Any]
+    if len(batch) == 1:
+        ((key, item),) = batch.items()
+        subject = f"item:{key}"
+        reply = await provider.ask(Request(purpose=ITEM_PROFILE, variables=item, subject=subject))
+        found = {key: reply.answer}
+    else:
+        numbers = {str(number): key for number, key in enumerate(batch, start=1)}
+        shown = tuple(NumberedItem(id=one, item=batch[key]) for one, key in numbers.items())
         reply = await provider.ask(
-            Request(purpose=ITEM_PROFILE, variables=item, subject=f"item:{key}")
+            Request(
+                purpose=SEVERAL_PROFILES,
+                variables=ItemsProfileInput(items=shown),
+                subject=f"items:{','.join(map(str, batch))}",
+                parts=len(batch),
+            )
         )
-        return _row(
-            key, item, reply.answer, reply.model, reply.prompt_version, turns=1, status=reply.status
-        )
-
-    jobs = items.iter_rows(named=True)
-    rows = await map_bounded(jobs, write, at_once=AT_ONCE, on_done=on_item)
-    return profile_table(rows, ITEM_PROFILES, ITEM, items.schema[ITEM])
+        found = {numbers[one.id]: one.profile for one in reply.answer.profiles}
+    return [
+        _row(key, item, found[key], reply.model, reply.prompt_version, turns=1, status=reply.status)
+        for key, item in batch.items()
+    ]
 
 
 def item_input(raw: Mapping[str, Any], further: Mapping[str, bool]) -> ItemProfileInput:

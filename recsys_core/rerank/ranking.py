@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsys_core.llm.checks import check_ids
 from recsys_core.llm.types import Provider, Purpose, Request
 from recsys_core.rerank.inputs import MAX_ID_CHARS, Candidate, RecentItem, Shown, Taste, UserCase
 from recsys_core.rerank.rules import fit
-from recsys_core.rerank.strategy import Judged, ask, check_ids
+from recsys_core.rerank.strategy import Judged, ask
 
 TOP: float = 100.0
 """Score of the first place; the last one has 0. The scale of relevancy scoring."""

@@ -16,11 +16,12 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.concurrency import map_bounded
+from recsys_core.llm.checks import check_ids
 from recsys_core.llm.types import Provider, Purpose, Request
 from recsys_core.rerank.design import batches
 from recsys_core.rerank.inputs import MAX_ID_CHARS, Candidate, RecentItem, Shown, Taste, UserCase
 from recsys_core.rerank.rules import relevance
-from recsys_core.rerank.strategy import Judged, ask, check_ids
+from recsys_core.rerank.strategy import Judged, ask
 
 
 class RelevancyInput(Shown):

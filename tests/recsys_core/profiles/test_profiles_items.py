@@ -1,3 +1,5 @@
+from typing import Any
+
 import polars as pl
 import pytest
 from profiles_world import CATALOGUE, Recorder, items, run
@@ -16,7 +18,7 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.errors import LLMRefused
 from recsys_core.llm.rules import RulesProvider
-from recsys_core.profiles.items import profile_items
+from recsys_core.profiles.items import ItemProfiles, NumberedProfile, profile_items
 from recsys_core.profiles.schema import Profile
 
 
@@ -77,3 +79,46 @@ def test_an_error_of_the_provider_comes_out_as_it_is() -> None:
 
     with pytest.raises(LLMRefused, match="no key"):
         run(profile_items(CATALOGUE, Refusing()))
+
+
+# Several items per call
+
+
+def several(provider: Recorder, per_call: int, **options: Any) -> pl.DataFrame:
+    return run(profile_items(CATALOGUE, provider, per_call=per_call, **options))
+
+
+@pytest.mark.parametrize("per_call", [2, 4, 5, 10])
+def test_profiles_do_not_depend_on_how_many_a_call_writes(per_call: int) -> None:
+    done: list[int] = []
+    provider = Recorder()
+    table = several(provider, per_call, on_item=done.append)
+    alone = several(Recorder(), 1)
+    assert table.equals(alone)
+    assert len(provider.requests) == -(-CATALOGUE.height // per_call)
+    assert sorted(done)[-1] == CATALOGUE.height
+    assert provider.requests[0].parts == min(per_call, CATALOGUE.height)
+    assert provider.requests[0].subject == f"items:{','.join(map(str, range(1, 7)[:per_call]))}"
+
+
+def test_ready_made_profiles_leave_the_calls_and_a_bad_answer_marks_its_items() -> None:
+    provider = Recorder(statuses=["failed"])
+    ready = {2: Profile(overview="o", description="d")}
+    table = several(provider, 2, published=ready)
+    assert [one.subject for one in provider.requests] == ["items:1,3", "items:4,5", "item:6"]
+    assert table[STATUS].to_list() == ["failed", "published", "failed", "ok", "ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(["1"], "missing: '2'"), (["1", "2", "3"], "not asked for: '3'"),
+     (["1", "2", "2"], "named twice: '2'"), (["1", "Heat"], "missing: '2'")],
+)  # fmt: skip
+def test_numbers_of_an_answer_are_those_of_the_request(given: list[str], told: str) -> None:
+    provider = Recorder()
+    several(provider, 2)
+    request = provider.requests[0]
+    profile = Profile(overview="o", description="d")
+    answer = ItemProfiles(profiles=tuple(NumberedProfile(id=i, profile=profile) for i in given))
+    with pytest.raises(ValueError, match=told):
+        request.purpose.check(request.variables, answer)

@@ -47,8 +47,13 @@ class Fold:
         return str(self.sources.data.manifest.facts["name"])
 
 
-Lists = tuple[ArtifactRef, str]
-"""An artifact, and the name of the table in it that holds the lists."""
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """An artifact, the table in it that holds the lists, and what they were reranked by, if so."""
+
+    ref: ArtifactRef
+    table: str = LISTS
+    judged: ArtifactRef | None = None
 
 
 def prepare_folds(store: ArtifactStore, config: ReproduceConfig) -> list[Fold]:
@@ -90,7 +95,7 @@ def rank(
     for fold in folds:
         # `done` goes on after this fold's part.
         fold.chosen.update(zip((*plain, *trained), done, strict=False))
-        lists: dict[str, Lists] = {name: (fold.chosen[name], LISTS) for name in plain}
+        lists: dict[str, Lists] = {name: Lists(ref=fold.chosen[name]) for name in plain}
         fits = {name: _trained(store, fold, name, fold.chosen[name]) for name in trained}
         for name in config.methods:
             if name in VARIANTS:
@@ -122,11 +127,13 @@ def _trained(store: ArtifactStore, fold: Fold, method: Method, model: ArtifactRe
 def _graph_lists(
     store: ArtifactStore, fold: Fold, method: Method, fits: dict[Method, Trained]
 ) -> Lists:
-    base = VARIANTS[method].base
-    if base is None:
-        return fits[method].candidates, LISTS
-    _, fused = judge(store, fold.run, fold.sources, fits[base])
-    return fused, RERANKED
+    variant = VARIANTS[method]
+    if variant.base is None:
+        return Lists(ref=fits[method].candidates)
+    rerank = fold.run.rerank.model_copy(update={"strategy": variant.strategy})
+    run = fold.run.model_copy(update={"rerank": rerank})
+    fused = judge(store, run, fold.sources, fits[variant.base])
+    return Lists(ref=fused.lists, table=RERANKED, judged=fused.judged)
 
 
 def _published(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> dict[str, Lists]:
@@ -135,7 +142,7 @@ def _published(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> dic
     if folder is None or fold.number != _PUBLISHED_FOLD or fold.run.data != config.data:
         return {}
     return {
-        f"{PREFIX}{path.stem}": (published_lists(store, str(path), file_hash(str(path))), LISTS)
+        f"{PREFIX}{path.stem}": Lists(ref=published_lists(store, str(path), file_hash(str(path))))
         for path in sorted(Path(folder).glob("*.parquet"))
     }
 
@@ -149,14 +156,15 @@ def measure(
             data_set=fold.name,
             fold=fold.number,
             method=method,
-            lists=ref,
+            lists=one.ref,
             result=measured(
-                store, fold.sources.parts, ref, table, method, fold.run.data, fold.run.evaluation,
-                fold.run.seed,
+                store, fold.sources.parts, one.ref, one.table, method, fold.run.data,
+                fold.run.evaluation, fold.run.seed,
             ),
+            judged=one.judged,
         )
         for fold, of_methods in zip(folds, lists, strict=True)
-        for method, (ref, table) in of_methods.items()
+        for method, one in of_methods.items()
     ]  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Rerank: the top candidates judged by the model, fused with the graph, with reasons."""
 
+from dataclasses import dataclass
+
 from prefect import flow
 
 from flows._stage import check_ready
@@ -13,6 +15,15 @@ from tasks.explain import explain
 from tasks.fuse import decide, fusion
 from tasks.report import Lists, tell
 from tasks.step import run_log
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reranked:
+    """Lists after judging and fusion, and what led to them."""
+
+    policy: ArtifactRef
+    judged: ArtifactRef
+    lists: ArtifactRef
 
 
 def recommend(
@@ -29,15 +40,15 @@ def recommend(
     """
     trained = fit(store, config, sources, tuned.model if tuned else None)
     profiles, ranked = trained.profiles, trained.candidates
-    policy, reranked = judge(store, config, sources, trained, tuned.policy if tuned else None)
+    fused = judge(store, config, sources, trained, tuned.policy if tuned else None)
     reasons = explain(
-        store, sources.data, sources.parts, profiles.items, profiles.users, reranked, config.llm,
-        config.explanations, config.rerank.candidates, config.fan_out,
+        store, sources.data, sources.parts, profiles.items, profiles.users, fused.lists,
+        config.llm, config.explanations, config.rerank.candidates, config.fan_out,
     )  # fmt: skip
     return Lists(
         split=sources.parts, items=profiles.items, users=profiles.users, vectors=trained.vectors,
         model=trained.model,
-        policy=policy, candidates=ranked, reranked=reranked, recommendations=reasons,
+        policy=fused.policy, candidates=ranked, reranked=fused.lists, recommendations=reasons,
     )  # fmt: skip
 
 
@@ -47,8 +58,8 @@ def judge(
     sources: Sources,
     trained: Trained,
     policy: ArtifactRef | None = None,
-) -> tuple[ArtifactRef, ArtifactRef]:
-    """The policy of the fusion, chosen on validation or given, and the lists it leads to."""
+) -> Reranked:
+    """Judge, choose the policy of the fusion on validation or take the given one, and fuse."""
     data, parts, ranked = sources.data, sources.parts, trained.candidates
 
     def ask(lists: ArtifactRef, name: str, only: ArtifactRef | None = None) -> ArtifactRef:
@@ -62,7 +73,8 @@ def judge(
         lambda sample: ask(sample, "rerank_valid"), policy,
     )  # fmt: skip
     judged = ask(ranked, "rerank", None if config.fusion.judge_everyone else chosen)
-    return chosen, fusion(store, ranked, judged, chosen, config.fusion)
+    lists = fusion(store, ranked, judged, chosen, config.fusion)
+    return Reranked(policy=chosen, judged=judged, lists=lists)
 
 
 @flow(name="rerank")

@@ -328,10 +328,14 @@ _PAPER_GRAPH: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+Strategy = Literal["prompt-level", "pairwise", "overlapping", "relevancy", "none"]
+"""How candidates are judged."""
+
+
 class RerankConfig(Section):
     """How the LLM judges the top candidates; their fusion with the graph score is `fusion`."""
 
-    strategy: Literal["prompt-level", "pairwise", "overlapping", "relevancy", "none"] = "relevancy"
+    strategy: Strategy = "relevancy"
     """How candidates are judged: `prompt-level` ranks all of them in one call, `pairwise` sorts
     them by comparisons of two, `overlapping` ranks overlapping batches, `relevancy` scores every
     one in several batches; `none` keeps the graph's order."""
@@ -471,8 +475,9 @@ class RunConfig(Section):
 Method = Literal[
     "popularity", "item_knn", "ease", "ease_popularity", "als", "bpr", "lightgcn", "lightgcn_bpr",
     "ngcf", "gat_best", "gat_best_no_llm", "gat_best_integrated", "gat_best_facts",
-    "gat_best_relevancy", "gat_paper", "gat_paper_no_llm", "gat_paper_integrated",
-    "gat_paper_no_cosine", "gat_paper_relevancy",
+    "gat_best_prompt_level", "gat_best_pairwise", "gat_best_overlapping", "gat_best_relevancy",
+    "gat_paper", "gat_paper_no_llm", "gat_paper_integrated", "gat_paper_no_cosine",
+    "gat_paper_prompt_level", "gat_paper_pairwise", "gat_paper_overlapping", "gat_paper_relevancy",
 ]  # fmt: skip
 """What `reproduce_paper` compares: baselines, and the graph model in its variants."""
 
@@ -495,8 +500,8 @@ class ReproduceConfig(Section):
     methods: tuple[Method, ...] = Field(default=get_args(Method), min_length=1)
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the
-    profile, `facts` title, year and genres, `no_cosine` the BPR loss alone; `relevancy` is the
-    model's list reranked by relevancy scores."""
+    profile, `facts` title, year and genres, `no_cosine` the BPR loss alone; `prompt_level`,
+    `pairwise`, `overlapping` and `relevancy` are the model's lists reranked by that strategy."""
     paper_folder: str | None = None
     """Folder with the authors' published item_profiles.parquet, user_profiles.parquet (used with
     fold 1 of `data` only: they come from its training ratings), recommendations/*.parquet (lists

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from recsys_core.config import GraphConfig, Method, ReproduceConfig
+from recsys_core.config import GraphConfig, Method, ReproduceConfig, Strategy
 from recsys_core.embedding.plain import PlainText
 
 Text = Literal["unified", "none"] | PlainText
@@ -23,12 +23,14 @@ class Variant:
         text: what is embedded.
         changes: fields of `GraphConfig` that it sets.
         base: the method whose lists are reranked; None for a model of its own.
+        strategy: how they are reranked.
     """
 
     preset: Literal["best", "paper"]
     text: Text = "unified"
     changes: Mapping[str, Any] = field(default_factory=dict)
     base: Method | None = None
+    strategy: Strategy = "none"
 
     def graph(self, config: ReproduceConfig) -> GraphConfig:
         """The model's configuration."""
@@ -41,12 +43,18 @@ VARIANTS: Final[Mapping[Method, Variant]] = {
     "gat_best_no_llm": Variant(preset="best", text="none", changes=_IDS),
     "gat_best_integrated": Variant(preset="best", text="integrated"),
     "gat_best_facts": Variant(preset="best", text="facts"),
-    "gat_best_relevancy": Variant(preset="best", base="gat_best"),
+    "gat_best_prompt_level": Variant(preset="best", base="gat_best", strategy="prompt-level"),
+    "gat_best_pairwise": Variant(preset="best", base="gat_best", strategy="pairwise"),
+    "gat_best_overlapping": Variant(preset="best", base="gat_best", strategy="overlapping"),
+    "gat_best_relevancy": Variant(preset="best", base="gat_best", strategy="relevancy"),
     "gat_paper": Variant(preset="paper"),
     "gat_paper_no_llm": Variant(preset="paper", text="none", changes=_IDS),
     "gat_paper_integrated": Variant(preset="paper", text="integrated"),
     "gat_paper_no_cosine": Variant(preset="paper", changes={"cosine_weight": 0.0}),
-    "gat_paper_relevancy": Variant(preset="paper", base="gat_paper"),
+    "gat_paper_prompt_level": Variant(preset="paper", base="gat_paper", strategy="prompt-level"),
+    "gat_paper_pairwise": Variant(preset="paper", base="gat_paper", strategy="pairwise"),
+    "gat_paper_overlapping": Variant(preset="paper", base="gat_paper", strategy="overlapping"),
+    "gat_paper_relevancy": Variant(preset="paper", base="gat_paper", strategy="relevancy"),
 }
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from recsys_core.columns import (
     PROTOCOL,
     PUBLISHED,
     REPRODUCTION,
+    STRATEGY_COSTS,
     TABLE_1,
     USER,
     VALUE,
@@ -36,8 +37,12 @@ from recsys_core.evaluation.folds import compare_over_folds
 from recsys_core.evaluation.protocols import CONDENSED, FULL, protocol_label
 from recsys_core.report.folder import publish
 from recsys_core.report.reproduction import Ablation, Reproduction, render
+from recsys_core.report.strategies import Reranking, StrategyRow, gains
 from recsys_core.report.summary import StepSummary
+from recsys_core.rerank.costs import strategy_costs
+from tasks.llm import LEDGER
 from tasks.reproduce import headline_k
+from tasks.reproduce_methods import VARIANTS
 
 PREFIX: Final = f"{PUBLISHED}:"
 """Before the names of the authors' own lists."""
@@ -48,18 +53,29 @@ PAGE_FILE: Final = "reproduction.html"
 SUMMARY_FILE: Final = "summary.json"
 ABLATIONS: Final = (
     ("gat_paper_no_llm", "gat_paper"), ("gat_paper_no_cosine", "gat_paper"),
-    ("gat_paper_integrated", "gat_paper"), ("gat_paper_relevancy", "gat_paper"),
+    ("gat_paper_integrated", "gat_paper"),
     ("gat_best_no_llm", "gat_best"), ("gat_best_facts", "gat_best"),
-    ("gat_best_integrated", "gat_best"), ("gat_best_relevancy", "gat_best"),
+    ("gat_best_integrated", "gat_best"),
+    *((name, one.base) for name, one in VARIANTS.items() if one.base is not None),
 )  # fmt: skip
 TABLE_1_METHODS: Final[Mapping[str, str]] = {
     "als": "als", "ngcf": "ngcf", "lightgcn": "lightgcn_bpr", "gat": "gat_paper_no_llm",
     "integrated_text": "gat_paper_integrated", "unified_structure": "gat_paper",
-    "relevancy_score": "gat_paper_relevancy",
+    "prompt_level": "gat_paper_prompt_level", "pairwise_bst": "gat_paper_pairwise",
+    "batchwise": "gat_paper_overlapping", "relevancy_score": "gat_paper_relevancy",
 }  # fmt: skip
 """The paper's rows and our counterparts; its LightGCN learns by BPR."""
 _TABLE_1_K: Final = 10
+_PUBLISHED_RERANKING: Final = Reranking(
+    base=f"{PREFIX}unified_structure", method=f"{PREFIX}relevancy_score", strategy="relevancy"
+)
+"""Every item of the authors' relevancy list is among the first 50 of that list of theirs."""
 _PAPER_FILES: Final = ("item_profiles.parquet", "user_profiles.parquet", "table1.csv")
+_RULES_JUDGE: Final = (
+    "Rules judged for all four strategies. They give one and the same relevance to every question,"
+    " so the strategies differ in scale and ties only: which one to choose with a language model"
+    " is not for these rows to say."
+)
 _PUBLISHED_USERS: Final = (
     "The authors' user profiles were written from the training ratings of fold 1, so they are used"
     " on that fold only; for every other fold user profiles are written anew from that fold's own"
@@ -71,13 +87,14 @@ _PUBLISHED_USERS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One method on one fold: its lists' artifact, and their measurement."""
+    """One method on one fold: its lists' artifact, their measurement, and who judged them."""
 
     data_set: str
     fold: int
     method: str
     lists: ArtifactRef
     result: ArtifactRef
+    judged: ArtifactRef | None = None
 
 
 @task(name="reproduction", tags={"recsys", "report"}, cache_policy=NO_CACHE, persist_result=False)
@@ -111,6 +128,7 @@ def report(
         metrics=metrics,
         comparisons={name: found for name, found in tests.items() if found.height},
         ablations=[one for name in tests for one in _ablations(config, results, name)],
+        strategies=_strategies(results, metrics, headline_k(config.evaluation)),
         table_1=table_1(metrics, _paper_rows(config), config.evaluation.cold_below),
         profiles=profiles,
         choices=choices,
@@ -132,6 +150,7 @@ def _files(done: Reproduction) -> dict[str, bytes]:
         "run_name": done.run_name, "created": done.created.isoformat(), "seconds": done.seconds,
         "notes": list(done.notes), "profiles": list(done.profiles), "choices": list(done.choices),
         "ablations": [dict(one.row) for one in done.ablations],
+        "strategies": [asdict(one) for one in done.strategies],
         "steps": [one.model_dump() for one in done.steps], "config": done.config,
     }  # fmt: skip
     return {
@@ -190,6 +209,30 @@ def _ablations(
     return found
 
 
+def _strategies(results: Sequence[Measured], metrics: pl.DataFrame, k: int) -> list[StrategyRow]:
+    """What every strategy gains over the lists that it reranks, ours and the authors'."""
+    pairs = [
+        Reranking(base=one.base, method=name, strategy=one.strategy)
+        for name, one in VARIANTS.items()
+        if one.base is not None
+    ]
+    pairs.append(_PUBLISHED_RERANKING)
+    return gains(metrics, pairs, _costs(results), (FULL, CONDENSED), k)
+
+
+def _costs(results: Sequence[Measured]) -> pl.DataFrame:
+    """DATA_SET, METHOD and `columns.STRATEGY_COSTS` of every judging on every fold."""
+    found = [
+        strategy_costs(one.judged.table(LEDGER)).with_columns(
+            pl.lit(one.data_set).alias(DATA_SET), pl.lit(one.method).alias(METHOD)
+        )
+        for one in results
+        if one.judged is not None
+    ]
+    schema = {**STRATEGY_COSTS, DATA_SET: pl.String, METHOD: pl.String}
+    return pl.concat([pl.DataFrame(schema=schema), *found])
+
+
 def table_1(
     metrics: pl.DataFrame, paper: Mapping[str, Mapping[str, float]], cold_below: int
 ) -> pl.DataFrame:
@@ -243,6 +286,8 @@ def _notes(config: ReproduceConfig, results: Sequence[Measured]) -> list[str]:
         "Every choice is made on a validation part of the training ratings; test ratings are read"
         " by the measurement alone. Baselines have the same number of candidates each.",
     ]
+    if not config.llm.uses_model and any(one.judged for one in results):
+        notes.append(_RULES_JUDGE)
     if config.paper_file("user_profiles.parquet"):
         notes += _PUBLISHED_USERS
     if not any(one.method.startswith(PREFIX) for one in results):

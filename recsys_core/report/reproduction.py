@@ -37,6 +37,7 @@ from recsys_core.columns import (
 from recsys_core.evaluation.folds import mean_over_folds
 from recsys_core.report import plots, views
 from recsys_core.report.html import environment
+from recsys_core.report.strategies import StrategyRow
 from recsys_core.report.summary import HEADLINE_PROTOCOL, StepSummary
 
 FIGURE: Final = (
@@ -73,6 +74,7 @@ class Reproduction:
         metrics: `columns.REPRODUCTION`.
         comparisons: data set -> `columns.COMPARISONS`, NDCG at `k`, protocol `full`.
         ablations: variants beside their models.
+        strategies: what reranking gains and costs.
         table_1: `columns.TABLE_1`; empty where the paper's data set or fold is not there.
         profiles: data set and fold -> who wrote the profiles of items and of users.
         choices: what was chosen on validation: data set, fold, method, choice.
@@ -90,6 +92,7 @@ class Reproduction:
     metrics: pl.DataFrame
     comparisons: Mapping[str, pl.DataFrame]
     ablations: Sequence[Ablation]
+    strategies: Sequence[StrategyRow]
     table_1: pl.DataFrame
     profiles: Sequence[tuple[str, int, str, str]]
     choices: Sequence[tuple[str, int, str, str]]
@@ -138,11 +141,33 @@ def _study(data: Reproduction, name: str) -> dict[str, Any]:
         "tests": _tests(data.comparisons.get(name)),
         "ablations": [one for one in data.ablations if one.data_set == name],
         "series": series,
-        "figures": [
-            (protocol, _plots(everywhere, name, protocol, series, [data.reference]))
-            for protocol in ("full", "condensed")
+        "figures": _by_protocol(everywhere, name, series, [data.reference]),
+        "strategies": [one for one in data.strategies if one.data_set == name],
+        "figure_3": [
+            {"base": base, "series": lines,
+             "figures": _by_protocol(everywhere, f"{name} {base}", lines, [base])}
+            for base, lines in _reranked(data, name)
         ],
-    }
+    }  # fmt: skip
+
+
+def _reranked(data: Reproduction, name: str) -> list[tuple[str, list[str]]]:
+    """Every model whose lists were reranked, followed by these lists' methods."""
+    found: dict[str, list[str]] = {}
+    for one in data.strategies:
+        pair = one.reranking
+        if one.data_set == name and not pair.base.startswith(PUBLISHED):
+            found.setdefault(pair.base, [pair.base]).append(pair.method)
+    return list(found.items())
+
+
+def _by_protocol(
+    means: pl.DataFrame, name: str, series: Sequence[str], ours: Sequence[str]
+) -> list[tuple[str, list[tuple[str, Markup]]]]:
+    return [
+        (protocol, _plots(means, name, protocol, series, ours))
+        for protocol in ("full", "condensed")
+    ]
 
 
 def _everywhere(means: pl.DataFrame) -> pl.DataFrame:
@@ -199,7 +224,7 @@ def as_text(data: Reproduction) -> str:
     lines = [f"Outputs in {data.folder} ({data.seconds:.0f} s)"]
     for name in _data_sets(data):
         lines += ["", *_means_as_text(data, name), "", *_folds_as_text(data, name)]
-        lines += ["", *_tests_as_text(data, name)]
+        lines += ["", *_tests_as_text(data, name), "", *_strategies_as_text(data, name)]
     if data.table_1.height:
         lines += ["", *_table_1_as_text(data)]
     return "\n".join([*lines, "", *(f"- {note}" for note in data.notes)])
@@ -247,6 +272,25 @@ def _tests_as_text(data: Reproduction, name: str) -> list[str]:
             f"| {row[METHOD]} | {row[REFERENCE]} | {row[DIFFERENCE]:+.4f}"
             f" | {row[CI_LOW]:+.4f} to {row[CI_HIGH]:+.4f} | {row[P_ADJUSTED]:.4f} | {row[USERS]} |"
         )
+    return lines if rows else []
+
+
+def _strategies_as_text(data: Reproduction, name: str) -> list[str]:
+    rows = [one for one in data.strategies if one.data_set == name]
+    lines = [
+        f"| lists | strategy | full NDCG@{data.k} | gain | condensed | gain | calls, tokens in,"
+        " tokens out, dollars, seconds per 1,000 users |",
+        "|---|---|--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        cells = " | ".join(
+            f"{row.changes[one].after:.4f} | {row.changes[one].gain:+.4f}"
+            if one in row.changes else "- | -"
+            for one in ("full", "condensed")
+        )  # fmt: skip
+        costs = ", ".join(f"{value:,.2f}" for value in row.costs.values()) or "no model called"
+        pair = row.reranking
+        lines.append(f"| {pair.base} | {pair.strategy} | {cells} | {costs} |")
     return lines if rows else []
 
 

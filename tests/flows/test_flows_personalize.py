@@ -21,6 +21,7 @@ from recsys_core.columns import (
     METHOD,
     METRICS,
     MODEL,
+    PROTOCOL,
     RANK,
     RECOMMENDATIONS,
     USER,
@@ -28,6 +29,7 @@ from recsys_core.columns import (
     check,
 )  # fmt: skip
 from recsys_core.config import RunConfig, load_config
+from recsys_core.evaluation.explanations import EXPLANATIONS
 from recsys_core.report.summary import Summary
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
@@ -94,7 +96,10 @@ def test_no_training_item_is_recommended(first: Summary, place: Path) -> None:
 def test_the_metrics_stand_beside_the_baselines(first: Summary) -> None:
     metrics = pl.read_parquet(Path(first.folder) / "metrics.parquet")
     check(metrics, METRICS, table="metrics")
-    assert set(metrics[METHOD]) == {"popularity", "ease", "gat", "gat+relevancy", "served"}
+    told = pl.col(PROTOCOL) == EXPLANATIONS
+    measured = set(metrics.filter(~told)[METHOD])
+    assert measured == {"popularity", "ease", "gat", "gat+relevancy", "served"} == {*first.headline}
+    assert set(metrics.filter(told)[METHOD]) == {"rules"}
     # A planted taste: the model must see it, and no list of 60 items can be perfect.
     assert 0.25 < first.headline["gat"]["ndcg"] < 0.95
     assert first.headline["gat"]["ndcg"] > first.headline["popularity"]["ndcg"]

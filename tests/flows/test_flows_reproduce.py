@@ -25,7 +25,7 @@ from recsys_core.columns import (
 )
 from recsys_core.config import ReproduceConfig, load_config
 from recsys_core.errors import ConfigError
-from recsys_core.report.reproduction import Reproduction, render
+from recsys_core.report.reproduction import Reproduction, as_text, render
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -130,16 +130,25 @@ def test_the_folder_holds_tables_and_a_page_that_loads_nothing(
 
 
 def test_another_run_redoes_only_what_is_new(first: Reproduction, place: Path) -> None:
-    more = [*METHODS, "item_knn", "gat_best_relevancy"]
+    more = [*METHODS, "item_knn", "gat_best_relevancy", "gat_best_prompt_level"]
     again = reproduce_paper(config_for(place, methods=more, folds=[1], run_name="more"))
     fresh = [one.step for one in again.steps if not one.cached]
     assert "train" not in fresh, "reranked lists need no model of their own"
     assert fresh.count("baseline") == 1
-    assert fresh.count("measured") == 2
-    kept = again.metrics.filter(~pl.col(METHOD).is_in(["item_knn", "gat_best_relevancy"]))
+    assert fresh.count("measured") == 3
+    assert fresh.count("rerank") == 2
+    kept = again.metrics.filter(~pl.col(METHOD).is_in(more[len(METHODS) :]))
     assert kept.equals(first.metrics.filter(pl.col(FOLD) == 1))
     found = [(one.variant, one.base) for one in again.ablations]
-    assert found == [("gat_best_relevancy", "gat_best")]
+    assert set(found) == {(name, "gat_best") for name in more[-2:]}
+    assert [one.reranking.strategy for one in again.strategies] == ["prompt-level", "relevancy"]
+    assert all(set(one.changes) == {"full", "condensed"} for one in again.strategies)
+    assert not any(one.costs for one in again.strategies), "rules cost nothing"
+    assert any("Rules judged for all four strategies" in note for note in again.notes)
+    page = render(again)
+    assert "Lists of <bdi>gat_best</bdi>, reranked" in page
+    assert page.count("<figure>") == 16, "Figures 2 and 3"
+    assert "| gat_best | relevancy |" in as_text(again)
 
 
 def test_authors_profiles_go_with_their_own_fold_and_data(place: Path, tmp_path: Path) -> None:

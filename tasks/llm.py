@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import LLM_CALLS
 from recsys_core.config import LLMConfig
+from recsys_core.errors import ConfigError
 from recsys_core.llm.open import open_provider
 from recsys_core.llm.types import Provider, Usage
 from tasks.step import current_run_id
@@ -40,5 +41,13 @@ def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Await
 def _key(config: LLMConfig) -> SecretStr | None:
     if config.api_key_block is None:
         return None
-    block = cast(Secret[str], Secret.load(config.api_key_block))
-    return SecretStr(block.get())
+    try:
+        block = cast(Secret[str], Secret.load(config.api_key_block))
+    except ValueError as error:
+        raise ConfigError(
+            f"llm.api_key_block names {config.api_key_block!r}, which cannot be read: {error}",
+            expected="a Prefect block of the type Secret on this server.",
+            fix=f'make it in the UI under Blocks, or by: python -c "from prefect.blocks.system'
+            f" import Secret; Secret(value=input()).save('{config.api_key_block}')\"",
+        ) from None
+    return SecretStr(str(block.get()))

@@ -8,7 +8,7 @@ committed together, before the answer is handed on.
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -20,12 +20,13 @@ from recsys_core.artifacts import content_hash
 from recsys_core.errors import RecsysError
 from recsys_core.llm.budget import Spending
 from recsys_core.llm.ledger import Call
-from recsys_core.llm.tables import ANSWERS, CALLS, SPENDING, open_engine, storage_error
+from recsys_core.llm.tables import ANSWERS, CALLS, REPORTED, SPENDING, open_engine, storage_error
 from recsys_core.llm.transport import Completion
 
 T = TypeVar("T")
 
 _GROUP: Final = 200
+_KEYS_AT_ONCE: Final = 500
 _CALL_COLUMNS: Final = tuple(c.LLM_CALLS)
 
 
@@ -92,6 +93,20 @@ class AnswerCache:
             query = query.where(CALLS.c.run == run)
         rows = self.work(lambda connection: connection.execute(query).all())
         return [dict(zip(_CALL_COLUMNS, row, strict=True)) for row in rows]
+
+    def report(self, session: str, found: Collection[str]) -> list[dict[str, Any]]:
+        """The ledger of `session` made whole, once and for all.
+
+        A process that was killed, or stopped by an error or a ceiling, has paid for answers that no
+        ledger shows. Whoever uses such an answer takes over its rows, so that every call stands in
+        exactly one ledger.
+
+        Args:
+            session: an open provider.
+            found: keys of the answers that it took from the cache.
+        """
+        self.work(lambda connection: _take_over(connection, session, sorted(found)))
+        return self.calls(session=session)
 
     def work(self, action: Callable[[sa.Connection], T]) -> T:
         """Run `action` in a transaction of its own.
@@ -203,6 +218,21 @@ def _spend(connection: sa.Connection, run: str, records: Iterable[Record]) -> Sp
     )
     row = connection.execute(statement).one()
     return Spending(dollars=row.dollars, tokens=row.tokens)
+
+
+def _take_over(connection: sa.Connection, session: str, found: Sequence[str]) -> None:
+    reported = sa.select(REPORTED.c.session)
+    others = sa.select(CALLS.c.session).distinct().where(
+        CALLS.c.session != session, CALLS.c.session.not_in(reported)
+    )  # fmt: skip
+    left = connection.execute(others).scalars().all()
+    own = CALLS.c[c.KEY].in_(sa.select(CALLS.c[c.KEY]).where(CALLS.c.session == session))
+    parts = [found[at : at + _KEYS_AT_ONCE] for at in range(0, len(found), _KEYS_AT_ONCE)]
+    for other in left:
+        for used in (own, *(CALLS.c[c.KEY].in_(part) for part in parts)):
+            theirs = sa.update(CALLS).where(CALLS.c.session == other, used)
+            connection.execute(theirs.values(session=session))
+    connection.execute(upsert(connection, REPORTED, replace=False), [{"session": session}])
 
 
 def _answer_row(record: Record) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class Caller:
         self._run, self._secret = run, secret
         self.session = uuid.uuid4().hex
         self.counts: Counter[str] = Counter()
+        self.found: set[str] = set()
+        """Keys of the answers that came from the cache."""
         self._tokens = TokenEstimator()
         self._backoff = Backoff(
             attempts=config.max_attempts, first_s=config.backoff_s, longest_s=config.backoff_max_s
@@ -133,6 +135,7 @@ class Caller:
                     trace = _Trace(time.time(), waited=time.monotonic() - asked)
                     return await self._buy(question, judge, trace, fresh), False
         self.counts["cached_answers"] += 1
+        self.found.add(question.key)
         return cached, True
 
     async def _buy(

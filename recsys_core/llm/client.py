@@ -53,12 +53,16 @@ class LiteLLMProvider:
         return reply
 
     def usage(self) -> Usage:
-        """The ledger of this provider's calls, answers per purpose, and what else was counted."""
+        """The ledger of this provider's calls, answers per purpose, and what else was counted.
+
+        The ledger holds the calls of earlier runs, too, that did not live to report the answers
+        which this one rests on.
+        """
         spent = self._caller.budget.spent
         facts = {"run_dollars": spent.dollars, "run_tokens": float(spent.tokens)}
         counts = self._caller.counts + self._facts
         return Usage(
-            calls=ledger(self._cache.calls(session=self._caller.session)),
+            calls=ledger(self._cache.report(self._caller.session, self._caller.found)),
             answers=dict(self._answers),
             facts=facts | {name: float(count) for name, count in sorted(counts.items())},
         )

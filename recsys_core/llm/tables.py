@@ -51,6 +51,11 @@ CALLS: Final = sa.Table(
     sa.Column(c.VERDICT, sa.Text, nullable=False),
     sa.Column(c.STARTED, sa.BigInteger, nullable=False),
 )
+REPORTED: Final = sa.Table(  # sessions whose ledger was handed out
+    "reported",
+    METADATA,
+    sa.Column("session", sa.String(32), primary_key=True),
+)
 SPENDING: Final = sa.Table(
     "spending",
     METADATA,

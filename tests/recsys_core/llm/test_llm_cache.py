@@ -215,3 +215,21 @@ def test_a_cache_without_a_place_is_an_error(configured: str | None, root: str, 
     with pytest.raises(ConfigError, match=told) as error:
         cache_url(configured, root)
     assert "secret" not in str(error.value)
+
+
+def test_every_call_stands_in_one_ledger_even_if_its_process_died(tmp_path: Path) -> None:
+    async def work(cache: AnswerCache) -> list[list[str]]:
+        for session in ("dead", "reported"):
+            for number in range(3):
+                await cache.put(record(f"{session} {number}", session=session))
+        first = cache.report("reported", set())
+        await cache.put(record("dead 2", session="living"))  # asked again: its answer was lost
+        found = {"dead 0", "reported 0", *(f"other {number}" for number in range(1200))}
+        again = [cache.report("living", found) for _ in range(2)]
+        later = cache.report("later", {"dead 0", "dead 1"})
+        return [[row[c.KEY] for row in rows] for rows in (first, *again, later)]
+
+    first, second, again, later = with_cache(tmp_path, work)
+    assert first == ["reported 0", "reported 1", "reported 2"]
+    assert second == again == ["dead 0", "dead 2", "dead 2"]
+    assert later == ["dead 1"]

@@ -14,11 +14,14 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from flows import _server
 from recsys_core.config import RunConfig, load_config
-from recsys_core.errors import InputError, RecsysError
+from recsys_core.errors import InputError, RecsysError, SourceUnavailable
 
 FAILED: Final = 1
 WRONG_INPUT: Final = 2
 INTERRUPTED: Final = 130
+
+_NO_SERVER: Final = "Failed to reach API"
+"""How Prefect begins the message of the plain RuntimeError that it raises then."""
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -62,6 +65,10 @@ def run(action: Callable[[], object]) -> int:
         return _say(error, WRONG_INPUT)
     except RecsysError as error:
         return _say(error, FAILED)
+    except RuntimeError as error:
+        if not str(error).startswith(_NO_SERVER):
+            raise
+        return _say(_server_down(error), FAILED)
     except KeyboardInterrupt:
         print(
             "\nInterrupted. Finished steps are kept; the same command goes on from there.",
@@ -94,6 +101,14 @@ def _spare_a_temporary_server() -> Iterator[None]:
         {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 60.0}
     ):
         yield
+
+
+def _server_down(error: RuntimeError) -> RecsysError:
+    return SourceUnavailable(
+        f"The Prefect server does not answer: {error}",
+        expected="a server at PREFECT_API_URL, or no PREFECT_API_URL at all.",
+        fix="start it (`prefect server start`), or unset PREFECT_API_URL.",
+    )
 
 
 def _say(error: RecsysError, status: int) -> int:

@@ -1,6 +1,7 @@
 """The command line explains every parameter, refuses wrong ones; an error is one message."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,16 @@ def test_the_module_prints_its_help() -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "--data.source" in done.stdout
+
+
+def test_a_server_that_is_down_is_one_message(tmp_path: Path) -> None:
+    down = "http://127.0.0.1:9/api"
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.personalize", "--artifact_root", str(tmp_path)],
+        cwd=ROOT, env={**os.environ, "PREFECT_API_URL": down, "PREFECT_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert down in done.stderr
+    assert "unset PREFECT_API_URL" in done.stderr
+    assert "Traceback" not in done.stderr

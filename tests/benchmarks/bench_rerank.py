@@ -13,28 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import polars as pl
 from prefect import flow
 
-from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
-from recsys_core.columns import (
-    CANDIDATES,
-    INTERACTIONS,
-    ITEM,
-    ITEM_PROFILES,
-    ITEMS,
-    USER,
-    USER_PROFILES,
-    Schema,
-    vectors,
-)  # fmt: skip
+from recsys_core.artifacts import ArtifactStore
+from recsys_core.columns import USER
 from recsys_core.config import FanOutConfig, LLMConfig, RerankConfig
 from recsys_core.llm.open import open_provider
 from recsys_core.llm.rules import RulesProvider
 from recsys_core.rerank.cases import Tables
 from recsys_core.rerank.run import rerank
-from tasks import rerank as steps
 from tests.benchmarks.rerank_data import load
+from tests.made_artifacts import judged
 
 LATENCY, IN_FLIGHT, CALLS = 0.2, 64, 12
 BY_RULES, OF_IDEAL, PREFECT = 20, 1.2, 0.1
@@ -54,21 +43,6 @@ def server(folder: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-def put(
-    store: ArtifactStore, name: str, tables: dict[str, tuple[pl.DataFrame, Schema]]
-) -> ArtifactRef:
-    with store.writer("bench", name) as out:
-        write(out, tables)
-        return out.commit(
-            version="1", parameters={}, inputs={}, built_by="bench", seconds=0, peak_memory_mib=0
-        )
-
-
-def write(out: ArtifactWriter, tables: dict[str, tuple[pl.DataFrame, Schema]]) -> None:
-    for name, (frame, schema) in tables.items():
-        out.table(name, frame, schema)
 
 
 def by_rules(tables: Tables) -> float:
@@ -93,20 +67,11 @@ def direct(tables: Tables, llm: LLMConfig) -> float:
 
 def fanned_out(tables: Tables, llm: LLMConfig, folder: Path, fan: FanOutConfig) -> float:
     store = ArtifactStore(root=str(folder / "artifacts"))
-    data = put(store, "data", {"items": (tables.items, ITEMS)})
-    split = put(store, "split", {"train": (tables.history, INTERACTIONS)})
-    items = put(store, "items", {"item_profiles": (tables.item_profiles, ITEM_PROFILES)})
-    users = put(store, "users", {"user_profiles": (tables.user_profiles, USER_PROFILES)})
-    texts = put(store, "vectors", {
-        "users": (tables.user_vectors, vectors(USER, 2)),
-        "items": (tables.item_vectors, vectors(ITEM, 2)),
-    })  # fmt: skip
-    lists = put(store, "lists", {"candidates": (tables.candidates, CANDIDATES)})
 
     @flow
     def run() -> float:
         started = time.perf_counter()
-        steps.rerank(store, data, split, items, users, texts, lists, llm, RerankConfig(), fan, 0)
+        judged(store, tables, llm, RerankConfig(), fan)
         return time.perf_counter() - started
 
     return run()

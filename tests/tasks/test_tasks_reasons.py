@@ -23,7 +23,6 @@ from recsys_core.columns import (
     RECOMMENDATIONS,
     USER_PROFILES,
     VALUE,
-    Schema,
     check,
 )
 from recsys_core.config import ExplanationConfig, RunConfig, load_config
@@ -35,16 +34,8 @@ from tasks.reasons import judge_explanations
 from tasks.report import Lists, judging_calls
 from tasks.step import RunLog, StepRecord, run_log
 from tests.fake_openai import FakeOpenAI, Received
+from tests.made_artifacts import put
 from tests.rerank_world import ranked, world
-
-
-def put(store: ArtifactStore, name: str, **tables: tuple[pl.DataFrame, Schema]) -> ArtifactRef:
-    with store.writer("made", name) as out:
-        for table, (frame, schema) in tables.items():
-            out.table(table, frame, schema)
-        return out.commit(
-            version="1", parameters={}, inputs={}, built_by="test", seconds=0, peak_memory_mib=0
-        )
 
 
 @pytest.fixture
@@ -59,15 +50,15 @@ def made(tmp_path: Path) -> tuple[ArtifactStore, Lists, ArtifactRef]:
         )
     )  # fmt: skip
     store = ArtifactStore(root=str(tmp_path / "artifacts"))
-    data = put(store, "data", items=(tables.items, ITEMS))
+    data = put(store, "data", {"items": (tables.items, ITEMS)})
     lists = Lists(
-        split=put(store, "split", train=(tables.history, INTERACTIONS)),
-        items=put(store, "items", item_profiles=(tables.item_profiles, ITEM_PROFILES)),
-        users=put(
-            store, "users", user_profiles=(tables.user_profiles, USER_PROFILES),
-            evidence=(evidence, EVIDENCE),
-        ),
-        recommendations=put(store, "reasons", recommendations=(reasons, RECOMMENDATIONS)),
+        split=put(store, "split", {"train": (tables.history, INTERACTIONS)}),
+        items=put(store, "items", {"item_profiles": (tables.item_profiles, ITEM_PROFILES)}),
+        users=put(store, "users", {
+            "user_profiles": (tables.user_profiles, USER_PROFILES),
+            "evidence": (evidence, EVIDENCE),
+        }),
+        recommendations=put(store, "reasons", {"recommendations": (reasons, RECOMMENDATIONS)}),
         vectors=data, model=data, policy=data, candidates=data, reranked=data,
     )  # fmt: skip
     return store, lists, data
@@ -135,7 +126,7 @@ def test_the_costs_are_those_of_the_measured_lists(tmp_path: Path) -> None:
         row |= {
             name: "x" for name, kind in schema.items() if kind == pl.String and name != "subject"
         }
-        ref = put(store, subject, llm_calls=(pl.DataFrame([row], schema=schema), LLM_CALLS))
+        ref = put(store, subject, {"llm_calls": (pl.DataFrame([row], schema=schema), LLM_CALLS)})
         return StepRecord(step=step, seconds=0, peak_memory_mib=0, rows=1, cached=True, ref=ref)
 
     steps = [record("rerank_valid", "a"), record("rerank", "b"), record("rerank", "c")]

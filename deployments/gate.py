@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 Headline = dict[str, dict[str, float]]
 """Method -> metric -> value."""
+_ROUNDING = 1e-9
 
 
 class GateError(Exception):
@@ -88,7 +89,7 @@ def hold(now: Accepted, before: Accepted | None, metric: str, max_drop: float) -
         f"{metric}@10 of {now.method}: {value:.4f}, {before.metrics[metric]:.4f} in the accepted"
         f" run {before.run} ({-drop:+.4f}, allowed {-max_drop:+.4f})"
     )
-    if drop > max_drop:
+    if drop > max_drop + _ROUNDING:
         raise GateError(
             f"{told}.\n  Expected: no larger fall. To fix it: find what made the lists worse, or"
             " accept the run with --accept if the fall is wanted."

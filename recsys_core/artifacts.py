@@ -74,6 +74,7 @@ def resolve(root: str) -> tuple[pafs.FileSystem, str]:
     Raises:
         StorageError: the URI names a file system that is not known, or is malformed.
     """
+    _refuse_secrets(root)
     try:
         if "://" in root:
             filesystem, path = pafs.FileSystem.from_uri(root)
@@ -85,6 +86,18 @@ def resolve(root: str) -> tuple[pafs.FileSystem, str]:
             expected="a folder, or a URI such as file:///data/artifacts or s3://bucket/prefix.",
             fix="set artifact_root to one of these.",
         ) from error
+
+
+def _refuse_secrets(root: str) -> None:
+    # A URI ends up in manifests, logs and Prefect's database.
+    scheme, found, rest = root.partition("://")
+    if found and ("@" in rest.partition("/")[0] or "?" in rest):
+        raise StorageError(
+            f"The {scheme} URI of the artifact root holds a key, or options after `?`.",
+            expected="s3://bucket/prefix, and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and"
+            " AWS_ENDPOINT_URL in the environment.",
+            fix="shorten the URI, and set these variables where flows run.",
+        )
 
 
 def local_folder(root: str) -> Path | None:

@@ -10,6 +10,16 @@ from tests.local_server import LocalServer, serving
 from tests.small_data import SCALE, write_small
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless the marker is asked for."""
+    if "server" in (config.option.markexpr or ""):
+        return
+    skip = pytest.mark.skip(reason="takes minutes: make test ARGS='-m server'")
+    for item in items:
+        if item.get_closest_marker("server"):
+            item.add_marker(skip)
+
+
 @pytest.fixture(scope="package")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     """A server after the one documented command, with a worker of the pool `cpu`."""

@@ -13,6 +13,11 @@ IMAGE: Final = "recsys:0.1.0"
 GPU_IMAGE: Final = "recsys-gpu:0.1.0"
 DATA_VOLUME: Final = "recsys-data:/data"
 SHM_SIZE: Final = "8g"
+CONTAINER_ENVIRONMENT: Final = {
+    "PREFECT_HOME": "/home/app/.prefect",
+    "PREFECT_LOCAL_STORAGE_PATH": "/data/results",
+}
+"""A worker hands its own settings on to its containers: paths of another machine among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,7 @@ def container_template(image: str, *, gpu: bool = False) -> dict[str, Any]:
     variables["auto_remove"]["default"] = True
     variables["volumes"]["default"] = [DATA_VOLUME]
     variables["networks"]["default"] = _networks()
+    variables["env"]["default"] = dict(CONTAINER_ENVIRONMENT)
     del variables["container_create_kwargs"]
     variables["shm_size"] = _variable("Shared memory", "string", SHM_SIZE, "Such as 8g.")
     create: dict[str, Any] = {"shm_size": "{{ shm_size }}"}

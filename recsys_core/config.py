@@ -397,13 +397,23 @@ class ExplanationConfig(Section):
 class FanOutConfig(Section):
     """How the work of language models is spread over tasks; it changes no result."""
 
-    runtime_fields: ClassVar[frozenset[str]] = frozenset({"shard_users", "shards_at_once"})
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({
+        "shard_users", "shards_at_once", "runner", "dask_address", "dask_workers",
+    })  # fmt: skip
 
     shard_users: int = Field(default=64, ge=1)
     """Users per task and artifact where a language model is asked; a run that was killed goes on
     with the unfinished ones. Rules take all users at once."""
     shards_at_once: int = Field(default=4, ge=1, le=64)
     """Tasks under way at a time."""
+    runner: Literal["threads", "dask"] = "threads"
+    """Where these tasks run: in threads of the run's process, or on the workers of a Dask cluster
+    (extra `ops`), each of which has limits of its own of calls and tokens."""
+    dask_address: str | None = Field(default=None, pattern=r"^(tcp|tls|ws|wss)://[^@\s]+$")
+    """Scheduler of a Dask cluster, such as `tcp://scheduler:8786`; its workers have this code and
+    reach the artifact root. Default: a cluster of processes on this machine, for the run."""
+    dask_workers: int = Field(default=2, ge=1, le=64)
+    """Processes of a cluster on this machine."""
 
 
 class EvaluationConfig(Section):

@@ -6,17 +6,24 @@ own event loop, and all of them share the limits of the model.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, TypeVar
 
 import polars as pl
+from prefect.context import FlowRunContext
+from prefect.task_runners import TaskRunner
 from pydantic import BaseModel, ConfigDict
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import RANK, USER, Schema
 from recsys_core.config import FanOutConfig, LLMConfig
+from recsys_core.errors import ConfigError
 from tasks.progress import progress
 from tasks.step import Submitted
+
+_LOCAL: Final = {"host": "127.0.0.1", "dashboard_address": None}
+"""A cluster of the run's own is nobody else's business."""
 
 
 class Shard(BaseModel):
@@ -58,7 +65,7 @@ def fan_out(
     """
     waiting: deque[Submitted] = deque()
     done: list[ArtifactRef] = []
-    with progress(label, len(parts)) as report:
+    with progress(label, len(parts)) as report, runner(config):
         for shard in parts:
             waiting.append(submit(shard))
             if len(waiting) >= config.shards_at_once:
@@ -68,6 +75,47 @@ def fan_out(
             done.append(waiting.popleft().result())
             report(len(done))
     return done
+
+
+@contextmanager
+def runner(config: FanOutConfig) -> Iterator[None]:
+    """Let steps that are submitted inside the context run where `config` says.
+
+    Raises:
+        ConfigError: Dask is asked for and not installed, or its scheduler does not answer.
+    """
+    context = FlowRunContext.get()
+    if config.runner == "threads" or context is None:
+        yield
+        return
+    with _on_dask(config) as chosen, context.model_copy(update={"task_runner": chosen}):
+        yield
+
+
+@contextmanager
+def _on_dask(config: FanOutConfig) -> Iterator[TaskRunner[Any]]:
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError as error:
+        raise ConfigError(
+            "fan_out.runner is `dask`, and prefect-dask is not installed.",
+            fix="pip install -c requirements.lock -e '.[ops]', or take `threads`.",
+        ) from error
+    if config.dask_address is None:
+        local = {"n_workers": config.dask_workers, "threads_per_worker": 1, **_LOCAL}
+        chosen = DaskTaskRunner(cluster_kwargs=local)
+    else:
+        chosen = DaskTaskRunner(address=config.dask_address)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(chosen)
+            _ = chosen.client  # connects
+        except OSError as error:  # also distributed's time-outs
+            raise ConfigError(
+                f"The Dask scheduler {config.dask_address} does not answer: {error}",
+                fix="start it (`dask scheduler`), or correct fan_out.dask_address.",
+            ) from error
+        yield chosen
 
 
 def merge(out: ArtifactWriter, parts: Sequence[ArtifactRef], schemas: Mapping[str, Schema]) -> None:

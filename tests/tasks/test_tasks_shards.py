@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import dask
 import polars as pl
 import pytest
 from prefect import flow
@@ -10,7 +11,7 @@ from prefect import flow
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, JUDGED, RANK, RANKING, USER, Schema
 from recsys_core.config import DataConfig, FanOutConfig, FusionConfig, LLMConfig
-from recsys_core.errors import DataError
+from recsys_core.errors import ConfigError, DataError
 from tasks.fuse import decide, fusion
 from tasks.shards import Shard, fan_out, merge, merged_facts, shards
 from tasks.step import RunLog, Submitted, one_record, run_log, step
@@ -72,7 +73,7 @@ def store(tmp_path: Path, prefect_server: None) -> ArtifactStore:
     return ArtifactStore(root=str(tmp_path / "artifacts"))
 
 
-def run(store: ArtifactStore, users: int = 10, **fan: int) -> tuple[ArtifactRef, RunLog]:
+def run(store: ArtifactStore, users: int = 10, **fan: Any) -> tuple[ArtifactRef, RunLog]:
     with run_log() as log:
         ref = spreading(store, users, FanOutConfig(**{"shard_users": 3, **fan}))
     return ref, log
@@ -244,3 +245,20 @@ def test_without_validation_the_tuned_choice_is_taken_over(store: ArtifactStore)
     alone, fused = fusing(store, FusionConfig(), True, valid=False)
     assert changed(fused) == set()
     assert alone.manifest.facts["why"] == "nothing to choose with"
+
+
+@pytest.mark.slow
+def test_two_dask_workers_give_the_same_bytes(store: ArtifactStore, tmp_path: Path) -> None:
+    threads, _ = run(store)
+    elsewhere = ArtifactStore(root=str(tmp_path / "on dask"))
+    spread_out, log = run(elsewhere, runner="dask", dask_workers=2)
+    assert spread_out.content_hash == threads.content_hash
+    assert not log.steps[-1].cached
+    assert sorted(CALLS) == [0, 1, 2, 3], "the second four were made in other processes"
+
+
+def test_a_dask_scheduler_that_is_not_there(store: ArtifactStore) -> None:
+    quick = dask.config.set({"distributed.comm.timeouts.connect": "300ms"})
+    with quick, pytest.raises(ConfigError, match=r"tcp://127\.0\.0\.1:9 does not answer") as stop:
+        run(store, runner="dask", dask_address="tcp://127.0.0.1:9")
+    assert "dask scheduler" in str(stop.value)

@@ -56,6 +56,9 @@ class OpenVinoEncoder:
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")):
             self._idle.put(compiled.create_infer_request())
+        # What OpenVINO's binding sets up at its first use is not made for threads: two first uses
+        # at once can wait for one another and for Python's lock, forever.
+        compiled.create_infer_request().infer(self._inputs([np.zeros(1, np.int64)]))
 
     def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
         """Longest first, so that a batch holds texts of one length and the last is the shortest."""

@@ -15,7 +15,7 @@ DATA_VOLUME: Final = "recsys-data:/data"
 SHM_SIZE: Final = "8g"
 CONTAINER_ENVIRONMENT: Final = {
     "PREFECT_HOME": "/home/app/.prefect",
-    "PREFECT_LOCAL_STORAGE_PATH": "/data/results",
+    "PREFECT_RESULTS_LOCAL_STORAGE_PATH": "/data/results",
 }
 """A worker hands its own settings on to its containers: paths of another machine among them."""
 

@@ -9,6 +9,7 @@ Everything is on loopback. Exit status 0 if all of it holds.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ STEPS_BEFORE_THE_KILL: Final = 6
 def main(image: str, folder: Path) -> None:
     """Prove everything."""
     docker("volume", "rm", "--force", VOLUME)
+    shutil.rmtree(folder / "server", ignore_errors=True)
     fill_volume(image, write_small(folder / "small"))
     with serving(folder / "server") as server:
         done = server.call("deployments.setup")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -26,7 +27,8 @@ class LocalServer:
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         self.folder, self.port = folder, port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}/api"
+        self.ui = f"http://127.0.0.1:{self.port}"
+        self.url = f"{self.ui}/api"
         self.artifacts, self.runs = folder / "artifacts", folder / "runs"
         self.environment = {
             **os.environ,
@@ -86,6 +88,15 @@ class LocalServer:
         process = self._started.pop(name)
         _signal(process, signal.SIGKILL)
         process.wait(20)
+
+    def kill_with_children(self, name: str) -> None:
+        """End a worker and its flow runs, which are in process groups of their own."""
+        worker = psutil.Process(self._started[name].pid)
+        children = worker.children(recursive=True)
+        self.kill(name)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
     def call(self, *module: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `python -m module...` to its end."""

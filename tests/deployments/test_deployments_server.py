@@ -15,15 +15,6 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(600)]
 PERSONALIZE, WATCH = "personalize/personalize", "watch-metadata/watch-metadata"
 
 
-@pytest.fixture(scope="module")
-def first(deployed: LocalServer, small: Path) -> str:
-    """A complete run of the small pipeline."""
-    run = deployed.run_id(PERSONALIZE, {"config": config_of(small)})
-    state = deployed.end_of(run)
-    assert state["name"] == "Completed", state["message"] + deployed.log("worker-cpu")[-3000:]
-    return run
-
-
 def test_the_run_leaves_its_artifacts(deployed: LocalServer, first: str) -> None:
     chosen = {"artifacts": {"flow_run_id": {"any_": [first]}}}
     found = {one["key"]: one for one in deployed.post("/artifacts/filter", chosen)}

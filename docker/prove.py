@@ -9,6 +9,7 @@ Everything is on loopback. Exit status 0 if all of it holds.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -93,12 +94,8 @@ def asks_for_gpus(server: LocalServer, image: str) -> None:
     told = str(state["message"]) + server.log("worker-gpu")
     expect("could not select device driver" in told, "GPUs asked for, refused", told[-2000:])
     expect(state["name"] == "Crashed", "the run is Crashed", str(state))
-    line = next(line for line in told.splitlines() if "could not select device driver" in line)
-    print(f"   {line.strip()[-200:]}")
-    request = inspect(container_of(run, running=False), "{{json .HostConfig.DeviceRequests}}")
-    expect('"gpu"' in request and '"Count":2' in request, "device request", request)
-    print(f"   {request}")
-    docker("rm", "--force", container_of(run, running=False))
+    said = re.search(r"could not select device driver.*?\]\]", told)
+    print(f"   {said[0] if said else told[-300:]}")
 
 
 def refuses_cuda(image: str) -> None:
@@ -142,10 +139,6 @@ def gone(run: str) -> None:
 
 def on_volume(image: str, *command: str) -> str:
     return docker("run", "--rm", "--network", "host", "-v", f"{VOLUME}:/data", image, *command)
-
-
-def inspect(container: str, what: str) -> str:
-    return docker("inspect", "--format", what, container)
 
 
 def docker(*command: str) -> str:

@@ -1,0 +1,62 @@
+"""Prefect's UI in a real browser: the form explains itself, a run shows what it made."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.local_server import LocalServer
+
+pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the PATH")
+    return found
+
+
+def look(chromium: str, page: str, folder: Path, name: str, height: int = 1500) -> str:
+    """The page after its scripts have run; a picture of it is left in `folder`."""
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={folder / 'profile'}", f"--window-size=1400,{height}",
+        "--virtual-time-budget=20000",
+    ]  # fmt: skip
+    shot = folder / f"{name}.png"
+    _run([*command, f"--screenshot={shot}", page])
+    assert shot.stat().st_size > 20_000, "a picture with content"
+    return _run([*command, "--dump-dom", page]).decode()
+
+
+def _run(command: list[str]) -> bytes:
+    return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout
+
+
+def test_the_form(deployed: LocalServer, chromium: str, tmp_path: Path) -> None:
+    deployment = deployed.deployment("personalize/personalize")["id"]
+    page = f"{deployed.ui}/deployments/deployment/{deployment}/run"
+    dom = look(chromium, page, tmp_path, "form", 12_000)
+    for text in ("Highest rating of the scale.", "GAT layers.", "Seed of every random choice."):
+        assert text in dom, "every field has its help"
+    assert "$RECSYS_ARTIFACTS" in dom, "the worker's own place, not that of who deployed"
+    assert str(deployed.artifacts) not in dom
+
+
+def test_a_run_and_its_artifacts(deployed, first: str, chromium: str, tmp_path: Path) -> None:
+    dom = look(chromium, f"{deployed.ui}/runs/flow-run/{first}", tmp_path, "run")
+    assert "Completed" in dom
+    chosen = {"artifacts": {"flow_run_id": {"any_": [first]}}}
+    found = {one["key"]: one["id"] for one in deployed.post("/artifacts/filter", chosen)}
+    shown = {
+        "run": "cached", "headline-metrics": "gat+relevancy", "recommendations": "Story No.",
+        "cost": "rules", "plot-ndcg": "data:image/svg+xml;base64,", "report": "report.html",
+    }  # fmt: skip
+    for key, text in shown.items():
+        page = f"{deployed.ui}/artifacts/artifact/{found[key]}"
+        assert text in look(chromium, page, tmp_path, key), key

@@ -85,6 +85,7 @@ class Caller:
         self._flights: dict[str, asyncio.Task[tuple[Completion, bool]]] = {}
         self._sent: set[asyncio.Task[object]] = set()
         self._closing = False
+        self._refusal: LLMError | None = None
 
     async def complete(
         self, question: Question, judge: Judge, *, fresh: bool = False
@@ -129,6 +130,8 @@ class Caller:
         if cached is None:
             await self._transport.prepare()
             async with self._limits.in_flight():
+                if self._refusal is not None:  # a call that waited meets it without being sent
+                    raise self._refusal
                 if not fresh and time.monotonic() - asked > _WAITED_LONG_S:
                     cached = await self._cache.get(question.key)  # by another process, meanwhile
                 if cached is None:
@@ -158,7 +161,10 @@ class Caller:
         except SendFailed as failure:
             verdict: Verdict = "unavailable" if failure.retryable else "refused"
             await self._store(question, trace, None, verdict, fresh)
-            raise self._error(question, trace, failure) from None
+            error = self._error(question, trace, failure)
+            if failure.fatal:
+                self._refusal = error
+            raise error from None
         finally:
             self._sent.discard(_this_task())
             self.budget.release(reserved, total)
@@ -215,13 +221,14 @@ class Caller:
             model=self._config.model,
             messages=messages,
             parameters=question.parameters,
-            response_format=response_format(question.answer, dialect),
+            response_format=response_format(question.answer, dialect, question.choices),
         )
 
     def _dialect(self, question: Question) -> Dialect:
         if self._config.schema_mode == "never":
             return Dialect.PROMPT
-        return self._dialects.get(question.purpose, Dialect.BOUNDED)
+        richest = Dialect.TAILORED if question.choices else Dialect.BOUNDED
+        return self._dialects.get(question.purpose, richest)
 
     def _lower_dialect(self, question: Question, used: Dialect, failure: SendFailed) -> bool:
         """Whether the endpoint rejected the schema itself, so that the next dialect is due."""

@@ -134,7 +134,6 @@ def test_what_no_call_can_pass_stops_the_run_at_once(
     assert len(server.requests()) == 1
 
 
-@pytest.mark.parametrize("status", ["400", "413", "422"])
 def test_after_a_refusal_nothing_further_is_sent(server: FakeOpenAI, config: Make) -> None:
     server.rule, server.latency = lambda _: "401", 0.05
     replies, _ = ask_all(config(max_in_flight=3), [echo(f"{i}") for i in range(30)])
@@ -142,6 +141,7 @@ def test_after_a_refusal_nothing_further_is_sent(server: FakeOpenAI, config: Mak
     assert len(server.requests()) == 3
 
 
+@pytest.mark.parametrize("status", ["400", "413", "422"])
 def test_one_rejected_request_does_not_stop_the_others(
     server: FakeOpenAI, config: Make, status: str
 ) -> None:

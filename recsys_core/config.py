@@ -163,6 +163,10 @@ class LLMConfig(Section):
     schema_mode: Literal["auto", "always", "never"] = "auto"
     """Whether the JSON schema is sent as `response_format`; `auto` sends it, and asks for it in
     the prompt instead where the endpoint rejects it (counted)."""
+    tailored_schemas: bool = False
+    """Write the ids that may be answered into the schema of every call. For a server of your own
+    that holds the model to a schema (llama.cpp, vLLM): small models then rarely answer in vain.
+    Hosted ones prepare every new schema for seconds."""
     max_in_flight: int = Field(default=16, ge=1, le=1024)
     """Calls at a time, per process and model."""
     requests_per_minute: float | None = Field(default=None, ge=1)
@@ -221,7 +225,7 @@ class LLMConfig(Section):
         fields = {"model"}
         if self.uses_model:
             fields |= {"temperature", "top_p", "seed", "reasoning", "reasoning_effort"}
-            fields |= {"schema_mode", "on_invalid", "on_unavailable"}
+            fields |= {"schema_mode", "tailored_schemas", "on_invalid", "on_unavailable"}
         return self.model_dump(mode="json", include=fields)
 
 

@@ -18,7 +18,8 @@ from recsys_core.errors import LLMError, LLMStopped
 from recsys_core.explanations.cases import ExplainedUser, ExplainedUsers
 from recsys_core.explanations.purpose import ExplanationInput, KnownItem
 from recsys_core.llm.checks import check_ids
-from recsys_core.llm.types import Provider, Purpose, Request
+from recsys_core.llm.tailored import choice, each
+from recsys_core.llm.types import Choices, Provider, Purpose, Request
 from recsys_core.rerank.inputs import MAX_ID_CHARS, RecentItem, Shown, Taste
 
 TITLES: Final = 5
@@ -29,6 +30,9 @@ JUDGE_MEASURES: Final = (JUDGE_SUPPORTED, JUDGE_CONVINCING)
 _USERS_AT_ONCE: Final = 64
 _MOST: Final = 5
 """Top of the scale of `convincing`."""
+
+
+_IDS: Final = "ids"
 
 
 class GivenReason(Shown):
@@ -52,7 +56,7 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    id: Annotated[str, Field(max_length=MAX_ID_CHARS)]
+    id: Annotated[str, Field(max_length=MAX_ID_CHARS, json_schema_extra=choice(_IDS))]
     supported: bool
     convincing: Annotated[int, Field(ge=1, le=_MOST)]
 
@@ -62,7 +66,7 @@ class JudgeAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    verdicts: Annotated[tuple[Verdict, ...], Field(max_length=20)]
+    verdicts: Annotated[tuple[Verdict, ...], Field(max_length=20, json_schema_extra=each(_IDS))]
 
 
 def no_opinion(variables: JudgeInput) -> JudgeAnswer:
@@ -78,8 +82,16 @@ def _check(variables: JudgeInput, answer: JudgeAnswer) -> None:
     check_ids((one.item.id for one in variables.reasons), (one.id for one in answer.verdicts))
 
 
+def _choices(variables: JudgeInput) -> Choices:
+    return {_IDS: [one.item.id for one in variables.reasons]}
+
+
 EXPLANATION_JUDGE = Purpose(
-    name="explanation_judge", answer=JudgeAnswer, rule=no_opinion, check=_check
+    name="explanation_judge",
+    answer=JudgeAnswer,
+    rule=no_opinion,
+    check=_check,
+    choices=_choices,
 )
 
 

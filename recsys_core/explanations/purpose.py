@@ -8,10 +8,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from recsys_core.explanations.attributes import fold
 from recsys_core.explanations.rules import Liked, Target, Writer
 from recsys_core.llm.checks import check_ids
-from recsys_core.llm.types import Purpose
+from recsys_core.llm.tailored import choice, each
+from recsys_core.llm.types import Choices, Purpose
 from recsys_core.rerank.inputs import MAX_ID_CHARS, RecentItem, Shown, Taste
 
 _SENTENCE_CHARS: Final = 600
+_IDS, _LIKED, _ATTRIBUTES = "ids", "liked", "attributes"
 
 
 class KnownItem(Shown):
@@ -42,15 +44,19 @@ class Reason(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    id: Annotated[str, Field(max_length=MAX_ID_CHARS)]
+    id: Annotated[str, Field(max_length=MAX_ID_CHARS, json_schema_extra=choice(_IDS))]
     sentence: Annotated[
         str, BeforeValidator(_one_line), Field(min_length=1, max_length=_SENTENCE_CHARS)
     ]
     liked_ids: Annotated[
-        tuple[Annotated[str, Field(max_length=MAX_ID_CHARS)], ...], Field(max_length=5)
+        tuple[
+            Annotated[str, Field(max_length=MAX_ID_CHARS, json_schema_extra=choice(_LIKED))], ...
+        ],
+        Field(max_length=5),
     ] = ()
     attributes: Annotated[
-        tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=8)
+        tuple[Annotated[str, Field(max_length=200, json_schema_extra=choice(_ATTRIBUTES))], ...],
+        Field(max_length=8),
     ] = ()
 
 
@@ -59,7 +65,7 @@ class ExplanationAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reasons: Annotated[tuple[Reason, ...], Field(max_length=200)]
+    reasons: Annotated[tuple[Reason, ...], Field(max_length=200, json_schema_extra=each(_IDS))]
 
 
 def explain_by_rules(variables: ExplanationInput) -> ExplanationAnswer:
@@ -109,6 +115,17 @@ def _check(variables: ExplanationInput, answer: ExplanationAnswer) -> None:
         raise ValueError("; ".join(f"id {name!r}: {what}" for name, what in problems.items()))
 
 
+def _choices(variables: ExplanationInput) -> Choices:
+    """The titles in turn, each with attributes of its own, and the liked titles."""
+    own = {f"{_ATTRIBUTES}:{one.id}": one.attributes for one in variables.items}
+    return own | {_IDS: [one.id for one in variables.items],
+                  _LIKED: [one.id for one in variables.liked]}  # fmt: skip
+
+
 EXPLANATION = Purpose(
-    name="explanation", answer=ExplanationAnswer, rule=explain_by_rules, check=_check
+    name="explanation",
+    answer=ExplanationAnswer,
+    rule=explain_by_rules,
+    check=_check,
+    choices=_choices,
 )

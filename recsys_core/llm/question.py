@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ from recsys_core.config import LLMConfig
 from recsys_core.llm.cache import answer_key
 from recsys_core.llm.prompts import Message, load_prompt, render, repair_prompt
 from recsys_core.llm.schemas import schema_of
-from recsys_core.llm.types import A, Request, V
+from recsys_core.llm.types import A, Choices, Request, V
 
 _REASONING: Final = re.compile(r"^(o\d+|gpt-5)(?![a-z])(?!.*chat)", re.IGNORECASE)
 
@@ -25,6 +25,7 @@ class Question:
         answer: schema of the answer.
         longest: tokens that prompt-independent output may take, reasoning included.
         repair: whether this is the second call, about an answer that was not valid.
+        choices: what marked parts of the answer may be; empty where nobody is held to them.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Question:
     answer: type[BaseModel]
     longest: int
     repair: bool = False
+    choices: Choices = field(default_factory=dict)
 
 
 def ask_for(request: Request[V, A], config: LLMConfig) -> Question:
@@ -55,6 +57,7 @@ def ask_for(request: Request[V, A], config: LLMConfig) -> Question:
         parameters=parameters,
         answer=request.purpose.answer,
         longest=longest,
+        choices=request.purpose.choices(request.variables) if config.tailored_schemas else {},
     )
     return _keyed(question, config)
 

@@ -1,9 +1,10 @@
 """The JSON schema of an answer, in the dialects that endpoints take.
 
 Endpoints differ and their capability lists are unreliable, so the richest dialect is tried first
-and an endpoint that rejects it (400) gets the next: with all bounds (grammar-based servers need
-them, else small models never end), strict without bounds (some hosted models reject `maxLength`),
-and finally none at all, the schema being asked for in the prompt.
+and an endpoint that rejects it (400) gets the next: tailored to the question (on demand, see
+`tailored`), with all bounds (grammar-based servers need them, else small models never end),
+strict without bounds (some hosted models reject `maxLength`), and finally none at all, the schema
+being asked for in the prompt.
 """
 
 from enum import IntEnum
@@ -12,20 +13,24 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from recsys_core.llm.tailored import MARKS, tailored
+from recsys_core.llm.types import Choices
+
 _BOUNDS: Final = frozenset({
     "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum",
     "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "minProperties",
     "maxProperties",
 })  # fmt: skip
-_NOISE: Final = frozenset({"title", "default", "examples"})
+_NOISE: Final = frozenset({"title", "default", "examples"}) | MARKS
 
 
 class Dialect(IntEnum):
     """What an endpoint takes as `response_format`, from the richest to nothing."""
 
-    BOUNDED = 0
-    UNBOUNDED = 1
-    PROMPT = 2
+    TAILORED = 0
+    BOUNDED = 1
+    UNBOUNDED = 2
+    PROMPT = 3
 
 
 @cache
@@ -35,13 +40,30 @@ def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
+def response_format(
+    answer: type[BaseModel], dialect: Dialect, choices: Choices | None = None
+) -> dict[str, Any] | None:
+    """The `response_format` of a call in this dialect; None where the prompt asks instead.
+
+    Args:
+        answer: what is to be answered.
+        dialect: what the endpoint takes.
+        choices: of the question, for the tailored dialect.
+    """
+    if dialect is Dialect.TAILORED:
+        return _format(answer, _strict(tailored(answer, choices or {}), _NOISE))
+    return _general_format(answer, dialect)
+
+
 @cache
-def response_format(answer: type[BaseModel], dialect: Dialect) -> dict[str, Any] | None:
-    """The `response_format` of a call in this dialect; None where the prompt asks instead."""
+def _general_format(answer: type[BaseModel], dialect: Dialect) -> dict[str, Any] | None:
     if dialect is Dialect.PROMPT:
         return None
     dropped = _NOISE | _BOUNDS if dialect is Dialect.UNBOUNDED else _NOISE
-    schema = _strict(answer.model_json_schema(), dropped)
+    return _format(answer, _strict(answer.model_json_schema(), dropped))
+
+
+def _format(answer: type[BaseModel], schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "json_schema",
         "json_schema": {"name": answer.__name__, "strict": True, "schema": schema},

@@ -6,7 +6,7 @@ question, and the rule that answers it without any model. The domain modules (`p
 `rerank`, `explanations`) declare their purposes; the providers know none of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -24,6 +24,15 @@ def _accept(variables: BaseModel, answer: BaseModel) -> None:
     """The check of a purpose that needs none."""
 
 
+Choices = Mapping[str, Sequence[str]]
+"""What a part of an answer may be, by the mark that it has in the schema (`tailored.choice`)."""
+
+
+def _anything(_: BaseModel) -> Choices:
+    """The choices of a purpose that has none."""
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Purpose(Generic[V, A]):
     """One kind of question to a language model.
@@ -34,12 +43,14 @@ class Purpose(Generic[V, A]):
         rule: answers without a model, from the same variables.
         check: raises ValueError, with a message a model can act on, when an answer that fits the
             schema does not fit the question (an id that was not asked for, for example).
+        choices: what marked parts of the answer may be, for endpoints that can be held to it.
     """
 
     name: str
     answer: type[A]
     rule: Callable[[V], A]
     check: Callable[[V, A], None] = _accept
+    choices: Callable[[V], Choices] = _anything
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from recsys_core.rerank.ranking import (
     RankingAnswer,
     RankingPurpose,
     check_ranking,
+    ids_of,
     place_scores,
     rank_by_rules,
     ranked,
@@ -33,7 +34,11 @@ from recsys_core.rerank.ranking import (
 from recsys_core.rerank.strategy import Judged
 
 OVERLAPPING: Final[RankingPurpose] = Purpose(
-    name="overlapping", answer=RankingAnswer, rule=rank_by_rules, check=check_ranking
+    name="overlapping",
+    answer=RankingAnswer,
+    rule=rank_by_rules,
+    check=check_ranking,
+    choices=ids_of,
 )
 Batch = tuple[int, ...]
 

@@ -15,6 +15,7 @@ from recsys_core.rerank.ranking import (
     RankingAnswer,
     RankingPurpose,
     check_ranking,
+    ids_of,
     place_scores,
     rank_by_rules,
     ranked,
@@ -22,7 +23,11 @@ from recsys_core.rerank.ranking import (
 from recsys_core.rerank.strategy import Judged
 
 PROMPT_LEVEL: Final[RankingPurpose] = Purpose(
-    name="prompt_level", answer=RankingAnswer, rule=rank_by_rules, check=check_ranking
+    name="prompt_level",
+    answer=RankingAnswer,
+    rule=rank_by_rules,
+    check=check_ranking,
+    choices=ids_of,
 )
 
 

@@ -5,11 +5,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys_core.llm.checks import check_ids
-from recsys_core.llm.types import Provider, Purpose, Request
+from recsys_core.llm.tailored import choice, each
+from recsys_core.llm.types import Choices, Provider, Purpose, Request
 from recsys_core.rerank.inputs import MAX_ID_CHARS, Candidate, RecentItem, Shown, Taste, UserCase
 from recsys_core.rerank.rules import fit
 from recsys_core.rerank.strategy import Judged, ask
 
+IDS = "ids"
 TOP: float = 100.0
 """Score of the first place; the last one has 0. The scale of relevancy scoring."""
 
@@ -28,7 +30,8 @@ class RankingAnswer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     ranking: Annotated[
-        tuple[Annotated[str, Field(max_length=MAX_ID_CHARS)], ...], Field(max_length=200)
+        tuple[Annotated[str, Field(max_length=MAX_ID_CHARS, json_schema_extra=choice(IDS))], ...],
+        Field(max_length=200, json_schema_extra=each(IDS)),
     ]
 
 
@@ -45,6 +48,11 @@ def check_ranking(variables: RankingInput, answer: RankingAnswer) -> None:
         ValueError: ids are missing, invented or named twice.
     """
     check_ids((one.id for one in variables.candidates), answer.ranking)
+
+
+def ids_of(variables: RankingInput) -> Choices:
+    """The ids that an answer may name."""
+    return {IDS: [one.id for one in variables.candidates]}
 
 
 RankingPurpose = Purpose[RankingInput, RankingAnswer]

@@ -10,18 +10,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.concurrency import map_bounded
 from recsys_core.llm.checks import check_ids
-from recsys_core.llm.types import Provider, Purpose, Request
+from recsys_core.llm.tailored import choice, each
+from recsys_core.llm.types import Choices, Provider, Purpose, Request
 from recsys_core.rerank.design import batches
 from recsys_core.rerank.inputs import MAX_ID_CHARS, Candidate, RecentItem, Shown, Taste, UserCase
 from recsys_core.rerank.rules import relevance
 from recsys_core.rerank.strategy import Judged, ask
+
+IDS: Final = "ids"
 
 
 class RelevancyInput(Shown):
@@ -42,8 +45,9 @@ class ItemScore(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    id: Annotated[str, Field(max_length=MAX_ID_CHARS)]
-    score: Annotated[int, BeforeValidator(_whole), Field(ge=0, le=100)]
+    id: Annotated[str, Field(max_length=MAX_ID_CHARS, json_schema_extra=choice(IDS))]
+    # The validator comes last: before `Field` it would take the bounds out of the JSON schema.
+    score: Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
 
 
 class RelevancyAnswer(BaseModel):
@@ -51,7 +55,7 @@ class RelevancyAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scores: Annotated[tuple[ItemScore, ...], Field(max_length=20)]
+    scores: Annotated[tuple[ItemScore, ...], Field(max_length=20, json_schema_extra=each(IDS))]
 
 
 def score_by_rules(variables: RelevancyInput) -> RelevancyAnswer:
@@ -68,7 +72,13 @@ def _check(variables: RelevancyInput, answer: RelevancyAnswer) -> None:
     check_ids((one.id for one in variables.candidates), (one.id for one in answer.scores))
 
 
-RELEVANCY = Purpose(name="relevancy", answer=RelevancyAnswer, rule=score_by_rules, check=_check)
+def _choices(variables: RelevancyInput) -> Choices:
+    return {IDS: [one.id for one in variables.candidates]}
+
+
+RELEVANCY = Purpose(
+    name="relevancy", answer=RelevancyAnswer, rule=score_by_rules, check=_check, choices=_choices
+)
 
 
 @dataclass(frozen=True, kw_only=True)

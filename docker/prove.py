@@ -58,7 +58,7 @@ def completes(server: LocalServer, image: str) -> None:
         "--job-variable", f"image={image}", "--job-variable", f'volumes=["{VOLUME}:/data"]',
         timeout=600,
     )  # fmt: skip
-    said = (done.stdout + done.stderr + server.log("worker-docker"))[-3000:]
+    said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}{server.log('worker-docker')[-2000:]}"
     expect(done.returncode == 0, "run in a container: Completed", said)
     print(f"   {time.monotonic() - started:.0f} s from the command to its end")
     gone(server.runs_of(CONTAINER)[-1]["id"])

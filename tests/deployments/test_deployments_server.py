@@ -24,6 +24,13 @@ def test_the_run_leaves_its_artifacts(deployed: LocalServer, first: str) -> None
     assert json.loads(found["headline-metrics"]["data"])[0]["ndcg"] > 0
 
 
+def test_the_form_holds_the_workers_places_not_those_of_who_deployed(deployed) -> None:
+    schema = deployed.deployment(PERSONALIZE)["parameter_openapi_schema"]
+    filled = schema["properties"]["config"]["default"]
+    assert filled["artifact_root"] == "$RECSYS_ARTIFACTS"
+    assert filled["runs_root"] == "$RECSYS_RUNS"
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from prefect import flow
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed
+from prefect.states import Completed, Crashed, Running
 
 from deployments import ci_run, setup
 from tasks.publish import HEADLINE_KEY
@@ -135,3 +136,21 @@ def test_accept_then_hold(running: dict[str, float], tmp_path: Path, capsys) -> 
     assert ci_run.main([*call, "--run-name", "three"]) == ci_run.BELOW_THE_GATE
     assert "0.4300, 0.4500 in the accepted run one" in capsys.readouterr().err
     assert ci_run.main([*call, "--max-drop", "0.05", "--run-name", "four"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "well"), [(Completed(), True), (Crashed(), False), (Running(), False)]
+)
+def test_the_run_counts_and_not_the_command_that_watched_it(deployment, state, well) -> None:
+    name = f"watched-{state.type.value}"
+
+    async def create() -> None:
+        async with get_client() as client:
+            await client.create_flow_run(judged, name=name, state=state)
+
+    asyncio.run(create())
+    assert asyncio.run(ci_run.ended_well(name, late=time.monotonic() - 1)) is well
+
+
+def test_a_run_that_was_never_made_did_not_end_well(deployment) -> None:
+    assert not asyncio.run(ci_run.ended_well("never", late=time.monotonic() + 60))

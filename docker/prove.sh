@@ -49,7 +49,7 @@ if [ -z "${BASE_IMAGE:-}" ]; then
     # python3-distutils by name: debootstrap does not know what provides python3.11-distutils.
     debootstrap --variant=minbase \
       --include=python3.11,python3.11-venv,python3-distutils,ca-certificates,libgomp1 \
-      bookworm "$WORK/base" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" > "$WORK/base.log" \
+      bookworm "$WORK/base" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} > "$WORK/base.log" \
       || { tail -n 5 "$WORK/base.log" >&2; exit 1; }
     tar -C "$WORK/base" --exclude=./var/cache/apt --exclude=./var/lib/apt/lists -c . \
       | "$DOCKER" import - "$BASE_IMAGE" > /dev/null
@@ -64,8 +64,8 @@ echo "CPU image: building, see $WORK/build.log"
 STARTED=$SECONDS
 DOCKER_BUILDKIT=1 "$DOCKER" build --network host --progress plain -f docker/Dockerfile -t "$IMAGE" \
   --build-arg BASE_IMAGE="$BASE_IMAGE" \
-  --build-arg PIP_INDEX_URL="${PIP_INDEX_URL:-https://pypi.org/simple}" \
-  --build-arg PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL-https://download.pytorch.org/whl/cpu}" \
+  --build-arg PIP_INDEX_URL="${PIP_INDEX_URL:-}" \
+  --build-arg PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL:-}" \
   --build-arg EXTRA_CA="${SSL_CERT_FILE:+proof-ca.pem}" . > "$WORK/build.log" 2>&1 \
   || { tail -n 20 "$WORK/build.log" >&2; exit 1; }
 SIZE=$("$DOCKER" image inspect --format '{{.Size}}' "$IMAGE")

@@ -100,6 +100,7 @@ def report(
         figures=drawn.table("figures"),
         calls=calls,
         costs=strategy_costs(judging_calls(log)),
+        policies=served.policy.table("policies"),
         reasons=explained,
         samples=samples(
             lists,

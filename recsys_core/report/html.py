@@ -9,7 +9,9 @@ from recsys_core.columns import (
     LLM_CALLS,
     METRICS,
     PHASE,
+    POLICIES,
     STRATEGY_COSTS,
+    VALUE,
     check,
 )
 from recsys_core.report import figures, reasons, views
@@ -33,6 +35,7 @@ def render(data: ReportData) -> str:
     check(data.calls, LLM_CALLS, table="llm_calls")
     check(data.figures, FIGURES, table="figures")
     check(data.reasons, METRICS, table="reasons")
+    check(data.policies, POLICIES, table="policies")
     check(data.costs, STRATEGY_COSTS, table="costs")
     return environment().get_template(_TEMPLATE).render(**_context(data))
 
@@ -71,6 +74,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "slowest": max((step.seconds for step in data.summary.steps), default=0.0) or 1.0,
         "calls": views.call_rows(data.calls),
         "costs": reasons.cost_rows(data.costs, data.metrics, HEADLINE_PROTOCOL, HEADLINE_K),
+        "policies": data.policies.drop_nulls(VALUE).to_dicts(),
         "reasons": reasons.tables(data.reasons),
         "samples": data.samples,
         "rating_max": data.rating_max,

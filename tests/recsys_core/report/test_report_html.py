@@ -13,6 +13,7 @@ from recsys_core.columns import (
     METHOD,
     METRIC,
     METRICS,
+    POLICIES,
     PROTOCOL,
     STRATEGY_COSTS,
     VALID_NDCG,
@@ -196,6 +197,22 @@ def test_rows_about_reasons_change_nothing_else(run: ReportData) -> None:
 def test_a_measure_that_applies_to_nobody(run: ReportData) -> None:
     none = reasons("rules").with_columns(pl.lit(None, pl.Float64).alias(VALUE))
     assert "Grounded\u2013" in Page(render(replace(run, reasons=none))).text
+
+
+def test_the_policies_compared_on_validation_are_shown(run: ReportData) -> None:
+    rows = [
+        {"policy": policy, "weight": weight, "value": value, "difference": value - 0.3,
+         "ci_low": -0.02, "ci_high": 0.01, "users": 200, "chosen": policy == "cold-only"}
+        for policy, weight, value in (
+            ("none", 0.0, 0.3), ("cold-only", 0.8, 0.31), ("all", 0.8, 0.25),
+        )
+    ]  # fmt: skip
+    told = pl.DataFrame(rows, schema=dict(POLICIES))
+    text = Page(render(replace(run, policies=told))).text
+    assert "Chosen: cold-only at weight 0.8." in text
+    assert "cold-only chosen0.80.3100+0.0100-0.0200 to +0.0100200" in text
+    unmeasured = told.head(1).with_columns(pl.lit(None, pl.Float64).alias(VALUE))
+    assert "Whose lists" not in Page(render(replace(run, policies=unmeasured))).text
 
 
 def test_costs_stand_beside_the_accuracy_of_the_strategy(with_calls: ReportData) -> None:

@@ -104,7 +104,7 @@ def refuses_cuda(image: str) -> None:
     command = ["docker", "run", "--rm", "--network", "host", image, *asked]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)  # noqa: S603
     expect(done.returncode == 2 and "cuda" in done.stderr, "no CUDA: refused", done.stderr)
-    print("   " + done.stderr.strip().splitlines()[-1].strip())
+    print("   " + next(line for line in done.stderr.splitlines() if "ConfigError" in line))
 
 
 def config(*, seed: int) -> dict[str, Any]:

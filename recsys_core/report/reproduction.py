@@ -288,8 +288,9 @@ def _strategies_as_text(data: Reproduction, name: str) -> list[str]:
             if one in row.changes else "- | -"
             for one in ("full", "condensed")
         )  # fmt: skip
-        costs = ", ".join(f"{value:,.2f}" for value in row.costs.values()) or "no model called"
         pair = row.reranking
+        none = "not known" if pair.base.startswith(PUBLISHED) else "no model called"
+        costs = ", ".join(f"{value:,.2f}" for value in row.costs.values()) or none
         lines.append(f"| {pair.base} | {pair.strategy} | {cells} | {costs} |")
     return lines if rows else []
 

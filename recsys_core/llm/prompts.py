@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import jinja2
 import yaml
-from jinja2.filters import do_tojson
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -78,19 +78,24 @@ def data(value: object, limit: int = LONGEST, *, lines: bool = False) -> str:
 
 def _shorten(value: object) -> object:
     if isinstance(value, str):
+        if value.isprintable() and len(value) <= LONGEST:  # no control characters: most texts
+            return value
         text = _CONTROL.sub("", value)
         return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: _shorten(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_shorten(one) for one in value]
     return value
 
 
-@jinja2.pass_eval_context
-def _tojson(context: Any, value: object, indent: int | None = None) -> Markup:
-    # jinja2's own filter writes < and > as \u003c and \u003e: JSON that cannot close a tag.
-    return do_tojson(context, _shorten(value), indent)
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False).encode
+"""Made once: a prompt has a dozen values, and a new encoder for each took longer than its work."""
+
+
+def _tojson(value: object) -> Markup:
+    # < and > are written as \u003c and \u003e: JSON that cannot close a tag.
+    return htmlsafe_json_dumps(_shorten(value), dumps=_ENCODE)
 
 
 def _finalize(value: object) -> object:
@@ -110,7 +115,6 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=False,
     )
     environment.filters.update(data=data, tojson=_tojson)
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     environment.globals.clear()  # no `range`, no `cycler`: a template prints its input
     return environment
 

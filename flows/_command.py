@@ -51,8 +51,19 @@ def parse(
         """YAML file of these parameters; what the command line says wins."""
 
     Arguments.__doc__ = description
-    given = CliSettingsSource[Any](Arguments, cli_parse_args=list(argv))()
+    given = CliSettingsSource[Any](
+        Arguments, cli_parse_args=[_with_underscores(one) for one in argv]
+    )()
     return load_config(given.pop("config", None), given, kind)
+
+
+def _with_underscores(argument: str) -> str:
+    """`--dry-run` for `--dry_run`; values, and the `no-` of a flag, stay as they are."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    negated = "no-" if name.startswith("no-") else ""
+    return f"--{negated}{name.removeprefix('no-').replace('-', '_')}{equals}{value}"
 
 
 def run(action: Callable[[], object]) -> int:

@@ -30,6 +30,13 @@ def test_nested_parameters_lists_and_flags() -> None:
     assert (config.refit, config.seed) == (True, 7)
 
 
+def test_names_may_be_written_with_dashes() -> None:
+    given = ["--dry-run", "--no-refit", "--llm.max-in-flight=3", "--run-name", "a-b", "--seed=-0"]
+    found = parse(*given)
+    assert (found.dry_run, found.refit, found.seed) == (True, False, 0)
+    assert (found.llm.max_in_flight, found.run_name) == (3, "a-b")
+
+
 def test_the_file_named_on_the_command_line_lies_below_it(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("seed: 3\ndata: {source: ml-1m}\n")

@@ -1,0 +1,143 @@
+"""The cache of answers in a real PostgreSQL, shared by several processes."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from test_llm_cache import ROOT, record
+
+from recsys_core import columns as c
+from recsys_core.llm.budget import Spending
+from recsys_core.llm.cache import AnswerCache
+
+T = TypeVar("T")
+
+
+def _binaries() -> Path | None:
+    found = shutil.which("initdb")
+    places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return places[-1] if places else None
+
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(
+        _binaries() is None or find_spec("psycopg") is None,
+        reason="no PostgreSQL server, or no psycopg, is installed",
+    ),
+]
+
+
+def _unprivileged() -> dict[str, str | int]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return {"user": "postgres" if "postgres" in names else "nobody"}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as name, socket.socket() as probe:
+        folder, binaries, who = Path(name), _binaries(), _unprivileged()
+        if who:
+            shutil.chown(folder, user=who["user"])
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        data = folder / "data"
+        start = [binaries / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-N"]
+        subprocess.run(start, check=True, capture_output=True, cwd=folder, **who)
+        serve = [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-F"]
+        with subprocess.Popen(serve, cwd=folder, stderr=subprocess.DEVNULL, **who) as process:
+            try:
+                _wait_for(port, process)
+                yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+            finally:
+                process.send_signal(signal.SIGINT)  # does not wait for clients
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                return
+        except OSError:
+            assert process.poll() is None, "PostgreSQL ended"
+            assert time.monotonic() < deadline, "PostgreSQL does not start"
+            time.sleep(0.1)
+
+
+def with_caches(url: str, work: Callable[..., Awaitable[T]], count: int) -> T:
+    async def main() -> T:
+        caches = [AnswerCache(url) for _ in range(count)]
+        try:
+            return await work(*caches)
+        finally:
+            for cache in caches:
+                await cache.close()
+
+    return asyncio.run(main())
+
+
+def test_answers_spending_and_ledger_in_one_place(url: str) -> None:
+    async def work(one: AnswerCache, other: AnswerCache) -> None:
+        for cache in (one, other):
+            await asyncio.gather(*[cache.put(record(f"k{n}", f"text {n}")) for n in range(300)])
+        spent = await one.put(record("more", replace=True, session="living"))
+        assert spent == Spending(dollars=0.25 * 601, tokens=15 * 601)
+        found = await asyncio.gather(*[other.get(f"k{n}") for n in range(301)])
+        assert [answer and answer.text for answer in found] == [
+            *(f"text {n}" for n in range(300)), None
+        ]  # fmt: skip
+        rows = [row[c.KEY] for row in other.report("living", {"k7", "k8"})]
+        assert sorted(rows) == ["k7", "k7", "k8", "k8", "more"]
+        assert one.report("late", {"k7", "more"}) == []
+
+    with_caches(url, work, 2)
+
+
+SHARED = """
+    import asyncio, sys
+    sys.path.insert(0, {here!r})
+    from test_llm_cache import record
+    from recsys_core.llm.cache import AnswerCache
+
+    async def main(number):
+        cache = AnswerCache(sys.argv[1])
+        one = [cache.put(record(f"s{{n}}", f"{{number}}", run="shared")) for n in range(100)]
+        await asyncio.gather(*one)
+        await cache.close()
+
+    asyncio.run(main(sys.argv[2]))
+"""
+
+
+def test_processes_write_at_once_and_the_first_answer_stays(url: str) -> None:
+    code = textwrap.dedent(SHARED).format(here=str(Path(__file__).parent))
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, url, str(n)], cwd=ROOT) for n in range(3)
+    ]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+
+    async def work(cache: AnswerCache) -> tuple[set[str], Spending, int]:
+        found = await asyncio.gather(*[cache.get(f"s{n}") for n in range(100)])
+        return {one.text for one in found}, cache.spent("shared"), len(cache.calls(run="shared"))
+
+    texts, spent, rows = with_caches(url, work, 1)
+    assert texts <= {"0", "1", "2"}
+    assert (spent, rows) == (Spending(dollars=75.0, tokens=4500), 300)

@@ -32,8 +32,9 @@ from deployments.pools import Pool, pools
 ROOT: Final = Path(__file__).resolve().parents[1]
 TAG_LIMITS: Final = {"llm": 4, "network": 2, "gpu": 1}
 """Task runs at a time over all workers: steps that ask a model, that download, that train."""
-SILENCE: Final = timedelta(seconds=90)
-"""A run that has sent a heartbeat and then nothing for this long is dead (30 s between two)."""
+SILENCE: Final = timedelta(minutes=10)
+"""A run that has sent a heartbeat and then nothing for this long is dead. Prefect's default is one
+heartbeat in three minutes, so a shorter time than two of these would crash runs that are alive."""
 ZOMBIES: Final = "recsys: crash flow runs whose heartbeat stopped"
 
 
@@ -45,9 +46,11 @@ def main(argv: Sequence[str]) -> int:
     """Create or update everything; 0 if all is well, 1 with one message if not."""
     parser = argparse.ArgumentParser(prog="python -m deployments.setup", description=__doc__)
     parser.add_argument("--no-deploy", action="store_true", help="pools, limits, automations only")
+    text = "seconds without a heartbeat after which a run counts as dead (%(default)s)"
+    parser.add_argument("--silence", type=int, default=int(SILENCE.total_seconds()), help=text)
     options = parser.parse_args(argv)
     try:
-        asyncio.run(prepare())
+        asyncio.run(prepare(timedelta(seconds=options.silence)))
         if not options.no_deploy:
             deploy()
     except SetupError as error:
@@ -56,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def prepare() -> None:
+async def prepare(silence: timedelta = SILENCE) -> None:
     """Create or update work pools, limits and automations."""
     url = get_current_settings().api.url
     if not url:
@@ -76,7 +79,7 @@ async def prepare() -> None:
             await _put_pool(client, pool)
         for tag, limit in TAG_LIMITS.items():
             await client.create_concurrency_limit(tag=tag, concurrency_limit=limit)
-    await _put_automation(crash_zombies())
+    await _put_automation(crash_zombies(silence))
 
 
 async def _put_pool(client: PrefectClient, pool: Pool) -> None:
@@ -102,7 +105,7 @@ async def _put_pool(client: PrefectClient, pool: Pool) -> None:
     await client.update_work_pool(pool.name, WorkPoolUpdate.model_validate(update))
 
 
-def crash_zombies() -> Automation:
+def crash_zombies(silence: timedelta = SILENCE) -> Automation:
     """Marks a run Crashed when its heartbeat stops: its machine, or its worker with it, is gone."""
     ended = {
         f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")
@@ -117,7 +120,7 @@ def crash_zombies() -> Automation:
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=SILENCE,
+            within=silence,
         ),
         actions=[
             ChangeFlowRunState(

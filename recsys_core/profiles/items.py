@@ -10,7 +10,8 @@ from recsys_core.artifacts import content_hash
 from recsys_core.columns import GENRES, ITEM, ITEM_PROFILES, ITEMS, OVERVIEW, TITLE, YEAR
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.llm.checks import check_ids
-from recsys_core.llm.types import Provider, Purpose, Reply, Request
+from recsys_core.llm.tailored import choice, each
+from recsys_core.llm.types import Choices, Provider, Purpose, Reply, Request
 from recsys_core.profiles.inputs import ItemProfileInput, ItemsProfileInput, NumberedItem
 from recsys_core.profiles.item_rules import write_item_profile
 from recsys_core.profiles.rows import AT_ONCE, PUBLISHED, Id, Row, profile_row, profile_table
@@ -20,12 +21,15 @@ ITEM_PROFILE: Final = Purpose(name="item_profile", answer=Profile, rule=write_it
 """Write the profile of one item."""
 
 
+_NUMBERS: Final = "numbers"
+
+
 class NumberedProfile(BaseModel):
     """The profile of one of several items."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    id: Annotated[str, Field(max_length=8)]
+    id: Annotated[str, Field(max_length=8, json_schema_extra=choice(_NUMBERS))]
     profile: Profile
 
 
@@ -34,7 +38,9 @@ class ItemProfiles(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    profiles: Annotated[tuple[NumberedProfile, ...], Field(max_length=10)]
+    profiles: Annotated[
+        tuple[NumberedProfile, ...], Field(max_length=10, json_schema_extra=each(_NUMBERS))
+    ]
 
 
 def write_item_profiles(variables: ItemsProfileInput) -> ItemProfiles:
@@ -56,8 +62,16 @@ def check_numbers(variables: ItemsProfileInput, answer: ItemProfiles) -> None:
     check_ids((one.id for one in variables.items), (one.id for one in answer.profiles))
 
 
+def _choices(variables: ItemsProfileInput) -> Choices:
+    return {_NUMBERS: [one.id for one in variables.items]}
+
+
 SEVERAL_PROFILES: Final = Purpose(
-    name="item_profiles", answer=ItemProfiles, rule=write_item_profiles, check=check_numbers
+    name="item_profiles",
+    answer=ItemProfiles,
+    rule=write_item_profiles,
+    check=check_numbers,
+    choices=_choices,
 )
 """Write the profiles of several items."""
 

@@ -18,6 +18,7 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.errors import LLMRefused
 from recsys_core.llm.rules import RulesProvider
+from recsys_core.llm.tailored import tailored
 from recsys_core.profiles.items import ItemProfiles, NumberedProfile, profile_items
 from recsys_core.profiles.schema import Profile
 
@@ -122,3 +123,13 @@ def test_numbers_of_an_answer_are_those_of_the_request(given: list[str], told: s
     answer = ItemProfiles(profiles=tuple(NumberedProfile(id=i, profile=profile) for i in given))
     with pytest.raises(ValueError, match=told):
         request.purpose.check(request.variables, answer)
+
+
+def test_a_tailored_schema_asks_for_each_number_once() -> None:
+    provider = Recorder()
+    several(provider, 3)
+    request = provider.requests[0]
+    schema = tailored(ItemProfiles, request.purpose.choices(request.variables))
+    entries = schema["properties"]["profiles"]["prefixItems"]
+    assert [one["properties"]["id"]["enum"] for one in entries] == [["1"], ["2"], ["3"]]
+    assert {"overview", "tags"} <= set(entries[0]["properties"]["profile"]["properties"])

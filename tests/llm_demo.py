@@ -47,7 +47,7 @@ from recsys_core.rerank.cases import Tables
 from recsys_core.rerank.run import rerank
 from tests import small_llm
 
-PROFILES = ProfileConfig(max_liked=5, max_disliked=5)
+PROFILES = ProfileConfig(max_liked=4, max_disliked=4, batch_size=2)
 RERANK = RerankConfig(strategy="relevancy")
 
 

@@ -9,7 +9,7 @@ from llm_world import echo, script
 
 from recsys_core import columns as c
 from recsys_core.config import LLMConfig
-from recsys_core.errors import LLMRefused, LLMUnavailable
+from recsys_core.errors import LLMDown, LLMRefused
 from recsys_core.llm.open import open_provider
 from tests.fake_openai import FakeOpenAI
 
@@ -55,7 +55,7 @@ def test_litellm_sends_the_schema_and_reports_errors(server: FakeOpenAI, config:
     through = config(transport="litellm", max_attempts=3, timeout_s=2.0)
     replies, usage = ask_all(through, ["noformat", "hang ok", "401", "500"])
     assert [getattr(reply, "status", type(reply)) for reply in replies] == [
-        "ok", "ok", LLMRefused, LLMUnavailable
+        "ok", "ok", LLMRefused, LLMDown
     ]  # fmt: skip
     assert usage.calls[c.ATTEMPTS].sum() == len(server.requests())
 

@@ -208,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--param", action="append", default=[], metavar="KEY=JSON", help="parameter of the flow")
     add("--timeout", type=int, default=3600, help="seconds to wait (%(default)s)")
     add("--run-name", help="name of the flow run; default: ci- and the time")
-    add("--method", help="whose metrics are judged; default: our own final lists")
+    add("--method", help="whose metrics are judged; default: the lists that are served")
     add("--metric", default="ndcg", help="which metric at k = 10 (%(default)s)")
     add("--max-drop", type=float, default=0.01, help="how far it may fall (%(default)s)")
     add("--accepted", type=Path, default=ACCEPTED_FILE, help="record (%(default)s)")

@@ -2,12 +2,14 @@
 
 The accepted run is a small JSON file that is committed, so that a change of it is reviewed:
 
-    {"run": "ci-1234", "method": "gat+relevancy", "metrics": {"ndcg": 0.46, ...}}
+    {"run": "ci-1234", "method": "served", "metrics": {"ndcg": 0.46, ...}}
 """
 
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.evaluate import SERVED_METHOD
 
 Headline = dict[str, dict[str, float]]
 """Method -> metric -> value."""
@@ -54,16 +56,15 @@ def record(path: Path, accepted: Accepted) -> None:
 
 
 def judged(headline: Headline, method: str | None, metric: str, run: str) -> Accepted:
-    """The figures that the gate looks at: of `method`, or of the last of our own methods.
+    """The figures that the gate looks at: of `method`, or of the lists that are served.
 
     Raises:
         GateError: the run has no such method or metric.
     """
-    ours = [name for name in headline if name.startswith("gat")]
-    name = method or max(ours, key=len, default=None)
-    if name is None or metric not in headline.get(name, {}):
+    name = method or SERVED_METHOD
+    if metric not in headline.get(name, {}):
         raise GateError(
-            f"Run {run} has no {metric} of {name or 'our own lists'}"
+            f"Run {run} has no {metric} of {name}"
             f" (methods: {', '.join(headline) or 'none'}).\n"
             "  Expected: a run with a test split. To fix it: correct --method or --metric."
         )

@@ -23,7 +23,11 @@ done
 mkdir -p "$WORK"
 
 stop_engine() {
-  [ -z "$ENGINE" ] || { kill "$ENGINE" && wait "$ENGINE" 2>/dev/null || true; }
+  if [ -n "$ENGINE" ]; then
+    kill "$ENGINE" && wait "$ENGINE" 2> /dev/null || true
+    # What the engine mounts for itself outlives it, and the folder could not be removed.
+    umount "$WORK/exec/netns/default" "$WORK/data" 2> /dev/null || true
+  fi
   rm -f docker/extra/proof-ca.pem
 }
 trap stop_engine EXIT

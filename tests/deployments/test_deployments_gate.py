@@ -6,15 +6,15 @@ import pytest
 
 from deployments.gate import Accepted, GateError, hold, judged, read_accepted, record
 
-HEADLINE = {"gat": {"ndcg": 0.40}, "gat+relevancy": {"ndcg": 0.45}, "ease": {"ndcg": 0.5}}
+HEADLINE = {"gat": {"ndcg": 0.40}, "served": {"ndcg": 0.45}, "ease": {"ndcg": 0.5}}
 
 
-def accepted(ndcg: float, method: str = "gat+relevancy") -> Accepted:
+def accepted(ndcg: float, method: str = "served") -> Accepted:
     return Accepted(run="ci-1", method=method, metrics={"ndcg": ndcg})
 
 
-def test_our_final_lists_are_judged_unless_another_method_is_named() -> None:
-    assert judged(HEADLINE, None, "ndcg", "ci-2").method == "gat+relevancy"
+def test_the_served_lists_are_judged_unless_another_method_is_named() -> None:
+    assert judged(HEADLINE, None, "ndcg", "ci-2").method == "served"
     assert judged(HEADLINE, "gat", "ndcg", "ci-2").metrics == {"ndcg": 0.40}
 
 

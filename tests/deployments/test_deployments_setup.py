@@ -112,7 +112,7 @@ def running(deployment: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, float
         """As if a worker were there."""
 
     def start(_: object, name: str) -> None:
-        rows = [{"method": "gat+relevancy", **publishes}, {"method": "ease", "ndcg": 0.3}]
+        rows = [{"method": "served", **publishes}, {"method": "ease", "ndcg": 0.3}]
         asyncio.run(publish(name, rows))
 
     monkeypatch.setattr(ci_run, "check_ready", ready)
@@ -134,10 +134,10 @@ async def publish(name: str, rows: list[dict[str, Any]]) -> None:
 def test_accept_then_hold(running: dict[str, float], tmp_path: Path, capsys) -> None:
     call = ["--accepted", str(tmp_path / "accepted.json")]
     assert ci_run.main([*call, "--accept", "--run-name", "one"]) == 0
-    assert "Accepted: gat+relevancy, ndcg@10 0.4500" in capsys.readouterr().out
+    assert "Accepted: served, ndcg@10 0.4500" in capsys.readouterr().out
     running["ndcg"] = 0.445
     assert ci_run.main([*call, "--run-name", "two"]) == 0
-    assert "gat+relevancy        ndcg 0.4450" in capsys.readouterr().out
+    assert "served               ndcg 0.4450" in capsys.readouterr().out
     running["ndcg"] = 0.43
     assert ci_run.main([*call, "--run-name", "three"]) == ci_run.BELOW_THE_GATE
     assert "0.4300, 0.4500 in the accepted run one" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def hold(now: Accepted, before: Accepted | None, metric: str, max_drop: float) -
     drop = before.metrics[metric] - value
     told = (
         f"{metric}@10 of {now.method}: {value:.4f}, {before.metrics[metric]:.4f} in the accepted"
-        f" run {before.run} ({-drop:+.4f}, allowed {-max_drop:+.4f})"
+        f" run {before.run} ({value - before.metrics[metric]:+.4f}, allowed {-max_drop:+.4f})"
     )
     if drop > max_drop + _ROUNDING:
         raise GateError(

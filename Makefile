@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -q
 ARGS   ?=
 
-.PHONY: run test test-slow lint types bench llm-demo lock clean
+.PHONY: run test lint bench llm-demo lock clean
 
 run: $(VENV)/.installed
 	@$(PY) -m flows.personalize $(ARGS)

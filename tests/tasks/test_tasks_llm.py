@@ -12,6 +12,7 @@ from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, ITEM_PROFILES, VERDICT
 from recsys_core.config import LLMConfig
 from recsys_core.errors import ConfigError
+from recsys_core.llm.prompts import load_prompt
 from recsys_core.profiles.items import profile_items
 from tasks.llm import LEDGER, ask
 from tasks.step import step
@@ -92,4 +93,4 @@ def test_several_items_per_call_arrive_as_one_request(server: FakeOpenAI, tmp_pa
     table = run().table("profiles")
     assert table["overview"].to_list() == ["o"] * 3
     (request,) = server.requests()
-    assert request["max_tokens"] == 3 * 900
+    assert request["max_tokens"] == 3 * load_prompt("item_profiles").max_tokens

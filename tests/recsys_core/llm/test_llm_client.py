@@ -284,8 +284,9 @@ def test_in_flight_and_pace_are_kept(server: FakeOpenAI, config: Make) -> None:
 
 def test_retries_count_against_the_pace(server: FakeOpenAI, config: Make) -> None:
     ask(config(requests_per_minute=300), "500 500 500 ok")
-    gaps = [later["t"] - sooner["t"] for sooner, later in pairwise(server.requests())]
-    assert min(gaps) >= 0.19
+    times = [one["t"] for one in server.requests()]
+    assert len(times) == 4
+    assert times[-1] - times[0] >= 0.5  # three waits of 0.2 s; a busy machine delays arrivals
 
 
 def test_the_budget_ends_the_run_and_keeps_what_was_bought(

@@ -408,8 +408,9 @@ class FanOutConfig(Section):
     shard_users: int = Field(default=64, ge=1)
     """Users per task and artifact where a language model is asked; a run that was killed goes on
     with the unfinished ones. Rules take all users at once."""
-    shards_at_once: int = Field(default=4, ge=1, le=64)
-    """Tasks under way at a time."""
+    shards_at_once: int = Field(default=2, ge=1, le=64)
+    """Tasks under way at a time. Two keep a model busy; more threads wait for the interpreter. On
+    a Dask cluster: as many as it has workers."""
     runner: Literal["threads", "dask"] = "threads"
     """Where these tasks run: in threads of the run's process, or on the workers of a Dask cluster
     (extra `ops`), each of which has limits of its own of calls and tokens."""

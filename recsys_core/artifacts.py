@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 
 import polars as pl
 import pyarrow.fs as pafs
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from recsys_core.columns import Schema, check
 from recsys_core.errors import DamagedArtifact, DataError, StorageError
@@ -260,11 +260,16 @@ class ArtifactStore(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     root: str
+    """A URI, or an absolute path: a relative one is taken from the working folder, once."""
+
+    @field_validator("root")
+    @classmethod
+    def _absolute(cls, root: str) -> str:
+        return root if "://" in root else resolve(root)[1]
 
     def uri(self, step: str, key: str) -> str:
         """Where the artifact of `step` with content key `key` lies."""
-        root = self.root if "://" in self.root else resolve(self.root)[1]
-        return f"{root.rstrip('/')}/{step}/{key[:32]}"
+        return f"{self.root.rstrip('/')}/{step}/{key[:32]}"
 
     def check_writable(self) -> None:
         """Write a file and remove it again, so that a run fails before its work, not after.

@@ -179,3 +179,12 @@ def test_keys_depend_on_content_not_on_how_work_is_done(ref: ArtifactRef, tmp_pa
     assert content_hash({"a": 1, "b": ref}) == content_hash({"b": ref, "a": 1})
     with pytest.raises(TypeError, match="content key"):
         content_hash({"path": tmp_path})
+
+
+def test_a_relative_root_stays_where_it_was_opened(tmp_path: Path, monkeypatch) -> None:
+    roots = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        roots.append(ArtifactStore(root="artifacts").root)
+    assert roots == [str(tmp_path / name / "artifacts") for name in ("one", "two")]

@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar, overload
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from flows import _server
 from recsys_core.config import RunConfig, load_config
 from recsys_core.errors import InputError, RecsysError, SourceUnavailable
 
@@ -86,8 +85,6 @@ def run(action: Callable[[], object]) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
-    finally:
-        _server.not_needed()
     return 0
 
 

@@ -7,13 +7,15 @@ before anything else has it ready by then: three seconds of fifteen (docs/experi
 
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Event, Thread
-from typing import Final
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from prefect.server.api.server import SubprocessASGIServer
 
 _HELP: Final = {"-h", "--help"}
 
 _starting: Thread | None = None
-_not_needed = Event()
 
 
 def start_ahead(argv: Sequence[str]) -> None:
@@ -24,8 +26,11 @@ def start_ahead(argv: Sequence[str]) -> None:
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
     if not _HELP & set(argv):
+        # Here and now: in the thread, this import would take turns with those that follow.
+        from prefect.server.api.server import SubprocessASGIServer
+
         # No daemon: a command that ends early ends after the server, and so takes it along.
-        _starting = Thread(target=_start)
+        _starting = Thread(target=_start, args=(SubprocessASGIServer(),))
         _starting.start()
 
 
@@ -35,15 +40,7 @@ def wait() -> None:
         _starting.join()
 
 
-def not_needed() -> None:
-    """The command has ended: a server that is not up by now shall not start any more."""
-    _not_needed.set()
-
-
-def _start() -> None:
-    from prefect.server.api.server import SubprocessASGIServer
-
+def _start(server: "SubprocessASGIServer") -> None:
     # What fails here is tried again, and told, when the flow begins.
     with suppress(Exception):
-        if not _not_needed.is_set():
-            SubprocessASGIServer().start()
+        server.start()

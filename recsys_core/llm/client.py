@@ -1,6 +1,8 @@
 """The provider that asks a language model: one question, at most one repair, then the rule."""
 
+import asyncio
 import logging
+import sys
 from collections import Counter
 from typing import Final
 
@@ -16,6 +18,8 @@ from recsys_core.llm.transport import Completion
 from recsys_core.llm.types import A, Reply, Request, Status, Usage, V
 
 _LOG: Final = logging.getLogger(__name__)
+_AHEAD: Final = 2
+"""Requests under way per call in flight: the next one is ready when a place is free."""
 _FEW: Final = 50
 """Answers below which the share of failures is taken of this number instead: with a share of
 0.05, two failures among the first answers are no verdict on the model yet, three are."""
@@ -27,6 +31,10 @@ class LiteLLMProvider:
     def __init__(self, config: LLMConfig, *, caller: Caller, cache: AnswerCache) -> None:
         self.model = config.model
         self._config, self._caller, self._cache = config, caller, cache
+        # Of thousands asked at once, none shall be sent only after the prompts of all are written.
+        # A batch file wants all of them.
+        ahead = sys.maxsize if config.batch else _AHEAD * config.max_in_flight
+        self._ahead = asyncio.Semaphore(ahead)
         self._answers: Counter[str] = Counter()
         self._facts: Counter[str] = Counter()
 
@@ -40,6 +48,10 @@ class LiteLLMProvider:
             LLMStopped: the answer is not valid and the configuration says to stop, or too many are
                 not. All of these end the run.
         """
+        async with self._ahead:
+            return await self._ask(request)
+
+    async def _ask(self, request: Request[V, A]) -> Reply[A]:
         question = ask_for(request, self._config)
         try:
             reply = await self._asked(request, question)

@@ -11,7 +11,7 @@ from tasks.shards import Shard, fan_out, merge, shards
 from tasks.step import Submitted, one_record, step
 
 
-@step("explain", version="2", timeout_seconds=DAY, tags=("llm",))
+@step("explain", version="3", timeout_seconds=DAY, tags=("llm",))
 def reasons(
     out: ArtifactWriter,
     data: ArtifactRef,

@@ -12,7 +12,7 @@ from tasks.shards import Shard, fan_out, merge, shards
 from tasks.step import Submitted, one_record, step
 
 
-@step("rerank", version="2", timeout_seconds=DAY, tags=("llm",))
+@step("rerank", version="3", timeout_seconds=DAY, tags=("llm",))
 def judge(
     out: ArtifactWriter,
     data: ArtifactRef,

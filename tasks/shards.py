@@ -27,7 +27,11 @@ _LOCAL: Final = {"host": "127.0.0.1", "dashboard_address": None}
 
 
 class Shard(BaseModel):
-    """Which part of the users: number `index` of `count` equal parts, in the order of the ids."""
+    """Which part of the users: number `index` of `count`, in the order of the ids.
+
+    The first part is half as large as the others, which are equal: of two parts under way one is
+    then in its middle while the other ends, and the places of its last calls are not left empty.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,15 +43,20 @@ class Shard(BaseModel):
         if self.count == 1:
             return table
         users = table[USER].unique().sort()
-        first, last = (users.len() * at // self.count for at in (self.index, self.index + 1))
+        halves = 2 * self.count - 1
+        first, last = (
+            users.len() * max(0, 2 * at - 1) // halves for at in (self.index, self.index + 1)
+        )
         return table.filter(pl.col(USER).is_in(users[first:last].implode()))
 
 
 def shards(lists: pl.DataFrame, llm: LLMConfig, config: FanOutConfig) -> list[Shard]:
     """The parts that the users of `lists` are cut into; rules take all of them at once."""
     users = lists.filter(pl.col(RANK) == 1).height
-    count = -(-users // config.shard_users) if llm.uses_model else 1
-    return [Shard(index=index, count=max(1, count)) for index in range(max(1, count))]
+    if not llm.uses_model or users <= config.shard_users:
+        return [Shard()]
+    count = -(-(2 * users + config.shard_users) // (2 * config.shard_users))
+    return [Shard(index=index, count=count) for index in range(count)]
 
 
 Part = TypeVar("Part")

@@ -56,3 +56,11 @@ def test_no_positives_give_no_negatives() -> None:
     none = torch.empty(0, dtype=torch.long)
     negatives, kept = sampler(2, 3, {(0, 0)}).draw(none, torch.Generator())
     assert len(negatives) == len(kept) == 0
+
+
+def test_more_pairs_than_32_bits_can_number() -> None:
+    n_items = 40_000
+    known = {(69_999, item) for item in range(n_items) if item not in {3, 39_999}}
+    some = torch.full((500,), 69_999)
+    negatives, _ = sampler(70_000, n_items, known).draw(some, torch.Generator().manual_seed(0))
+    assert set(negatives.tolist()) == {3, 39_999}

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from recsys_core.columns import Schema, check
 from recsys_core.errors import DamagedArtifact, DataError, StorageError
+from recsys_core.scratch import Scratch
 
 MANIFEST: Final = "manifest.json"
 SCHEMA_VERSION: Final = 1
@@ -313,7 +314,8 @@ def _reference(uri: str, manifest: Manifest) -> ArtifactRef:
 class ArtifactWriter:
     """Collects the files of one artifact; `commit` makes it exist.
 
-    Leaving the context without a commit (an error, Ctrl-C) removes what was written.
+    Leaving the context without a commit (an error, Ctrl-C) removes what was written, but for what
+    is in `scratch`: there a long step keeps how far it is, for the next attempt.
     """
 
     def __init__(self, uri: str, *, step: str, key: str, root: str) -> None:
@@ -322,6 +324,7 @@ class ArtifactWriter:
         self.facts: dict[str, Any] = {}
         self._filesystem, self._path = resolve(uri)
         self._temporary: dict[str, str] = {}
+        self.scratch = Scratch(self._filesystem, self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -382,6 +385,7 @@ class ArtifactWriter:
         for name in [*self.files, MANIFEST]:
             self._guard(partial(self._filesystem.move, self._temporary[name], final[name]))
             del self._temporary[name]
+        self.scratch.remove()
         return _reference(self.uri, manifest)
 
     def _put(self, filename: str, data: bytes) -> None:

@@ -268,6 +268,8 @@ class GraphConfig(Section):
     `preset` sets every field that is not given; the defaults below are those of `best`.
     """
 
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"checkpoint_every"})
+
     preset: Literal["paper", "best"] = "best"
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
     loss); `best`: what won on validation (all ratings as edges, learned id vectors beside the
@@ -312,6 +314,9 @@ class GraphConfig(Section):
     """Validations without a better NDCG@10 before training stops."""
     retrain: bool = True
     """Train once more on training and validation rows, for the number of epochs found."""
+    checkpoint_every: int = Field(default=20, ge=0)
+    """Epochs between two checkpoints, from which a training that was killed goes on, to the same
+    result; 0 writes none."""
     backend: Literal["auto", "dgl", "torch"] = "auto"
     """Kernels of message passing; `auto` takes the faster one, which is `torch`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

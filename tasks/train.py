@@ -53,6 +53,7 @@ def train(
             seed,
             epochs=epochs,
             on_epoch=report,
+            scratch=out.scratch,
         )
     for name, ids, found in (
         ("users", bipartite.user_ids, trained.user_vectors),

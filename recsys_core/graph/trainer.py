@@ -13,9 +13,11 @@ from recsys_core.columns import CURVES
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
-from recsys_core.graph.fitting import Fit, Listener, Task, fit
+from recsys_core.graph.fitting import fit
 from recsys_core.graph.message_passing import choose_backend
+from recsys_core.graph.task import Fit, Listener, Task
 from recsys_core.graph.validation import Validator
+from recsys_core.scratch import Scratch
 
 SEARCH: Final = "search"
 """Phase that looks for the number of epochs: trains without the validation rows."""
@@ -69,6 +71,7 @@ def train(
     seed: int,
     epochs: int | None = None,
     on_epoch: Listener | None = None,
+    scratch: Scratch | None = None,
 ) -> Trained:
     """Train the model of `config` (paper 2.2 with preset `paper`).
 
@@ -92,6 +95,8 @@ def train(
         seed: of every random choice.
         epochs: number of epochs, when it is known already.
         on_epoch: called with (epoch, epochs at most, loss, NDCG or None).
+        scratch: where checkpoints lie (`config.checkpoint_every`); a training that was killed goes
+            on from there, to the same bytes. None writes none.
 
     Raises:
         DataError: no training rating is liked.
@@ -116,9 +121,9 @@ def train(
     )
     with _repeatable(seed, device):
         fits = (
-            _search_then_fit(task, graph, valid, on_epoch)
+            _search_then_fit(task, graph, valid, on_epoch, scratch)
             if rule == SEARCH
-            else [fit(task, on_epoch)]
+            else [fit(task, on_epoch, scratch)]
         )
     return _trained(task, fits, {"device": device_fact, "epochs_rule": _RULES[rule]})
 
@@ -144,15 +149,16 @@ def _rule(valid: Edges, data: DataConfig, epochs: int | None) -> Rule:
 
 
 def _search_then_fit(
-    task: Task, graph: Bipartite, valid: Edges, on_epoch: Listener | None
+    task: Task, graph: Bipartite, valid: Edges, on_epoch: Listener | None, scratch: Scratch | None
 ) -> list[Fit]:
     validator = Validator(graph.edges, valid, n_items=graph.n_items, like_from=task.data.like_from)
-    found = fit(replace(task, phase=SEARCH, graph=graph, validator=validator), on_epoch)
+    search = replace(task, phase=SEARCH, graph=graph, validator=validator)
+    found = fit(search, on_epoch, scratch)
     if not task.config.retrain:
         return [found]
     # The same start as if this were the only phase.
     torch.manual_seed(task.seed)
-    return [found, fit(replace(task, epochs=found.epoch), on_epoch)]
+    return [found, fit(replace(task, epochs=found.epoch), on_epoch, scratch)]
 
 
 def _trained(task: Task, fits: list[Fit], facts: dict[str, Any]) -> Trained:
@@ -163,6 +169,8 @@ def _trained(task: Task, fits: list[Fit], facts: dict[str, Any]) -> Trained:
         "backend": task.backend,
         "epochs": last.epoch,
         "valid_ndcg": fits[0].ndcg,
+        "epochs_from_checkpoints": sum(one.resumed_at for one in fits),
+        "checkpoints_not_written": sum(one.unsaved for one in fits),
         "users_without_likes": task.graph.n_users - len(set(liked.users.tolist())),
         "items_without_edges": task.graph.n_items - len(set(edges.items.tolist())),
         "users_without_profile": int((~task.user_text.any(1)).sum()),

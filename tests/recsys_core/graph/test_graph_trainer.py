@@ -6,57 +6,14 @@ import pytest
 import torch
 
 from recsys_core.columns import CURVES, EPOCH, ITEM, PHASE, USER, VALID_NDCG, check
-from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.config import GraphConfig
 from recsys_core.errors import ConfigError, DataError, TrainingError
 from recsys_core.graph import fitting
-from recsys_core.graph.bipartite import Bipartite, Edges, Floats
-from recsys_core.graph.trainer import Trained, train
+from recsys_core.graph.bipartite import Bipartite, Edges
+from recsys_core.graph.task import Fit, Listener, Task
+from recsys_core.graph.trainer import train
 from recsys_core.graph.validation import Validator
-
-SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
-CONFIGS = {
-    "paper": GraphConfig(preset="paper", learning_rate=0.01, **SMALL),
-    "best": GraphConfig(preset="best", **SMALL),
-}
-DATA = DataConfig()
-N_USERS, N_ITEMS, TASTES = 40, 48, 4
-
-
-def planted(seed: int = 0) -> tuple[Bipartite, Edges, Edges]:
-    """Users like the items of their taste: training, validation and test edges.
-
-    The last user and the last item have no edge, the last but one user dislikes everything.
-    """
-    rng = np.random.default_rng(seed)
-    pairs = np.argwhere(rng.random((N_USERS - 1, N_ITEMS - 1)) < 0.4)
-    users, items = pairs[:, 0], pairs[:, 1]
-    fond = (users % TASTES == items % TASTES) & (users != N_USERS - 2)
-    edges = Edges(users=users, items=items, ratings=np.where(fond, 5, 1).astype(np.float32))
-    part = rng.choice(3, len(users), p=[0.7, 0.15, 0.15])
-    graph = Bipartite(
-        user_ids=pl.Series(USER, [f"u{n}" for n in range(N_USERS)]),
-        item_ids=pl.Series(ITEM, range(N_ITEMS)),
-        edges=edges.where(part == 0),
-    )
-    return graph, edges.where(part == 1), edges.where(part == 2)
-
-
-def texts(seed: int = 1) -> tuple[Floats, Floats]:
-    rng = np.random.default_rng(seed)
-    return (
-        rng.normal(size=(N_USERS, 6)).astype(np.float32),
-        rng.normal(size=(N_ITEMS, 6)).astype(np.float32),
-    )
-
-
-def run(config: GraphConfig, seed: int = 0, **changes: object) -> Trained:
-    graph, valid, _ = planted()
-    users, items = texts()
-    given: dict[str, object] = {
-        "graph": graph, "valid": valid, "user_vectors": users, "item_vectors": items,
-        "config": config, "data": DATA, "seed": seed,
-    }  # fmt: skip
-    return train(**(given | changes))  # type: ignore[arg-type]
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, SMALL, planted, run, texts
 
 
 @pytest.mark.parametrize("preset", CONFIGS)
@@ -119,11 +76,11 @@ def test_without_retraining_the_best_epoch_of_the_search_is_kept() -> None:
 
 def test_the_search_sees_no_validation_row(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, int] = {}
-    fit: Callable[..., fitting.Fit] = fitting.fit
+    fit: Callable[..., Fit] = fitting.fit
 
-    def spy(task: fitting.Task, on_epoch: fitting.Listener | None) -> fitting.Fit:
+    def spy(task: Task, on_epoch: Listener | None, scratch: object) -> Fit:
         seen[task.phase] = len(task.graph.edges)
-        return fit(task, on_epoch)
+        return fit(task, on_epoch, scratch)
 
     monkeypatch.setattr("recsys_core.graph.trainer.fit", spy)
     run(CONFIGS["best"].model_copy(update={"max_epochs": 2}))

@@ -1,0 +1,88 @@
+"""A small graph with a planted taste, and trainings on it, one of which can be killed.
+
+    python -m tests.graph_world SCRATCH PRESET
+
+trains with checkpoints and writes a line per epoch.
+"""
+
+import sys
+from hashlib import sha256
+
+import numpy as np
+import polars as pl
+
+from recsys_core.columns import ITEM, USER
+from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.graph.bipartite import Bipartite, Edges, Floats
+from recsys_core.graph.trainer import Trained, train
+
+SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
+CONFIGS = {
+    "paper": GraphConfig(preset="paper", learning_rate=0.01, **SMALL),
+    "best": GraphConfig(preset="best", **SMALL),
+}
+KILLABLE = {
+    name: one.model_copy(update={"checkpoint_every": 4, "max_epochs": 20, "patience": 9})
+    for name, one in CONFIGS.items()
+}
+DATA = DataConfig()
+N_USERS, N_ITEMS, TASTES = 40, 48, 4
+
+
+def planted(seed: int = 0) -> tuple[Bipartite, Edges, Edges]:
+    """Users like the items of their taste: training, validation and test edges.
+
+    The last user and the last item have no edge, the last but one user dislikes everything.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = np.argwhere(rng.random((N_USERS - 1, N_ITEMS - 1)) < 0.4)
+    users, items = pairs[:, 0], pairs[:, 1]
+    fond = (users % TASTES == items % TASTES) & (users != N_USERS - 2)
+    edges = Edges(users=users, items=items, ratings=np.where(fond, 5, 1).astype(np.float32))
+    part = rng.choice(3, len(users), p=[0.7, 0.15, 0.15])
+    graph = Bipartite(
+        user_ids=pl.Series(USER, [f"u{n}" for n in range(N_USERS)]),
+        item_ids=pl.Series(ITEM, range(N_ITEMS)),
+        edges=edges.where(part == 0),
+    )
+    return graph, edges.where(part == 1), edges.where(part == 2)
+
+
+def texts(seed: int = 1) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(seed)
+    return (
+        rng.normal(size=(N_USERS, 6)).astype(np.float32),
+        rng.normal(size=(N_ITEMS, 6)).astype(np.float32),
+    )
+
+
+def run(config: GraphConfig, seed: int = 0, **changes: object) -> Trained:
+    graph, valid, _ = planted()
+    users, items = texts()
+    given: dict[str, object] = {
+        "graph": graph, "valid": valid, "user_vectors": users, "item_vectors": items,
+        "config": config, "data": DATA, "seed": seed,
+    }  # fmt: skip
+    return train(**(given | changes))  # type: ignore[arg-type]
+
+
+def result(trained: Trained) -> str:
+    """Hash of all that a training gives."""
+    vectors = (trained.user_vectors, trained.item_vectors, trained.search_item_vectors)
+    return sha256(trained.to_bytes() + b"".join(one.tobytes() for one in vectors)).hexdigest()
+
+
+def main(folder: str, preset: str) -> None:
+    from pyarrow.fs import LocalFileSystem
+
+    from recsys_core.scratch import Scratch
+
+    def told(epoch: int, *_: object) -> None:
+        print("epoch", epoch, flush=True)
+
+    scratch = Scratch(LocalFileSystem(), folder)
+    run(KILLABLE[preset], on_epoch=told, scratch=scratch)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

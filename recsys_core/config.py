@@ -302,6 +302,14 @@ class GraphConfig(Section):
     """Weight of the BPR loss."""
     cosine_weight: float = Field(default=2.0, ge=0)
     """Weight of the cosine alignment of positive pairs."""
+    negatives: Literal["uniform", "popularity", "robust"] = "uniform"
+    """Items that the BPR loss takes as worse than a liked one, never one that the user has
+    rated: any alike, popular ones more often, or (`robust`) in part what the user disliked."""
+    popularity_exponent: float = Field(default=0.75, ge=0, le=2)
+    """`popularity`: an unknown item's chance is in proportion to this power of its number of
+    ratings."""
+    disliked_share: float = Field(default=0.5, ge=0, le=1)
+    """`robust`: share of the negatives of a user with dislikes that are disliked items."""
     learning_rate: float = Field(default=1e-2, gt=0)
     """Peak learning rate of AdamW."""
     weight_decay: float = Field(default=1e-4, ge=0)

@@ -11,7 +11,7 @@ from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import DataError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.losses import bpr, cosine_alignment, pair_scores, softmax_over_items
-from recsys_core.graph.sampling import NegativeSampler
+from recsys_core.graph.negatives import build_sampler
 
 Parts = dict[str, float]
 Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
@@ -73,10 +73,7 @@ def _ranking(
     generator: torch.Generator,
 ) -> Objective:
     users, items = _by_user(graph.edges.liked(data.like_from), device)
-    known_users, known_items = _by_user(graph.edges, device)
-    sampler = NegativeSampler(
-        known_users, known_items, n_users=graph.n_users, n_items=graph.n_items
-    )
+    sampler = build_sampler(graph, config, data, device)
 
     def objective(
         user_vectors: torch.Tensor, item_vectors: torch.Tensor

@@ -1,7 +1,6 @@
 """Directed edges in the order that message passing needs, and the interface of its back ends."""
 
 from abc import ABC, abstractmethod
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,30 +20,25 @@ class Adjacency:
             edges are brought into the order of this object by `features[order]`.
         sources, targets: the sorted edges.
         starts: (n_nodes + 1,) where the edges of each target begin.
+        pattern: the same as a sparse matrix of targets x sources.
     """
 
     def __init__(self, sources: "torch.Tensor", targets: "torch.Tensor", n_nodes: int) -> None:
         import torch
 
+        from recsys_core.graph.pattern import Pattern, index_type, starts_of
+
         self.n_nodes = n_nodes
         self.order = torch.argsort(targets * n_nodes + sources)
-        self.sources, self.targets = sources[self.order], targets[self.order]
-        self.starts = _starts(self.targets, n_nodes)
+        starts = starts_of(targets, n_nodes)
+        self.pattern = Pattern(starts, sources.index_select(0, self.order), n_nodes)
+        self.order = self.order.to(index_type(len(sources)))
+        self.sources, self.starts = self.pattern.columns, self.pattern.starts
 
-    @cached_property
-    def by_source(self) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-        """The same edges the other way round, for gradients: (starts, targets, permutation)."""
-        import torch
-
-        permutation = torch.argsort(self.sources * self.n_nodes + self.targets)
-        return _starts(self.sources, self.n_nodes), self.targets[permutation], permutation
-
-
-def _starts(nodes: "torch.Tensor", n_nodes: int) -> "torch.Tensor":
-    import torch
-
-    counts = torch.bincount(nodes, minlength=n_nodes)
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    @property
+    def targets(self) -> "torch.Tensor":
+        """(n_edges,) sorted."""
+        return self.pattern.rows
 
 
 class MessagePassing(ABC):

@@ -1,7 +1,7 @@
 """The losses: BPR and cosine alignment (paper 2.2), and a softmax over all items.
 
-Whatever touches users x items or pairs x hidden goes in blocks with a gradient of its own, so
-that memory stays bounded for any size of the data.
+Users x items go in blocks and pairs x hidden as sparse products, each with a gradient of its own,
+so that memory stays bounded for any size of the data.
 """
 
 from typing import Any, Final
@@ -9,8 +9,15 @@ from typing import Any, Final
 import torch
 from torch.nn import functional
 
-_CELLS: Final = 32_000_000
-"""Numbers that a block holds at once (128 MB)."""
+from recsys_core.graph.pattern import Pattern
+from recsys_core.graph.sparse import pair_sum, product, sampled
+
+_CELLS: Final = 4_000_000
+"""Scores that a block holds at once: 16 MB, near the cache."""
+_CELLS_ON_DEVICE: Final = 64_000_000
+"""The same on other devices, which want large products (256 MB)."""
+_TINY: Final = 1e-12
+"""Shortest length that a cosine divides by."""
 
 
 def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
@@ -31,35 +38,35 @@ def cosine_alignment(cosines: torch.Tensor) -> torch.Tensor:
 
 
 def pair_scores(
-    user_vectors: torch.Tensor,
-    item_vectors: torch.Tensor,
-    users: torch.Tensor,
-    items: torch.Tensor,
+    user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: Pattern
 ) -> torch.Tensor:
-    """Dot products of the pairs (users, items), each (n,), without an (n, d) tensor.
-
-    Up to 32 million scores the whole matrix is computed and the pairs are picked from it, which
-    is faster than gathering vectors; beyond, pairs are gathered block by block.
+    """Dot products of the pairs, (n,) in their order, without an (n, d) tensor.
 
     Args:
         user_vectors: (n_users, d).
         item_vectors: (n_items, d).
-        users: (n,) user of each pair.
-        items: (n,) item of each pair.
+        pairs: n places of a matrix of users x items.
     """
-    if len(user_vectors) * len(item_vectors) <= _CELLS:
-        scores = user_vectors @ item_vectors.T
-        return scores.view(-1).index_select(0, users * len(item_vectors) + items)
-    arguments = (user_vectors, item_vectors, users, items)
+    arguments = (user_vectors, item_vectors, pairs)
     dots: torch.Tensor = _PairDots.apply(*arguments)  # type: ignore[no-untyped-call]
     return dots
+
+
+def pair_cosines(
+    dots: torch.Tensor, user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: Pattern
+) -> torch.Tensor:
+    """Cosines (n,) of the pairs whose dot products are `dots` (n,); 0 with a zero vector."""
+    users, items = (
+        -torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_min(_TINY).log()
+        for vectors in (user_vectors, item_vectors)
+    )
+    return dots * pair_sum(pairs, users, items).squeeze(1).exp()
 
 
 def softmax_over_items(
     user_vectors: torch.Tensor,
     item_vectors: torch.Tensor,
-    users: torch.Tensor,
-    items: torch.Tensor,
+    targets: Pattern,
     weights: torch.Tensor,
 ) -> torch.Tensor:
     """Weighted mean of -log softmax(score of the pair among all items of the user).
@@ -67,11 +74,10 @@ def softmax_over_items(
     Args:
         user_vectors: (n_users, d).
         item_vectors: (n_items, d).
-        users: (n,) user of each target pair, sorted.
-        items: (n,) item of each target pair; no pair twice.
-        weights: (n,) weight of each target pair, not all zero.
+        targets: n places of a matrix of users x items.
+        weights: (n,) weight of each target, not all zero.
     """
-    arguments = (user_vectors, item_vectors, users, items, weights)
+    arguments = (user_vectors, item_vectors, targets, weights)
     loss: torch.Tensor = _Softmax.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
 
@@ -79,40 +85,19 @@ def softmax_over_items(
 class _PairDots(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        user_vectors: torch.Tensor,
-        item_vectors: torch.Tensor,
-        users: torch.Tensor,
-        items: torch.Tensor,
+        ctx: Any, user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: Pattern
     ) -> torch.Tensor:
-        ctx.save_for_backward(user_vectors, item_vectors, users, items)
-        parts = [
-            (user_vectors.index_select(0, some) * item_vectors.index_select(0, what)).sum(1)
-            for some, what in _pair_blocks(users, items, user_vectors.shape[1])
-        ]
-        return torch.cat(parts) if parts else user_vectors.new_zeros(0)
+        ctx.pairs = pairs
+        ctx.save_for_backward(user_vectors, item_vectors)
+        return sampled(pairs, user_vectors, item_vectors)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        user_vectors, item_vectors, users, items = ctx.saved_tensors
-        to_users, to_items = torch.zeros_like(user_vectors), torch.zeros_like(item_vectors)
-        start = 0
-        for some, what in _pair_blocks(users, items, user_vectors.shape[1]):
-            upstream = gradient[start : start + len(some)].unsqueeze(1)
-            to_users.index_add_(0, some, upstream * item_vectors.index_select(0, what))
-            to_items.index_add_(0, what, upstream * user_vectors.index_select(0, some))
-            start += len(some)
-        return to_users, to_items, None, None
-
-
-def _pair_blocks(
-    users: torch.Tensor, items: torch.Tensor, width: int
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    step = max(1, _CELLS // width)
-    return [
-        (users[start : start + step], items[start : start + step])
-        for start in range(0, len(users), step)
-    ]
+        user_vectors, item_vectors = ctx.saved_tensors
+        turned, order = ctx.pairs.transposed
+        to_users = product(ctx.pairs, gradient, item_vectors)
+        to_items = product(turned, gradient.index_select(0, order), user_vectors)
+        return to_users, to_items, None
 
 
 class _Softmax(torch.autograd.Function):
@@ -123,33 +108,37 @@ class _Softmax(torch.autograd.Function):
         ctx: Any,
         user_vectors: torch.Tensor,
         item_vectors: torch.Tensor,
-        users: torch.Tensor,
-        items: torch.Tensor,
+        targets: Pattern,
         weights: torch.Tensor,
     ) -> torch.Tensor:
-        n_users, n_items = len(user_vectors), len(item_vectors)
-        step = max(1, _CELLS // n_items)
-        weights = weights / weights.sum()
-        per_user = weights.new_zeros(n_users).index_add_(0, users, weights)
-        borders = torch.arange(0, n_users + step, step, device=users.device)
-        ends = torch.searchsorted(users, borders).tolist()
-        to_users, to_items = torch.empty_like(user_vectors), torch.zeros_like(item_vectors)
-        loss = user_vectors.new_zeros(())
-        for block, start in enumerate(range(0, n_users, step)):
-            rows, pairs = slice(start, start + step), slice(ends[block], ends[block + 1])
-            scores = user_vectors[rows] @ item_vectors.T
-            places = (users[pairs] - start) * n_items + items[pairs]
-            log_sum = scores.logsumexp(1, keepdim=True)
-            loss += (per_user[rows] * log_sum.squeeze(1)).sum()
-            loss -= (weights[pairs] * scores.view(-1)[places]).sum()
-            slope = scores.sub_(log_sum).exp_().mul_(per_user[rows].unsqueeze(1))
-            slope.view(-1)[places] -= weights[pairs]
-            to_users[rows] = slope @ item_vectors
-            to_items += slope.T @ user_vectors[rows]
+        shares = (weights / weights.sum()).to(user_vectors.dtype)
+        per_user = shares.new_zeros(len(user_vectors)).index_add_(0, targets.rows, shares)
+        # What pulls towards the targets ...
+        turned, order = targets.transposed
+        to_users = -product(targets, shares, item_vectors)
+        to_items = -product(turned, shares.index_select(0, order), user_vectors)
+        loss = (to_users * user_vectors).sum()
+        # ... and what pushes away from all items.
+        step = max(1, _cells(user_vectors) // len(item_vectors))
+        for start in range(0, len(user_vectors), step):
+            some = slice(start, start + step)
+            scores = user_vectors[some] @ item_vectors.T
+            highest = scores.amax(1, keepdim=True)
+            odds = scores.sub_(highest).exp_()
+            total = odds.sum(1, keepdim=True)
+            weight = per_user[some, None]
+            loss += (weight * (total.log() + highest)).sum()
+            to_users[some] += (odds @ item_vectors).mul_(weight / total)
+            to_items.addmm_(odds.T, user_vectors[some] * (weight / total))
         ctx.save_for_backward(to_users, to_items)
         return loss
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         to_users, to_items = ctx.saved_tensors
-        return gradient * to_users, gradient * to_items, None, None, None
+        return gradient * to_users, gradient * to_items, None, None
+
+
+def _cells(vectors: torch.Tensor) -> int:
+    """Scores that a block holds at once."""
+    return _CELLS if vectors.device.type == "cpu" else _CELLS_ON_DEVICE

@@ -4,14 +4,20 @@ from collections.abc import Callable
 from typing import Final
 
 import torch
-from torch.nn import functional
 
 from recsys_core.columns import BPR_LOSS, COSINE_LOSS
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import DataError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
-from recsys_core.graph.losses import bpr, cosine_alignment, pair_scores, softmax_over_items
+from recsys_core.graph.losses import (
+    bpr,
+    cosine_alignment,
+    pair_cosines,
+    pair_scores,
+    softmax_over_items,
+)
 from recsys_core.graph.negatives import build_sampler
+from recsys_core.graph.pattern import Pattern
 
 Parts = dict[str, float]
 Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
@@ -55,12 +61,13 @@ def _softmax(
 ) -> Objective:
     all_weights = target_weights(graph.edges.ratings, config, data)
     users, items = _by_user(graph.edges.where(all_weights > 0), device)
+    targets = Pattern.of_sorted(users, items, (graph.n_users, graph.n_items))
     weights = _by_user_values(graph.edges, all_weights, device)
 
     def objective(
         user_vectors: torch.Tensor, item_vectors: torch.Tensor
     ) -> tuple[torch.Tensor, Parts]:
-        return softmax_over_items(user_vectors, item_vectors, users, items, weights), {}
+        return softmax_over_items(user_vectors, item_vectors, targets, weights), {}
 
     return objective
 
@@ -72,22 +79,20 @@ def _ranking(
     device: torch.device,
     generator: torch.Generator,
 ) -> Objective:
+    shape = (graph.n_users, graph.n_items)
     users, items = _by_user(graph.edges.liked(data.like_from), device)
+    liked = Pattern.of_sorted(users, items, shape)
     sampler = build_sampler(graph, config, data, device)
 
     def objective(
         user_vectors: torch.Tensor, item_vectors: torch.Tensor
     ) -> tuple[torch.Tensor, Parts]:
         negatives, kept = sampler.draw(users, generator)
-        positive = pair_scores(user_vectors, item_vectors, users, items)
-        negative = pair_scores(user_vectors, item_vectors, users[kept], negatives)
+        unknown = Pattern.of_sorted(users[kept], negatives, shape)
+        positive = pair_scores(user_vectors, item_vectors, liked)
+        negative = pair_scores(user_vectors, item_vectors, unknown)
         ranking = bpr(positive[kept], negative)
-        cosines = pair_scores(
-            functional.normalize(user_vectors, dim=1),
-            functional.normalize(item_vectors, dim=1),
-            users,
-            items,
-        )
+        cosines = pair_cosines(positive, user_vectors, item_vectors, liked)
         alignment = cosine_alignment(cosines)
         loss = config.bpr_weight * ranking + config.cosine_weight * alignment
         return loss, {BPR_LOSS: ranking.item(), COSINE_LOSS: alignment.item()}

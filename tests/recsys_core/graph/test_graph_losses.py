@@ -3,8 +3,16 @@ from math import exp, log
 import pytest
 import torch
 
+from recsys_core.errors import TrainingError
 from recsys_core.graph import losses
-from recsys_core.graph.losses import bpr, cosine_alignment, pair_scores, softmax_over_items
+from recsys_core.graph.losses import (
+    bpr,
+    cosine_alignment,
+    pair_cosines,
+    pair_scores,
+    softmax_over_items,
+)
+from recsys_core.graph.pattern import Pattern
 
 
 def test_bpr_is_the_mean_of_minus_log_sigmoid() -> None:
@@ -21,38 +29,74 @@ def test_cosine_alignment_is_zero_for_parallel_vectors() -> None:
     assert cosine_alignment(torch.tensor([1.0, -1.0, 0.0])).item() == pytest.approx((0 + 2 + 1) / 3)
 
 
+USERS = torch.tensor([0, 0, 1, 3, 4, 4])  # user 2 has no pair
+ITEMS = torch.tensor([1, 6, 2, 0, 3, 5])
+PAIRS = Pattern.of_sorted(USERS, ITEMS, (5, 7))
+
+
 @pytest.fixture
-def world() -> list[torch.Tensor]:
+def vectors() -> list[torch.Tensor]:
     torch.manual_seed(0)
-    users, items = torch.randn(5, 4, requires_grad=True), torch.randn(7, 4, requires_grad=True)
-    of = torch.tensor([0, 0, 1, 3, 4, 4])  # user 2 has no pair
-    return [users, items, of, torch.tensor([1, 6, 2, 0, 3, 5]), torch.rand(6)]
+    shapes = ((5, 4), (7, 4))
+    return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
 
-def test_softmax_is_the_weighted_cross_entropy(world: list[torch.Tensor]) -> None:
-    users, items, of, what, weights = world
-    logs = (users @ items.T).log_softmax(1)[of, what]
-    wanted = -(logs * weights).sum() / weights.sum()
-    assert softmax_over_items(*world).item() == pytest.approx(wanted.item(), rel=1e-5)
+def gradients(loss: torch.Tensor, vectors: list[torch.Tensor]) -> list[torch.Tensor]:
+    return list(torch.autograd.grad(loss, vectors))
 
 
-def test_blocks_change_neither_losses_nor_gradients(
-    world: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cells", [4_000_000, 14])  # all at once, or two users
+def test_softmax_is_the_weighted_cross_entropy(
+    vectors: list[torch.Tensor], cells: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def both() -> list[torch.Tensor]:
-        world[0].grad = world[1].grad = None
-        loss = softmax_over_items(*world) + pair_scores(*world[:4]).square().sum()
-        loss.backward()
-        assert world[0].grad is not None
-        assert world[1].grad is not None
-        return [loss.detach(), world[0].grad, world[1].grad]
-
-    whole = both()
-    monkeypatch.setattr(losses, "_CELLS", 14)  # two users or three pairs at a time
-    for one, other in zip(whole, both(), strict=True):
-        assert torch.allclose(one, other, atol=1e-5)
+    monkeypatch.setattr(losses, "_CELLS", cells)
+    users, items = vectors
+    weights = torch.rand(6)
+    logs = (users @ items.T).log_softmax(1)[USERS, ITEMS]
+    wanted = -(logs * weights).sum() / weights.sum()
+    found = softmax_over_items(users, items, PAIRS, weights)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    for one, other in zip(gradients(found, vectors), gradients(wanted, vectors), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_pair_scores_are_dot_products(world: list[torch.Tensor]) -> None:
-    users, items, of, what, _ = world
-    assert torch.allclose(pair_scores(users, items, of, what), (users[of] * items[what]).sum(1))
+def test_softmax_of_scores_far_apart_is_finite() -> None:
+    users, items = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0]])
+    pair = Pattern.of_sorted(torch.tensor([0]), torch.tensor([1]), (1, 2))
+    assert softmax_over_items(users, items, pair, torch.ones(1)).item() == pytest.approx(2000)
+
+
+def test_pair_scores_are_dot_products_and_cosines_their_share(vectors: list[torch.Tensor]) -> None:
+    users, items = vectors
+    upstream = torch.randn(2, 6, dtype=torch.float64)
+    dots = pair_scores(users, items, PAIRS)
+    found = torch.stack([dots, pair_cosines(dots, users, items, PAIRS)])
+    wanted = torch.stack(
+        [
+            (users[USERS] * items[ITEMS]).sum(1),
+            torch.cosine_similarity(users[USERS], items[ITEMS]),
+        ]
+    )
+    assert torch.allclose(found, wanted)
+    mine, theirs = (gradients((one * upstream).sum(), vectors) for one in (found, wanted))
+    for one, other in zip(mine, theirs, strict=True):
+        assert torch.allclose(one, other)
+
+
+def test_a_pair_may_be_there_twice(vectors: list[torch.Tensor]) -> None:
+    twice = Pattern.of_sorted(torch.tensor([1, 1]), torch.tensor([2, 2]), (5, 7))
+    to_users, to_items = gradients(pair_scores(*vectors, twice).sum(), vectors)
+    assert torch.allclose(to_users[1], 2 * vectors[1][2])
+    assert torch.allclose(to_items[2], 2 * vectors[0][1])
+
+
+def test_no_pairs_have_no_scores(vectors: list[torch.Tensor]) -> None:
+    none = torch.empty(0, dtype=torch.long)
+    scores = pair_scores(*vectors, Pattern.of_sorted(none, none, (5, 7)))
+    assert len(scores) == 0
+    assert all(not one.any() for one in gradients(scores.sum(), vectors))
+
+
+def test_pairs_out_of_order_are_refused() -> None:
+    with pytest.raises(TrainingError, match="ascending"):
+        Pattern.of_sorted(torch.tensor([1, 0]), torch.tensor([0, 0]), (2, 1))

@@ -1,6 +1,7 @@
 """Directed edges in the order that message passing needs, and the interface of its back ends."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,24 +14,32 @@ class Adjacency:
     Args:
         sources: (n_edges,) node each message comes from.
         targets: (n_edges,) node it goes to.
-        n_nodes: number of nodes; any of them may be isolated.
+        n_nodes: number of nodes that send; any of them may be isolated.
+        n_targets: number of nodes that receive, where it is another: a block of a larger graph.
 
     Attributes:
         order: (n_edges,) position of each sorted edge among the given ones: features of the given
             edges are brought into the order of this object by `features[order]`.
         sources, targets: the sorted edges.
-        starts: (n_nodes + 1,) where the edges of each target begin.
+        starts: (n_targets + 1,) where the edges of each target begin.
         pattern: the same as a sparse matrix of targets x sources.
     """
 
-    def __init__(self, sources: "torch.Tensor", targets: "torch.Tensor", n_nodes: int) -> None:
+    def __init__(
+        self,
+        sources: "torch.Tensor",
+        targets: "torch.Tensor",
+        n_nodes: int,
+        n_targets: int | None = None,
+    ) -> None:
         import torch
 
         from recsys_core.graph.pattern import Pattern, index_type, starts_of
 
         self.n_nodes = n_nodes
+        self.n_targets = n_nodes if n_targets is None else n_targets
         self.order = torch.argsort(targets * n_nodes + sources)
-        starts = starts_of(targets, n_nodes)
+        starts = starts_of(targets, self.n_targets)
         self.pattern = Pattern(starts, sources.index_select(0, self.order), n_nodes)
         self.order = self.order.to(index_type(len(sources)))
         self.sources, self.starts = self.pattern.columns, self.pattern.starts
@@ -49,7 +58,7 @@ class MessagePassing(ABC):
 
     @abstractmethod
     def pair_sum(self, source: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
-        """Per edge, the source's value plus the target's: (n_nodes, H) x 2 -> (n_edges, H)."""
+        """Per edge, source's value + target's: (n_nodes, H), (n_targets, H) -> (n_edges, H)."""
 
     @abstractmethod
     def softmax(self, logits: "torch.Tensor") -> "torch.Tensor":
@@ -64,5 +73,13 @@ class MessagePassing(ABC):
             weights: (n_edges, H).
 
         Returns:
-            (n_nodes, H, D); zeros for a node without an edge.
+            (n_targets, H, D); zeros for a node without an edge.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """What one layer sees of a graph: edges, and the level of rating of each, in their order."""
+
+    graph: MessagePassing
+    levels: "torch.Tensor"

@@ -6,6 +6,7 @@ added. `transform` layers are those of the paper; without, a layer only decides 
 and sums up (as LightGCN does, with attention in place of fixed weights).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.adjacency import MessagePassing
+from recsys_core.graph.adjacency import Block, MessagePassing
 from recsys_core.graph.message_passing import attend
 
 LEVELS: Final = 5
@@ -49,14 +50,41 @@ class AttentionLayer(nn.Module):
     def forward(
         self, graph: MessagePassing, levels: torch.Tensor, features: torch.Tensor
     ) -> torch.Tensor:
-        """Features (n_nodes, width) and levels (n_edges,), in the graph's order -> same width."""
+        """Features (n_nodes, width) and levels (n_edges,), in the graph's order -> same width.
+
+        Of a block that has fewer targets than nodes, the targets are the first ones.
+        """
+        sent = self.sent(features)
+        targets = slice(graph.adjacency.n_targets)
+        return self.received(graph, levels, sent, sent[targets], features[targets])
+
+    def sent(self, features: torch.Tensor) -> torch.Tensor:
+        """What nodes send to their neighbours, (n_nodes, width) -> (n_nodes, heads, hidden)."""
         sent = features if self.transform is None else self.transform(features)
-        sent = sent.view(-1, *self.shape)
+        return sent.view(-1, *self.shape)
+
+    def received(
+        self,
+        graph: MessagePassing,
+        levels: torch.Tensor,
+        sent: torch.Tensor,
+        own: torch.Tensor,
+        features: torch.Tensor,
+    ) -> torch.Tensor:
+        """What the targets make of it, (n_targets, width).
+
+        Args:
+            graph: the edges.
+            levels: (n_edges,) in its order.
+            sent: (n_nodes, heads, hidden) by the sources.
+            own: (n_targets, heads, hidden) the targets' part of it.
+            features: (n_targets, width) the targets' features.
+        """
         received = attend(
             graph,
             sent,
             (sent * self.source).sum(-1),
-            (sent * self.target).sum(-1),
+            (own * self.target).sum(-1),
             self.level.index_select(0, levels),
         ).flatten(1)
         if self.norm is None:
@@ -75,6 +103,9 @@ class GAT(nn.Module):
         ids: (n_users + n_items, rank) start of the id vectors, or None for none.
         config: sizes and choices.
     """
+
+    user_text: torch.Tensor
+    item_text: torch.Tensor
 
     def __init__(
         self,
@@ -105,29 +136,69 @@ class GAT(nn.Module):
 
         d is `heads` x `hidden`, and one more for the item bias of the softmax loss.
         """
-        features = self._inputs()
-        states = [features]
+        states = [self.inputs()]
         for layer in self.layers:
             states.append(layer(graph, levels, states[-1]))
-        combined = states[-1]
-        if self.config.combine == "mean":
-            combined = torch.stack(states).mean(0)
-        users, items = combined[: self.n_users], combined[self.n_users :]
-        if self.item_bias is None:
-            return users, items
-        return self._cosine(users, items, self.item_bias)
+        return self.outputs(self.combined(states))
+
+    def of_blocks(
+        self, nodes: torch.Tensor, blocks: Sequence[Block]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of the users and of the items among the seeds of a sampled neighbourhood.
+
+        Args:
+            nodes: (n_nodes,) numbers of the nodes that send in the first block, the seeds first
+                and in ascending order.
+            blocks: one per layer; what one's targets receive is sent in the next.
+        """
+        seeds = nodes[: blocks[-1].graph.adjacency.n_targets]
+        states = [self.inputs(nodes)]
+        for layer, block in zip(self.layers, blocks, strict=True):
+            states.append(layer(block.graph, block.levels, states[-1]))
+        return self.outputs(self.combined([one[: len(seeds)] for one in states]), seeds)
 
     def slow_parameters(self) -> list[nn.Parameter]:
         """Id vectors and biases: they belong to one node each and get no weight decay."""
         return [one for one in (self.ids, self.item_bias) if one is not None]
 
-    def _inputs(self) -> torch.Tensor:
-        projected = torch.cat(
-            [self.user_projection(self.user_text), self.item_projection(self.item_text)]
-        )
-        features = projected if self.ids is None else projected + self.ids
+    def inputs(self, nodes: torch.Tensor | None = None) -> torch.Tensor:
+        """What the first layer is given for `nodes` (n,), by default all: (n, width)."""
+        if nodes is None:
+            features = torch.cat(
+                [self.user_projection(self.user_text), self.item_projection(self.item_text)]
+            )
+        else:
+            features = self._projected(nodes)
+        if self.ids is not None:
+            features = features + (self.ids if nodes is None else self.ids.index_select(0, nodes))
         dropped: torch.Tensor = functional.dropout(features, self.config.dropout, self.training)
         return dropped
+
+    def combined(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """One (n, width) from the input and what every layer made of it."""
+        return torch.stack(list(states)).mean(0) if self.config.combine == "mean" else states[-1]
+
+    def outputs(
+        self, combined: torch.Tensor, nodes: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of users and of items from (n, width) of `nodes` (n,) in order; default: all."""
+        n_users = self.n_users if nodes is None else int((nodes < self.n_users).sum())
+        users, items, bias = combined[:n_users], combined[n_users:], self.item_bias
+        if bias is None:
+            return users, items
+        own = bias if nodes is None else bias.index_select(0, nodes[n_users:] - self.n_users)
+        return self._cosine(users, items, own)
+
+    def _projected(self, nodes: torch.Tensor) -> torch.Tensor:
+        users = torch.nonzero(nodes < self.n_users).squeeze(1)
+        items = torch.nonzero(nodes >= self.n_users).squeeze(1)
+        projected = torch.cat(
+            [
+                self.user_projection(self.user_text.index_select(0, nodes[users])),
+                self.item_projection(self.item_text.index_select(0, nodes[items] - self.n_users)),
+            ]
+        )
+        return projected.index_select(0, torch.argsort(torch.cat([users, items])))
 
     def _cosine(
         self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor

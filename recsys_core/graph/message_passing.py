@@ -55,10 +55,12 @@ class DGLMessagePassing(MessagePassing):
 
     def __init__(self, adjacency: Adjacency) -> None:
         super().__init__(adjacency)
-        dgl = _dgl()
+        dgl = load_dgl()
         self._ops: Any = dgl.ops
         # Edge numbers follow the order given here, so they are those of the adjacency.
-        self._graph = dgl.graph((adjacency.sources, adjacency.targets), num_nodes=adjacency.n_nodes)
+        edges = {("source", "sends", "target"): (adjacency.sources, adjacency.targets)}
+        nodes = {"source": adjacency.n_nodes, "target": adjacency.n_targets}
+        self._graph = dgl.heterograph(edges, nodes)
 
     def pair_sum(self, source: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
         summed: torch.Tensor = self._ops.u_add_v(self._graph, source, target)
@@ -100,12 +102,24 @@ def bind(backend: Backend, adjacency: Adjacency) -> MessagePassing:
     return TorchMessagePassing(adjacency)
 
 
-def _dgl() -> Any:
+def load_dgl() -> Any:
+    """The module `dgl`.
+
+    Raises:
+        ConfigError: it is not installed, or does not go with this torch.
+    """
     # Without this, the import of dgl writes a file into the home folder and prints.
     os.environ.setdefault("DGLBACKEND", "pytorch")
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # dgl 1.1.3 uses deprecated parts of setuptools and torch
-        import dgl
+        try:
+            import dgl
+        except (ImportError, OSError) as error:
+            raise ConfigError(
+                f"DGL cannot be imported: {error}",
+                expected="dgl 1.1.3, for the back end `dgl` and for sampled neighbours.",
+                fix="install it, or set graph.backend to 'torch' and graph.batch_edges to 0.",
+            ) from error
     return dgl

@@ -123,7 +123,7 @@ class _WeightedSum(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.pattern = pattern
         ctx.save_for_backward(features, weights)
-        result = torch.empty_like(features)
+        result = features.new_empty((pattern.shape[0], *features.shape[1:]))
         for head in range(features.shape[1]):
             sent = features[:, head].contiguous()
             result[:, head] = product(pattern, weights[:, head].contiguous(), sent)

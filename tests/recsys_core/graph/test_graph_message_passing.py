@@ -21,7 +21,7 @@ def dense_attention(
     edge: torch.Tensor,
 ) -> torch.Tensor:
     rows = []
-    for node in range(edges.n_nodes):
+    for node in range(edges.n_targets):
         here = edges.targets == node
         senders = edges.sources[here]
         if not len(senders):
@@ -32,9 +32,10 @@ def dense_attention(
     return torch.stack(rows)
 
 
-def inputs(n_nodes: int, n_edges: int, seed: int) -> list[torch.Tensor]:
+def inputs(n_nodes: int, n_edges: int, seed: int, n_targets: int = 0) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    shapes = [(n_nodes, HEADS, HIDDEN), (n_nodes, HEADS), (n_nodes, HEADS), (n_edges, HEADS)]
+    receive = n_targets or n_nodes
+    shapes = [(n_nodes, HEADS, HIDDEN), (n_nodes, HEADS), (receive, HEADS), (n_edges, HEADS)]
     drawn = [torch.randn(*s, generator=generator, dtype=torch.float64) for s in shapes]
     return [one.requires_grad_() for one in drawn]
 
@@ -44,13 +45,13 @@ pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, un
 
 @settings(max_examples=25)
 @pytest.mark.parametrize("backend", BACKENDS)
-@given(edges=pairs, seed=st.integers(0, 1000))
+@given(edges=pairs, n_targets=st.sampled_from([7, 4, 9]), seed=st.integers(0, 1000))
 def test_attention_equals_the_dense_reference(
-    backend: Backend, edges: list[tuple[int, int]], seed: int
+    backend: Backend, edges: list[tuple[int, int]], n_targets: int, seed: int
 ) -> None:
     pair = torch.tensor(edges)
-    adjacency = Adjacency(pair[:, 0], pair[:, 1], 7)
-    ours, theirs = inputs(7, len(edges), seed), inputs(7, len(edges), seed)
+    adjacency = Adjacency(pair[:, 0], pair[:, 1] % n_targets, 7, n_targets)
+    ours, theirs = (inputs(7, len(edges), seed, n_targets) for _ in range(2))
     found = attend(bind(backend, adjacency), *ours)
     wanted = dense_attention(adjacency, *theirs)
     assert torch.allclose(found, wanted, atol=1e-12)

@@ -1,0 +1,98 @@
+"""Graphs to measure training on: MovieLens from the shared data, and synthetic ones of any size.
+
+Text vectors are random: speed does not depend on what they say.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from recsys_core.columns import INTERACTIONS, ITEM, RATING, TIMESTAMP, USER
+from recsys_core.config import DataConfig, GraphConfig, SplitConfig
+from recsys_core.datasets.splits import Split, split_interactions
+from recsys_core.graph.bipartite import Bipartite, Edges, Floats
+from recsys_core.graph.task import Task
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+TEXT = 384
+"""Width of the text vectors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A graph to train on, and what is held out of it."""
+
+    graph: Bipartite
+    valid: Edges
+    test: Edges
+    user_text: Floats
+    item_text: Floats
+
+    def task(self, config: GraphConfig, *, epochs: int, device: str = "cpu") -> Task:
+        """Full-batch training of `epochs` epochs, without validation, by the torch back end."""
+        return Task(
+            phase="bench", graph=self.graph, user_text=self.user_text, item_text=self.item_text,
+            config=config, data=DataConfig(), seed=0, device=torch.device(device),
+            backend="torch", epochs=epochs,
+        )  # fmt: skip
+
+
+def movielens(name: str, shared: Path = SHARED, *, whole: bool = False) -> World:
+    """`ml-100k` (the official first fold) or `ml-1m` (a random one), or all ratings to train on."""
+    folder = shared / name
+    interactions = pl.read_parquet(folder / "interactions.parquet")
+    items = pl.read_parquet(folder / "items.parquet")
+    return _world(interactions, items[ITEM].unique().sort(), split=not whole)
+
+
+def synthetic(n_users: int, n_items: int, n_edges: int, seed: int = 0) -> World:
+    """Users with tastes in a few dimensions, popular and unpopular items; about `n_edges` ratings.
+
+    Every user prefers items near it, so that there is something to learn and to compare.
+    """
+    rng = np.random.default_rng(seed)
+    users = np.sort(rng.integers(0, n_users, n_edges, dtype=np.int32))
+    group = (users % 8).astype(np.int32)
+    # Item numbers go by popularity; each group of users likes one item in eight.
+    items = (n_items * rng.random(n_edges, dtype=np.float32) ** 2).astype(np.int32)
+    near = rng.random(n_edges, dtype=np.float32) < 0.6
+    items = np.minimum(np.where(near, items // 8 * 8 + group, items), n_items - 1)
+    rating = np.where(items % 8 == group, rng.integers(3, 6, n_edges), rng.integers(1, 5, n_edges))
+    keys = np.unique(users.astype(np.int64) * n_items + items, return_index=True)[1]
+    interactions = pl.DataFrame(
+        {USER: users[keys], ITEM: items[keys], RATING: rating[keys], TIMESTAMP: None},
+        schema=dict(INTERACTIONS) | {USER: pl.Int64, ITEM: pl.Int64},
+        strict=False,
+    )
+    return _world(interactions, pl.Series(ITEM, np.arange(n_items)), split=n_edges <= 2_000_000)
+
+
+def _world(interactions: pl.DataFrame, items: pl.Series, *, split: bool = True) -> World:
+    users = interactions[USER].unique().sort()
+    parts = split_interactions(interactions, SplitConfig(), 0) if split else _whole(interactions)
+    graph = Bipartite.from_interactions(parts.train, users, items)
+    return World(
+        graph=graph,
+        valid=graph.edges_of(parts.valid),
+        test=graph.edges_of(parts.test),
+        user_text=_text(graph.n_users, 1),
+        item_text=_text(graph.n_items, 2),
+    )
+
+
+def _whole(interactions: pl.DataFrame) -> Split:
+    nothing = interactions.clear()
+    return Split(train=interactions, valid=nothing, test=nothing, kind="none")
+
+
+def _text(rows: int, seed: int) -> Floats:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((rows, TEXT), dtype=np.float32) / np.sqrt(np.float32(TEXT))
+
+
+def shortened(config: GraphConfig, epochs: int) -> GraphConfig:
+    """The same preset with a schedule of `epochs` epochs."""
+    return config.model_validate({**config.model_dump(), "max_epochs": epochs})

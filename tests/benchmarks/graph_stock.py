@@ -1,0 +1,115 @@
+"""The network of preset `paper` written with the attention layers of DGL and of PyG, as shipped.
+
+Projections, normalisation, residual connections and loss are those of the project; only the layers
+that pass messages are theirs.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from recsys_core.config import GraphConfig
+from recsys_core.graph.assembly import objective_of
+from recsys_core.graph.task import Task
+
+HAS_PYG = importlib.util.find_spec("torch_geometric") is not None
+
+
+class StockGAT(nn.Module):
+    """Text -> projection -> layers of (attention, layer norm, LeakyReLU, dropout, residual)."""
+
+    def __init__(self, task: Task, layer: Callable[[GraphConfig], nn.Module], edges: Any) -> None:
+        super().__init__()
+        config, width = task.config, task.config.hidden * task.config.heads
+        self.user_text, self.item_text = (
+            torch.tensor(task.user_text), torch.tensor(task.item_text),
+        )  # fmt: skip
+        self.user_projection = nn.Linear(self.user_text.shape[1], width)
+        self.item_projection = nn.Linear(self.item_text.shape[1], width)
+        self.layers = nn.ModuleList(layer(config) for _ in range(config.layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.layers))
+        self.edges, self.dropout = edges, config.dropout
+
+    def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
+        states = torch.cat(
+            [self.user_projection(self.user_text), self.item_projection(self.item_text)]
+        )
+        states = functional.dropout(states, self.dropout, self.training)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            received = layer(states, self.edges)
+            active = functional.leaky_relu(norm(received), 0.2)
+            states = functional.dropout(active, self.dropout, self.training) + states
+        return states[: len(self.user_text)], states[len(self.user_text) :]
+
+
+class DglLayer(nn.Module):
+    def __init__(self, config: GraphConfig) -> None:
+        super().__init__()
+        from dgl.nn import GATConv
+
+        width = config.hidden * config.heads
+        self.attention = GATConv(
+            width, config.hidden, config.heads, bias=False, allow_zero_in_degree=True
+        )
+
+    def forward(self, states: torch.Tensor, graph: Any) -> torch.Tensor:
+        return self.attention(graph, states).flatten(1)
+
+
+class PygLayer(nn.Module):
+    def __init__(self, config: GraphConfig) -> None:
+        super().__init__()
+        from torch_geometric.nn import GATv2Conv
+
+        width = config.hidden * config.heads
+        self.attention = GATv2Conv(
+            width, config.hidden, config.heads, bias=False, add_self_loops=False
+        )
+
+    def forward(self, states: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
+        return self.attention(states, pairs)
+
+
+def dgl_step(task: Task) -> Callable[[], None]:
+    """One epoch of the model with `dgl.nn.GATConv`."""
+    import os
+
+    os.environ.setdefault("DGLBACKEND", "pytorch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import dgl
+    sources, targets = _both_ways(task)
+    graph = dgl.graph((sources, targets), num_nodes=task.graph.n_users + task.graph.n_items)
+    return _step(task, StockGAT(task, DglLayer, graph.formats(["csr", "csc", "coo"])))
+
+
+def pyg_step(task: Task) -> Callable[[], None]:
+    """One epoch of the model with PyG's `GATv2Conv`, which the paper's authors use."""
+    return _step(task, StockGAT(task, PygLayer, torch.stack(_both_ways(task))))
+
+
+def _both_ways(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+    liked = task.graph.edges.liked(task.data.like_from)
+    users, items = torch.tensor(liked.users), torch.tensor(liked.items) + task.graph.n_users
+    return torch.cat([users, items]), torch.cat([items, users])
+
+
+def _step(task: Task, model: StockGAT) -> Callable[[], None]:
+    objective = objective_of(task, torch.Generator().manual_seed(task.seed))
+    config = task.config
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss, _ = objective(*model())
+        loss.backward()
+        optimiser.step()
+
+    return step

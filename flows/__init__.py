@@ -1,7 +1,7 @@
 """The pipelines: one Prefect flow per stage, and `personalize`, the whole DAG.
 
 Defaults for a machine where nothing is configured; anything already set in the environment wins.
-They stand here because Prefect and DGL read them once, at import.
+They stand here because Prefect, DGL and OpenMP read them once, at import.
 """
 
 import os
@@ -17,3 +17,5 @@ for _service in ("TASK_RUN_RECORDER", "EVENT_PERSISTER"):
     os.environ.setdefault(f"PREFECT_SERVER_SERVICES_{_service}_FLUSH_INTERVAL", "30")
 os.environ.setdefault("DGLBACKEND", "pytorch")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Threads that wait for each other by spinning halve the speed of training on a shared machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

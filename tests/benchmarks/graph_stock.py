@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from recsys_core.config import GraphConfig
-from recsys_core.graph.assembly import objective_of
+from recsys_core.graph.objective import build_objective
 from recsys_core.graph.task import Task
 
 HAS_PYG = importlib.util.find_spec("torch_geometric") is not None
@@ -100,7 +100,8 @@ def _both_ways(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _step(task: Task, model: StockGAT) -> Callable[[], None]:
-    objective = objective_of(task, torch.Generator().manual_seed(task.seed))
+    generator = torch.Generator().manual_seed(task.seed)
+    objective = build_objective(task.graph, task.config, task.data, task.device, generator)
     config = task.config
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay

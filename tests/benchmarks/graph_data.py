@@ -10,15 +10,16 @@ import numpy as np
 import polars as pl
 import torch
 
-from recsys_core.columns import INTERACTIONS, ITEM, RATING, TIMESTAMP, USER
+from recsys_core.columns import ITEM, RATING, USER
 from recsys_core.config import DataConfig, GraphConfig, SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
-from recsys_core.graph.bipartite import Bipartite, Edges, Floats
+from recsys_core.graph.bipartite import Bipartite, Edges, Floats, Indices
 from recsys_core.graph.task import Task
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
 """Width of the text vectors."""
+_GROUPS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +50,23 @@ def movielens(name: str, shared: Path = SHARED, *, whole: bool = False) -> World
 
 
 def synthetic(n_users: int, n_items: int, n_edges: int, seed: int = 0) -> World:
-    """Users with tastes in a few dimensions, popular and unpopular items; about `n_edges` ratings.
-
-    Every user prefers items near it, so that there is something to learn and to compare.
-    """
-    rng = np.random.default_rng(seed)
-    users = np.sort(rng.integers(0, n_users, n_edges, dtype=np.int32))
-    group = (users % 8).astype(np.int32)
-    # Item numbers go by popularity; each group of users likes one item in eight.
-    items = (n_items * rng.random(n_edges, dtype=np.float32) ** 2).astype(np.int32)
-    near = rng.random(n_edges, dtype=np.float32) < 0.6
-    items = np.minimum(np.where(near, items // 8 * 8 + group, items), n_items - 1)
-    rating = np.where(items % 8 == group, rng.integers(3, 6, n_edges), rng.integers(1, 5, n_edges))
-    keys = np.unique(users.astype(np.int64) * n_items + items, return_index=True)[1]
-    interactions = pl.DataFrame(
-        {USER: users[keys], ITEM: items[keys], RATING: rating[keys], TIMESTAMP: None},
-        schema=dict(INTERACTIONS) | {USER: pl.Int64, ITEM: pl.Int64},
-        strict=False,
-    )
+    """`n_edges` ratings; popular items and others, and every user likes one item in eight best."""
+    rng, found = np.random.default_rng(seed), np.empty(0, np.int64)
+    while len(found) < n_edges:
+        found = np.union1d(found, _pairs(rng, n_users, n_items, n_edges))
+    found = np.sort(rng.choice(found, n_edges, replace=False, shuffle=False))
+    users, items = np.divmod(found, n_items)
+    near = items % _GROUPS == users % _GROUPS
+    ratings = rng.integers(1, 5, n_edges) + near
+    interactions = pl.DataFrame({USER: users, ITEM: items, RATING: ratings.astype(np.float64)})
     return _world(interactions, pl.Series(ITEM, np.arange(n_items)), split=n_edges <= 2_000_000)
+
+
+def _pairs(rng: np.random.Generator, n_users: int, n_items: int, n_edges: int) -> Indices:
+    users = rng.integers(0, n_users, n_edges)
+    items = (n_items * rng.random(n_edges) ** 2).astype(np.int64)  # low numbers are popular
+    own = np.minimum(items // _GROUPS * _GROUPS + users % _GROUPS, n_items - 1)
+    return users * n_items + np.where(rng.random(n_edges) < 0.5, own, items)
 
 
 def _world(interactions: pl.DataFrame, items: pl.Series, *, split: bool = True) -> World:

@@ -322,6 +322,12 @@ class GraphConfig(Section):
     """Validations without a better NDCG@10 before training stops."""
     retrain: bool = True
     """Train once more on training and validation rows, for the number of epochs found."""
+    batch_edges: int | None = Field(default=None, ge=0)
+    """Liked pairs per step, each step on sampled neighbours of theirs: what a step needs does not
+    grow with the data. 0 trains on the whole graph at once; null does so up to 10 million ratings,
+    and takes 131,072 pairs beyond."""
+    neighbours: int = Field(default=25, ge=1)
+    """Neighbours that are sampled per node and layer, where a step has some of the pairs."""
     checkpoint_every: int = Field(default=20, ge=0)
     """Epochs between two checkpoints, from which a training that was killed goes on, to the same
     result; 0 writes none."""

@@ -1,17 +1,17 @@
-"""The parts of a run, put together: messages, model, objective, optimiser and schedule."""
+"""The parts of a run: messages, model, optimiser and schedule."""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import nn
 
 from recsys_core.config import GraphConfig
-from recsys_core.graph.adjacency import Adjacency, MessagePassing
+from recsys_core.graph.adjacency import Adjacency
 from recsys_core.graph.gat import GAT, rating_levels
-from recsys_core.graph.message_passing import bind
-from recsys_core.graph.objective import Objective, build_objective, target_weights
+from recsys_core.graph.objective import target_weights
 from recsys_core.graph.spectral import spectral_vectors
 from recsys_core.graph.task import Task
 
@@ -19,20 +19,42 @@ _WARM_UP: Final = 0.05
 _FLOOR: Final = 0.5
 
 
-def messages_of(task: Task) -> tuple[MessagePassing, torch.Tensor]:
-    """Both directions of every edge that carries messages, bound to the back end; their levels."""
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """Both directions of every edge that carries messages.
+
+    Attributes:
+        sources: (n,) node each comes from; users are numbered first, then items.
+        targets: (n,) node it goes to.
+        levels: (n,) level of rating.
+        n_nodes: users and items.
+    """
+
+    sources: torch.Tensor
+    targets: torch.Tensor
+    levels: torch.Tensor
+    n_nodes: int
+
+    def sorted(self) -> tuple[Adjacency, torch.Tensor]:
+        """The edges in the order of message passing, and their levels."""
+        adjacency = Adjacency(self.sources, self.targets, self.n_nodes)
+        return adjacency, self.levels[adjacency.order]
+
+
+def messages_of(task: Task) -> Messages:
+    """The messages of the task's graph, on its device."""
     edges = task.graph.edges
     if task.config.edges == "liked":
         edges = edges.liked(task.data.like_from)
     users = torch.tensor(edges.users, device=task.device)  # a copy: tables are read-only
     items = torch.tensor(edges.items, device=task.device) + task.graph.n_users
-    adjacency = Adjacency(
-        torch.cat([users, items]),
-        torch.cat([items, users]),
-        task.graph.n_users + task.graph.n_items,
-    )
     levels = rating_levels(torch.tensor(edges.ratings, device=task.device), task.data)
-    return bind(task.backend, adjacency), levels.repeat(2)[adjacency.order]
+    return Messages(
+        sources=torch.cat([users, items]),
+        targets=torch.cat([items, users]),
+        levels=levels.repeat(2),
+        n_nodes=task.graph.n_users + task.graph.n_items,
+    )
 
 
 def model_of(task: Task) -> GAT:
@@ -55,11 +77,6 @@ def _start_of_ids(task: Task) -> torch.Tensor | None:
             seed=task.seed,
         )
     )
-
-
-def objective_of(task: Task, generator: torch.Generator) -> Objective:
-    """What the task minimises; negatives are drawn from `generator`."""
-    return build_objective(task.graph, task.config, task.data, task.device, generator)
 
 
 def optimiser_of(model: GAT, config: GraphConfig) -> torch.optim.Optimizer:

@@ -1,7 +1,9 @@
 """One run of training on one set of edges: epochs, validation, checkpoints."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Final
 
 import numpy as np
@@ -9,16 +11,12 @@ import torch
 
 from recsys_core.columns import BPR_LOSS, COSINE_LOSS, EPOCH, LEARNING_RATE, LOSS, PHASE, VALID_NDCG
 from recsys_core.errors import ConfigError, TrainingError
-from recsys_core.graph.assembly import (
-    messages_of,
-    model_of,
-    objective_of,
-    optimiser_of,
-    schedule_of,
-)
+from recsys_core.graph.assembly import model_of, optimiser_of, schedule_of
 from recsys_core.graph.bipartite import Floats
 from recsys_core.graph.checkpoint import Checkpoint
+from recsys_core.graph.objective import Parts
 from recsys_core.graph.snapshot import Moving, restore, snapshot
+from recsys_core.graph.steps import steps_of
 from recsys_core.graph.task import Fit, Listener, Row, Task
 from recsys_core.scratch import Scratch
 
@@ -45,12 +43,11 @@ class _Run:
 
     def __init__(self, task: Task, checkpoint: Checkpoint) -> None:
         self.task, self.checkpoint = task, checkpoint
-        self.passing, self.levels = messages_of(task)
-        self.model = model_of(task)
         generator = torch.Generator(device=task.device).manual_seed(task.seed)
-        self.objective = objective_of(task, generator)
+        self.steps = steps_of(task, generator)
+        self.model = model_of(task)
         optimiser = optimiser_of(self.model, task.config)
-        schedule = schedule_of(optimiser, task.config.max_epochs)
+        schedule = schedule_of(optimiser, task.config.max_epochs * self.steps.count)
         self.moving = Moving(self.model, optimiser, schedule, generator)
         found = checkpoint.load()
         if found is not None:
@@ -79,18 +76,20 @@ class _Run:
         return now.epoch >= self.task.epochs or now.since_best >= self.task.config.patience
 
     def _step(self) -> Row:
-        now = self.moving
+        now, values, parts = self.moving, [], []
         self.model.train()
         rate = now.optimiser.param_groups[0]["lr"]
-        now.optimiser.zero_grad(set_to_none=True)
-        loss, parts = self.objective(*self.model(self.passing, self.levels))
-        value = _finite(float(loss.detach()), self.task.phase, now.epoch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        now.optimiser.step()
-        now.schedule.step()
+        for loss, some in self.steps.losses(self.model):
+            values.append(_finite(float(loss.detach()), self.task.phase, now.epoch))
+            parts.append(some)
+            loss.backward()  # type: ignore[no-untyped-call]
+            now.optimiser.step()
+            now.optimiser.zero_grad(set_to_none=True)
+            now.schedule.step()
         return {
-            PHASE: self.task.phase, EPOCH: now.epoch, LOSS: value, BPR_LOSS: parts.get(BPR_LOSS),
-            COSINE_LOSS: parts.get(COSINE_LOSS), VALID_NDCG: None, LEARNING_RATE: rate,
+            PHASE: self.task.phase, EPOCH: now.epoch, LOSS: fmean(values),
+            BPR_LOSS: _mean(parts, BPR_LOSS), COSINE_LOSS: _mean(parts, COSINE_LOSS),
+            VALID_NDCG: None, LEARNING_RATE: rate,
         }  # fmt: skip
 
     def _measure(self, row: Row) -> bool:
@@ -112,7 +111,7 @@ class _Run:
     def _vectors(self) -> tuple[Floats, Floats]:
         self.model.eval()
         with torch.no_grad():
-            users, items = self.model(self.passing, self.levels)
+            users, items = self.steps.vectors(self.model)
         return users.float().cpu().numpy(), items.float().cpu().numpy()
 
 
@@ -124,6 +123,12 @@ def _finite(loss: float, phase: str, epoch: int) -> float:
         expected="a finite loss.",
         fix="lower graph.learning_rate, and look for extreme values in the embeddings.",
     )
+
+
+def _mean(parts: Sequence[Parts], name: str) -> float | None:
+    """Mean over an epoch's steps; None where the loss has no such part."""
+    found = [one[name] for one in parts if name in one]
+    return fmean(found) if found else None
 
 
 def _ndcg(row: Row) -> float | None:

@@ -45,22 +45,31 @@ def build_objective(
     Raises:
         DataError: there is no liked edge, so there is nothing to learn from.
     """
+    check_likes(graph, data)
+    if config.loss == "softmax":
+        return _softmax(graph, config, data, device)
+    return _ranking(graph, config, data, device, generator)
+
+
+def check_likes(graph: Bipartite, data: DataConfig) -> None:
+    """Refuse a graph with nothing to learn from.
+
+    Raises:
+        DataError: there is no liked edge.
+    """
     if not len(graph.edges.liked(data.like_from)):
         raise DataError(
             f"None of the {len(graph.edges)} training ratings is {data.like_from:g} or more.",
             expected="some liked interactions to learn from.",
             fix=f"check {_NO_LIKES}",
         )
-    if config.loss == "softmax":
-        return _softmax(graph, config, data, device)
-    return _ranking(graph, config, data, device, generator)
 
 
 def _softmax(
     graph: Bipartite, config: GraphConfig, data: DataConfig, device: torch.device
 ) -> Objective:
     all_weights = target_weights(graph.edges.ratings, config, data)
-    users, items = _by_user(graph.edges.where(all_weights > 0), device)
+    users, items = by_user(graph.edges.where(all_weights > 0), device)
     targets = Pattern.of_sorted(users, items, (graph.n_users, graph.n_items))
     weights = _by_user_values(graph.edges, all_weights, device)
 
@@ -80,7 +89,7 @@ def _ranking(
     generator: torch.Generator,
 ) -> Objective:
     shape = (graph.n_users, graph.n_items)
-    users, items = _by_user(graph.edges.liked(data.like_from), device)
+    users, items = by_user(graph.edges.liked(data.like_from), device)
     liked = Pattern.of_sorted(users, items, shape)
     sampler = build_sampler(graph, config, data, device)
 
@@ -89,18 +98,38 @@ def _ranking(
     ) -> tuple[torch.Tensor, Parts]:
         negatives, kept = sampler.draw(users, generator)
         unknown = Pattern.of_sorted(users[kept], negatives, shape)
-        positive = pair_scores(user_vectors, item_vectors, liked)
-        negative = pair_scores(user_vectors, item_vectors, unknown)
-        ranking = bpr(positive[kept], negative)
-        cosines = pair_cosines(positive, user_vectors, item_vectors, liked)
-        alignment = cosine_alignment(cosines)
-        loss = config.bpr_weight * ranking + config.cosine_weight * alignment
-        return loss, {BPR_LOSS: ranking.item(), COSINE_LOSS: alignment.item()}
+        return ranking_loss(config, user_vectors, item_vectors, liked, unknown, kept)
 
     return objective
 
 
-def _by_user(edges: Edges, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def ranking_loss(
+    config: GraphConfig,
+    user_vectors: torch.Tensor,
+    item_vectors: torch.Tensor,
+    liked: Pattern,
+    unknown: Pattern,
+    kept: torch.Tensor,
+) -> tuple[torch.Tensor, Parts]:
+    """BPR and cosine alignment (paper 2.2).
+
+    Args:
+        config: their weights.
+        user_vectors: (n_users, d).
+        item_vectors: (n_items, d).
+        liked: n places of a matrix of users x items.
+        unknown: m places, the negative of each liked one that has one.
+        kept: (m,) which of the liked ones those are.
+    """
+    positive = pair_scores(user_vectors, item_vectors, liked)
+    negative = pair_scores(user_vectors, item_vectors, unknown)
+    ranking = bpr(positive[kept], negative)
+    alignment = cosine_alignment(pair_cosines(positive, user_vectors, item_vectors, liked))
+    loss = config.bpr_weight * ranking + config.cosine_weight * alignment
+    return loss, {BPR_LOSS: ranking.item(), COSINE_LOSS: alignment.item()}
+
+
+def by_user(edges: Edges, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Users and items sorted by user: the sampler and the blocks of the softmax want that."""
     order = edges.users.argsort(kind="stable")
     return (

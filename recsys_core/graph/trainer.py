@@ -15,6 +15,7 @@ from recsys_core.errors import ConfigError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.fitting import fit
 from recsys_core.graph.message_passing import choose_backend
+from recsys_core.graph.steps import batch_edges
 from recsys_core.graph.task import Fit, Listener, Task
 from recsys_core.graph.validation import Validator
 from recsys_core.scratch import Scratch
@@ -167,6 +168,7 @@ def _trained(task: Task, fits: list[Fit], facts: dict[str, Any]) -> Trained:
     facts |= {
         "preset": task.config.preset,
         "backend": task.backend,
+        "batch_edges": batch_edges(task.config, edges) or "all",
         "epochs": last.epoch,
         "valid_ndcg": fits[0].ndcg,
         "epochs_from_checkpoints": sum(one.resumed_at for one in fits),

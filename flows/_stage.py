@@ -2,6 +2,7 @@
 
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
+from tasks.earlier import earlier_model
 
 
 def check_ready(config: RunConfig) -> None:
@@ -9,10 +10,12 @@ def check_ready(config: RunConfig) -> None:
 
     Raises:
         StorageError: a root cannot be written.
-        ConfigError: `graph.device` is `cuda` and torch sees no CUDA device.
+        ConfigError: `graph.device` is `cuda` and torch sees no CUDA device, or there is no run
+            that `graph.warm_start_from` names.
     """
     for root in (config.artifact_root, config.runs_root):
         ArtifactStore(root=root).check_writable()
+    earlier_model(config)
     if config.graph.device == "cuda":
         from recsys_core.graph.trainer import choose_device  # torch takes seconds to import
 

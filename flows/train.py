@@ -13,6 +13,7 @@ from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import train as steps
 from tasks.candidates import candidates
+from tasks.earlier import earlier_model
 from tasks.graph import graph
 from tasks.report import tell
 from tasks.step import run_log
@@ -43,7 +44,11 @@ def fit(
     profiles = describe(store, config, sources)
     vectors = vectorise(store, config, sources, profiles)
     nodes = graph(store, sources.data, parts)
-    model = steps.train(store, parts, nodes, vectors, config.graph, config.data, seed, tuned)
+    earlier = earlier_model(config, refit=tuned is not None)
+    model = steps.train(
+        store, parts, nodes, vectors, config.graph, config.data, seed, tuned,
+        earlier.model if earlier else None, earlier.split if earlier else None,
+    )  # fmt: skip
     depth = max(config.rerank.candidates, *config.evaluation.cutoffs)
     ranked = candidates(store, parts, nodes, model, depth)
     return Trained(profiles=profiles, vectors=vectors, model=model, candidates=ranked)

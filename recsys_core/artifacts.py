@@ -229,6 +229,15 @@ def verify(uri: str) -> Manifest:
     return manifest
 
 
+def open_artifact(uri: str) -> "ArtifactRef":
+    """A reference to the artifact at `uri`, read whole and found intact.
+
+    Raises:
+        DamagedArtifact: a file is missing, truncated or altered.
+    """
+    return _reference(uri, verify(uri))
+
+
 def _files_hash(files: Mapping[str, FileEntry]) -> str:
     return content_hash({name: entry.sha256 for name, entry in files.items()})
 

@@ -268,7 +268,7 @@ class GraphConfig(Section):
     `preset` sets every field that is not given; the defaults below are those of `best`.
     """
 
-    runtime_fields: ClassVar[frozenset[str]] = frozenset({"checkpoint_every"})
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"checkpoint_every", "warm_start_from"})
 
     preset: Literal["paper", "best"] = "best"
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
@@ -328,6 +328,11 @@ class GraphConfig(Section):
     and takes 131,072 pairs beyond."""
     neighbours: int = Field(default=25, ge=1)
     """Neighbours that are sampled per node and layer, where a step has some of the pairs."""
+    warm_start_from: str | None = None
+    """An earlier run whose model training goes on from, where data changed a little: its name
+    under `runs_root` (`latest` is the last one), or its folder. A model that has seen what this
+    run holds out for validation or test is not used, and the summary says so; with `refit`,
+    the served model holds nothing out."""
     checkpoint_every: int = Field(default=20, ge=0)
     """Epochs between two checkpoints, from which a training that was killed goes on, to the same
     result; 0 writes none."""

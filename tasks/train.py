@@ -6,6 +6,7 @@ from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CURVES, VECTOR, vectors
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Floats
+from tasks.earlier import WARM, start_of
 from tasks.graph import read_graph
 from tasks.progress import progress
 from tasks.step import HOUR, step
@@ -24,6 +25,8 @@ def train(
     ratings: DataConfig,
     seed: int,
     tuned: ArtifactRef | None = None,
+    earlier: ArtifactRef | None = None,
+    earlier_split: ArtifactRef | None = None,
 ) -> None:
     """Train the graph model (paper, section 2.2).
 
@@ -37,11 +40,15 @@ def train(
         ratings: thresholds.
         seed: of every random choice.
         tuned: an earlier model whose number of epochs is taken, where nothing is held out.
+        earlier: the model of an earlier run to go on from. It is not used, and the facts say so,
+            where it has seen what is held out here.
+        earlier_split: the interactions that it was trained on.
     """
     from recsys_core.graph.trainer import train as fit  # torch takes seconds to import
 
     bipartite = read_graph(graph)
     epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])
+    start, why = start_of(earlier, earlier_split, split)
     with progress("graph training", config.max_epochs) as report:
         trained = fit(
             bipartite,
@@ -54,6 +61,7 @@ def train(
             epochs=epochs,
             on_epoch=report,
             scratch=out.scratch,
+            start=start,
         )
     for name, ids, found in (
         ("users", bipartite.user_ids, trained.user_vectors),
@@ -64,6 +72,8 @@ def train(
         out.table(name, vector_table(ids, found), vectors(ids.name, found.shape[1]))
     out.table("curves", trained.curves, CURVES)
     out.data("weights.safetensors", trained.to_bytes())
+    out.fact(WARM, start is not None)
+    out.fact("warm_start", why)
     out.fact(BEST_EPOCH, trained.best_epoch)
     for name, value in trained.facts.items():
         out.fact(name, value)

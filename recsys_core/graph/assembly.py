@@ -14,6 +14,7 @@ from recsys_core.graph.gat import GAT, rating_levels
 from recsys_core.graph.objective import target_weights
 from recsys_core.graph.spectral import spectral_vectors
 from recsys_core.graph.task import Task
+from recsys_core.graph.warm import warm
 
 _WARM_UP: Final = 0.05
 _FLOOR: Final = 0.5
@@ -58,9 +59,16 @@ def messages_of(task: Task) -> Messages:
 
 
 def model_of(task: Task) -> GAT:
-    """The untrained model on the task's device."""
+    """The model before the first epoch, on the task's device.
+
+    Raises:
+        ConfigError: the earlier model to start from has other parameters.
+    """
     text = torch.tensor(task.user_text), torch.tensor(task.item_text)
-    return GAT(*text, _start_of_ids(task), task.config).to(task.device)
+    model = GAT(*text, _start_of_ids(task), task.config)
+    if task.start is not None:
+        warm(model, task.start, task.graph)
+    return model.to(task.device)
 
 
 def _start_of_ids(task: Task) -> torch.Tensor | None:
@@ -90,18 +98,25 @@ def optimiser_of(model: GAT, config: GraphConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
-def schedule_of(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """Linear warm-up, then half a cosine down to half the peak, over `steps` steps."""
-    return torch.optim.lr_scheduler.LambdaLR(optimiser, _shape(steps))
+def schedule_of(
+    optimiser: torch.optim.Optimizer, steps: int, *, warm_start: bool
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up, then half a cosine down to half the peak, over `steps` steps.
+
+    A warm start goes on at half the peak, where the earlier training ended: the peak would undo
+    in its first epochs what is learned already.
+    """
+    peak = _FLOOR if warm_start else 1.0
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, _shape(steps, peak))
 
 
-def _shape(total: int) -> Callable[[int], float]:
-    warm = max(1, round(_WARM_UP * total))
+def _shape(total: int, peak: float) -> Callable[[int], float]:
+    warm_up = max(1, round(_WARM_UP * total))
 
     def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        done = min(1.0, (step - warm) / max(1, total - warm))
-        return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * done))
+        if step < warm_up:
+            return peak * (step + 1) / warm_up
+        done = min(1.0, (step - warm_up) / max(1, total - warm_up))
+        return _FLOOR + (peak - _FLOOR) * 0.5 * (1 + math.cos(math.pi * done))
 
     return factor

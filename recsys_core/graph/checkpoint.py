@@ -104,6 +104,10 @@ def fingerprint(task: Task) -> str:
             "ratings": [task.data.rating_min, task.data.rating_max, task.data.like_from,
                         task.data.dislike_from],
             "seed": task.seed,
+            "start": task.start and {
+                name: content_hash(one.numpy().tobytes())
+                for name, one in task.start.weights.items()
+            },
             "phase": [task.phase, task.epochs],
             "kernels": [torch.__version__, task.device.type, task.backend],
         }

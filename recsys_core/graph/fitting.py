@@ -47,7 +47,9 @@ class _Run:
         self.steps = steps_of(task, generator)
         self.model = model_of(task)
         optimiser = optimiser_of(self.model, task.config)
-        schedule = schedule_of(optimiser, task.config.max_epochs * self.steps.count)
+        schedule = schedule_of(
+            optimiser, task.config.max_epochs * self.steps.count, warm_start=task.start is not None
+        )
         self.moving = Moving(self.model, optimiser, schedule, generator)
         found = checkpoint.load()
         if found is not None:

@@ -9,6 +9,7 @@ from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Bipartite, Floats
 from recsys_core.graph.message_passing import Backend
 from recsys_core.graph.validation import Validator
+from recsys_core.graph.warm import Start
 
 Listener = Callable[[int, int, float, float | None], None]
 """Called after every epoch with (epoch, epochs at most, loss, NDCG if it was measured)."""
@@ -32,6 +33,7 @@ class Task:
         backend: kernels of message passing.
         epochs: epochs at most.
         validator: measures NDCG for early stopping; None trains all epochs.
+        start: an earlier model to go on from; None starts anew.
     """
 
     phase: str
@@ -45,6 +47,7 @@ class Task:
     backend: Backend
     epochs: int
     validator: Validator | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

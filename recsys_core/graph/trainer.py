@@ -18,6 +18,7 @@ from recsys_core.graph.message_passing import choose_backend
 from recsys_core.graph.steps import batch_edges
 from recsys_core.graph.task import Fit, Listener, Task
 from recsys_core.graph.validation import Validator
+from recsys_core.graph.warm import Start
 from recsys_core.scratch import Scratch
 
 SEARCH: Final = "search"
@@ -73,6 +74,7 @@ def train(
     epochs: int | None = None,
     on_epoch: Listener | None = None,
     scratch: Scratch | None = None,
+    start: Start | None = None,
 ) -> Trained:
     """Train the model of `config` (paper 2.2 with preset `paper`).
 
@@ -98,6 +100,8 @@ def train(
         on_epoch: called with (epoch, epochs at most, loss, NDCG or None).
         scratch: where checkpoints lie (`config.checkpoint_every`); a training that was killed goes
             on from there, to the same bytes. None writes none.
+        start: an earlier model of nearly the same data, to go on from. It must not have been
+            trained on validation rows: the search would stop by what it knows by heart.
 
     Raises:
         DataError: no training rating is liked.
@@ -119,6 +123,7 @@ def train(
         device=device,
         backend=choose_backend(config.backend, device),
         epochs=config.max_epochs if epochs is None else epochs,
+        start=start,
     )
     with _repeatable(seed, device):
         fits = (
@@ -171,6 +176,7 @@ def _trained(task: Task, fits: list[Fit], facts: dict[str, Any]) -> Trained:
         "batch_edges": batch_edges(task.config, edges) or "all",
         "epochs": last.epoch,
         "valid_ndcg": fits[0].ndcg,
+        "nodes_new_to_the_earlier_model": task.start and task.start.new_nodes(task.graph),
         "epochs_from_checkpoints": sum(one.resumed_at for one in fits),
         "checkpoints_not_written": sum(one.unsaved for one in fits),
         "users_without_likes": task.graph.n_users - len(set(liked.users.tolist())),

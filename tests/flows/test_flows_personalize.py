@@ -15,6 +15,7 @@ from rich.console import Console
 
 from flows import _console
 from flows.personalize import main, personalize
+from recsys_core.artifacts import read_manifest
 from recsys_core.columns import (
     EXPLANATION,
     ITEM,
@@ -275,3 +276,14 @@ def test_ctrl_c_leaves_whole_artifacts_and_the_next_run_goes_on(place: Path) -> 
     for manifest in manifests:
         for name in json.loads(manifest.read_text())["files"]:
             assert (manifest.parent / name).exists()
+
+
+def test_a_warm_start_spares_what_is_held_out_and_serves_the_refit(
+    first: Summary, place: Path
+) -> None:
+    graph = {"max_epochs": 20, "hidden": 16, "heads": 2, "warm_start_from": "first"}
+    again = personalize(config_for(place, run_name="warm", graph=graph, refit=True))
+    models = [read_manifest(one.artifact) for one in again.steps if one.step == "train"]
+    told = [one.facts["warm_start"] for one in models]
+    assert "held-out rows" in told[0]
+    assert told[1] == "used"

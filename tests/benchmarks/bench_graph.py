@@ -43,7 +43,7 @@ def negatives(bars: Bars) -> None:
     known = torch.tensor(graph.edges.users), torch.tensor(graph.edges.items)
     sampler = NegativeSampler(*known, n_users=graph.n_users, n_items=graph.n_items)
     generator = torch.Generator().manual_seed(0)
-    (best,) = _in_turn([lambda: sampler.draw(users, generator)], rounds=15)
+    (best,) = _in_turn([lambda: sampler.draw(users, generator)], rounds=50)
     what = f"negatives of the {len(users):,} positives of MovieLens 1M"
     bars.at_most(what, best * 1000, NEGATIVES_MS, " ms")
 

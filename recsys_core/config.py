@@ -340,6 +340,9 @@ class GraphConfig(Section):
     """Kernels of message passing; `auto` takes the faster one, which is `torch`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA where there is some, else the CPU, and says so."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of dense products: `auto` takes bfloat16 on a CUDA device that has it, else float32. Sums
+    over neighbours, losses and parameters always have 32 bits."""
 
     @model_validator(mode="before")
     @classmethod

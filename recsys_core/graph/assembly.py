@@ -12,6 +12,7 @@ from recsys_core.config import GraphConfig
 from recsys_core.graph.adjacency import Adjacency
 from recsys_core.graph.gat import GAT, rating_levels
 from recsys_core.graph.objective import target_weights
+from recsys_core.graph.precision import set_precision
 from recsys_core.graph.spectral import spectral_vectors
 from recsys_core.graph.task import Task
 from recsys_core.graph.warm import warm
@@ -68,6 +69,7 @@ def model_of(task: Task) -> GAT:
     model = GAT(*text, _start_of_ids(task), task.config)
     if task.start is not None:
         warm(model, task.start, task.graph)
+    set_precision(model, task.precision)
     return model.to(task.device)
 
 

@@ -109,7 +109,9 @@ def fingerprint(task: Task) -> str:
                 for name, one in task.start.weights.items()
             },
             "phase": [task.phase, task.epochs],
-            "kernels": [torch.__version__, task.device.type, task.backend],
+            "kernels": [
+                torch.__version__, task.device.type, task.backend, str(task.precision),
+            ],
         }
     )  # fmt: skip
 

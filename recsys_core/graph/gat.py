@@ -16,6 +16,7 @@ from torch.nn import functional
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.adjacency import Block, MessagePassing
 from recsys_core.graph.message_passing import attend
+from recsys_core.graph.precision import Dense
 
 LEVELS: Final = 5
 """Levels of rating that an edge is told apart by."""
@@ -39,7 +40,7 @@ class AttentionLayer(nn.Module):
         width = config.hidden * config.heads
         self.shape = (config.heads, config.hidden)
         self.dropout = config.dropout
-        self.transform = nn.Linear(width, width, bias=False) if config.transform else None
+        self.transform = Dense(width, width, bias=False) if config.transform else None
         self.norm = nn.LayerNorm(width) if config.transform else None
         self.source = nn.Parameter(torch.randn(self.shape) * 0.1)
         self.target = nn.Parameter(torch.randn(self.shape) * 0.1)
@@ -121,8 +122,8 @@ class GAT(nn.Module):
         # Inputs, not weights: they are artifacts of their own.
         self.register_buffer("user_text", user_text, persistent=False)
         self.register_buffer("item_text", item_text, persistent=False)
-        self.user_projection = nn.Linear(user_text.shape[1], width)
-        self.item_projection = nn.Linear(item_text.shape[1], width)
+        self.user_projection = Dense(user_text.shape[1], width)
+        self.item_projection = Dense(item_text.shape[1], width)
         self.ids = None if ids is None else nn.Parameter(_widened(ids, width))
         self.layers = nn.ModuleList(AttentionLayer(config) for _ in range(config.layers))
         self.item_bias = (

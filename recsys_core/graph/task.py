@@ -33,6 +33,7 @@ class Task:
         backend: kernels of message passing.
         epochs: epochs at most.
         validator: measures NDCG for early stopping; None trains all epochs.
+        precision: type that dense products are computed in.
         start: an earlier model to go on from; None starts anew.
     """
 
@@ -47,6 +48,7 @@ class Task:
     backend: Backend
     epochs: int
     validator: Validator | None = None
+    precision: torch.dtype = torch.float32
     start: Start | None = None
 
 

@@ -15,6 +15,7 @@ from recsys_core.errors import ConfigError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.fitting import fit
 from recsys_core.graph.message_passing import choose_backend
+from recsys_core.graph.precision import choose_precision
 from recsys_core.graph.steps import batch_edges
 from recsys_core.graph.task import Fit, Listener, Task
 from recsys_core.graph.validation import Validator
@@ -112,6 +113,7 @@ def train(
     _fitting(graph, user_vectors, item_vectors)
     rule = _rule(valid, data, epochs)
     device, device_fact = choose_device(config.device)
+    precision, precision_fact = choose_precision(config.precision, device)
     task = Task(
         phase=FINAL,
         graph=graph.with_edges(graph.edges.joined(valid)),
@@ -123,6 +125,7 @@ def train(
         device=device,
         backend=choose_backend(config.backend, device),
         epochs=config.max_epochs if epochs is None else epochs,
+        precision=precision,
         start=start,
     )
     with _repeatable(seed, device):
@@ -131,7 +134,11 @@ def train(
             if rule == SEARCH
             else [fit(task, on_epoch, scratch)]
         )
-    return _trained(task, fits, {"device": device_fact, "epochs_rule": _RULES[rule]})
+    return _trained(
+        task,
+        fits,
+        {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]},
+    )
 
 
 Rule = Literal["search", "given", "all"]

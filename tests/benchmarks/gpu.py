@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         for preset in ("paper", "best"):
             compare(world, preset, device, wanted.epochs, bars)
     print(f"\nsynthetic, {wanted.edges:,} ratings:")
-    large = synthetic(*_limits(wanted.edges))
+    large = synthetic(*_limits(wanted.edges), held_out=False)
     for preset in ("paper", "best"):
         trained(large, preset, device, min(wanted.epochs, 5))
     return bars.missed

@@ -49,8 +49,13 @@ def movielens(name: str, shared: Path = SHARED, *, whole: bool = False) -> World
     return _world(interactions, items[ITEM].unique().sort(), split=not whole)
 
 
-def synthetic(n_users: int, n_items: int, n_edges: int, seed: int = 0) -> World:
-    """`n_edges` ratings; popular items and others, and every user likes one item in eight best."""
+def synthetic(
+    n_users: int, n_items: int, n_edges: int, *, held_out: bool = True, seed: int = 0
+) -> World:
+    """`n_edges` ratings; popular items and others, and every user likes one item in eight best.
+
+    With `held_out`, a fold of five and a tenth of the rest are not in the graph.
+    """
     assert n_edges < n_users * n_items / 4, "so many distinct pairs would take long to draw"
     rng, found = np.random.default_rng(seed), np.empty(0, np.int64)
     while len(found) < n_edges:
@@ -60,7 +65,7 @@ def synthetic(n_users: int, n_items: int, n_edges: int, seed: int = 0) -> World:
     near = items % _GROUPS == users % _GROUPS
     ratings = rng.integers(1, 5, n_edges) + near
     interactions = pl.DataFrame({USER: users, ITEM: items, RATING: ratings.astype(np.float64)})
-    return _world(interactions, pl.Series(ITEM, np.arange(n_items)), split=n_edges <= 2_000_000)
+    return _world(interactions, pl.Series(ITEM, np.arange(n_items)), split=held_out)
 
 
 def _pairs(rng: np.random.Generator, n_users: int, n_items: int, n_edges: int) -> Indices:

@@ -22,7 +22,7 @@ def main(name: str, preset: str) -> None:
     if name.isdigit():
         edges = int(name)
         config = GraphConfig.model_validate({"preset": preset, "batch_edges": 0})
-        facts = one_epoch(synthetic(edges // 100, edges // 500, edges), config)
+        facts = one_epoch(synthetic(edges // 100, edges // 500, edges, held_out=False), config)
     else:
         facts = to_the_end(movielens(name), config)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

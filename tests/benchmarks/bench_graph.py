@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from recsys_core.config import GraphConfig
+from recsys_core.graph.adjacency import Adjacency, MessagePassing
 from recsys_core.graph.fitting import fit
+from recsys_core.graph.message_passing import attend, bind
 from recsys_core.graph.sampling import NegativeSampler
 from recsys_core.graph.scoring import top_k
 from tests.benchmarks.bars import Bars
@@ -32,6 +34,7 @@ def main() -> int:
     torch.set_num_threads(THREADS)
     world, bars = movielens("ml-1m"), Bars()
     negatives(bars)
+    back_ends(world, bars)
     epoch(world, bars)
     lists(world, bars)
     return bars.missed
@@ -46,6 +49,24 @@ def negatives(bars: Bars) -> None:
     (best,) = _in_turn([lambda: sampler.draw(users, generator)], rounds=50)
     what = f"negatives of the {len(users):,} positives of MovieLens 1M"
     bars.at_most(what, best * 1000, NEGATIVES_MS, " ms")
+
+
+def back_ends(world: World, bars: Bars) -> None:
+    """One round of attention, forward and backward, by each: `auto` takes the faster."""
+    liked, width = world.graph.edges.liked(4), (4, 64)
+    users, items = torch.tensor(liked.users), torch.tensor(liked.items) + world.graph.n_users
+    nodes = world.graph.n_users + world.graph.n_items
+    adjacency = Adjacency(torch.cat([users, items]), torch.cat([items, users]), nodes)
+    features = torch.randn(nodes, *width, requires_grad=True)
+    scores = torch.randn(nodes, width[0], requires_grad=True)
+
+    def round_of(graph: MessagePassing) -> Callable[[], None]:
+        return lambda: attend(graph, features, scores, scores).sum().backward()
+
+    both = [round_of(bind("torch", adjacency)), round_of(bind("dgl", adjacency))]
+    ours, dgl = _in_turn(both, rounds=ROUNDS)
+    print(f"attention over {2 * len(users):,} edges: torch {ours:.3f} s; DGL's kernels {dgl:.3f} s")
+    bars.at_most("  torch back end (which auto takes), of the time of dgl", ours / dgl, 1)
 
 
 def epoch(world: World, bars: Bars) -> None:

@@ -36,6 +36,10 @@ def product(pattern: Pattern, values: torch.Tensor, dense: torch.Tensor) -> torc
 
 def sampled(pattern: Pattern, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Dot products of the rows at each place, without a gradient: (n_rows, d), (n_columns, d)."""
+    if len(pattern) > pattern.shape[0] * pattern.shape[1]:
+        # More places than cells, some of them twice: the kernel refuses that, and all is small.
+        cells = (left @ right.T).view(-1)
+        return cells.index_select(0, pattern.rows * pattern.shape[1] + pattern.columns)
     places = _csr(pattern, left.new_zeros(len(pattern)))
     dots: torch.Tensor = torch.sparse.sampled_addmm(places, left, right.T, beta=0.0).values()
     return dots

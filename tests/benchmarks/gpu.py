@@ -26,13 +26,12 @@ from recsys_core.graph.message_passing import attend, bind
 from recsys_core.graph.pattern import Pattern
 from recsys_core.graph.validation import Validator
 from tests.benchmarks.bars import Bars
-from tests.benchmarks.graph_data import SHARED, World, movielens, synthetic
+from tests.benchmarks.graph_data import SHARED, SIZES, World, movielens, synthetic
 
 NO_GPU = 3
 """Exit code where there is no such device."""
 SAME_VALUES, SAME_NDCG = 1e-9, 0.01
 """Bars: differences in float64; of NDCG, three times what another seed changes."""
-SIZES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_883, 1_000_000)}
 
 
 def main(arguments: list[str]) -> int:

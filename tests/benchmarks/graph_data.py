@@ -19,6 +19,8 @@ from recsys_core.graph.task import Task
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
 """Width of the text vectors."""
+SIZES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_883, 1_000_000)}
+"""Users, items, ratings."""
 _GROUPS = 8
 
 
@@ -42,8 +44,14 @@ class World:
 
 
 def movielens(name: str, shared: Path = SHARED, *, whole: bool = False) -> World:
-    """`ml-100k` (the official first fold) or `ml-1m` (a random one), or all ratings to train on."""
+    """`ml-100k` (the official first fold) or `ml-1m` (a random one), or all ratings to train on.
+
+    Where the data are missing, a synthetic graph of the same size, which is said.
+    """
     folder = shared / name
+    if not folder.is_dir():
+        print(f"{name} is not there: a synthetic graph of its size instead")
+        return synthetic(*SIZES[name], held_out=not whole)
     interactions = pl.read_parquet(folder / "interactions.parquet")
     items = pl.read_parquet(folder / "items.parquet")
     return _world(interactions, items[ITEM].unique().sort(), split=not whole)

@@ -99,3 +99,21 @@ def test_keys_and_addresses_belong_in_the_environment(root: str) -> None:
     with pytest.raises(StorageError, match="AWS_ENDPOINT_URL") as stop:
         ArtifactStore(root=root).check_writable()
     assert "secret" not in str(stop.value)
+
+
+def test_unfinished_work_outlives_the_writer_until_the_commit(bucket: str) -> None:
+    store, key = ArtifactStore(root=bucket), "d" * 64
+    for so_far in (b"one epoch", b"two epochs"):
+        with store.writer("split", key) as out:
+            out.scratch.write("search", so_far)
+    with store.writer("split", key) as out:
+        assert (out.scratch.read("search"), out.scratch.read("final")) == (b"two epochs", None)
+        out.table("train", TABLE, SCHEMA)
+        out.commit(
+            version="1", parameters={}, inputs={}, built_by="test", seconds=0, peak_memory_mib=0
+        )
+    left = remote().get_file_info(
+        pafs.FileSelector("recsys/artifacts/split/" + "d" * 32, recursive=True)
+    )
+    assert {one.base_name for one in left if one.is_file} == {"manifest.json", "train.parquet"}
+    out.scratch.remove()

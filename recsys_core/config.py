@@ -274,7 +274,7 @@ class GraphConfig(Section):
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
     loss); `best`: what won on validation (all ratings as edges, learned id vectors beside the
     profiles, light attention layers, softmax over all items)."""
-    layers: int = Field(default=2, ge=1, le=6)
+    layers: int = Field(default=3, ge=1, le=6)
     """GAT layers."""
     hidden: int = Field(default=64, ge=1)
     """Hidden units per head."""
@@ -284,18 +284,26 @@ class GraphConfig(Section):
     """Dropout on features."""
     transform: bool = False
     """Whether a layer has its own weights, layer norm, LeakyReLU and residual connection."""
+    symmetric: bool = True
+    """Whether attention starts from symmetric normalisation, which discounts neighbours that have
+    many edges, instead of from a plain mean; a mean of several layers blurs."""
     combine: Literal["last", "mean"] = "mean"
     """Output: the last layer, or the mean of the input and every layer."""
     edges: Literal["liked", "all"] = "all"
     """Edges that carry messages: liked ones, or all, each level of rating with its own weight."""
-    id_rank: int = Field(default=128, ge=0)
+    id_rank: int = Field(default=32, ge=0)
     """Learned id vectors start from the spectrum of the training matrix up to this rank; 0 has
     none, so that profiles alone describe a node."""
     loss: Literal["bpr", "softmax"] = "softmax"
     """`bpr`: BPR and cosine alignment of the dot product; `softmax`: cross-entropy over all items
     of cosine / temperature + item bias."""
-    temperature: float = Field(default=0.2, gt=0)
+    temperature: float = Field(default=0.25, gt=0)
     """Temperature of the softmax loss."""
+    practice_users: float = Field(default=0.2, ge=0, le=1)
+    """Share of the users that play new in each epoch, with a few of their ratings and no id
+    vector: so the model learns to serve users who come after training (whole graph only)."""
+    practice_items: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the items that play new in each epoch, with their profile alone."""
     neutral_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of ratings between disliked and liked as targets of the softmax loss."""
     bpr_weight: float = Field(default=5.0, ge=0)
@@ -355,7 +363,8 @@ class GraphConfig(Section):
 _PAPER_GRAPH: Mapping[str, Any] = {
     "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1, "transform": True, "combine": "last",
     "edges": "liked", "id_rank": 0, "loss": "bpr", "learning_rate": 1e-3, "max_epochs": 300,
-    "evaluate_every": 10, "patience": 5,
+    "evaluate_every": 10, "patience": 5, "practice_users": 0.0, "practice_items": 0.0,
+    "symmetric": False,
 }  # fmt: skip
 
 

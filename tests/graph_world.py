@@ -10,10 +10,12 @@ from hashlib import sha256
 
 import numpy as np
 import polars as pl
+import torch
 
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
+from recsys_core.graph.task import Task
 from recsys_core.graph.trainer import Trained, train
 
 SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
@@ -54,6 +56,16 @@ def texts(seed: int = 1) -> tuple[Floats, Floats]:
         rng.normal(size=(N_USERS, 6)).astype(np.float32),
         rng.normal(size=(N_ITEMS, 6)).astype(np.float32),
     )
+
+
+def task_of(config: GraphConfig) -> Task:
+    """The planted graph as a task of one epoch."""
+    graph, _, _ = planted()
+    users, items = texts()
+    return Task(
+        phase="final", graph=graph, user_text=users, item_text=items, config=config, data=DATA,
+        seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
+    )  # fmt: skip
 
 
 def run(config: GraphConfig, seed: int = 0, **changes: object) -> Trained:

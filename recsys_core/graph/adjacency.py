@@ -49,6 +49,11 @@ class Adjacency:
         """(n_edges,) sorted."""
         return self.pattern.rows
 
+    @property
+    def degrees(self) -> "torch.Tensor":
+        """(n_targets,) edges of each target."""
+        return self.starts.diff()
+
 
 class MessagePassing(ABC):
     """The three operations that attention needs, on one graph."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -66,7 +67,7 @@ def model_of(task: Task) -> GAT:
         ConfigError: the earlier model to start from has other parameters.
     """
     text = torch.tensor(task.user_text), torch.tensor(task.item_text)
-    model = GAT(*text, _start_of_ids(task), task.config)
+    model = GAT(*text, _start_of_ids(task), _start_of_biases(task), task.config)
     if task.start is not None:
         warm(model, task.start, task.graph)
     set_precision(model, task.precision)
@@ -87,6 +88,16 @@ def _start_of_ids(task: Task) -> torch.Tensor | None:
             seed=task.seed,
         )
     )
+
+
+def _start_of_biases(task: Task) -> torch.Tensor | None:
+    """Logarithms of popularity, their mean at zero, where profiles start to tell it."""
+    if task.config.loss != "softmax":
+        return None
+    edges = task.graph.edges
+    weights = target_weights(edges.ratings, task.config, task.data)
+    logs = np.log1p(np.bincount(edges.items, weights, minlength=task.graph.n_items))
+    return torch.from_numpy((logs - logs.mean()).astype(np.float32))
 
 
 def optimiser_of(model: GAT, config: GraphConfig) -> torch.optim.Optimizer:

@@ -4,8 +4,12 @@ Users and items are nodes of one graph whose edges go both ways, so one pass ref
 starts from the projection of its profile's text vector, to which a learned id vector may be
 added. `transform` layers are those of the paper; without, a layer only decides whom to listen to
 and sums up (as LightGCN does, with attention in place of fixed weights).
+
+A node without an id vector is described by its profile and its neighbours alone: so users and
+items that come after training are placed by the same model (see `practice`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -39,7 +43,7 @@ class AttentionLayer(nn.Module):
         super().__init__()
         width = config.hidden * config.heads
         self.shape = (config.heads, config.hidden)
-        self.dropout = config.dropout
+        self.dropout, self.symmetric = config.dropout, config.symmetric
         self.transform = Dense(width, width, bias=False) if config.transform else None
         self.norm = nn.LayerNorm(width) if config.transform else None
         self.source = nn.Parameter(torch.randn(self.shape) * 0.1)
@@ -49,15 +53,22 @@ class AttentionLayer(nn.Module):
         self.level = nn.Parameter(start.unsqueeze(1).repeat(1, config.heads))
 
     def forward(
-        self, graph: MessagePassing, levels: torch.Tensor, features: torch.Tensor
+        self,
+        graph: MessagePassing,
+        levels: torch.Tensor,
+        features: torch.Tensor,
+        degrees: torch.Tensor,
     ) -> torch.Tensor:
         """Features (n_nodes, width) and levels (n_edges,), in the graph's order -> same width.
 
-        Of a block that has fewer targets than nodes, the targets are the first ones.
+        Of a block that has fewer targets than nodes, the targets are the first ones; `degrees`
+        (n_nodes,) are the nodes' numbers of edges in the whole graph.
         """
         sent = self.sent(features)
         targets = slice(graph.adjacency.n_targets)
-        return self.received(graph, levels, sent, sent[targets], features[targets])
+        return self.received(
+            graph, levels, sent, sent[targets], features[targets], degrees, degrees[targets]
+        )
 
     def sent(self, features: torch.Tensor) -> torch.Tensor:
         """What nodes send to their neighbours, (n_nodes, width) -> (n_nodes, heads, hidden)."""
@@ -71,6 +82,8 @@ class AttentionLayer(nn.Module):
         sent: torch.Tensor,
         own: torch.Tensor,
         features: torch.Tensor,
+        source_degrees: torch.Tensor,
+        degrees: torch.Tensor,
     ) -> torch.Tensor:
         """What the targets make of it, (n_targets, width).
 
@@ -80,19 +93,41 @@ class AttentionLayer(nn.Module):
             sent: (n_nodes, heads, hidden) by the sources.
             own: (n_targets, heads, hidden) the targets' part of it.
             features: (n_targets, width) the targets' features.
+            source_degrees: (n_nodes,) edges of each source.
+            degrees: (n_targets,) edges of each target.
         """
+        edge_scores = self.level.index_select(0, levels)
+        if self.symmetric:
+            reach = source_degrees.clamp(min=1).to(sent.dtype).rsqrt()
+            edge_scores = edge_scores + reach.log()[graph.adjacency.sources].unsqueeze(1)
         received = attend(
             graph,
             sent,
             (sent * self.source).sum(-1),
             (own * self.target).sum(-1),
-            self.level.index_select(0, levels),
+            edge_scores,
         ).flatten(1)
+        if self.symmetric:
+            received = received * _symmetric_size(graph, reach, degrees).unsqueeze(1)
         if self.norm is None:
             return received
         active = functional.leaky_relu(self.norm(received), 0.2)
         dropped: torch.Tensor = functional.dropout(active, self.dropout, self.training)
         return dropped + features
+
+
+def _symmetric_size(
+    graph: MessagePassing, reach: torch.Tensor, degrees: torch.Tensor
+) -> torch.Tensor:
+    """(n_targets,) how large a sum of neighbours is under symmetric normalisation.
+
+    That is the sum over the neighbours j of a node i of 1 / sqrt(d_i d_j), written as
+    sqrt(d_i) x the mean of 1 / sqrt(d_j), which a sample of the neighbours estimates.
+    """
+    edges = graph.adjacency
+    total = reach.new_zeros(edges.n_targets)
+    total.index_add_(0, edges.targets.long(), reach[edges.sources])
+    return total / edges.degrees.clamp(min=1) * degrees.to(reach.dtype).sqrt()
 
 
 class GAT(nn.Module):
@@ -102,6 +137,7 @@ class GAT(nn.Module):
         user_text: (n_users, d_text) text vectors of the users' profiles; zeros where there is none.
         item_text: (n_items, d_text) of the items'.
         ids: (n_users + n_items, rank) start of the id vectors, or None for none.
+        bias: (n_items,) start of the items' biases, or None for none.
         config: sizes and choices.
     """
 
@@ -113,6 +149,7 @@ class GAT(nn.Module):
         user_text: torch.Tensor,
         item_text: torch.Tensor,
         ids: torch.Tensor | None,
+        bias: torch.Tensor | None,
         config: GraphConfig,
     ) -> None:
         super().__init__()
@@ -126,24 +163,34 @@ class GAT(nn.Module):
         self.item_projection = Dense(item_text.shape[1], width)
         self.ids = None if ids is None else nn.Parameter(_widened(ids, width))
         self.layers = nn.ModuleList(AttentionLayer(config) for _ in range(config.layers))
-        self.item_bias = (
-            nn.Parameter(torch.zeros(len(item_text))) if config.loss == "softmax" else None
-        )
+        biased = bias is not None
+        self.item_bias = nn.Parameter(bias.clone()) if bias is not None else None
+        self.popularity = Dense(item_text.shape[1], 1) if biased else None
+        # In ratings, as logarithms: what a profile is worth, and what makes a user half known.
+        self.evidence = nn.Parameter(torch.tensor([0.0, math.log(6.0)])) if biased else None
 
     def forward(
-        self, graph: MessagePassing, levels: torch.Tensor
+        self, graph: MessagePassing, levels: torch.Tensor, new: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors of users (n_users, d) and items (n_items, d).
 
         d is `heads` x `hidden`, and one more for the item bias of the softmax loss.
+
+        Args:
+            graph: the edges.
+            levels: (n_edges,) in its order.
+            new: (n_nodes,) true for a node that is to have neither id vector nor bias of its own,
+                beside those without edges, who never have.
         """
-        states = [self.inputs()]
+        degrees = graph.adjacency.degrees
+        new = degrees == 0 if new is None else new | (degrees == 0)
+        states = [self.inputs(new)]
         for layer in self.layers:
-            states.append(layer(graph, levels, states[-1]))
-        return self.outputs(self.combined(states))
+            states.append(layer(graph, levels, states[-1], degrees))
+        return self.outputs(self.combined(states), degrees, new)
 
     def of_blocks(
-        self, nodes: torch.Tensor, blocks: Sequence[Block]
+        self, nodes: torch.Tensor, blocks: Sequence[Block], degrees: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors of the users and of the items among the seeds of a sampled neighbourhood.
 
@@ -151,19 +198,26 @@ class GAT(nn.Module):
             nodes: (n_nodes,) numbers of the nodes that send in the first block, the seeds first
                 and in ascending order.
             blocks: one per layer; what one's targets receive is sent in the next.
+            degrees: edges of each node of the whole graph.
         """
         seeds = nodes[: blocks[-1].graph.adjacency.n_targets]
-        states = [self.inputs(nodes)]
+        new = degrees[nodes] == 0
+        states = [self.inputs(new, nodes)]
         for layer, block in zip(self.layers, blocks, strict=True):
-            states.append(layer(block.graph, block.levels, states[-1]))
-        return self.outputs(self.combined([one[: len(seeds)] for one in states]), seeds)
+            here = degrees[nodes[: len(states[-1])]]
+            states.append(layer(block.graph, block.levels, states[-1], here))
+        combined = self.combined([one[: len(seeds)] for one in states])
+        return self.outputs(combined, degrees[seeds], new[: len(seeds)], seeds)
 
     def slow_parameters(self) -> list[nn.Parameter]:
-        """Id vectors and biases: they belong to one node each and get no weight decay."""
-        return [one for one in (self.ids, self.item_bias) if one is not None]
+        """What gets no weight decay: vectors and biases of single nodes, and the evidence."""
+        return [one for one in (self.ids, self.item_bias, self.evidence) if one is not None]
 
-    def inputs(self, nodes: torch.Tensor | None = None) -> torch.Tensor:
-        """What the first layer is given for `nodes` (n,), by default all: (n, width)."""
+    def inputs(self, new: torch.Tensor, nodes: torch.Tensor | None = None) -> torch.Tensor:
+        """What the first layer is given for `nodes` (n,), by default all: (n, width).
+
+        Those that are `new` (n,) have no id vector.
+        """
         if nodes is None:
             features = torch.cat(
                 [self.user_projection(self.user_text), self.item_projection(self.item_text)]
@@ -171,7 +225,8 @@ class GAT(nn.Module):
         else:
             features = self._projected(nodes)
         if self.ids is not None:
-            features = features + (self.ids if nodes is None else self.ids.index_select(0, nodes))
+            ids = self.ids if nodes is None else self.ids.index_select(0, nodes)
+            features = features + ids.masked_fill(new.unsqueeze(1), 0.0)
         dropped: torch.Tensor = functional.dropout(features, self.config.dropout, self.training)
         return dropped
 
@@ -180,15 +235,27 @@ class GAT(nn.Module):
         return torch.stack(list(states)).mean(0) if self.config.combine == "mean" else states[-1]
 
     def outputs(
-        self, combined: torch.Tensor, nodes: torch.Tensor | None = None
+        self,
+        combined: torch.Tensor,
+        degrees: torch.Tensor,
+        new: torch.Tensor,
+        nodes: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors of users and of items from (n, width) of `nodes` (n,) in order; default: all."""
+        """Vectors of users and of items.
+
+        Args:
+            combined: (n, width) of `combined`.
+            degrees: (n,) edges of each.
+            new: (n,) which have no bias of their own.
+            nodes: (n,) their numbers, in order; by default all.
+        """
         n_users = self.n_users if nodes is None else int((nodes < self.n_users).sum())
         users, items, bias = combined[:n_users], combined[n_users:], self.item_bias
         if bias is None:
             return users, items
-        own = bias if nodes is None else bias.index_select(0, nodes[n_users:] - self.n_users)
-        return self._cosine(users, items, own)
+        places = slice(None) if nodes is None else nodes[n_users:] - self.n_users
+        own = torch.where(new[n_users:], self._popularity(places), bias[places])
+        return self._cosine(users, items, own, degrees[:n_users])
 
     def _projected(self, nodes: torch.Tensor) -> torch.Tensor:
         users = torch.nonzero(nodes < self.n_users).squeeze(1)
@@ -201,16 +268,30 @@ class GAT(nn.Module):
         )
         return projected.index_select(0, torch.argsort(torch.cat([users, items])))
 
+    def _popularity(self, items: torch.Tensor | slice) -> torch.Tensor:
+        """What the profiles say of the biases, (n,)."""
+        assert self.popularity is not None  # noqa: S101 - there with the bias
+        found: torch.Tensor = self.popularity(self.item_text[items]).squeeze(1)
+        return found
+
     def _cosine(
-        self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor
+        self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor, degrees: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors whose dot product is cosine / temperature + item bias."""
-        users = functional.normalize(users, dim=1) / self.config.temperature
+        """Vectors whose dot product is certainty x cosine / temperature + item bias."""
+        users = functional.normalize(users, dim=1) * self._certainty(degrees).unsqueeze(1)
         items = functional.normalize(items, dim=1)
         return (
-            torch.cat([users, users.new_ones(len(users), 1)], 1),
+            torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1),
             torch.cat([items, bias.unsqueeze(1)], 1),
         )
+
+    def _certainty(self, degrees: torch.Tensor) -> torch.Tensor:
+        """How far a user is known, 0 to 1: with few ratings, what is popular counts for more."""
+        assert self.evidence is not None  # noqa: S101 - there with the bias
+        profile, half = self.evidence.exp()
+        known = degrees.to(profile.dtype) + profile
+        certainty: torch.Tensor = known / (known + half)
+        return certainty
 
 
 def _widened(vectors: torch.Tensor, width: int) -> torch.Tensor:

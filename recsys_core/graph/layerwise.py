@@ -23,7 +23,8 @@ def all_vectors(
         backend: kernels of message passing.
         at_once: edges at a time; a node with more has them all at once.
     """
-    state = model.inputs()
+    new = adjacency.degrees == 0
+    state = model.inputs(new)
     states, mean = [state], model.config.combine == "mean"
     for layer in model.layers:
         assert isinstance(layer, AttentionLayer)  # noqa: S101 - a ModuleList forgets the type
@@ -31,7 +32,7 @@ def all_vectors(
         # The mean of all states needs their sum, not each of them.
         states = [states[0] + state] if mean else [state]
     combined = states[0] / (len(model.layers) + 1) if mean else state
-    return model.outputs(combined)
+    return model.outputs(combined, adjacency.degrees, new)
 
 
 def _layer(
@@ -43,12 +44,15 @@ def _layer(
     at_once: int,
 ) -> torch.Tensor:
     sent, received = layer.sent(features), torch.empty_like(features)
+    degrees = edges.degrees
     for first, last in _parts(edges.starts, at_once):
         own, here = slice(first, last), slice(int(edges.starts[first]), int(edges.starts[last]))
         targets = edges.targets[here].long() - first
         part = Adjacency(edges.sources[here].long(), targets, edges.n_nodes, last - first)
         graph, order = bind(backend, part), part.order
-        received[own] = layer.received(graph, levels[here][order], sent, sent[own], features[own])
+        received[own] = layer.received(
+            graph, levels[here][order], sent, sent[own], features[own], degrees, degrees[own]
+        )
     return received
 
 

@@ -24,6 +24,7 @@ from recsys_core.graph.objective import (
     target_weights,
 )
 from recsys_core.graph.pattern import Pattern
+from recsys_core.graph.practice import practice_of
 from recsys_core.graph.task import Task
 
 FULL_BATCH_EDGES: Final = 10_000_000
@@ -73,15 +74,20 @@ class FullBatch:
     count = 1
 
     def __init__(self, task: Task, generator: torch.Generator) -> None:
-        adjacency, self._levels = messages_of(task).sorted()
+        messages = messages_of(task)
+        adjacency, self._levels = messages.sorted()
         self._graph = bind(task.backend, adjacency)
+        self._practice = practice_of(task, messages, generator)
         self._objective = build_objective(
             task.graph, task.config, task.data, task.device, generator
         )
 
     def losses(self, model: GAT) -> Iterator[tuple[torch.Tensor, Parts]]:
         """As `Steps.losses`."""
-        yield self._objective(*self.vectors(model))
+        if self._practice is None:
+            yield self._objective(*self.vectors(model))
+        else:
+            yield self._objective(*model(*self._practice.draw()))
 
     def vectors(self, model: GAT) -> tuple[torch.Tensor, torch.Tensor]:
         """As `Steps.vectors`."""
@@ -138,7 +144,7 @@ class MiniBatches:
         users, items = self._users[pairs], self._items[pairs]
         negatives, kept = self._sampler.draw(users, self._generator)
         seeds = self._seeds(users, items, negatives)
-        vectors = model.of_blocks(*self._around.of(seeds))
+        vectors = model.of_blocks(*self._around.of(seeds), self._all[0].degrees)
         liked = self._among(seeds, users, items)
         unknown = self._among(seeds, users[kept], negatives)
         return ranking_loss(self._task.config, *vectors, liked, unknown, kept)
@@ -149,7 +155,7 @@ class MiniBatches:
             self._task.graph.n_items, generator=self._generator, device=users.device
         )[:CANDIDATES]
         seeds = self._seeds(users, items, drawn)
-        user_vectors, item_vectors = model.of_blocks(*self._around.of(seeds))
+        user_vectors, item_vectors = model.of_blocks(*self._around.of(seeds), self._all[0].degrees)
         there = seeds[len(user_vectors) :] - self._task.graph.n_users
         chance = self.chance_of(there, len(pairs), len(drawn)).to(item_vectors.dtype)
         # An item that is there by a chance of one in ten stands for ten (the last column is the

@@ -3,7 +3,7 @@ import torch
 
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.adjacency import Adjacency
-from recsys_core.graph.gat import GAT, rating_levels
+from recsys_core.graph.gat import GAT, AttentionLayer, rating_levels
 from recsys_core.graph.message_passing import bind
 
 PRESETS = [
@@ -14,7 +14,8 @@ PRESETS = [
 
 def build(config: GraphConfig, ids: torch.Tensor | None = None) -> GAT:
     torch.manual_seed(0)
-    return GAT(torch.randn(3, 5), torch.randn(4, 5), ids, config).eval()
+    bias = torch.randn(4) if config.loss == "softmax" else None
+    return GAT(torch.randn(3, 5), torch.randn(4, 5), ids, bias, config).eval()
 
 
 def edges() -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,17 +40,70 @@ def test_back_ends_agree_on_the_whole_model(config: GraphConfig) -> None:
         assert torch.allclose(one, other, atol=1e-12)
 
 
+def all_scores(model: GAT, new: torch.Tensor | None = None) -> torch.Tensor:
+    adjacency = Adjacency(*edges(), 7)
+    users, items = model(bind("torch", adjacency), torch.zeros(6, dtype=torch.long), new)
+    return (users @ items.T).detach()
+
+
 def test_softmax_scores_are_cosine_over_temperature_plus_bias() -> None:
     model = build(PRESETS[1])
-    adjacency = Adjacency(*edges(), 7)
-    levels = torch.zeros(6, dtype=torch.long)
-    users, items = model(bind("torch", adjacency), levels)
     assert model.item_bias is not None
-    with torch.no_grad():
-        model.item_bias[:] = torch.tensor([0.5, 0.0, -1.0, 2.0])
-    _, biased = model(bind("torch", adjacency), levels)
-    assert torch.allclose(users @ biased.T - users @ items.T, model.item_bias.expand(3, 4))
-    assert (users[:, :-1] @ items[:, :-1].T).abs().max() <= 1 / 0.2 + 1e-5
+    model.item_bias.data.zero_()
+    before = all_scores(model)
+    model.item_bias.data[:] = torch.tensor([0.5, 1.0, -1.0, 2.0])
+    # The last two items have no edge, so their profile speaks for them instead of their bias.
+    gained = torch.tensor([0.5, 1.0, 0.0, 0.0]).expand(3, 4)
+    assert torch.allclose(all_scores(model) - before, gained, atol=1e-6)
+    assert model.popularity is not None
+    model.popularity.weight.data.zero_()
+    model.popularity.bias.data.fill_(3.0)
+    assert (all_scores(model)[:, 2:] - 3).abs().max() <= 1 / PRESETS[1].temperature + 1e-5
+
+
+def test_who_is_better_known_departs_further_from_what_is_popular() -> None:
+    model = build(PRESETS[1])
+    assert model.item_bias is not None
+    assert model.popularity is not None
+    for one in (model.item_bias, *model.popularity.parameters()):
+        one.data.zero_()
+    adjacency = Adjacency(*edges(), 7)
+    users, _ = model(bind("torch", adjacency), torch.zeros(6, dtype=torch.long))
+    lengths = users[:, :-1].norm(dim=1) * PRESETS[1].temperature
+    # Two ratings, one, none; a profile is worth one more, and six on top make a user half known.
+    assert lengths.tolist() == pytest.approx([3 / 9, 2 / 8, 1 / 7])
+
+
+def test_a_new_node_has_no_vector_or_bias_of_its_own() -> None:
+    ids = torch.randn(7, 3)
+    model = build(PRESETS[1], ids)
+    new = torch.tensor([True, False, False, False, True, False, False])
+    found = all_scores(model, new)
+    assert not torch.allclose(found, all_scores(model))
+    assert model.ids is not None
+    assert model.item_bias is not None
+    model.ids.data[new] += 1
+    model.item_bias.data[1] += 1
+    # Those without edges are new whoever says so.
+    model.ids.data[[2, 5, 6]] += 1
+    model.item_bias.data[2:] += 1
+    assert torch.allclose(all_scores(model, new), found)
+
+
+def test_symmetric_attention_starts_as_symmetric_normalisation() -> None:
+    config = GraphConfig(hidden=3, heads=1, dropout=0.0, practice_users=0.0)
+    layer = AttentionLayer(config)
+    for one in (layer.source, layer.target, layer.level):
+        one.data.zero_()
+    adjacency = Adjacency(*edges(), 7)
+    features = torch.randn(7, 3)
+    levels = torch.zeros(6, dtype=torch.long)
+    dense = torch.zeros(7, 7)
+    dense[adjacency.targets.long(), adjacency.sources.long()] = 1
+    degrees = dense.sum(1).clamp(min=1)
+    normalised = dense / (degrees[:, None] * degrees[None]).sqrt()
+    received = layer(bind("torch", adjacency), levels, features, adjacency.degrees)
+    assert torch.allclose(received, normalised @ features, atol=1e-6)
 
 
 @pytest.mark.parametrize("config", PRESETS, ids=lambda config: config.preset)

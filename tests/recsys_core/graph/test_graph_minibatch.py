@@ -25,22 +25,13 @@ from recsys_core.graph.steps import (
 )
 from recsys_core.graph.task import Task
 from recsys_core.scratch import Scratch
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, planted, result, run, texts
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, result, run, task_of
 
 CPU = torch.device("cpu")
 MINI = {
     name: one.model_copy(update={"batch_edges": 150, "max_epochs": 10, "evaluate_every": 5})
     for name, one in CONFIGS.items()
 }
-
-
-def task_of(config: GraphConfig) -> Task:
-    graph, _, _ = planted()
-    users, items = texts()
-    return Task(
-        phase="final", graph=graph, user_text=users, item_text=items, config=config, data=DATA,
-        seed=0, device=CPU, backend="torch", epochs=1,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("preset", MINI)
@@ -83,7 +74,7 @@ def test_with_every_neighbour_a_block_gives_the_vectors_of_the_whole_graph(prese
     adjacency, levels = messages.sorted()
     users, items = model(bind("torch", adjacency), levels)
     seeds = torch.tensor([0, 3, 38, N_USERS, N_USERS + 7, N_USERS + N_ITEMS - 1])
-    some_users, some_items = model.of_blocks(*around.of(seeds))
+    some_users, some_items = model.of_blocks(*around.of(seeds), adjacency.degrees)
     assert torch.allclose(some_users, users[[0, 3, 38]], atol=1e-5)
     assert torch.allclose(some_items, items[[0, 7, N_ITEMS - 1]], atol=1e-5)
 
@@ -122,7 +113,9 @@ def test_blocks_are_made_of_the_graphs_edges_few_per_node() -> None:
 
 
 def test_with_every_item_a_step_on_all_pairs_is_the_softmax_over_all_items() -> None:
-    config = CONFIGS["best"].model_copy(update={"neighbours": 1000, "dropout": 0.0})
+    config = CONFIGS["best"].model_copy(
+        update={"neighbours": 1000, "dropout": 0.0, "practice_users": 0.0, "practice_items": 0.0}
+    )
     task = task_of(config)
     model = model_of(task)
     sampled = MiniBatches(task, 10**6, torch.Generator().manual_seed(0))

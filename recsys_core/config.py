@@ -291,7 +291,7 @@ class GraphConfig(Section):
     """Output: the last layer, or the mean of the input and every layer."""
     edges: Literal["liked", "all"] = "all"
     """Edges that carry messages: liked ones, or all, each level of rating with its own weight."""
-    id_rank: int = Field(default=32, ge=0)
+    id_rank: int = Field(default=16, ge=0)
     """Learned id vectors start from the spectrum of the training matrix up to this rank; 0 has
     none, so that profiles alone describe a node."""
     loss: Literal["bpr", "softmax"] = "softmax"
@@ -304,6 +304,9 @@ class GraphConfig(Section):
     vector: so the model learns to serve users who come after training (whole graph only)."""
     practice_items: float = Field(default=0.1, ge=0, lt=1)
     """Share of the items that play new in each epoch, with their profile alone."""
+    item_to_item: float = Field(default=3.0, ge=0)
+    """Weight of an item-to-item regression (EASE) beside the network, in the same dot product; 0
+    leaves it out, and so do more than 20,000 items."""
     neutral_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of ratings between disliked and liked as targets of the softmax loss."""
     bpr_weight: float = Field(default=5.0, ge=0)
@@ -364,7 +367,7 @@ _PAPER_GRAPH: Mapping[str, Any] = {
     "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1, "transform": True, "combine": "last",
     "edges": "liked", "id_rank": 0, "loss": "bpr", "learning_rate": 1e-3, "max_epochs": 300,
     "evaluate_every": 10, "patience": 5, "practice_users": 0.0, "practice_items": 0.0,
-    "symmetric": False,
+    "symmetric": False, "item_to_item": 0.0,
 }  # fmt: skip
 
 

@@ -8,6 +8,8 @@ B = I - P / diag(P), column by column.
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+from scipy import sparse
 
 from recsys_core.baselines.base import MatrixRecommender
 from recsys_core.baselines.matrix import Rows, Scores
@@ -43,8 +45,6 @@ class Ease(MatrixRecommender):
         self.name = "ease_popularity" if prior else "ease"
 
     def _learn(self) -> None:
-        from scipy import linalg
-
         matrix = self.weights.matrix
         popularity = np.asarray(matrix.sum(axis=0)).ravel()
         self._prior = self.prior * popularity / max(popularity.max(initial=0.0), 1.0)
@@ -54,13 +54,22 @@ class Ease(MatrixRecommender):
                 expected=f"at most {MAX_ITEMS} items.",
                 fix="leave EASE out of the baselines for this data set.",
             )
-        gram = (matrix.T @ matrix).toarray()
-        gram[np.diag_indices_from(gram)] += self.regularisation
-        inverse = linalg.inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
-        inverse /= -np.diag(inverse)
-        np.fill_diagonal(inverse, 0.0)
-        self._item_to_item = inverse
+        self._item_to_item = regression(matrix, self.regularisation)
 
     def _scores(self, rows: Rows) -> Scores:
         scores: Scores = self.weights.matrix[rows] @ self._item_to_item + self._prior
         return scores
+
+
+def regression(matrix: sparse.csr_matrix, regularisation: float) -> npt.NDArray[np.float64]:
+    """B (n_items, n_items) of EASE for the weights (n_users, n_items); its diagonal is zero."""
+    from scipy import linalg
+
+    gram = (matrix.T @ matrix).toarray()
+    gram[np.diag_indices_from(gram)] += regularisation
+    inverse: npt.NDArray[np.float64] = linalg.inv(
+        gram, overwrite_a=True, check_finite=False, assume_a="pos"
+    )
+    inverse /= -np.diag(inverse)
+    np.fill_diagonal(inverse, 0.0)
+    return inverse

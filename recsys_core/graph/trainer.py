@@ -14,6 +14,7 @@ from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.fitting import fit
+from recsys_core.graph.item_to_item import ItemToItem, beside_network, joined
 from recsys_core.graph.message_passing import choose_backend
 from recsys_core.graph.precision import choose_precision
 from recsys_core.graph.steps import batch_edges
@@ -35,8 +36,9 @@ class Trained:
     """The trained model and what it says of every node.
 
     Attributes:
-        weights: parameters by name, on the CPU; `to_bytes` writes them.
-        user_vectors: (n_users, d) float32, in the order of the graph's users.
+        weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
+        user_vectors: (n_users, d) float32, in the order of the graph's users: the network's, then
+            those of the regression `beside` it.
         item_vectors: (n_items, d) float32; the score of a pair is the dot product.
         search_user_vectors: (n_users, d) of the first phase's model, which with a search saw no
             validation row: choices on validation are made with it.
@@ -45,6 +47,7 @@ class Trained:
         best_epoch: epochs that the model was trained for.
         facts: what the run's summary should say: device, back end, validation NDCG, counts of
             nodes that only their profile describes.
+        beside: the item-to-item regression of the last columns, or None for none.
     """
 
     weights: dict[str, torch.Tensor]
@@ -55,6 +58,7 @@ class Trained:
     curves: pl.DataFrame
     best_epoch: int
     facts: dict[str, Any]
+    beside: ItemToItem | None = None
 
     def to_bytes(self) -> bytes:
         """The weights as a safetensors file."""
@@ -134,9 +138,12 @@ def train(
             if rule == SEARCH
             else [fit(task, on_epoch, scratch)]
         )
+    # With a search, the first fit did not see the validation rows.
+    graphs = [graph, task.graph] if len(fits) > 1 else [graph if rule == SEARCH else task.graph]
     return _trained(
         task,
         fits,
+        graphs,
         {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]},
     )
 
@@ -174,7 +181,9 @@ def _search_then_fit(
     return [found, fit(replace(task, epochs=found.epoch), on_epoch, scratch)]
 
 
-def _trained(task: Task, fits: list[Fit], facts: dict[str, Any]) -> Trained:
+def _trained(
+    task: Task, fits: list[Fit], graphs: list[Bipartite], facts: dict[str, Any]
+) -> Trained:
     last, edges = fits[-1], task.graph.edges
     liked = edges.liked(task.data.like_from)
     facts |= {
@@ -191,17 +200,21 @@ def _trained(task: Task, fits: list[Fit], facts: dict[str, Any]) -> Trained:
         "users_without_profile": int((~task.user_text.any(1)).sum()),
         "items_without_profile": int((~task.item_text.any(1)).sum()),
     }
+    beside = [beside_network(task, one) for one in graphs]
+    facts["item_to_item"] = beside[-1] and beside[-1].scored.shape[1]
     logger.info("graph model trained", extra=facts)
     rows = [row for one in fits for row in one.curves]
+    vectors = [joined(task, *one) for one in zip(fits, graphs, beside, strict=True)]
     return Trained(
         weights=last.weights,
-        user_vectors=last.user_vectors,
-        item_vectors=last.item_vectors,
-        search_user_vectors=fits[0].user_vectors,
-        search_item_vectors=fits[0].item_vectors,
+        user_vectors=vectors[-1][0],
+        item_vectors=vectors[-1][1],
+        search_user_vectors=vectors[0][0],
+        search_item_vectors=vectors[0][1],
         curves=pl.DataFrame(rows, schema=dict(CURVES)),
         best_epoch=last.epoch,
         facts=facts,
+        beside=beside[-1],
     )
 
 

@@ -1,0 +1,87 @@
+"""A regression of every item on all others, beside the network, in the same dot product.
+
+The network and EASE err differently, and the sum of their scores is better than either. EASE's
+score of item i for user u is the i-th entry of x_u B. Its leading directions V (from the singular
+vectors of all scores) make a dot product of it: (x_u B V) . V_i. So these few dimensions are
+appended to the network's vectors, and an index can go on serving dot products.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.extmath import randomized_svd
+
+from recsys_core.baselines.ease import MAX_ITEMS, regression
+from recsys_core.graph.bipartite import Bipartite, Floats
+from recsys_core.graph.objective import target_weights
+from recsys_core.graph.task import Fit, Task
+
+REGULARISATION: Final = 400.0
+"""Lambda of the regression."""
+RANK: Final = 128
+"""Directions that are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemToItem:
+    """The regression as a dot product.
+
+    Attributes:
+        rated: (n_items, rank) what an item that a user rated adds to the user's vector.
+        scored: (n_items, rank) vector of an item that is scored.
+    """
+
+    rated: Floats
+    scored: Floats
+
+    def users(self, weights: sparse.csr_matrix) -> Floats:
+        """Vectors (n_users, rank) from the weights (n_users, n_items) of what they rated."""
+        vectors: Floats = np.asarray(weights @ self.rated, dtype=np.float32)
+        return vectors
+
+
+def item_to_item(weights: sparse.csr_matrix, factor: float, seed: int) -> ItemToItem | None:
+    """Fit the regression; None where there are too many items, or too few users and items.
+
+    Args:
+        weights: (n_users, n_items) weights of what users rated, 0 for dislikes.
+        factor: what scores are multiplied by.
+        seed: of the randomised search for the directions.
+    """
+    rank = min(RANK, *weights.shape)
+    if weights.shape[1] > MAX_ITEMS or min(weights.shape) < 2:
+        return None
+    slopes = regression(weights, REGULARISATION)
+    # The scores X B have the right singular vectors of B'X'XB, which has no row per user.
+    gram = slopes.T @ ((weights.T @ weights) @ slopes)
+    _, _, right = randomized_svd(gram, n_components=rank, n_iter=4, random_state=seed)
+    directions = right.T
+    return ItemToItem(
+        rated=(factor * (slopes @ directions)).astype(np.float32),
+        scored=directions.astype(np.float32),
+    )
+
+
+def beside_network(task: Task, graph: Bipartite) -> ItemToItem | None:
+    """The regression on the edges of `graph`, as the configuration asks for."""
+    factor = task.config.item_to_item
+    return item_to_item(_weights(task, graph), factor, task.seed) if factor else None
+
+
+def joined(
+    task: Task, fitted: Fit, graph: Bipartite, beside: ItemToItem | None
+) -> tuple[Floats, Floats]:
+    """Vectors of users and of items: the network's, then the regression's."""
+    if beside is None:
+        return fitted.user_vectors, fitted.item_vectors
+    users = beside.users(_weights(task, graph))
+    return np.hstack([fitted.user_vectors, users]), np.hstack([fitted.item_vectors, beside.scored])
+
+
+def _weights(task: Task, graph: Bipartite) -> sparse.csr_matrix:
+    edges = graph.edges
+    values = target_weights(edges.ratings, task.config, task.data).astype(np.float64)
+    shape = (graph.n_users, graph.n_items)
+    return sparse.csr_matrix((values, (edges.users, edges.items)), shape=shape)

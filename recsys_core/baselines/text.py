@@ -139,7 +139,14 @@ def side_by_side(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
 
 
 def text_features(texts: pl.DataFrame, items: pl.Series) -> Floats:
-    """Vectors of these items, (n_items, d), centred on their mean.
+    """Vectors of these items, (n_items, d), centred on their mean; see `text_vectors`."""
+    vectors = text_vectors(texts, items)
+    centred: Floats = vectors - vectors.mean(axis=0)
+    return centred
+
+
+def text_vectors(texts: pl.DataFrame, items: pl.Series) -> Floats:
+    """Vectors of these items, (n_items, d), in their order.
 
     Raises:
         DataError: an item has no vector.
@@ -154,9 +161,8 @@ def text_features(texts: pl.DataFrame, items: pl.Series) -> Floats:
             expected="a vector for every item of the data set.",
             fix="embed all items.",
         )
-    vectors = found[VECTOR].to_numpy().astype(np.float64)
-    centred: Floats = vectors - vectors.mean(axis=0)
-    return centred
+    vectors: Floats = found[VECTOR].to_numpy().astype(np.float64)
+    return vectors
 
 
 def completed(

@@ -1,0 +1,132 @@
+"""The graph model as a recommender beside the baselines, also for users who come after training."""
+
+import logging
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from recsys_core.baselines.base import MatrixRecommender
+from recsys_core.baselines.matrix import Rows, Scores
+from recsys_core.baselines.text import text_vectors
+from recsys_core.columns import INDEX, ITEM, USER, VECTOR
+from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.errors import ConfigError
+from recsys_core.graph.bipartite import Bipartite, Edges, Floats
+from recsys_core.graph.inductive import Known, place_users
+from recsys_core.graph.trainer import Trained, train
+
+Profiles = Callable[[pl.DataFrame], pl.DataFrame]
+"""Interactions -> user and vector of a profile that is written from these interactions alone."""
+
+logger = logging.getLogger(__name__)
+
+
+class GraphRecommender(MatrixRecommender):
+    """The graph attention network, trained for `config.max_epochs` epochs.
+
+    Users who come after training are placed by the trained model (`inductive`); a user of whom
+    nothing at all is known is placed like them, without a rating.
+
+    Args:
+        data: rating thresholds.
+        config: the model.
+        texts: item and vector of every item.
+        profiles: writes the users' profile vectors, of training and of new users alike, from the
+            interactions it is given; None: no user has one.
+        seed: of every random choice.
+        name: for the metrics table.
+    """
+
+    def __init__(
+        self,
+        data: DataConfig,
+        config: GraphConfig,
+        texts: pl.DataFrame,
+        *,
+        profiles: Profiles | None = None,
+        seed: int = 0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(data)
+        self.graph_config, self.texts, self.profiles, self.seed = config, texts, profiles, seed
+        self.name = name or f"gat_{config.preset}"
+        self._text_width = _width(texts)
+
+    def fit(self, train: pl.DataFrame, items: pl.Series) -> Self:
+        """Learn from training interactions; see `Recommender.fit`."""
+        # In one order, whatever that of the file: sums round alike.
+        self._train = train.sort(USER, ITEM)
+        return super().fit(train, items)
+
+    def fold_in(self, shown: pl.DataFrame) -> Self:
+        """The same model for the users of `shown`; see `InductiveRecommender.fold_in`."""
+        folded = super().fold_in(shown)
+        folded._user_vectors = folded._placed(shown, folded.weights.users[USER])
+        return folded
+
+    def _learn(self) -> None:
+        users, items = self.weights.users[USER], self.weights.items[ITEM]
+        graph = Bipartite.from_interactions(self._train, users, items)
+        item_text = text_vectors(self.texts, items).astype(np.float32)
+        user_text = self._profiles_of(self._train, users)
+        if not len(graph.edges.liked(self.config.like_from)):
+            self._known: Known | None = None
+            self._item_vectors = np.zeros((items.len(), 1), np.float32)
+            self._user_vectors = np.zeros((users.len() + 1, 1), np.float32)
+            logger.warning("%s: nobody likes anything: popular items for all", self.name)
+            return
+        trained = self._trained(graph, user_text, item_text)
+        self._known = Known(
+            graph=graph, weights=trained.weights, user_text=user_text, item_text=item_text,
+            config=self.graph_config, data=self.config, beside=trained.beside,
+        )  # fmt: skip
+        nobody = self._placed(self._train.clear(), users.clear())
+        self._item_vectors = trained.item_vectors
+        self._user_vectors = np.concatenate([trained.user_vectors, nobody])
+
+    def _trained(self, graph: Bipartite, user_text: Floats, item_text: Floats) -> Trained:
+        config = self.graph_config
+        return train(
+            graph, Edges.empty(), user_text, item_text, config, self.config, self.seed,
+            epochs=config.max_epochs,
+        )  # fmt: skip
+
+    def _placed(self, shown: pl.DataFrame, users: pl.Series) -> Floats:
+        """(n_users + 1, d): the last one is a user nobody knows."""
+        if self._known is None:
+            return np.zeros((users.len() + 1, 1), np.float32)
+        rated = shown.join(self.weights.items, on=ITEM, how="semi").sort(USER, ITEM)
+        edges = Bipartite.from_interactions(rated, users, self._known.graph.item_ids).edges
+        profiles = self._profiles_of(shown, users)
+        nobody = np.zeros((1, profiles.shape[1]), np.float32)
+        return place_users(self._known, np.concatenate([profiles, nobody]), edges)
+
+    def _profiles_of(self, interactions: pl.DataFrame, users: pl.Series) -> Floats:
+        """(n_users, d_text); zeros for a user without a profile."""
+        if self.profiles is None:
+            return np.zeros((users.len(), self._text_width), np.float32)
+        table = self.profiles(interactions).select(USER, VECTOR)
+        vectors = np.zeros((users.len(), _width(table)), np.float32)
+        rows = pl.DataFrame({USER: users}).with_row_index(INDEX).join(table, on=USER)
+        vectors[rows[INDEX].to_numpy()] = rows[VECTOR].to_numpy()
+        return vectors
+
+    def _count_unknown(self, rows: Rows) -> None:
+        """Nothing to count: whoever is not known is placed by the model, too."""
+
+    def _scores(self, rows: Rows) -> Scores:
+        scores: Scores = self._user_vectors[rows] @ self._item_vectors.T
+        return scores
+
+
+def _width(table: pl.DataFrame) -> int:
+    kind = table.schema[VECTOR]
+    if isinstance(kind, pl.Array):
+        return kind.shape[0]
+    raise ConfigError(
+        f"The vectors of the texts are {kind}.",
+        expected="an array of a fixed size for each row.",
+        fix="cast them to pl.Array.",
+    )

@@ -14,6 +14,7 @@ from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows import _command
+from flows._cold import measure_cold
 from flows._folds import authors, choices, measure, prepare_folds, rank
 from flows._stage import check_ready
 from recsys_core.artifacts import ArtifactStore
@@ -37,7 +38,8 @@ def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction
     with run_log() as log:
         folds = prepare_folds(store, config)
         results = measure(store, folds, rank(store, config, folds))
-        return report(config, results, authors(folds), choices(folds), tell(log), started)
+        cold = measure_cold(store, config, folds[0])
+        return report(config, results, cold, authors(folds), choices(folds), tell(log), started)
 
 
 def run(config: ReproduceConfig) -> Reproduction:

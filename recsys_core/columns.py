@@ -175,6 +175,11 @@ PER_USER: Final[Schema] = {
     USER: None, PROTOCOL: pl.String, K: pl.Int32, METRIC: pl.String, VALUE: pl.Float64,
 }  # fmt: skip
 """One method, user by user; VALUE is null where the metric leaves the user out."""
+COLD: Final[Schema] = {
+    METHOD: pl.String, PROTOCOL: pl.String, VALUE: pl.Float64, CI_LOW: pl.Float64,
+    CI_HIGH: pl.Float64, USERS: pl.Int32, DIFFERENCE: pl.Float64, P_ADJUSTED: pl.Float64,
+}  # fmt: skip
+"""NDCG@10 of the cold-start protocols, seeds together; the difference is to the reference."""
 REPRODUCTION: Final[Schema] = {DATA_SET: pl.String, FOLD: pl.Int32, **METRICS}
 TABLE_1: Final[Schema] = {
     METHOD: pl.String, METRIC: pl.String, PAPER: pl.Float64, PUBLISHED: pl.Float64,

@@ -272,8 +272,9 @@ class GraphConfig(Section):
 
     preset: Literal["paper", "best"] = "best"
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
-    loss); `best`: what won on validation (all ratings as edges, learned id vectors beside the
-    profiles, light attention layers, softmax over all items)."""
+    loss); `best`: what won on held-out ratings (all ratings as edges, learned id vectors beside
+    the profiles, light attention layers, softmax over all items, practice of the cold start, an
+    item-to-item regression beside the network)."""
     layers: int = Field(default=3, ge=1, le=6)
     """GAT layers."""
     hidden: int = Field(default=64, ge=1)
@@ -551,6 +552,9 @@ class ReproduceConfig(Section):
     """Folds of `data`, for example `1,2`."""
     large_folds: tuple[Annotated[int, Field(ge=1, le=5)], ...] = ()
     """Folds of `large_data`; the paper's study has fold 1. It takes hours on a CPU."""
+    cold_seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    """Draws of the cold-start protocols on `data`: users who come after training and show 0 to 9
+    ratings, and items that come after it. Empty leaves them out."""
     methods: tuple[Method, ...] = Field(default=get_args(Method), min_length=1)
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the
@@ -586,7 +590,7 @@ class ReproduceConfig(Section):
 
     @model_validator(mode="after")
     def _each_once(self) -> "ReproduceConfig":
-        for name in ("folds", "large_folds", "methods"):
+        for name in ("folds", "large_folds", "cold_seeds", "methods"):
             chosen = getattr(self, name)
             if len(set(chosen)) < len(chosen):
                 raise ValueError(f"{name} names something twice: {', '.join(map(str, chosen))}")

@@ -49,6 +49,7 @@ PREFIX: Final = f"{PUBLISHED}:"
 METRICS_FILE: Final = "reproduction.parquet"
 COMPARISONS_FILE: Final = "comparisons.parquet"
 TABLE_FILE: Final = "table1.parquet"
+COLD_FILE: Final = "cold.parquet"
 PAGE_FILE: Final = "reproduction.html"
 SUMMARY_FILE: Final = "summary.json"
 ABLATIONS: Final = (
@@ -101,6 +102,7 @@ class Measured:
 def report(
     config: ReproduceConfig,
     results: Sequence[Measured],
+    cold: pl.DataFrame,
     profiles: Sequence[tuple[str, int, str, str]],
     choices: Sequence[tuple[str, int, str, str]],
     steps: Sequence[StepSummary],
@@ -111,6 +113,7 @@ def report(
     Args:
         config: the run's parameters.
         results: every method on every fold.
+        cold: `columns.COLD`.
         profiles: data set, fold, and who wrote the profiles of items and users.
         choices: data set, fold, method, and what was chosen on validation.
         steps: the steps of this run.
@@ -129,6 +132,7 @@ def report(
         comparisons={name: found for name, found in tests.items() if found.height},
         ablations=[one for name in tests for one in _ablations(config, results, name)],
         strategies=_strategies(results, metrics, headline_k(config.evaluation)),
+        cold=cold,
         table_1=table_1(metrics, _paper_rows(config), config.evaluation.cold_below),
         profiles=profiles,
         choices=choices,
@@ -157,6 +161,7 @@ def _files(done: Reproduction) -> dict[str, bytes]:
         METRICS_FILE: _parquet(done.metrics),
         COMPARISONS_FILE: _parquet(pl.concat([empty, *tests])),
         TABLE_FILE: _parquet(done.table_1),
+        COLD_FILE: _parquet(done.cold),
         PAGE_FILE: render(done).encode(),
         SUMMARY_FILE: json.dumps(summary, indent=1).encode(),
     }

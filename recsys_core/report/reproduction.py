@@ -14,6 +14,7 @@ from markupsafe import Markup
 from recsys_core.columns import (
     CI_HIGH,
     CI_LOW,
+    COLD,
     COMPARISONS,
     DATA_SET,
     DIFFERENCE,
@@ -36,6 +37,7 @@ from recsys_core.columns import (
 )
 from recsys_core.evaluation.folds import mean_over_folds
 from recsys_core.report import plots, views
+from recsys_core.report.cold import cold_as_text, cold_protocols, cold_rows
 from recsys_core.report.html import environment
 from recsys_core.report.strategies import StrategyRow
 from recsys_core.report.summary import HEADLINE_PROTOCOL, StepSummary
@@ -75,6 +77,7 @@ class Reproduction:
         comparisons: data set -> `columns.COMPARISONS`, NDCG at `k`, protocol `full`.
         ablations: variants beside their models.
         strategies: what reranking gains and costs.
+        cold: `columns.COLD`; empty where no seed was asked for.
         table_1: `columns.TABLE_1`; empty where the paper's data set or fold is not there.
         profiles: data set and fold -> who wrote the profiles of items and of users.
         choices: what was chosen on validation: data set, fold, method, choice.
@@ -93,6 +96,7 @@ class Reproduction:
     comparisons: Mapping[str, pl.DataFrame]
     ablations: Sequence[Ablation]
     strategies: Sequence[StrategyRow]
+    cold: pl.DataFrame
     table_1: pl.DataFrame
     profiles: Sequence[tuple[str, int, str, str]]
     choices: Sequence[tuple[str, int, str, str]]
@@ -109,6 +113,7 @@ def render(data: Reproduction) -> str:
     """
     check(data.metrics, REPRODUCTION, table="metrics")
     check(data.table_1, TABLE_1, table="table 1")
+    check(data.cold, COLD, table="cold start")
     for name, table in data.comparisons.items():
         check(table, COMPARISONS, table=f"comparisons of {name}")
     templates = environment()
@@ -121,6 +126,8 @@ def _context(data: Reproduction) -> dict[str, Any]:
         "data": data,
         "shown": views.SHOWN,
         "studies": [_study(data, name) for name in _data_sets(data)],
+        "cold": cold_rows(data.cold),
+        "cold_protocols": cold_protocols(data.cold),
         "table_1": table_1_rows(data.table_1),
         "table_1_metrics": data.table_1[METRIC].unique(maintain_order=True).to_list(),
     }
@@ -225,6 +232,8 @@ def as_text(data: Reproduction) -> str:
     for name in _data_sets(data):
         lines += ["", *_means_as_text(data, name), "", *_folds_as_text(data, name)]
         lines += ["", *_tests_as_text(data, name), "", *_strategies_as_text(data, name)]
+    if data.cold.height:
+        lines += ["", *cold_as_text(data.cold, data.reference)]
     if data.table_1.height:
         lines += ["", *_table_1_as_text(data)]
     return "\n".join([*lines, "", *(f"- {note}" for note in data.notes)])

@@ -9,6 +9,7 @@ import pytest
 
 from flows.reproduce_paper import main, reproduce_paper
 from recsys_core.columns import (
+    COLD,
     COMPARISONS,
     FOLD,
     ITEM,
@@ -38,6 +39,7 @@ def config_for(tmp: Path, **overrides: object) -> ReproduceConfig:
     given = {
         "data": {"source": str(tmp / "data"), **SCALE},
         "folds": [1, 2],
+        "cold_seeds": [],
         "methods": METHODS,
         "best": SMALL,
         "paper": SMALL,
@@ -100,6 +102,27 @@ def test_everybody_is_compared_with_the_reference_and_counts_once(first: Reprodu
     everybody = table.filter(pl.col(METHOD) == "ease")[USERS].item()
     assert of_folds.max() <= everybody <= min(of_folds.sum(), N_USERS)
     assert first.ablations == [], "no variant was run"
+
+
+def test_the_cold_start_is_measured_on_the_seeds_that_are_asked_for(place: Path) -> None:
+    methods = ["popularity", "gat_best"]
+    config = config_for(place, folds=[1], methods=methods, cold_seeds=[0], run_name="cold")
+    done = reproduce_paper(config)
+    check(done.cold, COLD, table="cold start")
+    found = done.cold.group_by(PROTOCOL).agg(pl.col(METHOD).sort())
+    of_users = sorted(methods)
+    assert dict(found.iter_rows()) == {
+        **{f"cold_user({n})": of_users for n in (0, 1, 3, 5, 9)},
+        "cold_item": ["gat_best", "text_popularity", "text_ridge"],
+    }
+    others = done.cold.filter(pl.col(METHOD) != "gat_best")
+    assert others["p_adjusted"].null_count() == 0, "all are compared with the reference"
+    assert done.cold["value"].is_between(0, 1).all()
+    page = render(done)
+    assert '<th scope="col">cold_user(9)</th>' in page
+    assert "| method | cold_user(0) |" in as_text(done)
+    steps = [one for one in done.steps if one.step == "cold_start"]
+    assert len(steps) == len(methods) + 3
 
 
 def test_table_1_stands_beside_the_papers_values(first: Reproduction) -> None:
@@ -165,7 +188,14 @@ def test_authors_profiles_go_with_their_own_fold_and_data(place: Path, tmp_path:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"folds": [6]}, {"folds": []}, {"folds": [1, 1]}, {"methods": ["oracle"]}, {"methods": []}],
+    [
+        {"folds": [6]},
+        {"folds": []},
+        {"folds": [1, 1]},
+        {"cold_seeds": [-1]},
+        {"methods": ["oracle"]},
+        {"methods": []},
+    ],
 )
 def test_wrong_choices_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -1,0 +1,165 @@
+"""The cold-start part of the reproduction: one method, one seed, new users or new items."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.baselines import registry
+from recsys_core.baselines.base import MatrixRecommender
+from recsys_core.baselines.cold import (
+    rank_cold_items,
+    rank_cold_users,
+    tuned_for_cold_items,
+    tuned_for_cold_users,
+)
+from recsys_core.baselines.registry import Builders
+from recsys_core.baselines.text import side_by_side
+from recsys_core.columns import ITEM, PER_USER, VECTOR
+from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.datasets.cold import SHOWN, cold_items, cold_users
+from recsys_core.evaluation.cold import judge_cold_items, judge_cold_users
+from recsys_core.evaluation.folds import user_table
+from recsys_core.evaluation.protocols import Judgement
+from tasks.step import HOUR, step
+from tasks.vectors import vector_table
+
+New = Literal["users", "items"]
+ColdText = Literal["both", "facts", "none"]
+"""What is known of an item: facts and profile, embedded apart; facts alone; nothing."""
+
+GRAPH_TEXTS: Final[Mapping[str, ColdText]] = {
+    "gat_best": "both", "gat_best_facts": "facts", "gat_best_no_llm": "none",
+}  # fmt: skip
+METHODS: Final[Mapping[New, tuple[str, ...]]] = {
+    "users": (
+        "gat_best", "gat_best_facts", "gat_best_no_llm", "ease_popularity", "ease", "lightgcn",
+        "item_knn", "als", "popularity",
+    ),
+    "items": ("gat_best", "gat_best_facts", "text_ridge", "text_popularity"),
+}  # fmt: skip
+"""Without a text there is nothing to tell new items apart by, so the other methods cannot."""
+TEXT_BASELINES: Final = ("text_ridge", "text_popularity")
+K: Final = 10
+_TABLE: Final = "per_user"
+
+
+@step("cold_start", version="1", timeout_seconds=6 * HOUR)
+def cold_start(
+    out: ArtifactWriter,
+    data: ArtifactRef,
+    facts: ArtifactRef,
+    profiles: ArtifactRef,
+    new: New,
+    method: str,
+    graph: GraphConfig | None,
+    ratings: DataConfig,
+    seed: int,
+) -> None:
+    """Hold out users or items altogether, train on the rest, rank, measure.
+
+    A new user has no profile: what it shows is all that is known of it.
+
+    Args:
+        out: table `per_user` (`columns.PER_USER`): every metric of every user at k = 10.
+        data: the ingested data set.
+        facts: vectors of title, year and genres.
+        profiles: vectors of the item profiles.
+        new: who is held out.
+        method: of `METHODS`.
+        graph: the graph model; None for the other methods.
+        ratings: thresholds.
+        seed: of the draw and of the method.
+    """
+    items = data.table("items")[ITEM]
+    texts = _texts(GRAPH_TEXTS.get(method, "both"), facts.table("items"), profiles.table("items"))
+    builders = _builders(method, texts, graph, ratings, seed)
+    interactions = data.table("interactions")
+    measure = _new_users if new == "users" else _new_items
+    choice, judged = measure(interactions, items, builders, method, ratings, seed)
+    out.table(_TABLE, pl.concat([user_table(one, K) for one in judged]), PER_USER)
+    out.fact("choice", choice)
+
+
+def of_method(ref: ArtifactRef) -> pl.DataFrame:
+    """What the step measured (`columns.PER_USER`)."""
+    return ref.table(_TABLE)
+
+
+def _texts(text: ColdText, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
+    if text == "both":
+        return side_by_side(facts, profiles)
+    if text == "facts":
+        return facts
+    zeros = np.zeros_like(facts[VECTOR].to_numpy(), dtype=np.float32)
+    return vector_table(facts[ITEM], zeros)
+
+
+def _builders(
+    method: str, texts: pl.DataFrame, graph: GraphConfig | None, ratings: DataConfig, seed: int
+) -> Builders:
+    if graph is None:
+        known = registry.baselines(ratings, seed=seed)
+        known |= registry.text_baselines(ratings, texts, seed=seed)
+        return registry.select(known, [method])[method]
+    from recsys_core.graph.recommender import GraphRecommender
+
+    return {"-": partial(GraphRecommender, ratings, graph, texts, seed=seed, name=method)}
+
+
+def _new_users(
+    interactions: pl.DataFrame,
+    items: pl.Series,
+    builders: Builders,
+    method: str,
+    ratings: DataConfig,
+    seed: int,
+) -> tuple[str, list[Judgement]]:
+    """One model for all n."""
+    splits = [cold_users(interactions, n, seed) for n in SHOWN]
+    train = splits[0].train
+    choice, fitted = _fitted(builders, train, items, ratings, seed, "users")
+    return choice, [
+        judge_cold_users(
+            rank_cold_users(fitted, split, K), split, method=method, cutoffs=(K,),
+            like_from=ratings.like_from, items=items,
+        )
+        for split in splits
+        if split.users.len()
+    ]  # fmt: skip
+
+
+def _new_items(
+    interactions: pl.DataFrame,
+    items: pl.Series,
+    builders: Builders,
+    method: str,
+    ratings: DataConfig,
+    seed: int,
+) -> tuple[str, list[Judgement]]:
+    split = cold_items(interactions, seed)
+    choice, fitted = _fitted(builders, split.train, items, ratings, seed, "items")
+    lists = rank_cold_items(fitted, split, K)
+    judged = judge_cold_items(
+        lists, split, method=method, cutoffs=(K,), like_from=ratings.like_from
+    )
+    return choice, [judged]
+
+
+def _fitted(
+    builders: Builders,
+    train: pl.DataFrame,
+    items: pl.Series,
+    ratings: DataConfig,
+    seed: int,
+    new: New,
+) -> tuple[str, MatrixRecommender]:
+    if len(builders) == 1:  # nothing to choose, so nothing to measure
+        ((choice, build),) = builders.items()
+        return choice, build().fit(train, items)
+    tuned = tuned_for_cold_users if new == "users" else tuned_for_cold_items
+    found = tuned(builders, train, items, like_from=ratings.like_from, seed=seed)
+    return found.choice, found.recommender

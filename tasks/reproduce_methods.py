@@ -10,9 +10,6 @@ from recsys_core.embedding.plain import PlainText
 Text = Literal["unified", "none"] | PlainText
 """What is embedded: profiles, a plain text, or nothing."""
 
-_IDS: Final = {"id_rank": 128}
-"""Without a text a node needs an id vector, or all nodes would be the same."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -40,7 +37,7 @@ class Variant:
 
 VARIANTS: Final[Mapping[Method, Variant]] = {
     "gat_best": Variant(preset="best"),
-    "gat_best_no_llm": Variant(preset="best", text="none", changes=_IDS),
+    "gat_best_no_llm": Variant(preset="best", text="none"),
     "gat_best_integrated": Variant(preset="best", text="integrated"),
     "gat_best_facts": Variant(preset="best", text="facts"),
     "gat_best_prompt_level": Variant(preset="best", base="gat_best", strategy="prompt-level"),
@@ -48,7 +45,7 @@ VARIANTS: Final[Mapping[Method, Variant]] = {
     "gat_best_overlapping": Variant(preset="best", base="gat_best", strategy="overlapping"),
     "gat_best_relevancy": Variant(preset="best", base="gat_best", strategy="relevancy"),
     "gat_paper": Variant(preset="paper"),
-    "gat_paper_no_llm": Variant(preset="paper", text="none", changes=_IDS),
+    "gat_paper_no_llm": Variant(preset="paper", text="none"),
     "gat_paper_integrated": Variant(preset="paper", text="integrated"),
     "gat_paper_no_cosine": Variant(preset="paper", changes={"cosine_weight": 0.0}),
     "gat_paper_prompt_level": Variant(preset="paper", base="gat_paper", strategy="prompt-level"),

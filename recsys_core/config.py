@@ -273,9 +273,9 @@ class GraphConfig(Section):
     preset: Literal["paper", "best"] = "best"
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
     loss), with id vectors beside the profiles, without which our training stays far below the
-    authors' lists; `best`: what won on held-out ratings (all ratings as edges, learned id vectors beside
-    the profiles, light attention layers, softmax over all items, practice of the cold start, an
-    item-to-item regression beside the network)."""
+    authors' lists; `best`: what won on held-out ratings (all ratings as edges, light attention
+    layers, softmax over all items, practice of the cold start, an item-to-item regression beside
+    the network)."""
     layers: int = Field(default=3, ge=1, le=6)
     """GAT layers."""
     hidden: int = Field(default=64, ge=1)

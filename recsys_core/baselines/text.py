@@ -181,13 +181,20 @@ def completed(
     """
     if not known.any():
         return np.zeros_like(target)
-    x, y = features[known], target[known]
-    middle_x, middle_y = x.mean(axis=0), y.mean(axis=0)
-    x = x - middle_x
+    slopes, intercept = ridge(features[known], target[known], penalty)
+    return np.where(known[:, None], target, features @ slopes + intercept)
+
+
+def ridge(features: Floats, target: Floats, penalty: float) -> tuple[Floats, Floats]:
+    """Slopes (d, m) and intercept (m,) that predict targets (n, m) from features (n, d).
+
+    `penalty`, above 0, is on the slopes; the intercept goes free.
+    """
+    middle, mean = features.mean(axis=0), target.mean(axis=0)
+    x = features - middle
     gram = x.T @ x + penalty * np.eye(x.shape[1])
-    slopes = np.linalg.solve(gram, x.T @ (y - middle_y))
-    predicted: Floats = (features - middle_x) @ slopes + middle_y
-    return np.where(known[:, None], target, predicted)
+    slopes: Floats = np.linalg.solve(gram, x.T @ (target - mean))
+    return slopes, mean - middle @ slopes
 
 
 def _checked(penalty: float) -> float:

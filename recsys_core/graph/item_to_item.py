@@ -6,14 +6,16 @@ vectors of all scores) make a dot product of it: (x_u B V) . V_i. So these few d
 appended to the network's vectors, and an index can go on serving dot products.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 from recsys_core.baselines.ease import MAX_ITEMS, regression
+from recsys_core.baselines.text import completed
 from recsys_core.graph.bipartite import Bipartite, Floats
 from recsys_core.graph.objective import target_weights
 from recsys_core.graph.task import Fit, Task
@@ -22,6 +24,9 @@ REGULARISATION: Final = 400.0
 """Lambda of the regression."""
 RANK: Final = 128
 """Directions that are kept."""
+_NEW_PENALTY: Final = 3.0
+_NEW_FACTOR: Final = 2.0
+"""A ridge shrinks what it is unsure of; with 4 new items push themselves among known ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +72,26 @@ def item_to_item(weights: sparse.csr_matrix, factor: float, seed: int) -> ItemTo
 def beside_network(task: Task, graph: Bipartite) -> ItemToItem | None:
     """The regression on the edges of `graph`, as the configuration asks for."""
     factor = task.config.item_to_item
-    return item_to_item(_weights(task, graph), factor, task.seed) if factor else None
+    if not factor:
+        return None
+    weights = _weights(task, graph)
+    fitted = item_to_item(weights, factor, task.seed)
+    return fitted and with_new_items(fitted, task.item_text, weights.getnnz(axis=0) > 0)
+
+
+def with_new_items(
+    fitted: ItemToItem, item_text: Floats, known: npt.NDArray[np.bool_]
+) -> ItemToItem:
+    """Items without ratings are scored by the vectors that a ridge reads from their texts.
+
+    Args:
+        fitted: the regression, which has zeros for them.
+        item_text: (n_items, d_text) text vectors.
+        known: (n_items,) which have ratings.
+    """
+    target = fitted.scored.astype(np.float64)
+    guessed = _NEW_FACTOR * completed(item_text.astype(np.float64), target, known, _NEW_PENALTY)
+    return replace(fitted, scored=np.where(known[:, None], target, guessed).astype(np.float32))
 
 
 def joined(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
+from threadpoolctl import threadpool_limits
 
 from recsys_core.baselines.ease import MAX_ITEMS, regression
 from recsys_core.baselines.text import completed
@@ -58,13 +59,16 @@ def item_to_item(weights: sparse.csr_matrix, factor: float, seed: int) -> ItemTo
     rank = min(RANK, *weights.shape)
     if weights.shape[1] > MAX_ITEMS or min(weights.shape) < 2:
         return None
-    slopes = regression(weights, REGULARISATION)
-    # The scores X B have the right singular vectors of B'X'XB, which has no row per user.
-    gram = slopes.T @ ((weights.T @ weights) @ slopes)
-    _, _, right = randomized_svd(gram, n_components=rank, n_iter=4, random_state=seed)
-    directions = right.T
+    # One thread: with several, the last bits depend on how many there are.
+    with threadpool_limits(1):
+        slopes = regression(weights, REGULARISATION)
+        # The scores X B have the right singular vectors of B'X'XB, which has no row per user.
+        gram = slopes.T @ ((weights.T @ weights) @ slopes)
+        _, _, right = randomized_svd(gram, n_components=rank, n_iter=4, random_state=seed)
+        directions = right.T
+        rated = slopes @ directions
     return ItemToItem(
-        rated=(factor * (slopes @ directions)).astype(np.float32),
+        rated=(factor * rated).astype(np.float32),
         scored=directions.astype(np.float32),
     )
 

@@ -39,12 +39,15 @@ def spectral_vectors(
     """
     from scipy.sparse import coo_matrix, diags
     from sklearn.utils.extmath import randomized_svd
+    from threadpoolctl import threadpool_limits
 
     matrix = coo_matrix((weights.astype(np.float64), (users, items)), shape=shape).tocsr()
     scaled = diags(_inverse_root(matrix.sum(1))) @ matrix @ diags(_inverse_root(matrix.sum(0)))
-    left, values, right = randomized_svd(
-        scaled, n_components=min(rank, *shape), n_iter=4, random_state=seed
-    )
+    # One thread: with several, the last bits depend on how many there are.
+    with threadpool_limits(1):
+        left, values, right = randomized_svd(
+            scaled, n_components=min(rank, *shape), n_iter=4, random_state=seed
+        )
     vectors = np.concatenate([left, right.T]) * np.sqrt(values)
     size = np.sqrt(np.square(vectors).mean())
     scaled_vectors: Floats = (vectors * (SPREAD / size if size > 0 else 0)).astype(np.float32)

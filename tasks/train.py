@@ -15,7 +15,7 @@ from tasks.vectors import vector_array, vector_table
 BEST_EPOCH = "best_epoch"
 
 
-@step("train", version="3", timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="4", timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     split: ArtifactRef,

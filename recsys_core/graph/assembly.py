@@ -16,7 +16,6 @@ from recsys_core.graph.objective import target_weights
 from recsys_core.graph.precision import set_precision
 from recsys_core.graph.spectral import spectral_vectors
 from recsys_core.graph.task import Task
-from recsys_core.graph.text_start import start_from_text
 from recsys_core.graph.warm import warm
 
 _WARM_UP: Final = 0.05
@@ -69,7 +68,6 @@ def model_of(task: Task) -> GAT:
     """
     text = torch.tensor(task.user_text), torch.tensor(task.item_text)
     model = GAT(*text, _start_of_ids(task), _start_of_biases(task), task.config)
-    start_from_text(model, task)
     if task.start is not None:
         warm(model, task.start, task.graph)
     set_precision(model, task.precision)

@@ -124,8 +124,7 @@ def test_with_one_percent_more_ratings_half_of_the_epochs_are_enough(
     cold = run(config, seed, graph=graph, **given)
     start = Start(weights=old.weights, user_ids=graph.user_ids, item_ids=graph.item_ids)
     again = run(config, seed, graph=graph, start=start, **given)
-    # The best of twenty measurements is a lucky one: over seeds 0-4 two percent cover that.
-    as_good = again.curves.filter(pl.col(VALID_NDCG) >= 0.98 * cold.facts["valid_ndcg"])
+    as_good = again.curves.filter(pl.col(VALID_NDCG) >= cold.facts["valid_ndcg"])
     assert as_good[EPOCH][0] <= cold.best_epoch / 2
     assert again.facts["nodes_new_to_the_earlier_model"] == 0
 

@@ -1,6 +1,6 @@
 """The cold-start part of the reproduction: one method, one seed, new users or new items."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
 
@@ -20,7 +20,7 @@ from recsys_core.baselines.registry import Builders
 from recsys_core.baselines.text import side_by_side
 from recsys_core.columns import ITEM, PER_USER, VECTOR
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.datasets.cold import SHOWN, cold_items, cold_users
+from recsys_core.datasets.cold import SHOWN, ColdItems, ColdUsers, cold_items, cold_users
 from recsys_core.evaluation.cold import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.folds import user_table
 from recsys_core.evaluation.protocols import Judgement
@@ -77,9 +77,13 @@ def cold_start(
     items = data.table("items")[ITEM]
     texts = _texts(GRAPH_TEXTS.get(method, "both"), facts.table("items"), profiles.table("items"))
     builders = _builders(method, texts, graph, ratings, seed)
-    interactions = data.table("interactions")
-    measure = _new_users if new == "users" else _new_items
-    choice, judged = measure(interactions, items, builders, method, ratings, seed)
+    splits = _splits(data.table("interactions"), new, seed)
+    choice, fitted = _fitted(builders, splits[0].train, items, ratings, seed, new)
+    judged = [
+        _judged(split, fitted, items, method, ratings)
+        for split in splits
+        if isinstance(split, ColdItems) or split.users.len()
+    ]
     out.table(_TABLE, pl.concat([user_table(one, K) for one in judged]), PER_USER)
     out.fact("choice", choice)
 
@@ -110,43 +114,31 @@ def _builders(
     return {"-": partial(GraphRecommender, ratings, graph, texts, seed=seed, name=method)}
 
 
-def _new_users(
-    interactions: pl.DataFrame,
+def _splits(
+    interactions: pl.DataFrame, new: New, seed: int
+) -> Sequence[ColdUsers] | Sequence[ColdItems]:
+    """All with the same training rows, so that one model serves every n of `cold_user(n)`."""
+    if new == "users":
+        return [cold_users(interactions, n, seed) for n in SHOWN]
+    return [cold_items(interactions, seed)]
+
+
+def _judged(
+    split: ColdUsers | ColdItems,
+    fitted: MatrixRecommender,
     items: pl.Series,
-    builders: Builders,
     method: str,
     ratings: DataConfig,
-    seed: int,
-) -> tuple[str, list[Judgement]]:
-    """One model for all n."""
-    splits = [cold_users(interactions, n, seed) for n in SHOWN]
-    train = splits[0].train
-    choice, fitted = _fitted(builders, train, items, ratings, seed, "users")
-    return choice, [
-        judge_cold_users(
+) -> Judgement:
+    if isinstance(split, ColdUsers):
+        return judge_cold_users(
             rank_cold_users(fitted, split, K), split, method=method, cutoffs=(K,),
             like_from=ratings.like_from, items=items,
-        )
-        for split in splits
-        if split.users.len()
-    ]  # fmt: skip
-
-
-def _new_items(
-    interactions: pl.DataFrame,
-    items: pl.Series,
-    builders: Builders,
-    method: str,
-    ratings: DataConfig,
-    seed: int,
-) -> tuple[str, list[Judgement]]:
-    split = cold_items(interactions, seed)
-    choice, fitted = _fitted(builders, split.train, items, ratings, seed, "items")
-    lists = rank_cold_items(fitted, split, K)
-    judged = judge_cold_items(
-        lists, split, method=method, cutoffs=(K,), like_from=ratings.like_from
-    )
-    return choice, [judged]
+        )  # fmt: skip
+    return judge_cold_items(
+        rank_cold_items(fitted, split, K), split, method=method, cutoffs=(K,),
+        like_from=ratings.like_from,
+    )  # fmt: skip
 
 
 def _fitted(

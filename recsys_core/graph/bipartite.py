@@ -58,6 +58,11 @@ class Edges:
         """Edges with a rating of `dislike_from` or less."""
         return self.where(self.ratings <= dislike_from)
 
+    def by_user(self) -> "Edges":
+        """These edges sorted by user, those of one user in the order they have here."""
+        order = self.users.argsort(kind="stable")
+        return Edges(users=self.users[order], items=self.items[order], ratings=self.ratings[order])
+
     def joined(self, other: "Edges") -> "Edges":
         """These edges, then those of `other`."""
         return Edges(

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.adjacency import Adjacency
+from recsys_core.graph.assembly import Messages
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats, Indices
 from recsys_core.graph.gat import GAT, rating_levels
-from recsys_core.graph.item_to_item import ItemToItem
+from recsys_core.graph.item_to_item import ItemToItem, weight_matrix
 from recsys_core.graph.layerwise import all_vectors
 from recsys_core.graph.message_passing import choose_backend
-from recsys_core.graph.objective import target_weights
 
 _AT_ONCE = 4_000_000
 """Edges at a time."""
@@ -72,9 +71,8 @@ def place_users(
     network = _by_network(known, profiles, shown, device or torch.device("cpu"))
     if known.beside is None:
         return network
-    values = target_weights(shown.ratings, known.config, known.data).astype(np.float64)
     shape = (len(profiles), known.graph.n_items)
-    weights = sparse.csr_matrix((values, (shown.users, shown.items)), shape=shape)
+    weights = weight_matrix(shown, shape, known.config, known.data)
     return np.hstack([network, known.beside.users(weights)])
 
 
@@ -134,13 +132,12 @@ def _messages(
     sources = np.concatenate([edges.users, edges.items + items, shown.items + items])
     targets = np.concatenate([edges.items + items, edges.users, shown.users + first])
     ratings = np.concatenate([edges.ratings, edges.ratings, shown.ratings])
-    adjacency = Adjacency(
-        torch.from_numpy(sources).to(device),
-        torch.from_numpy(targets).to(device),
-        items + known.graph.n_items,
-    )
-    levels = rating_levels(torch.from_numpy(ratings).to(device), known.data)
-    return adjacency, levels[adjacency.order]
+    return Messages(
+        sources=torch.from_numpy(sources).to(device),
+        targets=torch.from_numpy(targets).to(device),
+        levels=rating_levels(torch.from_numpy(ratings).to(device), known.data),
+        n_nodes=items + known.graph.n_items,
+    ).sorted()
 
 
 def _check(known: Known, profiles: Floats, shown: Edges) -> None:

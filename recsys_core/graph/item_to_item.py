@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from recsys_core.baselines.ease import MAX_ITEMS, regression
 from recsys_core.baselines.text import completed
-from recsys_core.graph.bipartite import Bipartite, Floats
+from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.graph.bipartite import Edges, Floats
 from recsys_core.graph.objective import target_weights
 from recsys_core.graph.task import Fit, Task
 
@@ -73,16 +74,6 @@ def item_to_item(weights: sparse.csr_matrix, factor: float, seed: int) -> ItemTo
     )
 
 
-def beside_network(task: Task, graph: Bipartite) -> ItemToItem | None:
-    """The regression on the edges of `graph`, as the configuration asks for."""
-    factor = task.config.item_to_item
-    if not factor:
-        return None
-    weights = _weights(task, graph)
-    fitted = item_to_item(weights, factor, task.seed)
-    return fitted and with_new_items(fitted, task.item_text, weights.getnnz(axis=0) > 0)
-
-
 def with_new_items(
     fitted: ItemToItem, item_text: Floats, known: npt.NDArray[np.bool_]
 ) -> ItemToItem:
@@ -98,18 +89,28 @@ def with_new_items(
     return replace(fitted, scored=np.where(known[:, None], target, guessed).astype(np.float32))
 
 
-def joined(
-    task: Task, fitted: Fit, graph: Bipartite, beside: ItemToItem | None
-) -> tuple[Floats, Floats]:
-    """Vectors of users and of items: the network's, then the regression's."""
+def with_item_to_item(task: Task, fitted: Fit) -> tuple[Floats, Floats, ItemToItem | None]:
+    """Vectors of users and of items, the network's and then the regression's; and the regression.
+
+    It is fitted on the edges that the network was fitted on, as the configuration asks for.
+    """
+    network = fitted.user_vectors, fitted.item_vectors
+    factor, graph = task.config.item_to_item, task.graph
+    if not factor:
+        return *network, None
+    weights = weight_matrix(graph.edges, (graph.n_users, graph.n_items), task.config, task.data)
+    beside = item_to_item(weights, factor, task.seed)
     if beside is None:
-        return fitted.user_vectors, fitted.item_vectors
-    users = beside.users(_weights(task, graph))
-    return np.hstack([fitted.user_vectors, users]), np.hstack([fitted.item_vectors, beside.scored])
+        return *network, None
+    beside = with_new_items(beside, task.item_text, weights.getnnz(axis=0) > 0)
+    both = (beside.users(weights), beside.scored)
+    users, items = (np.hstack(parts) for parts in zip(network, both, strict=True))
+    return users, items, beside
 
 
-def _weights(task: Task, graph: Bipartite) -> sparse.csr_matrix:
-    edges = graph.edges
-    values = target_weights(edges.ratings, task.config, task.data).astype(np.float64)
-    shape = (graph.n_users, graph.n_items)
+def weight_matrix(
+    edges: Edges, shape: tuple[int, int], config: GraphConfig, data: DataConfig
+) -> sparse.csr_matrix:
+    """(n_users, n_items) weights of what users rated; `shape` is that of the matrix."""
+    values = target_weights(edges.ratings, config, data).astype(np.float64)
     return sparse.csr_matrix((values, (edges.users, edges.items)), shape=shape)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Bipartite, Edges
-from recsys_core.graph.sampling import NegativeSampler
+from recsys_core.graph.sampling import NegativeSampler, distinct
 
 if TYPE_CHECKING:
     import torch
@@ -68,15 +68,13 @@ class PopularNegatives:
     ) -> None:
         import torch
 
-        known = torch.unique(users * n_items + items)  # sorted by user, then item
-        owners = torch.div(known, n_items, rounding_mode="floor")
+        pairs = users * n_items + items
+        known, owners, degrees, self._first = distinct(pairs, n_users, n_items)
         of = known - owners * n_items
         weights = _weights(torch.bincount(of, minlength=n_items), exponent, n_users)
         self._ends = weights.cumsum(0)
         self._total = int(self._ends[-1])
         taken = torch.cat([weights.new_zeros(1), weights[of].cumsum(0)])
-        degrees = torch.bincount(owners, minlength=n_users)
-        self._first = degrees.cumsum(0) - degrees
         self._taken = taken  # weights of the known pairs before each, over all users
         own = taken[:-1] - taken[self._first[owners]]
         self._keys = owners * self._total + (self._ends - weights)[of] - own
@@ -152,25 +150,22 @@ def build_sampler(
     graph: Bipartite, config: GraphConfig, data: DataConfig, device: "torch.device"
 ) -> Sampler:
     """The negatives of the configuration; every edge of `graph` is known, whatever its rating."""
-    known, n_users = _sorted(graph.edges, device), graph.n_users
+    known, n_users = pairs_of(graph.edges.by_user(), device), graph.n_users
     if config.negatives == "popularity":
         exponent = config.popularity_exponent
         return PopularNegatives(*known, n_users=n_users, n_items=graph.n_items, exponent=exponent)
     unknown = NegativeSampler(*known, n_users=n_users, n_items=graph.n_items)
     if config.negatives == "uniform":
         return unknown
-    told = _sorted(graph.edges.disliked(data.dislike_from), device)
+    told = pairs_of(graph.edges.disliked(data.dislike_from).by_user(), device)
     return RobustNegatives(unknown, *told, n_users=n_users, share=config.disliked_share)
 
 
-def _sorted(edges: Edges, device: "torch.device") -> tuple["torch.Tensor", "torch.Tensor"]:
+def pairs_of(edges: Edges, device: "torch.device") -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Users and items of the edges, in their order."""
     import torch
 
-    order = edges.users.argsort(kind="stable")
-    return (
-        torch.from_numpy(edges.users[order]).to(device),
-        torch.from_numpy(edges.items[order]).to(device),
-    )
+    return torch.from_numpy(edges.users).to(device), torch.from_numpy(edges.items).to(device)
 
 
 def _weights(degrees: "torch.Tensor", exponent: float, n_users: int) -> "torch.Tensor":

@@ -8,7 +8,7 @@ import torch
 from recsys_core.columns import BPR_LOSS, COSINE_LOSS
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import DataError
-from recsys_core.graph.bipartite import Bipartite, Edges, Floats
+from recsys_core.graph.bipartite import Bipartite, Floats
 from recsys_core.graph.losses import (
     bpr,
     cosine_alignment,
@@ -16,7 +16,7 @@ from recsys_core.graph.losses import (
     pair_scores,
     softmax_over_items,
 )
-from recsys_core.graph.negatives import build_sampler
+from recsys_core.graph.negatives import build_sampler, pairs_of
 from recsys_core.graph.pattern import Pattern
 
 Parts = dict[str, float]
@@ -68,10 +68,11 @@ def check_likes(graph: Bipartite, data: DataConfig) -> None:
 def _softmax(
     graph: Bipartite, config: GraphConfig, data: DataConfig, device: torch.device
 ) -> Objective:
-    all_weights = target_weights(graph.edges.ratings, config, data)
-    users, items = by_user(graph.edges.where(all_weights > 0), device)
+    edges = graph.edges.by_user()
+    values = target_weights(edges.ratings, config, data)
+    users, items = pairs_of(edges.where(values > 0), device)
     targets = Pattern.of_sorted(users, items, (graph.n_users, graph.n_items))
-    weights = _by_user_values(graph.edges, all_weights, device)
+    weights = torch.from_numpy(values[values > 0]).to(device)
 
     def objective(
         user_vectors: torch.Tensor, item_vectors: torch.Tensor
@@ -89,7 +90,7 @@ def _ranking(
     generator: torch.Generator,
 ) -> Objective:
     shape = (graph.n_users, graph.n_items)
-    users, items = by_user(graph.edges.liked(data.like_from), device)
+    users, items = pairs_of(graph.edges.liked(data.like_from).by_user(), device)
     liked = Pattern.of_sorted(users, items, shape)
     sampler = build_sampler(graph, config, data, device)
 
@@ -127,18 +128,3 @@ def ranking_loss(
     alignment = cosine_alignment(pair_cosines(positive, user_vectors, item_vectors, liked))
     loss = config.bpr_weight * ranking + config.cosine_weight * alignment
     return loss, {BPR_LOSS: ranking.item(), COSINE_LOSS: alignment.item()}
-
-
-def by_user(edges: Edges, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Users and items sorted by user: the sampler and the blocks of the softmax want that."""
-    order = edges.users.argsort(kind="stable")
-    return (
-        torch.from_numpy(edges.users[order]).to(device),
-        torch.from_numpy(edges.items[order]).to(device),
-    )
-
-
-def _by_user_values(edges: Edges, values: Floats, device: torch.device) -> torch.Tensor:
-    positive = values > 0
-    order = edges.users[positive].argsort(kind="stable")
-    return torch.from_numpy(values[positive][order]).to(device)

@@ -31,10 +31,7 @@ class NegativeSampler:
     ) -> None:
         import torch
 
-        known = torch.unique(users * n_items + items)  # sorted by user, then item
-        owners = torch.div(known, n_items, rounding_mode="floor")
-        degrees = torch.bincount(owners, minlength=n_users)
-        self._starts = degrees.cumsum(0) - degrees
+        known, owners, degrees, self._starts = distinct(users * n_items + items, n_users, n_items)
         position = torch.arange(len(known), device=known.device) - self._starts[owners]
         # owner * n_items + (s_j - j): still sorted. Nothing is below the keys that fill up.
         self._keys, self._steps = _padded(known - position, degrees, n_users * n_items)
@@ -78,6 +75,28 @@ class NegativeSampler:
         for step in self._steps:
             place.add_(self._keys[step - 1 :].index_select(0, place) <= goal, alpha=step)
         return rank + (place - first)
+
+
+def distinct(
+    pairs: "torch.Tensor", n_users: int, n_items: int
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+    """Known pairs, each once.
+
+    Args:
+        pairs: (n,) user * n_items + item; a pair may be there twice.
+        n_users: number of users.
+        n_items: number of items.
+
+    Returns:
+        (pairs, owners, degrees, starts): the distinct pairs sorted by user, then item; the user of
+        each; how many each user has (n_users,); and where they begin (n_users,).
+    """
+    import torch
+
+    known = torch.unique(pairs)
+    owners = torch.div(known, n_items, rounding_mode="floor")
+    degrees = torch.bincount(owners, minlength=n_users)
+    return known, owners, degrees, degrees.cumsum(0) - degrees
 
 
 def _padded(

@@ -3,22 +3,22 @@
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+import numpy as np
 import torch
 
 from recsys_core.config import GraphConfig
 from recsys_core.graph.adjacency import Adjacency
 from recsys_core.graph.assembly import messages_of
-from recsys_core.graph.bipartite import Edges
+from recsys_core.graph.bipartite import Edges, Floats
 from recsys_core.graph.gat import GAT
 from recsys_core.graph.layerwise import all_vectors
 from recsys_core.graph.losses import softmax_over_items
 from recsys_core.graph.message_passing import bind
-from recsys_core.graph.negatives import build_sampler
+from recsys_core.graph.negatives import build_sampler, pairs_of
 from recsys_core.graph.neighbours import Neighbourhoods
 from recsys_core.graph.objective import (
     Parts,
     build_objective,
-    by_user,
     check_likes,
     ranking_loss,
     target_weights,
@@ -117,10 +117,10 @@ class MiniBatches:
             device=task.device,
         )  # fmt: skip
         self._all: tuple[Adjacency, torch.Tensor] = messages.sorted()
-        weights = _weights(task)
-        self._users, self._items = by_user(graph.edges.where(weights.numpy() > 0), task.device)
-        order = graph.edges.users[weights.numpy() > 0].argsort(kind="stable")
-        self._weights = weights[weights > 0][torch.from_numpy(order)].to(task.device)
+        edges = graph.edges.by_user()
+        weights = _weights(task, edges)
+        self._users, self._items = pairs_of(edges.where(weights > 0), task.device)
+        self._weights = torch.from_numpy(weights[weights > 0]).to(task.device)
         self._sampler = build_sampler(graph, config, task.data, task.device)
         self._wanted = torch.bincount(self._items, minlength=graph.n_items)
         self.count = -(-len(self._users) // size)
@@ -185,9 +185,8 @@ class MiniBatches:
         return Pattern.of_sorted(rows, columns, (n_users, len(seeds) - n_users))
 
 
-def _weights(task: Task) -> torch.Tensor:
+def _weights(task: Task, edges: Edges) -> Floats:
     """(n_edges,) weight of every edge as a target; 0 for those that are none."""
-    ratings = task.graph.edges.ratings
     if task.config.loss == "softmax":
-        return torch.from_numpy(target_weights(ratings, task.config, task.data))
-    return torch.from_numpy((ratings >= task.data.like_from).astype("float32"))
+        return target_weights(edges.ratings, task.config, task.data)
+    return (edges.ratings >= task.data.like_from).astype(np.float32)

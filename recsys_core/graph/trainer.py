@@ -14,7 +14,7 @@ from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.fitting import fit
-from recsys_core.graph.item_to_item import ItemToItem, beside_network, joined
+from recsys_core.graph.item_to_item import ItemToItem, with_item_to_item
 from recsys_core.graph.message_passing import choose_backend
 from recsys_core.graph.precision import choose_precision
 from recsys_core.graph.steps import batch_edges
@@ -90,8 +90,9 @@ def train(
     - `valid` holds rows but no likes: one fit on all rows for `config.max_epochs` epochs.
 
     The search knows nothing of the validation rows: a sampler that spared them as negatives would
-    tell the model which they are. One seed gives the same bytes on the CPU of one machine; the
-    caller's random state is left as it was.
+    tell the model which they are. One seed gives the same bytes on the CPU of one machine, with
+    transforming layers (`paper`) if as many threads compute: the gradient of a layer norm is summed
+    thread by thread. The caller's random state is left as it was.
 
     Args:
         graph: all nodes, and the training edges.
@@ -136,14 +137,11 @@ def train(
         fits = (
             _search_then_fit(task, graph, valid, on_epoch, scratch)
             if rule == SEARCH
-            else [fit(task, on_epoch, scratch)]
+            else [(task, fit(task, on_epoch, scratch))]
         )
-    # With a search, the first fit did not see the validation rows.
-    graphs = [graph, task.graph] if len(fits) > 1 else [graph if rule == SEARCH else task.graph]
     return _trained(
         task,
         fits,
-        graphs,
         {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]},
     )
 
@@ -170,22 +168,22 @@ def _rule(valid: Edges, data: DataConfig, epochs: int | None) -> Rule:
 
 def _search_then_fit(
     task: Task, graph: Bipartite, valid: Edges, on_epoch: Listener | None, scratch: Scratch | None
-) -> list[Fit]:
+) -> list[tuple[Task, Fit]]:
     validator = Validator(graph.edges, valid, n_items=graph.n_items, like_from=task.data.like_from)
     search = replace(task, phase=SEARCH, graph=graph, validator=validator)
     found = fit(search, on_epoch, scratch)
     if not task.config.retrain:
-        return [found]
+        return [(search, found)]
     # The same start as if this were the only phase.
     torch.manual_seed(task.seed)
-    return [found, fit(replace(task, epochs=found.epoch), on_epoch, scratch)]
+    final = replace(task, epochs=found.epoch)
+    return [(search, found), (final, fit(final, on_epoch, scratch))]
 
 
-def _trained(
-    task: Task, fits: list[Fit], graphs: list[Bipartite], facts: dict[str, Any]
-) -> Trained:
-    last, edges = fits[-1], task.graph.edges
-    liked = edges.liked(task.data.like_from)
+def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) -> Trained:
+    """What the last fit gives; the first one, where there are two, saw no validation row."""
+    fits, edges = [one for _, one in done], task.graph.edges
+    last, liked = fits[-1], edges.liked(task.data.like_from)
     facts |= {
         "preset": task.config.preset,
         "backend": task.backend,
@@ -200,21 +198,21 @@ def _trained(
         "users_without_profile": int((~task.user_text.any(1)).sum()),
         "items_without_profile": int((~task.item_text.any(1)).sum()),
     }
-    beside = [beside_network(task, one) for one in graphs]
-    facts["item_to_item"] = beside[-1] and beside[-1].scored.shape[1]
+    served = [with_item_to_item(*one) for one in done]
+    beside = served[-1][2]
+    facts["item_to_item"] = beside and beside.scored.shape[1]
     logger.info("graph model trained", extra=facts)
     rows = [row for one in fits for row in one.curves]
-    vectors = [joined(task, *one) for one in zip(fits, graphs, beside, strict=True)]
     return Trained(
         weights=last.weights,
-        user_vectors=vectors[-1][0],
-        item_vectors=vectors[-1][1],
-        search_user_vectors=vectors[0][0],
-        search_item_vectors=vectors[0][1],
+        user_vectors=served[-1][0],
+        item_vectors=served[-1][1],
+        search_user_vectors=served[0][0],
+        search_item_vectors=served[0][1],
         curves=pl.DataFrame(rows, schema=dict(CURVES)),
         best_epoch=last.epoch,
         facts=facts,
-        beside=beside[-1],
+        beside=beside,
     )
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from pyarrow.fs import LocalFileSystem
 
 from recsys_core.artifacts import ArtifactStore
@@ -27,8 +28,12 @@ def test_kill_9_costs_the_epochs_since_the_checkpoint_and_changes_nothing(
     tmp_path: Path, scratch: Scratch
 ) -> None:
     command = [sys.executable, "-m", "tests.graph_world", str(tmp_path), "paper"]
+    # As many threads as here, whatever earlier tests left in the environment (Dask leaves 1).
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     heard: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    ) as process:
         assert process.stdout is not None
         for said in process.stdout:
             heard.append(said.strip())

@@ -304,8 +304,17 @@ class GraphConfig(Section):
     practice_users: float = Field(default=0.2, ge=0, le=1)
     """Share of the users that play new in each epoch, with a few of their ratings and no id
     vector: so the model learns to serve users who come after training (whole graph only)."""
-    practice_items: float = Field(default=0.1, ge=0, lt=1)
+    practice_items: float = Field(default=0.05, ge=0, lt=1)
     """Share of the items that play new in each epoch, with their profile alone."""
+    item_features: bool = True
+    """Whether an item is described by its facts and by the labels of its profile, too, beside the
+    vector of its text; without, by that vector alone (as in the paper)."""
+    user_text_scale: float = Field(default=0.3, ge=0)
+    """What vectors of the users' texts are multiplied by: a profile says little that the ratings
+    of a user do not say better, and where a user has none, what is left still points somewhere."""
+    new_item_penalty: float = Field(default=3.0, ge=0)
+    """Penalty of the ridge regression that reads the final vectors of items without ratings from
+    their features, averaged with what the network makes of them; 0 leaves it to the network."""
     item_to_item: float = Field(default=3.0, ge=0)
     """Weight of an item-to-item regression (EASE) beside the network, in the same dot product; 0
     leaves it out, and so do more than 20,000 items."""
@@ -369,7 +378,8 @@ _PAPER_GRAPH: Mapping[str, Any] = {
     "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1, "transform": True, "combine": "last",
     "edges": "liked", "id_rank": 64, "loss": "bpr", "learning_rate": 3e-3, "max_epochs": 300,
     "evaluate_every": 10, "patience": 5, "practice_users": 0.0, "practice_items": 0.0,
-    "symmetric": False, "item_to_item": 0.0,
+    "symmetric": False, "item_to_item": 0.0, "item_features": False, "user_text_scale": 1.0,
+    "new_item_penalty": 0.0,
 }  # fmt: skip
 
 

@@ -1,15 +1,31 @@
-"""Embed: a vector of every item's and every user's text."""
+"""Embed: a vector of every item's and every user's text, and the features of every item."""
+
+from typing import Final
+
+import polars as pl
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, vectors
 from recsys_core.config import EmbeddingConfig
-from recsys_core.embedding import Embedder, VectorCache, item_texts, user_texts
+from recsys_core.embedding import (
+    Embedder,
+    VectorCache,
+    item_features,
+    item_texts,
+    labels_of,
+    user_texts,
+)
 from recsys_core.embedding.cache import FILE
+from recsys_core.embedding.features import Floats
+from recsys_core.embedding.plain import plain_item_texts
 from tasks.step import step
 from tasks.vectors import vector_table
 
+FEATURES: Final = "item_features"
+"""Table of what describes items to the graph model, beside those of vectors of texts."""
 
-@step("embeddings", version="1")
+
+@step("embeddings", version="2")
 def embed(
     out: ArtifactWriter,
     data: ArtifactRef,
@@ -22,21 +38,33 @@ def embed(
     Texts that were embedded before, for whatever run, come from a cache in the artifact root.
 
     Args:
-        out: tables `items` and `users`, an id and a vector each.
+        out: tables `items` and `users`, an id and the vector of its text each; and
+            `item_features`: text, facts and labels of every item side by side.
         data: the ingested data set: titles, years and genres stand beside the profile.
         items: item profiles.
         users: user profiles.
         config: model and back end.
     """
-    tables = {
-        "items": (ITEM, item_texts(data.table("items"), items.table("item_profiles"))),
-        "users": (USER, user_texts(users.table("user_profiles"))),
-    }
-    embedder, folder, embedded = Embedder(config), local_folder(out.root), 0
+    catalogue, profiles = data.table("items"), items.table("item_profiles")
+    embedder, folder = Embedder(config), local_folder(out.root)
     cache = VectorCache(folder and folder / FILE, embedder.identity)
-    for name, (key, texts) in tables.items():
-        found, new = embedder.encode_new(texts[TEXT].to_list(), cache)
-        embedded += new
-        out.table(name, vector_table(texts[key], found), vectors(key, found.shape[1]))
+    texts = {
+        ITEM: item_texts(catalogue, profiles),
+        "facts": plain_item_texts(catalogue, "facts"),
+        USER: user_texts(users.table("user_profiles")),
+    }
+    encoded = {name: embedder.encode_new(one[TEXT].to_list(), cache) for name, one in texts.items()}
+    found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
+    write_vectors(out, "items", texts[ITEM][ITEM], found[ITEM])
+    write_vectors(out, "users", texts[USER][USER], found[USER])
+    labels = labels_of(catalogue[ITEM], profiles)
+    features = item_features(found[ITEM], found["facts"], labels)
+    write_vectors(out, FEATURES, catalogue[ITEM], features)
     out.fact("backend", embedder.backend)
-    out.fact("embedded_texts", embedded)
+    out.fact("embedded_texts", sum(new for _, new in encoded.values()))
+    out.fact("item_features", features.shape[1])
+
+
+def write_vectors(out: ArtifactWriter, table: str, ids: pl.Series, found: Floats) -> None:
+    """Write a table of ids and their vectors (n, d)."""
+    out.table(table, vector_table(ids, found), vectors(ids.name, found.shape[1]))

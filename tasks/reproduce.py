@@ -19,7 +19,6 @@ from recsys_core.columns import (
     TEXT,
     USER,
     check,
-    vectors,
 )
 from recsys_core.config import DataConfig, EmbeddingConfig, EvaluationConfig
 from recsys_core.embedding import Embedder, VectorCache
@@ -29,9 +28,9 @@ from recsys_core.errors import DataError
 from recsys_core.evaluation.folds import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.report.summary import HEADLINE_K
+from tasks.embed import FEATURES, write_vectors
 from tasks.reproduce_methods import Text
 from tasks.step import HOUR, step
-from tasks.vectors import vector_table
 
 LISTS: Final = "candidates"
 """Table of lists in the artifacts of this module, the same as in the graph model's."""
@@ -40,14 +39,15 @@ LISTS: Final = "candidates"
 _NODES: Final = (("items", ITEM), ("users", USER))
 
 
-@step("plain_vectors", version="2")
+@step("plain_vectors", version="3")
 def plain_vectors(
     out: ArtifactWriter, data: ArtifactRef, users: ArtifactRef, config: EmbeddingConfig, text: Text
 ) -> None:
     """Embed texts that no language model wrote.
 
     Args:
-        out: tables `items` and `users`, as the step `embed` writes them.
+        out: tables `items`, `users` and `item_features`, as the step `embed` writes them; the
+            features are the vectors of the items.
         data: the ingested data set.
         users: user profiles, for their table `evidence`: the same items are shown.
         config: model and back end.
@@ -60,7 +60,9 @@ def plain_vectors(
         if text == "none":
             # As wide as any text: the bias that a projection starts from depends on the width.
             found = np.zeros_like(found)
-        out.table(name, vector_table(texts[key], found), vectors(key, found.shape[1]))
+        write_vectors(out, name, texts[key], found)
+        if key == ITEM:
+            write_vectors(out, FEATURES, texts[key], found)
     out.fact("backend", embedder.backend)
 
 

@@ -17,22 +17,22 @@ from recsys_core.baselines.cold import (
     tuned_for_cold_users,
 )
 from recsys_core.baselines.registry import Builders
-from recsys_core.baselines.text import side_by_side
 from recsys_core.columns import ITEM, PER_USER, VECTOR
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.datasets.cold import SHOWN, ColdItems, ColdUsers, cold_items, cold_users
 from recsys_core.evaluation.cold import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.folds import user_table
 from recsys_core.evaluation.protocols import Judgement
+from tasks.embed import FEATURES
 from tasks.step import HOUR, step
 from tasks.vectors import vector_table
 
 New = Literal["users", "items"]
-ColdText = Literal["both", "facts", "none"]
-"""What is known of an item: facts and profile, embedded apart; facts alone; nothing."""
+ColdText = Literal["all", "facts", "none"]
+"""What is known of an item: facts and profile (`embedding.features`); facts alone; nothing."""
 
 GRAPH_TEXTS: Final[Mapping[str, ColdText]] = {
-    "gat_best": "both", "gat_best_facts": "facts", "gat_best_no_llm": "none",
+    "gat_best": "all", "gat_best_facts": "facts", "gat_best_no_llm": "none",
 }  # fmt: skip
 METHODS: Final[Mapping[New, tuple[str, ...]]] = {
     "users": (
@@ -47,7 +47,7 @@ K: Final = 10
 _TABLE: Final = "per_user"
 
 
-@step("cold_start", version="1", timeout_seconds=6 * HOUR)
+@step("cold_start", version="2", timeout_seconds=6 * HOUR)
 def cold_start(
     out: ArtifactWriter,
     data: ArtifactRef,
@@ -67,7 +67,7 @@ def cold_start(
         out: table `per_user` (`columns.PER_USER`): every metric of every user at k = 10.
         data: the ingested data set.
         facts: vectors of title, year and genres.
-        profiles: vectors of the item profiles.
+        profiles: features of the items, their profiles among them.
         new: who is held out.
         method: of `METHODS`.
         graph: the graph model; None for the other methods.
@@ -75,7 +75,7 @@ def cold_start(
         seed: of the draw and of the method.
     """
     items = data.table("items")[ITEM]
-    texts = _texts(GRAPH_TEXTS.get(method, "both"), facts.table("items"), profiles.table("items"))
+    texts = _texts(GRAPH_TEXTS.get(method, "all"), facts.table(FEATURES), profiles.table(FEATURES))
     builders = _builders(method, texts, graph, ratings, seed)
     splits = _splits(data.table("interactions"), new, seed)
     choice, fitted = _fitted(builders, splits[0].train, items, ratings, seed, new)
@@ -94,10 +94,8 @@ def of_method(ref: ArtifactRef) -> pl.DataFrame:
 
 
 def _texts(text: ColdText, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
-    if text == "both":
-        return side_by_side(facts, profiles)
-    if text == "facts":
-        return facts
+    if text != "none":
+        return profiles if text == "all" else facts
     zeros = np.zeros_like(facts[VECTOR].to_numpy(), dtype=np.float32)
     return vector_table(facts[ITEM], zeros)
 

@@ -7,6 +7,7 @@ from recsys_core.columns import CURVES, VECTOR, vectors
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Floats
 from tasks.earlier import WARM, start_of
+from tasks.embed import FEATURES
 from tasks.graph import read_graph
 from tasks.progress import progress
 from tasks.step import HOUR, step
@@ -15,7 +16,7 @@ from tasks.vectors import vector_array, vector_table
 BEST_EPOCH = "best_epoch"
 
 
-@step("train", version="4", timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="5", timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     split: ArtifactRef,
@@ -35,7 +36,7 @@ def train(
             `search_users`, `search_items`, the vectors of the model that saw no validation row.
         split: its validation part stops the training.
         graph: nodes and training edges.
-        embeddings: text vectors of users and items.
+        embeddings: text vectors of users, text vectors and features of items.
         config: model and training.
         ratings: thresholds.
         seed: of every random choice.
@@ -48,13 +49,14 @@ def train(
 
     bipartite = read_graph(graph)
     epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])
+    of_items = FEATURES if config.item_features else "items"
     start, why = start_of(earlier, earlier_split, split)
     with progress("graph training", config.max_epochs) as report:
         trained = fit(
             bipartite,
             bipartite.edges_of(split.table("valid")),
             _aligned(embeddings.table("users"), bipartite.user_ids),
-            _aligned(embeddings.table("items"), bipartite.item_ids),
+            _aligned(embeddings.table(of_items), bipartite.item_ids),
             config,
             ratings,
             seed,

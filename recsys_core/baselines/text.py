@@ -4,8 +4,6 @@ Both learn a ridge regression from text vectors to a target that the interaction
 items that have some, and predict it for those that have none.
 """
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -20,7 +18,6 @@ from recsys_core.config import DataConfig
 from recsys_core.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.float64]
-_SECOND: Final = "_second"
 
 
 class TextPopularity(MatrixRecommender):
@@ -110,32 +107,6 @@ class TextRidge(FactorRecommender):
             alpha=self.alpha,
             regularisation=self.regularisation,
         )
-
-
-def side_by_side(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
-    """Two vectors per item as one: (item, d1) and (item, d2) give (item, d1 + d2).
-
-    Facts and a profile embedded apart say more to a linear map than one text that holds both:
-    the encoder reads 256 tokens and blends what it reads.
-
-    Raises:
-        DataError: an item has a vector in one table only.
-    """
-    columns = first.select(ITEM, VECTOR), second.select(ITEM, VECTOR)
-    alone = [a.join(b, on=ITEM, how="anti")[ITEM] for a, b in (columns, columns[::-1])]
-    missing = pl.concat(alone)
-    if missing.len():
-        raise DataError(
-            f"{missing.len()} items have a vector in one table only ({missing[0]!r}).",
-            expected="the same items in both tables.",
-            fix="embed all items with both texts.",
-        )
-    pairs = columns[0].join(columns[1], on=ITEM, maintain_order="left", suffix=_SECOND)
-    stacked = np.hstack([pairs[name].to_numpy() for name in (VECTOR, VECTOR + _SECOND)])
-    return pl.DataFrame(
-        {ITEM: pairs[ITEM], VECTOR: stacked},
-        schema_overrides={VECTOR: pl.Array(pl.Float32, stacked.shape[1])},
-    )
 
 
 def text_features(texts: pl.DataFrame, items: pl.Series) -> Floats:

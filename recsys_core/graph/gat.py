@@ -157,7 +157,7 @@ class GAT(nn.Module):
         self.config = config
         self.n_users = len(user_text)
         # Inputs, not weights: they are artifacts of their own.
-        self.register_buffer("user_text", user_text, persistent=False)
+        self.register_buffer("user_text", user_text * config.user_text_scale, persistent=False)
         self.register_buffer("item_text", item_text, persistent=False)
         self.user_projection = Dense(user_text.shape[1], width)
         self.item_projection = Dense(item_text.shape[1], width)

@@ -6,17 +6,15 @@ vectors of all scores) make a dot product of it: (x_u B V) . V_i. So these few d
 appended to the network's vectors, and an index can go on serving dot products.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from recsys_core.baselines.ease import MAX_ITEMS, regression
-from recsys_core.baselines.text import completed
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Edges, Floats
 from recsys_core.graph.objective import target_weights
@@ -26,9 +24,6 @@ REGULARISATION: Final = 400.0
 """Lambda of the regression."""
 RANK: Final = 128
 """Directions that are kept."""
-_NEW_PENALTY: Final = 3.0
-_NEW_FACTOR: Final = 2.0
-"""A ridge shrinks what it is unsure of; with 4 new items push themselves among known ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,21 +69,6 @@ def item_to_item(weights: sparse.csr_matrix, factor: float, seed: int) -> ItemTo
     )
 
 
-def with_new_items(
-    fitted: ItemToItem, item_text: Floats, known: npt.NDArray[np.bool_]
-) -> ItemToItem:
-    """Items without ratings are scored by the vectors that a ridge reads from their texts.
-
-    Args:
-        fitted: the regression, which has zeros for them.
-        item_text: (n_items, d_text) text vectors.
-        known: (n_items,) which have ratings.
-    """
-    target = fitted.scored.astype(np.float64)
-    guessed = _NEW_FACTOR * completed(item_text.astype(np.float64), target, known, _NEW_PENALTY)
-    return replace(fitted, scored=np.where(known[:, None], target, guessed).astype(np.float32))
-
-
 def with_item_to_item(task: Task, fitted: Fit) -> tuple[Floats, Floats, ItemToItem | None]:
     """Vectors of users and of items, the network's and then the regression's; and the regression.
 
@@ -102,7 +82,6 @@ def with_item_to_item(task: Task, fitted: Fit) -> tuple[Floats, Floats, ItemToIt
     beside = item_to_item(weights, factor, task.seed)
     if beside is None:
         return *network, None
-    beside = with_new_items(beside, task.item_text, weights.getnnz(axis=0) > 0)
     both = (beside.users(weights), beside.scored)
     users, items = (np.hstack(parts) for parts in zip(network, both, strict=True))
     return users, items, beside

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+import numpy as np
 import polars as pl
 import torch
 
@@ -16,6 +17,7 @@ from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.fitting import fit
 from recsys_core.graph.item_to_item import ItemToItem, with_item_to_item
 from recsys_core.graph.message_passing import choose_backend
+from recsys_core.graph.new_items import with_new_items
 from recsys_core.graph.precision import choose_precision
 from recsys_core.graph.steps import batch_edges
 from recsys_core.graph.task import Fit, Listener, Task
@@ -198,7 +200,7 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
         "users_without_profile": int((~task.user_text.any(1)).sum()),
         "items_without_profile": int((~task.item_text.any(1)).sum()),
     }
-    served = [with_item_to_item(*one) for one in done]
+    served = [_served(*one) for one in done]
     beside = served[-1][2]
     facts["item_to_item"] = beside and beside.scored.shape[1]
     logger.info("graph model trained", extra=facts)
@@ -214,6 +216,15 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
         facts=facts,
         beside=beside,
     )
+
+
+def _served(task: Task, fitted: Fit) -> tuple[Floats, Floats, ItemToItem | None]:
+    """Vectors of users and of items to serve, and the regression beside the network."""
+    users, items, beside = with_item_to_item(task, fitted)
+    known = np.bincount(task.graph.edges.items, minlength=task.graph.n_items) > 0
+    network, penalty = fitted.item_vectors.shape[1], task.config.new_item_penalty
+    items = with_new_items(items, task.item_text, known, network=network, penalty=penalty)
+    return users, items, beside
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[torch.device, str]:

@@ -13,7 +13,7 @@ from recsys_core.baselines.cold import (
 from recsys_core.baselines.ease import Ease
 from recsys_core.baselines.popularity import Popularity
 from recsys_core.baselines.registry import BUDGET, baselines, select, text_baselines
-from recsys_core.baselines.text import TextPopularity, TextRidge, completed, side_by_side
+from recsys_core.baselines.text import TextPopularity, TextRidge, completed
 from recsys_core.columns import ITEM, RATING, TIMESTAMP, USER, VECTOR
 from recsys_core.datasets.cold import cold_items, cold_users
 from recsys_core.errors import ConfigError, DataError
@@ -69,17 +69,6 @@ class TestTextRidge(InductiveContract):
     def test_an_item_without_a_text_is_an_error(self):
         with pytest.raises(DataError, match="1 items have no text vector"):
             TextRidge(CONFIG, TEXTS.head(7)).fit(TRAIN, ITEMS)
-
-
-def test_two_vectors_of_an_item_stand_side_by_side():
-    both = side_by_side(TEXTS, TEXTS.reverse())
-    assert both[ITEM].to_list() == ITEMS.to_list()
-    assert both.schema[VECTOR] == pl.Array(pl.Float32, 6)
-    expected = np.hstack([TEXTS[VECTOR].to_numpy()] * 2)
-    np.testing.assert_array_equal(both[VECTOR].to_numpy(), expected)
-    for pair in ((TEXTS, TEXTS.head(7)), (TEXTS.head(7), TEXTS)):
-        with pytest.raises(DataError, match="1 items have a vector in one table only"):
-            side_by_side(*pair)
 
 
 def test_the_map_minimises_the_penalised_error():

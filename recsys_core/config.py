@@ -301,7 +301,7 @@ class GraphConfig(Section):
     of cosine / temperature + item bias."""
     temperature: float = Field(default=0.25, gt=0)
     """Temperature of the softmax loss."""
-    practice_users: float = Field(default=0.2, ge=0, le=1)
+    practice_users: float = Field(default=0.35, ge=0, le=1)
     """Share of the users that play new in each epoch, with a few of their ratings and no id
     vector: so the model learns to serve users who come after training (whole graph only)."""
     practice_items: float = Field(default=0.05, ge=0, lt=1)
@@ -312,7 +312,7 @@ class GraphConfig(Section):
     user_text_scale: float = Field(default=0.3, ge=0)
     """What vectors of the users' texts are multiplied by: a profile says little that the ratings
     of a user do not say better, and where a user has none, what is left still points somewhere."""
-    new_item_penalty: float = Field(default=3.0, ge=0)
+    new_item_penalty: float = Field(default=1.5, ge=0)
     """Penalty of the ridge regression that reads the final vectors of items without ratings from
     their features, averaged with what the network makes of them; 0 leaves it to the network."""
     item_to_item: float = Field(default=3.0, ge=0)

@@ -12,9 +12,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file
 
 from flows import _console
 from flows.personalize import main, personalize
+from flows.train import train
 from recsys_core.artifacts import read_manifest
 from recsys_core.columns import (
     EXPLANATION,
@@ -27,6 +29,7 @@ from recsys_core.columns import (
     RECOMMENDATIONS,
     USER,
     VALUE,
+    VECTOR,
     check,
 )  # fmt: skip
 from recsys_core.config import RunConfig, load_config
@@ -117,6 +120,21 @@ def test_the_summary_tells_what_happened(first: Summary) -> None:
         "model": "rules", "calls": 0, "tokens_in": 0, "tokens_out": 0, "cost_usd": 0.0,
     }  # fmt: skip
     assert "local folder" in first.data_source
+
+
+@pytest.mark.parametrize("preset", ["best", "paper"])
+def test_the_paper_sees_texts_and_best_sees_facts_and_labels_too(
+    first: Summary, place: Path, preset: str
+) -> None:
+    graph = {"max_epochs": 2, "hidden": 8, "heads": 2, "preset": preset, "checkpoint_every": 0}
+    steps = {one.step: one for one in train(config_for(place, graph=graph))}
+    assert steps["embeddings"].cached
+    embeddings, trained = (Path(steps[name].artifact) for name in ("embeddings", "train"))
+    table = {"best": "item_features", "paper": "items"}[preset]
+    width = pl.read_parquet_schema(embeddings / f"{table}.parquet")[VECTOR].shape[0]
+    weights = load_file(trained / "weights.safetensors")
+    assert weights["item_projection.weight"].shape == (16, width)
+    assert weights["user_projection.weight"].shape == (16, 384)
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(first: Summary, place: Path) -> None:

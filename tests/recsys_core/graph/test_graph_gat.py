@@ -120,3 +120,12 @@ def test_rating_levels_are_five_parts_of_any_scale() -> None:
     assert stars.tolist() == [0, 1, 2, 3, 4]
     percent = DataConfig(rating_min=0, rating_max=100)
     assert rating_levels(torch.tensor([0.0, 39.0, 60.0, 100.0]), percent).tolist() == [0, 1, 3, 4]
+
+
+def test_texts_of_users_are_scaled_and_those_of_items_are_not() -> None:
+    config = PRESETS[1].model_copy(update={"user_text_scale": 0.25})
+    users, items = torch.randn(3, 5), torch.randn(4, 5)
+    model = GAT(users, items, None, None, config)
+    assert torch.equal(model.user_text, users / 4)
+    assert torch.equal(model.item_text, items)
+    assert GraphConfig(preset="paper").user_text_scale == 1

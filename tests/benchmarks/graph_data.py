@@ -19,6 +19,8 @@ from recsys_core.graph.task import Task
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
 """Width of the text vectors."""
+FEATURES = 2 * TEXT + 1_024
+"""Width of the items' features at most: two texts, and the labels (`embedding.features`)."""
 SIZES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_883, 1_000_000)}
 """Users, items, ratings."""
 _GROUPS = 8
@@ -32,14 +34,17 @@ class World:
     valid: Edges
     test: Edges
     user_text: Floats
-    item_text: Floats
+
+    def item_text(self, config: GraphConfig) -> Floats:
+        """What describes the items, as wide as the configuration has it."""
+        return _text(self.graph.n_items, 2, FEATURES if config.item_features else TEXT)
 
     def task(self, config: GraphConfig, *, epochs: int, device: str = "cpu") -> Task:
         """Full-batch training of `epochs` epochs, without validation, by the torch back end."""
         return Task(
-            phase="bench", graph=self.graph, user_text=self.user_text, item_text=self.item_text,
-            config=config, data=DataConfig(), seed=0, device=torch.device(device),
-            backend="torch", epochs=epochs,
+            phase="bench", graph=self.graph, user_text=self.user_text,
+            item_text=self.item_text(config), config=config, data=DataConfig(), seed=0,
+            device=torch.device(device), backend="torch", epochs=epochs,
         )  # fmt: skip
 
 
@@ -91,8 +96,7 @@ def _world(interactions: pl.DataFrame, items: pl.Series, *, split: bool = True) 
         graph=graph,
         valid=graph.edges_of(parts.valid),
         test=graph.edges_of(parts.test),
-        user_text=_text(graph.n_users, 1),
-        item_text=_text(graph.n_items, 2),
+        user_text=_text(graph.n_users, 1, TEXT),
     )
 
 
@@ -101,9 +105,10 @@ def _whole(interactions: pl.DataFrame) -> Split:
     return Split(train=interactions, valid=nothing, test=nothing, kind="none")
 
 
-def _text(rows: int, seed: int) -> Floats:
+def _text(rows: int, seed: int, width: int) -> Floats:
+    """(rows, width) vectors of about length 1."""
     rng = np.random.default_rng(seed)
-    return rng.standard_normal((rows, TEXT), dtype=np.float32) / np.sqrt(np.float32(TEXT))
+    return rng.standard_normal((rows, width), dtype=np.float32) / np.sqrt(np.float32(width))
 
 
 def shortened(config: GraphConfig, epochs: int) -> GraphConfig:

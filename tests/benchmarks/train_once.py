@@ -40,8 +40,8 @@ def to_the_end(world: World, config: GraphConfig) -> dict[str, object]:
             began.append(time.perf_counter())  # of each phase
 
     trained = train(
-        world.graph, world.valid, world.user_text, world.item_text, config, DataConfig(), 0,
-        on_epoch=note,
+        world.graph, world.valid, world.user_text, world.item_text(config), config,
+        DataConfig(), 0, on_epoch=note,
     )  # fmt: skip
     return {
         "seconds": time.perf_counter() - started,

@@ -2,10 +2,8 @@
 
 from typing import Final
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
-from recsys_core.columns import ITEM, TEXT, USER, vectors
+from recsys_core.columns import ITEM, TEXT, USER
 from recsys_core.config import EmbeddingConfig
 from recsys_core.embedding import (
     Embedder,
@@ -16,10 +14,9 @@ from recsys_core.embedding import (
     user_texts,
 )
 from recsys_core.embedding.cache import FILE
-from recsys_core.embedding.features import Floats
 from recsys_core.embedding.plain import plain_item_texts
 from tasks.step import step
-from tasks.vectors import vector_table
+from tasks.vectors import write_vectors
 
 FEATURES: Final = "item_features"
 """Table of what describes items to the graph model, beside those of vectors of texts."""
@@ -63,8 +60,3 @@ def embed(
     out.fact("backend", embedder.backend)
     out.fact("embedded_texts", sum(new for _, new in encoded.values()))
     out.fact("item_features", features.shape[1])
-
-
-def write_vectors(out: ArtifactWriter, table: str, ids: pl.Series, found: Floats) -> None:
-    """Write a table of ids and their vectors (n, d)."""
-    out.table(table, vector_table(ids, found), vectors(ids.name, found.shape[1]))

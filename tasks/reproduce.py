@@ -28,9 +28,10 @@ from recsys_core.errors import DataError
 from recsys_core.evaluation.folds import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.report.summary import HEADLINE_K
-from tasks.embed import FEATURES, write_vectors
+from tasks.embed import FEATURES
 from tasks.reproduce_methods import Text
 from tasks.step import HOUR, step
+from tasks.vectors import write_vectors
 
 LISTS: Final = "candidates"
 """Table of lists in the artifacts of this module, the same as in the graph model's."""

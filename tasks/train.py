@@ -3,7 +3,7 @@
 import polars as pl
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import CURVES, VECTOR, vectors
+from recsys_core.columns import CURVES, VECTOR
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Floats
 from tasks.earlier import WARM, start_of
@@ -11,7 +11,7 @@ from tasks.embed import FEATURES
 from tasks.graph import read_graph
 from tasks.progress import progress
 from tasks.step import HOUR, step
-from tasks.vectors import vector_array, vector_table
+from tasks.vectors import vector_array, write_vectors
 
 BEST_EPOCH = "best_epoch"
 
@@ -71,7 +71,7 @@ def train(
         ("search_users", bipartite.user_ids, trained.search_user_vectors),
         ("search_items", bipartite.item_ids, trained.search_item_vectors),
     ):
-        out.table(name, vector_table(ids, found), vectors(ids.name, found.shape[1]))
+        write_vectors(out, name, ids, found)
     out.table("curves", trained.curves, CURVES)
     out.data("weights.safetensors", trained.to_bytes())
     out.fact(WARM, start is not None)

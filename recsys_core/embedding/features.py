@@ -59,8 +59,7 @@ def label_vectors(labels: pl.Series) -> Floats:
     if not kept:
         return np.zeros((len(lists), 0), np.float32)
     model = TfidfVectorizer(analyzer=list, vocabulary=kept, dtype=np.float32)
-    known = set(kept)
-    found: Floats = model.fit_transform([[x for x in one if x in known] for one in lists]).toarray()
+    found: Floats = model.fit_transform(lists).toarray()  # other labels are not counted
     return found
 
 

@@ -4,9 +4,12 @@ Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupt
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event
+from types import FrameType
 from typing import Any, Final, TypeVar, overload
 
 from pydantic import BaseModel
@@ -68,24 +71,48 @@ def _with_underscores(argument: str) -> str:
 def run(action: Callable[[], object]) -> int:
     """Run `action`; turn what goes wrong into one message and an exit status."""
     quiet_expected_errors()
-    try:
-        with _spare_a_temporary_server():
-            action()
-    except InputError as error:
-        return _say(error, WRONG_INPUT)
-    except RecsysError as error:
-        return _say(error, FAILED)
-    except RuntimeError as error:
-        if not str(error).startswith(_NO_SERVER):
-            raise
-        return _say(_server_down(error), FAILED)
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted. Finished steps are kept; the same command goes on from there.",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+    with _noticed_ctrl_c() as pressed:
+        try:
+            with _spare_a_temporary_server():
+                action()
+        except BaseException as error:
+            if not (pressed.is_set() or isinstance(error, KeyboardInterrupt)):
+                return _failed(error)
+            print(
+                "\nInterrupted. Finished steps are kept; the same command goes on from there.",
+                file=sys.stderr,
+            )
+            return INTERRUPTED
     return 0
+
+
+@contextmanager
+def _noticed_ctrl_c() -> Iterator[Event]:
+    """Whether Ctrl-C was pressed.
+
+    What then comes up need not be a KeyboardInterrupt: pydantic, for one, turns what interrupts
+    it into an error of its own.
+    """
+    pressed, before = Event(), signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _failed(error: BaseException) -> int:
+    """Say an expected error and give its exit status; raise any other."""
+    if isinstance(error, RecsysError):
+        return _say(error, WRONG_INPUT if isinstance(error, InputError) else FAILED)
+    if isinstance(error, RuntimeError) and str(error).startswith(_NO_SERVER):
+        return _say(_server_down(error), FAILED)
+    raise error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_an_error_is_one_message_and_a_status(error, status, capsys) -> None:
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert ("Interrupted" if status == 130 else f"{type(error).__name__}: Seen.") in said
+
+
+def test_ctrl_c_is_one_also_where_a_library_makes_another_error_of_it(capsys) -> None:
+    def action() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("serialization error: KeyboardInterrupt") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    assert _command.run(action) == 130
+    assert "Interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_bug_is_not_hidden() -> None:

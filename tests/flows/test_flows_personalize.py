@@ -286,7 +286,7 @@ def test_ctrl_c_leaves_whole_artifacts_and_the_next_run_goes_on(place: Path) -> 
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=100)
-    assert process.returncode == 130, said
+    assert process.returncode in (130, -signal.SIGINT), said  # a shell calls either 130
     assert "Interrupted" in said
     assert list(root.rglob("*.tmp")) == []
     manifests = list(root.rglob("manifest.json"))

@@ -1,8 +1,8 @@
 """A small graph with a planted taste, and trainings on it, one of which can be killed.
 
-    python -m tests.graph_world SCRATCH PRESET
+    python -m tests.graph_world SCRATCH PRESET THREADS
 
-trains with checkpoints and writes a line per epoch.
+trains with checkpoints, in so many threads, and writes a line per epoch.
 """
 
 import sys
@@ -84,10 +84,12 @@ def result(trained: Trained) -> str:
     return sha256(trained.to_bytes() + b"".join(one.tobytes() for one in vectors)).hexdigest()
 
 
-def main(folder: str, preset: str) -> None:
+def main(folder: str, preset: str, threads: str) -> None:
     from pyarrow.fs import LocalFileSystem
 
     from recsys_core.scratch import Scratch
+
+    torch.set_num_threads(int(threads))
 
     def told(epoch: int, *_: object) -> None:
         print("epoch", epoch, flush=True)

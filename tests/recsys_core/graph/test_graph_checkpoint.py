@@ -27,13 +27,12 @@ def scratch(tmp_path: Path) -> Scratch:
 def test_kill_9_costs_the_epochs_since_the_checkpoint_and_changes_nothing(
     tmp_path: Path, scratch: Scratch
 ) -> None:
-    command = [sys.executable, "-m", "tests.graph_world", str(tmp_path), "paper"]
-    # As many threads as here, whatever earlier tests left in the environment (Dask leaves 1).
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    # As many threads as here: `paper` has other bytes with another number, and the environment
+    # may say otherwise to a new process (by OMP_NUM_THREADS or MKL_NUM_THREADS).
+    threads = str(torch.get_num_threads())
+    command = [sys.executable, "-m", "tests.graph_world", str(tmp_path), "paper", threads]
     heard: list[str] = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         for said in process.stdout:
             heard.append(said.strip())

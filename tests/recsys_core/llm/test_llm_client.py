@@ -336,7 +336,8 @@ def test_an_answer_under_way_is_kept_when_its_asker_is_gone(
     async def main() -> None:
         async with open_provider(config(max_in_flight=2)) as provider:
             asked = [asyncio.create_task(provider.ask(echo(f"{i}"))) for i in range(6)]
-            await asyncio.sleep(0.2)
+            while len(server.requests()) < 2:
+                await asyncio.sleep(0.01)
             for task in asked:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)

@@ -140,7 +140,9 @@ USER_PROFILES: Final[Schema] = {USER: None, **_PROFILE}
 EVIDENCE: Final[Schema] = {
     USER: None, ITEM: None, RATING: pl.Float32, POLARITY: pl.String, TURN: pl.Int32,
 }  # fmt: skip
-EDGES: Final[Schema] = {USER_INDEX: pl.Int64, ITEM_INDEX: pl.Int64, RATING: pl.Float32}
+EDGES: Final[Schema] = {
+    USER_INDEX: pl.Int64, ITEM_INDEX: pl.Int64, RATING: pl.Float32, TIMESTAMP: pl.Int64,
+}  # fmt: skip
 USER_NODES: Final[Schema] = {USER: None, INDEX: pl.Int64}
 ITEM_NODES: Final[Schema] = {ITEM: None, INDEX: pl.Int64}
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}

@@ -8,7 +8,7 @@ from recsys_core.graph.bipartite import EDGES_TABLE, ITEMS_TABLE, USERS_TABLE, B
 from tasks.step import step
 
 
-@step("graph", version="1")
+@step("graph", version="2")
 def graph(out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef) -> None:
     """Number all users and items, and turn training interactions into edges.
 

@@ -31,16 +31,29 @@ DATA = DataConfig()
 N_USERS, N_ITEMS, TASTES = 40, 48, 4
 
 
+def edges_of(users: object, items: object, ratings: object, times: object = None) -> Edges:
+    """Edges of anything array-like; without times, these are unknown."""
+    users = np.asarray(users, np.int64)
+    return Edges(
+        users=users,
+        items=np.asarray(items, np.int64),
+        ratings=np.broadcast_to(np.asarray(ratings, np.float32), users.shape),
+        times=np.broadcast_to(np.nan if times is None else np.asarray(times, float), users.shape),
+    )
+
+
 def planted(seed: int = 0) -> tuple[Bipartite, Edges, Edges]:
     """Users like the items of their taste: training, validation and test edges.
 
+    They rate over half a year.
     The last user and the last item have no edge, the last but one user dislikes everything.
     """
     rng = np.random.default_rng(seed)
     pairs = np.argwhere(rng.random((N_USERS - 1, N_ITEMS - 1)) < 0.4)
     users, items = pairs[:, 0], pairs[:, 1]
     fond = (users % TASTES == items % TASTES) & (users != N_USERS - 2)
-    edges = Edges(users=users, items=items, ratings=np.where(fond, 5, 1).astype(np.float32))
+    seconds = np.random.default_rng([seed, 1]).integers(0, 26 * 7 * 86_400, len(users))
+    edges = edges_of(users, items, np.where(fond, 5, 1), seconds)
     part = rng.choice(3, len(users), p=[0.7, 0.15, 0.15])
     graph = Bipartite(
         user_ids=pl.Series(USER, [f"u{n}" for n in range(N_USERS)]),

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys_core.columns import INDEX, ITEM, ITEM_INDEX, RATING, USER, USER_INDEX
+from recsys_core.columns import INDEX, ITEM, ITEM_INDEX, RATING, TIMESTAMP, USER, USER_INDEX
 from recsys_core.errors import DataError
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+Times = npt.NDArray[np.float64]
 
 USERS_TABLE: Final = "users"
 ITEMS_TABLE: Final = "items"
@@ -31,24 +32,26 @@ class Edges:
         users: (n_edges,) numbers of the users.
         items: (n_edges,) numbers of the items.
         ratings: (n_edges,) ratings on the data set's own scale.
+        times: (n_edges,) Unix seconds of the ratings, NaN where unknown.
     """
 
     users: Indices
     items: Indices
     ratings: Floats
+    times: Times
 
     @classmethod
     def empty(cls) -> Self:
         """No edges."""
         none = np.empty(0, np.int64)
-        return cls(users=none, items=none, ratings=np.empty(0, np.float32))
+        return cls(users=none, items=none, ratings=np.empty(0, np.float32), times=np.empty(0))
 
     def __len__(self) -> int:
         return len(self.users)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Edges":
         """The edges at which `mask` (n_edges,) is true."""
-        return Edges(users=self.users[mask], items=self.items[mask], ratings=self.ratings[mask])
+        return self._taken(mask)
 
     def liked(self, like_from: float) -> "Edges":
         """Edges with a rating of `like_from` or more."""
@@ -60,8 +63,7 @@ class Edges:
 
     def by_user(self) -> "Edges":
         """These edges sorted by user, those of one user in the order they have here."""
-        order = self.users.argsort(kind="stable")
-        return Edges(users=self.users[order], items=self.items[order], ratings=self.ratings[order])
+        return self._taken(self.users.argsort(kind="stable"))
 
     def joined(self, other: "Edges") -> "Edges":
         """These edges, then those of `other`."""
@@ -69,6 +71,15 @@ class Edges:
             users=np.concatenate([self.users, other.users]),
             items=np.concatenate([self.items, other.items]),
             ratings=np.concatenate([self.ratings, other.ratings]),
+            times=np.concatenate([self.times, other.times]),
+        )
+
+    def _taken(self, which: npt.NDArray[np.bool_] | Indices) -> "Edges":
+        return Edges(
+            users=self.users[which],
+            items=self.items[which],
+            ratings=self.ratings[which],
+            times=self.times[which],
         )
 
 
@@ -129,6 +140,7 @@ class Bipartite:
             users=_numbers(interactions[USER], self.user_ids),
             items=_numbers(interactions[ITEM], self.item_ids),
             ratings=interactions[RATING].cast(pl.Float32).to_numpy(),
+            times=_seconds(interactions[TIMESTAMP]),
         )
 
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -141,6 +153,7 @@ class Bipartite:
                     USER_INDEX: self.edges.users,
                     ITEM_INDEX: self.edges.items,
                     RATING: self.edges.ratings,
+                    TIMESTAMP: pl.Series(self.edges.times).fill_nan(None).cast(pl.Int64),
                 }
             ),
         }
@@ -156,8 +169,13 @@ class Bipartite:
                 users=edges[USER_INDEX].to_numpy(),
                 items=edges[ITEM_INDEX].to_numpy(),
                 ratings=edges[RATING].to_numpy(),
+                times=_seconds(edges[TIMESTAMP]),
             ),
         )
+
+
+def _seconds(times: pl.Series) -> Times:
+    return times.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def _numbered(name: str, ids: pl.Series) -> pl.DataFrame:

@@ -15,9 +15,9 @@ from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.adjacency import Adjacency
 from recsys_core.graph.assembly import Messages
+from recsys_core.graph.beside import Beside, with_users
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats, Indices
 from recsys_core.graph.gat import GAT, rating_levels
-from recsys_core.graph.item_to_item import ItemToItem, weight_matrix
 from recsys_core.graph.layerwise import all_vectors
 from recsys_core.graph.message_passing import choose_backend
 
@@ -37,7 +37,7 @@ class Known:
         item_text: (n_items, d_text).
         config: the model's configuration.
         data: scale and thresholds of ratings.
-        beside: the regression beside the network (`Trained.beside`), if there is one.
+        beside: the parts beside the network (`Trained.beside`).
     """
 
     graph: Bipartite
@@ -46,7 +46,7 @@ class Known:
     item_text: Floats
     config: GraphConfig
     data: DataConfig
-    beside: ItemToItem | None = None
+    beside: tuple[Beside, ...] = ()
 
 
 def place_users(
@@ -69,11 +69,7 @@ def place_users(
     if not len(profiles):
         return np.empty((0, _dimensions(known)), np.float32)
     network = _by_network(known, profiles, shown, device or torch.device("cpu"))
-    if known.beside is None:
-        return network
-    shape = (len(profiles), known.graph.n_items)
-    weights = weight_matrix(shown, shape, known.config, known.data)
-    return np.hstack([network, known.beside.users(weights)])
+    return with_users(network, known.beside, shown)
 
 
 def _by_network(known: Known, profiles: Floats, shown: Edges, device: torch.device) -> Floats:
@@ -87,7 +83,7 @@ def _by_network(known: Known, profiles: Floats, shown: Edges, device: torch.devi
 
 
 def _dimensions(known: Known) -> int:
-    beside = 0 if known.beside is None else known.beside.scored.shape[1]
+    beside: int = sum(part.items.shape[1] for part in known.beside)
     return known.config.hidden * known.config.heads + _biased(known) + beside
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
@@ -18,7 +19,9 @@ from recsys_core.baselines.ease import MAX_ITEMS, regression
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Edges, Floats
 from recsys_core.graph.objective import target_weights
-from recsys_core.graph.task import Fit, Task
+from recsys_core.graph.task import Task
+
+Doubles = npt.NDArray[np.float64]
 
 REGULARISATION: Final = 400.0
 """Lambda of the regression."""
@@ -32,24 +35,45 @@ class ItemToItem:
 
     Attributes:
         rated: (n_items, rank) what an item that a user rated adds to the user's vector.
-        scored: (n_items, rank) vector of an item that is scored.
+        items: (n_items, rank) vector of an item that is scored.
+        config: weights of ratings.
+        data: thresholds of ratings.
     """
 
     rated: Floats
-    scored: Floats
+    items: Floats
+    config: GraphConfig
+    data: DataConfig
 
-    def users(self, weights: sparse.csr_matrix) -> Floats:
-        """Vectors (n_users, rank) from the weights (n_users, n_items) of what they rated."""
+    def users(self, edges: Edges, n_users: int) -> Floats:
+        """Vectors (n_users, rank) of users who have rated `edges`."""
+        weights = _weight_matrix(edges, (n_users, len(self.items)), self.config, self.data)
         vectors: Floats = np.asarray(weights @ self.rated, dtype=np.float32)
         return vectors
 
 
-def item_to_item(weights: sparse.csr_matrix, factor: float, seed: int) -> ItemToItem | None:
-    """Fit the regression; None where there are too many items, or too few users and items.
+def item_to_item(task: Task) -> ItemToItem | None:
+    """Fit the regression; None where it is not wanted, or `regressed` has none."""
+    graph, factor = task.graph, task.config.item_to_item
+    if not factor:
+        return None
+    shape = (graph.n_users, graph.n_items)
+    found = regressed(_weight_matrix(graph.edges, shape, task.config, task.data), task.seed)
+    if found is None:
+        return None
+    rated, items = found
+    return ItemToItem(
+        rated=(factor * rated).astype(np.float32), items=items, config=task.config, data=task.data
+    )
+
+
+def regressed(weights: sparse.csr_matrix, seed: int) -> tuple[Doubles, Floats] | None:
+    """Slopes in the leading directions, and these: (n_items, rank) each.
+
+    Their product is the matrix B. None where there are too many items, or too few of anything.
 
     Args:
         weights: (n_users, n_items) weights of what users rated, 0 for dislikes.
-        factor: what scores are multiplied by.
         seed: of the randomised search for the directions.
     """
     rank = min(RANK, *weights.shape)
@@ -62,32 +86,10 @@ def item_to_item(weights: sparse.csr_matrix, factor: float, seed: int) -> ItemTo
         gram = slopes.T @ ((weights.T @ weights) @ slopes)
         _, _, right = randomized_svd(gram, n_components=rank, n_iter=4, random_state=seed)
         directions = right.T
-        rated = slopes @ directions
-    return ItemToItem(
-        rated=(factor * rated).astype(np.float32),
-        scored=directions.astype(np.float32),
-    )
+        return slopes @ directions, directions.astype(np.float32)
 
 
-def with_item_to_item(task: Task, fitted: Fit) -> tuple[Floats, Floats, ItemToItem | None]:
-    """Vectors of users and of items, the network's and then the regression's; and the regression.
-
-    It is fitted on the edges that the network was fitted on, as the configuration asks for.
-    """
-    network = fitted.user_vectors, fitted.item_vectors
-    factor, graph = task.config.item_to_item, task.graph
-    if not factor:
-        return *network, None
-    weights = weight_matrix(graph.edges, (graph.n_users, graph.n_items), task.config, task.data)
-    beside = item_to_item(weights, factor, task.seed)
-    if beside is None:
-        return *network, None
-    both = (beside.users(weights), beside.scored)
-    users, items = (np.hstack(parts) for parts in zip(network, both, strict=True))
-    return users, items, beside
-
-
-def weight_matrix(
+def _weight_matrix(
     edges: Edges, shape: tuple[int, int], config: GraphConfig, data: DataConfig
 ) -> sparse.csr_matrix:
     """(n_users, n_items) weights of what users rated; `shape` is that of the matrix."""

@@ -2,8 +2,7 @@
 
 The network places them by what its practice taught (see `practice`). A ridge regression from
 features to the vectors of the items that have ratings, after training, errs elsewhere: the mean of
-both is better than either. Of the regression beside the network (`item_to_item`) only the ridge
-knows something.
+both is better than either. Of what stands `beside` the network only the ridge knows something.
 
 Source: Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations"
 (ICDM 2010).

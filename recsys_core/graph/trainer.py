@@ -13,9 +13,9 @@ import torch
 from recsys_core.columns import CURVES
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.errors import ConfigError
+from recsys_core.graph.beside import PARTS, Beside, parts_of, with_parts
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.fitting import fit
-from recsys_core.graph.item_to_item import ItemToItem, with_item_to_item
 from recsys_core.graph.message_passing import choose_backend
 from recsys_core.graph.new_items import with_new_items
 from recsys_core.graph.precision import choose_precision
@@ -40,7 +40,7 @@ class Trained:
     Attributes:
         weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
         user_vectors: (n_users, d) float32, in the order of the graph's users: the network's, then
-            those of the regression `beside` it.
+            those of the parts `beside` it.
         item_vectors: (n_items, d) float32; the score of a pair is the dot product.
         search_user_vectors: (n_users, d) of the first phase's model, which with a search saw no
             validation row: choices on validation are made with it.
@@ -49,7 +49,7 @@ class Trained:
         best_epoch: epochs that the model was trained for.
         facts: what the run's summary should say: device, back end, validation NDCG, counts of
             nodes that only their profile describes.
-        beside: the item-to-item regression of the last columns, or None for none.
+        beside: the parts that the last columns are from, in their order.
     """
 
     weights: dict[str, torch.Tensor]
@@ -60,7 +60,7 @@ class Trained:
     curves: pl.DataFrame
     best_epoch: int
     facts: dict[str, Any]
-    beside: ItemToItem | None = None
+    beside: tuple[Beside, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The weights as a safetensors file."""
@@ -202,7 +202,7 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
     }
     served = [_served(*one) for one in done]
     beside = served[-1][2]
-    facts["item_to_item"] = beside and beside.scored.shape[1]
+    facts |= {name: beside[name].items.shape[1] if name in beside else None for name in PARTS}
     logger.info("graph model trained", extra=facts)
     rows = [row for one in fits for row in one.curves]
     return Trained(
@@ -214,13 +214,14 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
         curves=pl.DataFrame(rows, schema=dict(CURVES)),
         best_epoch=last.epoch,
         facts=facts,
-        beside=beside,
+        beside=tuple(beside.values()),
     )
 
 
-def _served(task: Task, fitted: Fit) -> tuple[Floats, Floats, ItemToItem | None]:
-    """Vectors of users and of items to serve, and the regression beside the network."""
-    users, items, beside = with_item_to_item(task, fitted)
+def _served(task: Task, fitted: Fit) -> tuple[Floats, Floats, dict[str, Beside]]:
+    """Vectors of users and of items to serve, and the parts beside the network."""
+    beside = parts_of(task)
+    users, items = with_parts(task, fitted, tuple(beside.values()))
     known = np.bincount(task.graph.edges.items, minlength=task.graph.n_items) > 0
     network, penalty = fitted.item_vectors.shape[1], task.config.new_item_penalty
     items = with_new_items(items, task.item_text, known, network=network, penalty=penalty)

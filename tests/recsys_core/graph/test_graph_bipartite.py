@@ -2,14 +2,28 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_core.columns import EDGES, INDEX, ITEM, ITEM_NODES, RATING, USER, USER_NODES, check
+from recsys_core.columns import (
+    EDGES,
+    INDEX,
+    ITEM,
+    ITEM_NODES,
+    RATING,
+    TIMESTAMP,
+    USER,
+    USER_NODES,
+    check,
+)
 from recsys_core.errors import DataError
 from recsys_core.graph.bipartite import Bipartite, Edges
 
 
 def interactions(*rows: tuple[object, object, float]) -> pl.DataFrame:
     users, items, ratings = zip(*rows, strict=True) if rows else ((), (), ())
-    return pl.DataFrame({USER: users, ITEM: items, RATING: pl.Series(ratings, dtype=pl.Float32)})
+    times = [880_000_000 + n if n else None for n in range(len(users))]
+    return pl.DataFrame(
+        {USER: users, ITEM: items, RATING: ratings, TIMESTAMP: times},
+        schema_overrides={RATING: pl.Float32, TIMESTAMP: pl.Int64},
+    )
 
 
 USERS = pl.Series(USER, ["ann", "bob", "cy"])
@@ -42,8 +56,11 @@ def test_tables_keep_their_schema_and_come_back_the_same(graph: Bipartite) -> No
     again = Bipartite.from_tables(tables)
     assert again.user_ids.equals(graph.user_ids)
     assert again.item_ids.equals(graph.item_ids)
-    for name in ("users", "items", "ratings"):
-        assert np.array_equal(getattr(again.edges, name), getattr(graph.edges, name))
+    for name in ("users", "items", "ratings", "times"):
+        assert np.array_equal(
+            getattr(again.edges, name), getattr(graph.edges, name), equal_nan=name == "times"
+        )
+    assert np.isnan(graph.edges.times).tolist() == [True, False, False]
 
 
 def test_no_interactions_make_a_graph_of_isolated_nodes() -> None:

@@ -6,7 +6,7 @@ import pytest
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.bipartite import Edges
 from recsys_core.graph.inductive import Known, place_users
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, planted, run, texts
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, edges_of, planted, run, texts
 
 
 @pytest.fixture(scope="module", params=["best", "paper"])
@@ -24,11 +24,7 @@ def known(request):
 
 def shown(*rows: tuple[int, int, float]) -> Edges:
     users, items, ratings = zip(*rows, strict=True) if rows else ((), (), ())
-    return Edges(
-        users=np.array(users, np.int64),
-        items=np.array(items, np.int64),
-        ratings=np.array(ratings, np.float32),
-    )
+    return edges_of(users, items, ratings)
 
 
 def test_a_user_without_edges_is_placed_as_training_placed_one(known):

@@ -5,8 +5,8 @@ from scipy import sparse
 from recsys_core.baselines.ease import regression
 from recsys_core.config import GraphConfig
 from recsys_core.graph import item_to_item as module
-from recsys_core.graph.item_to_item import REGULARISATION, item_to_item
-from tests.graph_world import CONFIGS, run
+from recsys_core.graph.item_to_item import REGULARISATION, item_to_item, regressed
+from tests.graph_world import CONFIGS, run, task_of
 
 
 def matrix(n_users: int = 40, n_items: int = 30) -> sparse.csr_matrix:
@@ -17,10 +17,10 @@ def matrix(n_users: int = 40, n_items: int = 30) -> sparse.csr_matrix:
 def test_all_directions_give_the_regressions_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RANK", 1000)
     weights = matrix()
-    found = item_to_item(weights, 2.0, seed=0)
+    found = regressed(weights, seed=0)
     assert found is not None
-    scores = 2 * (weights @ regression(weights, REGULARISATION))
-    assert np.abs(found.users(weights) @ found.scored.T - scores).max() < 1e-6
+    rated, items = found
+    assert np.abs(rated @ items.T - regression(weights, REGULARISATION)).max() < 1e-6
 
 
 def test_few_directions_come_close(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,44 +29,60 @@ def test_few_directions_come_close(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = []
     for rank in (5, 15):
         monkeypatch.setattr(module, "RANK", rank)
-        found = item_to_item(weights, 1.0, seed=0)
+        found = regressed(weights, seed=0)
         assert found is not None
-        errors.append(np.linalg.norm(found.users(weights) @ found.scored.T - scores))
+        rated, items = found
+        errors.append(np.linalg.norm(weights @ rated @ items.T - scores))
     best = np.linalg.svd(scores)[1]
     assert errors[0] == pytest.approx(np.linalg.norm(best[5:]), rel=0.1)
     assert errors[1] == pytest.approx(np.linalg.norm(best[15:]), rel=0.1)
 
 
 def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
-    weights = matrix()
-    one, other = (item_to_item(weights, 1.0, seed=3) for _ in range(2))
+    task = task_of(CONFIGS["best"])
+    one, other = (item_to_item(task) for _ in range(2))
     assert one is not None
     assert other is not None
     assert np.array_equal(one.rated, other.rated)
-    assert np.array_equal(one.users(weights[:5]), one.users(weights)[:5])
-    assert not one.users(weights[:1] * 0).any()
+    edges = task.graph.edges
+    assert np.array_equal(one.users(edges.where(edges.users < 5), 5), one.users(edges, 40)[:5])
+    assert not one.users(edges.where(edges.users < 5), 6)[5].any()
+
+
+def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
+    config = CONFIGS["best"]
+    single, triple = (
+        item_to_item(task_of(config.model_copy(update={"item_to_item": factor})))
+        for factor in (1.0, 3.0)
+    )
+    assert single is not None
+    assert triple is not None
+    np.testing.assert_allclose(triple.rated, 3 * single.rated, rtol=1e-6)
+    assert np.array_equal(triple.items, single.items)
 
 
 def test_too_many_items_or_too_few_of_anything_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert item_to_item(matrix(1, 30), 1.0, seed=0) is None
-    assert item_to_item(matrix(40, 1), 1.0, seed=0) is None
+    assert regressed(matrix(1, 30), seed=0) is None
+    assert regressed(matrix(40, 1), seed=0) is None
     monkeypatch.setattr(module, "MAX_ITEMS", 29)
-    assert item_to_item(matrix(), 1.0, seed=0) is None
+    assert regressed(matrix(), seed=0) is None
+    assert item_to_item(task_of(CONFIGS["best"])) is None
 
 
 def test_the_trained_vectors_carry_it_after_the_networks() -> None:
-    with_it = run(CONFIGS["best"])
-    without = run(CONFIGS["best"].model_copy(update={"item_to_item": 0.0}))
-    assert with_it.beside is not None
-    assert without.beside is None
+    alone = CONFIGS["best"].model_copy(update={"time_lift": 0.0})
+    with_it = run(alone)
+    without = run(alone.model_copy(update={"item_to_item": 0.0}))
+    assert without.beside == ()
+    (beside,) = with_it.beside
     width = without.user_vectors.shape[1]
     assert np.array_equal(with_it.user_vectors[:, :width], without.user_vectors)
     # The last item has no rating: a ridge reads what stands here (`new_items`).
-    assert np.array_equal(with_it.item_vectors[:-1, width:], with_it.beside.scored[:-1])
+    assert np.array_equal(with_it.item_vectors[:-1, width:], beside.items[:-1])
     assert np.array_equal(with_it.search_item_vectors[:, :width], without.search_item_vectors)
     # The search's regression has not seen the validation rows.
     assert not np.array_equal(with_it.search_item_vectors, with_it.item_vectors)
-    assert with_it.facts["item_to_item"] == with_it.beside.scored.shape[1]
+    assert with_it.facts["item_to_item"] == beside.items.shape[1]
     assert without.facts["item_to_item"] is None
 
 

@@ -25,7 +25,7 @@ from recsys_core.graph.steps import (
 )
 from recsys_core.graph.task import Task
 from recsys_core.scratch import Scratch
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, result, run, task_of
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, edges_of, result, run, task_of
 
 CPU = torch.device("cpu")
 MINI = {
@@ -153,7 +153,7 @@ def test_a_step_holds_no_more_when_the_graph_grows() -> None:
             rng.integers(0, n_edges // 4, n_edges),
             rng.integers(0, n_edges // 8, n_edges),
         )
-        edges = Edges(users=users, items=items, ratings=np.full(n_edges, 5, np.float32))
+        edges = edges_of(users, items, 5)
         graph = Bipartite(
             user_ids=pl.Series(USER, range(n_edges // 4)),
             item_ids=pl.Series(ITEM, range(n_edges // 8)),
@@ -186,7 +186,7 @@ def test_beyond_the_limit_the_default_is_to_sample() -> None:
         def __len__(self) -> int:
             return FULL_BATCH_EDGES + 1
 
-    many = Many(users=none, items=none, ratings=none.astype(np.float32))
+    many = Many(users=none, items=none, ratings=none.astype(np.float32), times=none.astype(float))
     assert batch_edges(GraphConfig(), Edges.empty()) == 0
     assert batch_edges(GraphConfig(), many) == BATCH_EDGES
     assert batch_edges(GraphConfig(batch_edges=0), many) == 0

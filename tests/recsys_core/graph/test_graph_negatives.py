@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.bipartite import Bipartite, Edges
+from recsys_core.graph.bipartite import Bipartite
 from recsys_core.graph.negatives import PopularNegatives, RobustNegatives, Sampler, build_sampler
 from recsys_core.graph.sampling import NegativeSampler
+from tests.graph_world import edges_of
 
 Ratings = dict[tuple[int, int], int]
 KINDS = ("uniform", "popularity", "robust")
@@ -30,11 +31,7 @@ def sampler(n_users: int, n_items: int, ratings: Ratings, kind: str, share: floa
     graph = Bipartite(
         user_ids=pl.Series(USER, range(n_users)),
         item_ids=pl.Series(ITEM, range(n_items)),
-        edges=Edges(
-            users=pairs[:, 0],
-            items=pairs[:, 1],
-            ratings=np.array(list(ratings.values()), np.float32),
-        ),
+        edges=edges_of(pairs[:, 0], pairs[:, 1], list(ratings.values())),
     )
     config = GraphConfig(preset="paper", negatives=kind, disliked_share=share)
     return build_sampler(graph, config, DataConfig(), torch.device("cpu"))

@@ -9,6 +9,7 @@ from recsys_core.errors import TrainingError
 from recsys_core.graph.bipartite import Bipartite, Edges
 from recsys_core.graph.scoring import candidates, top_k
 from recsys_core.graph.validation import Validator
+from tests.graph_world import edges_of
 
 
 @given(
@@ -52,11 +53,8 @@ def test_candidates_have_ids_and_ranks_from_one() -> None:
 
 
 def test_validation_ndcg_by_hand() -> None:
-    train = Edges(users=np.array([0]), items=np.array([0]), ratings=np.ones(1, np.float32))
-    held_out = Edges(
-        users=np.array([0, 0, 1, 1]), items=np.array([2, 3, 0, 1]),
-        ratings=np.array([5, 5, 4, 1], np.float32),
-    )  # fmt: skip
+    train = edges_of([0], [0], 1)
+    held_out = edges_of([0, 0, 1, 1], [2, 3, 0, 1], [5, 5, 4, 1])
     validator = Validator(train, held_out, n_items=4, like_from=4, k=2)
     scores = np.array([[9, 3, 2, 1], [1, 2, 3, 0]], np.float32)  # lists: 0: 1 2, 1: 2 1
     first, second = 1 / np.log2(2), 1 / np.log2(3)

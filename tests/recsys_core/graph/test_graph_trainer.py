@@ -13,7 +13,17 @@ from recsys_core.graph.bipartite import Bipartite, Edges
 from recsys_core.graph.task import Fit, Listener, Task
 from recsys_core.graph.trainer import train
 from recsys_core.graph.validation import Validator
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, SMALL, planted, run, texts
+from tests.graph_world import (
+    CONFIGS,
+    DATA,
+    N_ITEMS,
+    N_USERS,
+    SMALL,
+    edges_of,
+    planted,
+    run,
+    texts,
+)
 
 
 @pytest.mark.parametrize("preset", CONFIGS)
@@ -67,7 +77,8 @@ def test_curves_show_both_phases_and_the_final_fit_stops_at_the_best_epoch() -> 
 
 def test_without_retraining_the_best_epoch_of_the_search_is_kept() -> None:
     graph, valid, _ = planted()
-    trained = run(CONFIGS["best"].model_copy(update={"retrain": False}))
+    alone = {"retrain": False, "item_to_item": 0.0, "time_lift": 0.0}
+    trained = run(CONFIGS["best"].model_copy(update=alone))
     score = Validator(graph.edges, valid, n_items=N_ITEMS, like_from=4)
     found = score.ndcg(trained.user_vectors, trained.item_vectors)
     assert found == trained.facts["valid_ndcg"]
@@ -117,7 +128,7 @@ def test_validation_without_likes_trains_all_epochs_and_says_so() -> None:
 
 @pytest.mark.parametrize("preset", CONFIGS)
 def test_one_user_and_one_item_are_enough(preset: str) -> None:
-    one = Edges(users=np.array([0]), items=np.array([0]), ratings=np.array([5], np.float32))
+    one = edges_of([0], [0], 5)
     graph = Bipartite(user_ids=pl.Series(USER, [1]), item_ids=pl.Series(ITEM, [1]), edges=one)
     vector = np.ones((1, 6), np.float32)
     trained = train(graph, Edges.empty(), vector, vector, CONFIGS[preset], DATA, 0, epochs=2)
@@ -156,9 +167,7 @@ def test_collapsed_vectors_stop_the_training() -> None:
     same = np.ones((N_ITEMS, 6), np.float32)
     graph, valid, _ = planted()
     everybody = np.argwhere(np.ones((N_USERS, N_ITEMS), bool))
-    alike = Edges(
-        users=everybody[:, 0], items=everybody[:, 1], ratings=np.full(len(everybody), 5, np.float32)
-    )
+    alike = edges_of(everybody[:, 0], everybody[:, 1], 5)
     with pytest.raises(TrainingError, match="collapsed"):
         run(CONFIGS["paper"], graph=graph.with_edges(alike), valid=valid, user_vectors=users,
             item_vectors=same)  # fmt: skip

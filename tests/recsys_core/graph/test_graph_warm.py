@@ -14,7 +14,7 @@ from recsys_core.graph.bipartite import Bipartite, Edges
 from recsys_core.graph.task import Task
 from recsys_core.graph.warm import Start, warm
 from recsys_core.scratch import Scratch
-from tests.graph_world import CONFIGS, DATA, KILLABLE, N_USERS, planted, result, run
+from tests.graph_world import CONFIGS, DATA, KILLABLE, N_USERS, edges_of, planted, result, run
 
 
 def task_of(graph: Bipartite, config: GraphConfig) -> Task:
@@ -38,7 +38,7 @@ def earlier(config: GraphConfig, graph: Bipartite) -> Start:
 
 def other_nodes(graph: Bipartite) -> Bipartite:
     """The first user is gone, the others are in another order, and two items are new."""
-    edges = Edges(users=np.array([0]), items=np.array([0]), ratings=np.array([5], np.float32))
+    edges = edges_of([0], [0], 5)
     new = pl.Series(ITEM, [1000, 1001], dtype=graph.item_ids.dtype)
     return Bipartite(
         user_ids=graph.user_ids[1:].reverse(),
@@ -95,9 +95,7 @@ def sharing_tastes(seed: int) -> tuple[Bipartite, Edges]:
     fondness = (users @ items.T) * rng.gamma(2, 1, n_items)
     pairs = np.argwhere(rng.random(fondness.shape) < fondness / fondness.mean() * 0.12)
     liked = rng.random(len(pairs)) < 0.8
-    edges = Edges(
-        users=pairs[:, 0], items=pairs[:, 1], ratings=np.where(liked, 5, 1).astype(np.float32)
-    )
+    edges = edges_of(pairs[:, 0], pairs[:, 1], np.where(liked, 5, 1))
     train = rng.random(len(pairs)) < 0.8
     graph = Bipartite(
         user_ids=pl.Series(USER, range(n_users)),

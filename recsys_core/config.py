@@ -7,7 +7,7 @@ A step receives only the section it depends on, so a change elsewhere leaves its
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, overload
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args, overload
 
 import yaml
 from pydantic import (
@@ -299,8 +299,9 @@ class GraphConfig(Section):
     loss: Literal["bpr", "softmax"] = "softmax"
     """`bpr`: BPR and cosine alignment of the dot product; `softmax`: cross-entropy over all items
     of cosine / temperature + item bias."""
-    temperature: float = Field(default=0.25, gt=0)
-    """Temperature of the softmax loss."""
+    temperature: float | None = Field(default=None, gt=0)
+    """Temperature of the softmax loss; null takes .25 for up to 100,000 ratings, and less for more,
+    by the fifth root of their number."""
     practice_users: float = Field(default=0.35, ge=0, le=1)
     """Share of the users that play new in each epoch, with a few of their ratings and no id
     vector: so the model learns to serve users who come after training (whole graph only)."""
@@ -339,8 +340,9 @@ class GraphConfig(Section):
     """Peak learning rate of AdamW."""
     weight_decay: float = Field(default=1e-4, ge=0)
     """Weight decay of AdamW; id vectors and biases have none."""
-    max_epochs: int = Field(default=60, ge=1)
-    """Upper bound of epochs."""
+    max_epochs: int | None = Field(default=None, ge=1)
+    """Upper bound of epochs; null takes 60 for up to 100,000 ratings, and more for more, by the
+    fifth root of their number."""
     evaluate_every: int = Field(default=5, ge=1)
     """Epochs between two validations."""
     patience: int = Field(default=3, ge=1)
@@ -375,6 +377,29 @@ class GraphConfig(Section):
         if isinstance(given, dict) and given.get("preset") == "paper":
             return {**_PAPER_GRAPH, **given}
         return given
+
+    def for_ratings(self, count: int) -> "TrainingConfig":
+        """The same with nothing left open, for a training on `count` ratings.
+
+        The more ratings there are, the sharper may the model tell items apart, and the longer does
+        it learn to.
+        """
+        growth = max(1.0, count / _FEW_RATINGS) ** 0.2
+        found = {
+            "temperature": self.temperature or 0.25 / growth,
+            "max_epochs": self.max_epochs or round(60 * growth),
+        }
+        return TrainingConfig.model_validate(self.model_dump() | found)
+
+
+_FEW_RATINGS: Final = 100_000
+
+
+class TrainingConfig(GraphConfig):
+    """`GraphConfig` with nothing left open; made by its `for_ratings`."""
+
+    temperature: float = Field(gt=0)
+    max_epochs: int = Field(ge=1)
 
 
 _PAPER_GRAPH: Mapping[str, Any] = {

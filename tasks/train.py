@@ -51,13 +51,15 @@ def train(
     epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])
     of_items = FEATURES if config.item_features else "items"
     start, why = start_of(earlier, earlier_split, split)
-    with progress("graph training", config.max_epochs) as report:
+    valid = bipartite.edges_of(split.table("valid"))
+    sized = config.for_ratings(len(bipartite.edges) + len(valid))
+    with progress("graph training", sized.max_epochs) as report:
         trained = fit(
             bipartite,
-            bipartite.edges_of(split.table("valid")),
+            valid,
             _aligned(embeddings.table("users"), bipartite.user_ids),
             _aligned(embeddings.table(of_items), bipartite.item_ids),
-            config,
+            sized,
             ratings,
             seed,
             epochs=epochs,

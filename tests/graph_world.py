@@ -76,8 +76,8 @@ def task_of(config: GraphConfig) -> Task:
     graph, _, _ = planted()
     users, items = texts()
     return Task(
-        phase="final", graph=graph, user_text=users, item_text=items, config=config, data=DATA,
-        seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
+        phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
+        config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
     )  # fmt: skip
 
 

@@ -133,6 +133,8 @@ class Bipartite:
     def edges_of(self, interactions: pl.DataFrame) -> Edges:
         """Interactions (validation rows, for example) as edges between these nodes.
 
+        Without a column of timestamps the times are unknown.
+
         Raises:
             DataError: an interaction names a user or an item that is no node.
         """
@@ -140,7 +142,7 @@ class Bipartite:
             users=_numbers(interactions[USER], self.user_ids),
             items=_numbers(interactions[ITEM], self.item_ids),
             ratings=interactions[RATING].cast(pl.Float32).to_numpy(),
-            times=_seconds(interactions[TIMESTAMP]),
+            times=_seconds(interactions),
         )
 
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -169,12 +171,14 @@ class Bipartite:
                 users=edges[USER_INDEX].to_numpy(),
                 items=edges[ITEM_INDEX].to_numpy(),
                 ratings=edges[RATING].to_numpy(),
-                times=_seconds(edges[TIMESTAMP]),
+                times=_seconds(edges),
             ),
         )
 
 
-def _seconds(times: pl.Series) -> Times:
+def _seconds(rated: pl.DataFrame) -> Times:
+    unknown = pl.repeat(None, rated.height, dtype=pl.Int64, eager=True)
+    times = rated.get_column(TIMESTAMP, default=unknown)
     return times.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 

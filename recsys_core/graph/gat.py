@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.config import DataConfig, GraphConfig, TrainingConfig
 from recsys_core.graph.adjacency import Block, MessagePassing
 from recsys_core.graph.message_passing import attend
 from recsys_core.graph.precision import Dense
@@ -150,7 +150,7 @@ class GAT(nn.Module):
         item_text: torch.Tensor,
         ids: torch.Tensor | None,
         bias: torch.Tensor | None,
-        config: GraphConfig,
+        config: TrainingConfig,
     ) -> None:
         super().__init__()
         width = config.hidden * config.heads

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.config import DataConfig, TrainingConfig
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.adjacency import Adjacency
 from recsys_core.graph.assembly import Messages
@@ -35,7 +35,7 @@ class Known:
         weights: parameters by name (`Trained.weights`).
         user_text: (n_users, d_text) text vectors that it was trained with.
         item_text: (n_items, d_text).
-        config: the model's configuration.
+        config: what it was trained with (`Trained.config`).
         data: scale and thresholds of ratings.
         beside: the parts beside the network (`Trained.beside`).
     """
@@ -44,7 +44,7 @@ class Known:
     weights: Mapping[str, torch.Tensor]
     user_text: Floats
     item_text: Floats
-    config: GraphConfig
+    config: TrainingConfig
     data: DataConfig
     beside: tuple[Beside, ...] = ()
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class GraphRecommender(MatrixRecommender):
-    """The graph attention network, trained for `config.max_epochs` epochs.
+    """The graph attention network, trained for `max_epochs` epochs.
 
     Users who come after training are placed by the trained model (`inductive`); a user of whom
     nothing at all is known is placed like them, without a rating.
@@ -80,14 +80,14 @@ class GraphRecommender(MatrixRecommender):
         trained = self._trained(graph, user_text, item_text)
         self._known = Known(
             graph=graph, weights=trained.weights, user_text=user_text, item_text=item_text,
-            config=self.graph_config, data=self.config, beside=trained.beside,
+            config=trained.config, data=self.config, beside=trained.beside,
         )  # fmt: skip
         nobody = self._placed(self._train.clear(), users.clear())
         self._item_vectors = trained.item_vectors
         self._user_vectors = np.concatenate([trained.user_vectors, nobody])
 
     def _trained(self, graph: Bipartite, user_text: Floats, item_text: Floats) -> Trained:
-        config = self.graph_config
+        config = self.graph_config.for_ratings(len(graph.edges))
         return train(
             graph, Edges.empty(), user_text, item_text, config, self.config, self.seed,
             epochs=config.max_epochs,

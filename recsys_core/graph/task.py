@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.config import DataConfig, TrainingConfig
 from recsys_core.graph.bipartite import Bipartite, Floats
 from recsys_core.graph.message_passing import Backend
 from recsys_core.graph.validation import Validator
@@ -41,7 +41,7 @@ class Task:
     graph: Bipartite
     user_text: Floats
     item_text: Floats
-    config: GraphConfig
+    config: TrainingConfig
     data: DataConfig
     seed: int
     device: torch.device

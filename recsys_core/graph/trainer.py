@@ -11,7 +11,7 @@ import polars as pl
 import torch
 
 from recsys_core.columns import CURVES
-from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.config import DataConfig, GraphConfig, TrainingConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.beside import PARTS, Beside, parts_of, with_parts
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
@@ -49,6 +49,7 @@ class Trained:
         best_epoch: epochs that the model was trained for.
         facts: what the run's summary should say: device, back end, validation NDCG, counts of
             nodes that only their profile describes.
+        config: the configuration with nothing left open.
         beside: the parts that the last columns are from, in their order.
     """
 
@@ -60,6 +61,7 @@ class Trained:
     curves: pl.DataFrame
     best_epoch: int
     facts: dict[str, Any]
+    config: TrainingConfig
     beside: tuple[Beside, ...] = ()
 
     def to_bytes(self) -> bytes:
@@ -91,6 +93,9 @@ def train(
       rows alone and, with `config.retrain`, a fit on all rows for as many epochs;
     - `valid` holds rows but no likes: one fit on all rows for `config.max_epochs` epochs.
 
+    What the configuration leaves open is set by the number of ratings, those of validation among
+    them (`GraphConfig.for_ratings`).
+
     The search knows nothing of the validation rows: a sampler that spared them as negatives would
     tell the model which they are. One seed gives the same bytes on the CPU of one machine, with
     transforming layers (`paper`) if as many threads compute: the gradient of a layer norm is summed
@@ -119,6 +124,7 @@ def train(
     """
     _fitting(graph, user_vectors, item_vectors)
     rule = _rule(valid, data, epochs)
+    config = config.for_ratings(len(graph.edges) + len(valid))
     device, device_fact = choose_device(config.device)
     precision, precision_fact = choose_precision(config.precision, device)
     task = Task(
@@ -191,6 +197,7 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
         "backend": task.backend,
         "batch_edges": batch_edges(task.config, edges) or "all",
         "epochs": last.epoch,
+        "temperature": task.config.temperature,
         "valid_ndcg": fits[0].ndcg,
         "nodes_new_to_the_earlier_model": task.start and task.start.new_nodes(task.graph),
         "epochs_from_checkpoints": sum(one.resumed_at for one in fits),
@@ -214,6 +221,7 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
         curves=pl.DataFrame(rows, schema=dict(CURVES)),
         best_epoch=last.epoch,
         facts=facts,
+        config=task.config,
         beside=tuple(beside.values()),
     )
 

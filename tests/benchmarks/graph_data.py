@@ -41,9 +41,10 @@ class World:
 
     def task(self, config: GraphConfig, *, epochs: int, device: str = "cpu") -> Task:
         """Full-batch training of `epochs` epochs, without validation, by the torch back end."""
+        sized = config.for_ratings(len(self.graph.edges))
         return Task(
             phase="bench", graph=self.graph, user_text=self.user_text,
-            item_text=self.item_text(config), config=config, data=DataConfig(), seed=0,
+            item_text=self.item_text(config), config=sized, data=DataConfig(), seed=0,
             device=torch.device(device), backend="torch", epochs=epochs,
         )  # fmt: skip
 

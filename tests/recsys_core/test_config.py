@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from recsys_core.config import DataConfig, RunConfig, Section, load_config
+from recsys_core.config import DataConfig, GraphConfig, RunConfig, Section, load_config
 from recsys_core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +66,24 @@ def fields(model: type[BaseModel], path: str = "") -> list[tuple[str, str | None
         else:
             found.append((f"{path}{name}", field.description))
     return found
+
+
+@pytest.mark.parametrize(
+    ("ratings", "temperature", "epochs"),
+    [(0, 0.25, 60), (90_000, 0.25, 60), (900_000, 0.161, 93), (25_000_000, 0.083, 181)],
+)
+def test_the_more_ratings_the_sharper_and_the_longer(ratings, temperature, epochs) -> None:
+    found = GraphConfig().for_ratings(ratings)
+    assert found.temperature == pytest.approx(temperature, abs=0.001)
+    assert found.max_epochs == epochs
+    assert found.for_ratings(7) == found, "nothing is left open any more"
+
+
+def test_what_is_given_is_not_set_by_the_number_of_ratings() -> None:
+    config = GraphConfig(temperature=0.4, max_epochs=7).for_ratings(10**9)
+    assert (config.temperature, config.max_epochs) == (0.4, 7)
+    paper = GraphConfig(preset="paper", dropout=0.3).for_ratings(10**9)
+    assert (paper.preset, paper.max_epochs, paper.dropout) == ("paper", 300, 0.3)
 
 
 def test_every_field_explains_itself() -> None:

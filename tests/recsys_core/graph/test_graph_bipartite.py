@@ -63,6 +63,12 @@ def test_tables_keep_their_schema_and_come_back_the_same(graph: Bipartite) -> No
     assert np.isnan(graph.edges.times).tolist() == [True, False, False]
 
 
+def test_without_timestamps_the_times_are_unknown() -> None:
+    rows = interactions(("bob", 20, 5.0), ("ann", 10, 3.0)).drop(TIMESTAMP)
+    edges = Bipartite.from_interactions(rows, USERS, ITEMS).edges
+    assert np.isnan(edges.times).tolist() == [True, True]
+
+
 def test_no_interactions_make_a_graph_of_isolated_nodes() -> None:
     empty = interactions().cast({USER: pl.String, ITEM: pl.Int64})
     graph = Bipartite.from_interactions(empty, USERS, ITEMS)

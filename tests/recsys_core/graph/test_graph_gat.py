@@ -7,8 +7,8 @@ from recsys_core.graph.gat import GAT, AttentionLayer, rating_levels
 from recsys_core.graph.message_passing import bind
 
 PRESETS = [
-    GraphConfig(preset="paper", hidden=4, heads=2),
-    GraphConfig(preset="best", hidden=4, heads=2),
+    GraphConfig(preset="paper", hidden=4, heads=2).for_ratings(0),
+    GraphConfig(preset="best", hidden=4, heads=2).for_ratings(0),
 ]
 
 
@@ -91,7 +91,7 @@ def test_a_new_node_has_no_vector_or_bias_of_its_own() -> None:
 
 
 def test_symmetric_attention_starts_as_symmetric_normalisation() -> None:
-    config = GraphConfig(hidden=3, heads=1, dropout=0.0, practice_users=0.0)
+    config = GraphConfig(hidden=3, heads=1, dropout=0.0, practice_users=0.0).for_ratings(0)
     layer = AttentionLayer(config)
     for one in (layer.source, layer.target, layer.level):
         one.data.zero_()

@@ -16,8 +16,8 @@ def known(request):
     config = CONFIGS[request.param]
     trained = run(config, valid=Edges.empty(), epochs=20)
     made = Known(
-        graph=graph, weights=trained.weights, user_text=users, item_text=items, config=config,
-        data=DATA, beside=trained.beside,
+        graph=graph, weights=trained.weights, user_text=users, item_text=items,
+        config=trained.config, data=DATA, beside=trained.beside,
     )  # fmt: skip
     return made, trained
 

@@ -22,8 +22,8 @@ def task_of(graph: Bipartite, config: GraphConfig) -> Task:
     sizes = ((graph.n_users, 6), (graph.n_items, 6))
     users, items = (rng.normal(size=size).astype(np.float32) for size in sizes)
     return Task(
-        phase="final", graph=graph, user_text=users, item_text=items, config=config, data=DATA,
-        seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
+        phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
+        config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
     )  # fmt: skip
 
 

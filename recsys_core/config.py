@@ -718,7 +718,7 @@ def config_error(error: ValidationError) -> ConfigError:
     ]
     return ConfigError(
         "; ".join(findings) + ".",
-        expected="values within the bounds that `python -m flows.personalize --help` shows.",
+        expected="values within the bounds that the `--help` of the command shows.",
         fix="correct these fields.",
     )
 

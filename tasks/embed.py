@@ -22,7 +22,7 @@ FEATURES: Final = "item_features"
 """Table of what describes items to the graph model, beside those of vectors of texts."""
 
 
-@step("embeddings", version="2")
+@step("embeddings", version="3")
 def embed(
     out: ArtifactWriter,
     data: ArtifactRef,
@@ -45,17 +45,19 @@ def embed(
     catalogue, profiles = data.table("items"), items.table("item_profiles")
     embedder, folder = Embedder(config), local_folder(out.root)
     cache = VectorCache(folder and folder / FILE, embedder.identity)
-    texts = {
-        ITEM: item_texts(catalogue, profiles),
-        "facts": plain_item_texts(catalogue, "facts"),
-        USER: user_texts(users.table("user_profiles")),
-    }
-    encoded = {name: embedder.encode_new(one[TEXT].to_list(), cache) for name, one in texts.items()}
-    found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
-    write_vectors(out, "items", texts[ITEM][ITEM], found[ITEM])
-    write_vectors(out, "users", texts[USER][USER], found[USER])
     labels = labels_of(catalogue[ITEM], profiles)
-    features = item_features(found[ITEM], found["facts"], labels)
+    of_items, of_users = item_texts(catalogue, profiles), user_texts(users.table("user_profiles"))
+    texts = {
+        ITEM: of_items[TEXT].to_list(),
+        "facts": plain_item_texts(catalogue, "facts")[TEXT].to_list(),
+        "labels": labels.names,
+        USER: of_users[TEXT].to_list(),
+    }
+    encoded = {name: embedder.encode_new(one, cache) for name, one in texts.items()}
+    found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
+    write_vectors(out, "items", of_items[ITEM], found[ITEM])
+    write_vectors(out, "users", of_users[USER], found[USER])
+    features = item_features(found[ITEM], found["facts"], labels, found["labels"])
     write_vectors(out, FEATURES, catalogue[ITEM], features)
     out.fact("backend", embedder.backend)
     out.fact("embedded_texts", sum(new for _, new in encoded.values()))

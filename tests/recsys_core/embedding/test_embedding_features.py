@@ -1,10 +1,11 @@
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics.pairwise import rbf_kernel
 
 from recsys_core.columns import GENRES, ITEM, TAGS
 from recsys_core.embedding import features as module
-from recsys_core.embedding.features import item_features, label_vectors, labels_of
+from recsys_core.embedding.features import Labels, item_features, label_vectors, labels_of
 
 
 def units(n: int, d: int = 4) -> np.ndarray:
@@ -12,40 +13,78 @@ def units(n: int, d: int = 4) -> np.ndarray:
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def series(*lists: list[str] | None) -> pl.Series:
-    return pl.Series(lists, dtype=pl.List(pl.String))
+def labels(*lists: list[str] | None) -> Labels:
+    return Labels.of(pl.Series(lists, dtype=pl.List(pl.String)))
 
 
-def test_labels_of_few_items_are_left_out_and_case_does_not_count() -> None:
-    found = label_vectors(series(["Space", "rare"], ["space ", "Space"], ["SPACE"], []))
-    np.testing.assert_allclose(found, [[1], [1], [1], [0]])
+def unlike(n: int) -> np.ndarray:
+    """Meanings so far apart that no label is like another."""
+    return 9 * np.eye(n, dtype=np.float32)
+
+
+def test_every_label_once_the_most_frequent_first_whatever_its_case() -> None:
+    found = labels(["Space", "rare"], ["space ", "Space"], ["SPACE", " ", "alone"], [], None)
+    assert found.names == ["space", "alone", "rare"], "ties by name"
+    assert found.lists == [["rare", "space"], ["space"], ["alone", "space"], [], []]
 
 
 def test_a_rarer_label_weighs_more_and_rows_have_length_one() -> None:
     both, common = ["common", "rarer"], ["common"]
-    found = label_vectors(series(both, both, both, common, common, common))
+    found = label_vectors(labels(both, both, both, common, common, common), unlike(2))
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
-    assert found[0].argmin() == 0, "the most frequent label comes first"
-    assert found[3].tolist() == [1, 0]
+    assert 0.5 < found[0] @ found[3] < 0.5**0.5, "what they share is the smaller part"
 
 
-@pytest.mark.parametrize("lists", [(), ([], None), (["once"], ["twice"], ["twice"])])
-def test_no_label_that_counts(lists: tuple[list[str] | None, ...]) -> None:
-    assert label_vectors(series(*lists)).shape == (len(lists), 0)
+def test_items_are_as_alike_as_their_labels() -> None:
+    meanings = units(3)
+    found = label_vectors(labels(["a"], ["b"], ["c"]), meanings)
+    np.testing.assert_allclose(found @ found.T, rbf_kernel(meanings, gamma=2.5), atol=1e-5)
 
 
-def test_only_so_many_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AT_MOST", 2)
-    lists = [["b", "a", "c"]] * 3 + [["c"]]
-    found = label_vectors(series(*lists))
-    assert found.shape == (4, 2), "c, then a: ties by name"
-    assert found[3].tolist() == [1, 0]
+def test_labels_of_one_meaning_are_one() -> None:
+    given = labels(["sci-fi"], ["war"], ["science fiction"])
+    assert given.names == ["sci-fi", "science fiction", "war"]
+    found = label_vectors(given, units(2)[[0, 0, 1]])
+    np.testing.assert_allclose(found[0], found[2], atol=1e-5)
+
+
+@pytest.mark.parametrize("lists", [(), ([], None), ([" "], [])])
+def test_without_a_label_there_is_no_direction(lists: tuple[list[str] | None, ...]) -> None:
+    assert label_vectors(labels(*lists), units(0)).shape == (len(lists), 0)
+
+
+def test_an_item_without_a_label_has_zeros_beside_others() -> None:
+    assert not label_vectors(labels(["a"], None), units(1))[1].any()
+
+
+def test_beyond_so_many_labels_the_rest_lie_among_the_most_frequent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_COMPARED", 2)
+    own = units(2)
+    given = labels(["a"], ["a"], ["b"], ["b"], ["once"])
+    found = label_vectors(given, own[[0, 1, 0]])
+    assert found.shape == (5, 2)
+    np.testing.assert_allclose(found[4], found[0], atol=1e-5)
+
+
+def test_only_so_many_directions_the_leading_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    meanings = units(6, 3)
+    given = labels(*([name] for name in "abcdef"))
+    whole = label_vectors(given, meanings)
+    errors = []
+    for most in (2, 4):
+        monkeypatch.setattr(module, "AT_MOST", most)
+        found = label_vectors(given, meanings)
+        assert found.shape == (6, most)
+        errors.append(np.abs(found @ found.T - whole @ whole.T).max())
+    assert errors[0] > errors[1]
 
 
 def test_the_parts_stand_side_by_side_with_length_one() -> None:
     text, facts = units(4), units(4, 3)
-    found = item_features(text, facts, series(["x"], ["x"], ["x"], None))
+    found = item_features(text, facts, labels(["x"], ["x"], ["x"], None), units(1))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[:, :4] * 3**0.5, text, rtol=1e-5)
     np.testing.assert_allclose(found[:, 4:7] * 3**0.5, facts, rtol=1e-5)
@@ -55,4 +94,4 @@ def test_the_parts_stand_side_by_side_with_length_one() -> None:
 def test_labels_are_genres_and_tags_in_the_order_of_the_items() -> None:
     profiles = pl.DataFrame({ITEM: [3, 1], GENRES: [["Drama"], []], TAGS: [["war"], ["robots"]]})
     found = labels_of(pl.Series(ITEM, [1, 2, 3]), profiles)
-    assert found.to_list() == [["robots"], [], ["Drama", "war"]]
+    assert found.lists == [["robots"], [], ["drama", "war"]]

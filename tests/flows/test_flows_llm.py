@@ -32,6 +32,7 @@ from recsys_core.columns import (
     check,
 )  # fmt: skip
 from recsys_core.columns import KEY as KEY_COLUMN
+from recsys_core.embedding import labels_of
 from recsys_core.errors import BudgetExceeded
 from recsys_core.report.summary import StepSummary, Summary
 from tests.flows.llm_run import (
@@ -264,14 +265,18 @@ def test_three_changed_items_redo_exactly_what_rests_on_them(
     asked = endpoint.since(mark)
     assert len(asked) == calls.height == len(CHANGED) + sum(expected.values())
     manifest = json.loads((artifact(steps, "embeddings") / "manifest.json").read_text())
-    # An item has two texts, the whole one and its facts.
-    assert manifest["facts"]["embedded_texts"] == 2 * len(CHANGED) + touched.height
+    # An item has two texts, the whole one and its facts; labels are embedded once.
+    profiles = pl.read_parquet(artifact(steps, "item_profiles") / "item_profiles.parquet")
+    known = first.table("item_profiles", "item_profiles")
+    labels, before = (set(labels_of(one[ITEM], one).names) for one in (profiles, known))
+    new_labels = len(labels - before)
+    assert manifest["facts"]["embedded_texts"] == 2 * len(CHANGED) + touched.height + new_labels
     changed = pl.read_parquet(artifact(steps, "user_profiles") / "user_profiles.parquet")
-    before = first.table("user_profiles", "user_profiles")
-    differs = changed[EVIDENCE_HASH] != before[EVIDENCE_HASH]
+    earlier = first.table("user_profiles", "user_profiles")
+    differs = changed[EVIDENCE_HASH] != earlier[EVIDENCE_HASH]
     assert sorted(changed.filter(differs)[USER]) == sorted(touched[USER])
     same = changed.filter(~differs)
-    assert same.equals(before.filter(~differs))
+    assert same.equals(earlier.filter(~differs))
     mark = len(endpoint.prompts)
     assert all(one.cached for one in embed(config))
     assert endpoint.since(mark) == []

@@ -49,9 +49,14 @@ class Edges:
     def __len__(self) -> int:
         return len(self.users)
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> "Edges":
-        """The edges at which `mask` (n_edges,) is true."""
-        return self._taken(mask)
+    def where(self, which: npt.NDArray[np.bool_] | Indices) -> "Edges":
+        """The edges where a mask (n_edges,) is true, or those at given places, in their order."""
+        return Edges(
+            users=self.users[which],
+            items=self.items[which],
+            ratings=self.ratings[which],
+            times=self.times[which],
+        )
 
     def liked(self, like_from: float) -> "Edges":
         """Edges with a rating of `like_from` or more."""
@@ -63,7 +68,7 @@ class Edges:
 
     def by_user(self) -> "Edges":
         """These edges sorted by user, those of one user in the order they have here."""
-        return self._taken(self.users.argsort(kind="stable"))
+        return self.where(self.users.argsort(kind="stable"))
 
     def joined(self, other: "Edges") -> "Edges":
         """These edges, then those of `other`."""
@@ -72,14 +77,6 @@ class Edges:
             items=np.concatenate([self.items, other.items]),
             ratings=np.concatenate([self.ratings, other.ratings]),
             times=np.concatenate([self.times, other.times]),
-        )
-
-    def _taken(self, which: npt.NDArray[np.bool_] | Indices) -> "Edges":
-        return Edges(
-            users=self.users[which],
-            items=self.items[which],
-            ratings=self.ratings[which],
-            times=self.times[which],
         )
 
 

@@ -1,5 +1,7 @@
 """Waves of time beside the network: counted by hand, and only where times are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,8 +17,6 @@ BEST = CONFIGS["best"]
 
 
 def with_edges(edges: Edges, **changes: object) -> Task:
-    from dataclasses import replace
-
     task = task_of(BEST.model_copy(update=changes))
     return replace(task, graph=task.graph.with_edges(edges))
 

@@ -315,10 +315,10 @@ class GraphConfig(Section):
     of a user do not say better, and where a user has none, what is left still points somewhere."""
     new_item_penalty: float = Field(default=1.5, ge=0)
     """Penalty of the ridge regression that reads the final vectors of items without ratings from
-    their features, averaged with what the network makes of them; 0 leaves it to the network."""
-    item_to_item: float = Field(default=3.0, ge=0)
-    """Weight of an item-to-item regression (EASE) beside the network, in the same dot product; 0
-    leaves it out, and so do more than 20,000 items."""
+    their features, averaged with what the model makes of them; 0 leaves it to the model."""
+    item_to_item: float = Field(default=5.0, ge=0)
+    """Weight of an item-to-item regression (EASE, told which items have like features) beside the
+    network, in the same dot product; 0 leaves it out, and so do more than 20,000 items."""
     time_lift: float = Field(default=0.3, ge=0)
     """Weight of what was rated more than usual in the weeks in which a user was active, in the same
     dot product; 0 leaves it out, and so do ratings without timestamps."""

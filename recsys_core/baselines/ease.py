@@ -16,6 +16,8 @@ from recsys_core.baselines.matrix import Rows, Scores
 from recsys_core.config import DataConfig
 from recsys_core.errors import ConfigError
 
+Doubles = npt.NDArray[np.float64]
+
 REGULARISATION: Final = (100.0, 200.0, 300.0, 500.0)
 """The lambdas that are tried on validation."""
 MAX_ITEMS: Final = 20_000
@@ -54,22 +56,28 @@ class Ease(MatrixRecommender):
                 expected=f"at most {MAX_ITEMS} items.",
                 fix="leave EASE out of the baselines for this data set.",
             )
-        self._item_to_item = regression(matrix, self.regularisation)
+        self._item_to_item = regression(gram_matrix(matrix, self.regularisation))
 
     def _scores(self, rows: Rows) -> Scores:
         scores: Scores = self.weights.matrix[rows] @ self._item_to_item + self._prior
         return scores
 
 
-def regression(matrix: sparse.csr_matrix, regularisation: float) -> npt.NDArray[np.float64]:
-    """B (n_items, n_items) of EASE for the weights (n_users, n_items); its diagonal is zero."""
+def gram_matrix(matrix: sparse.csr_matrix, regularisation: float) -> Doubles:
+    """How often weights (n_users, n_items) go together, lambda added to the diagonal."""
+    gram: Doubles = (matrix.T @ matrix).toarray()
+    gram[np.diag_indices_from(gram)] += regularisation
+    return gram
+
+
+def regression(gram: Doubles) -> Doubles:
+    """B (n_items, n_items) of EASE for a regularised Gram matrix, which is overwritten.
+
+    Its diagonal is zero.
+    """
     from scipy import linalg
 
-    gram = (matrix.T @ matrix).toarray()
-    gram[np.diag_indices_from(gram)] += regularisation
-    inverse: npt.NDArray[np.float64] = linalg.inv(
-        gram, overwrite_a=True, check_finite=False, assume_a="pos"
-    )
+    inverse: Doubles = linalg.inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
     inverse /= -np.diag(inverse)
     np.fill_diagonal(inverse, 0.0)
     return inverse

@@ -20,7 +20,7 @@ class Beside(Protocol):
 
     @property
     def items(self) -> Floats:
-        """(n_items, d) columns of the items; zeros for an item without ratings."""
+        """(n_items, d) columns of the items; zeros for an item of which it knows nothing."""
 
     def users(self, edges: Edges, n_users: int) -> Floats:
         """(n_users, d) columns of users, of training or not, who have rated `edges`."""

@@ -1,8 +1,8 @@
 """Vectors of items without ratings, read from their features.
 
-The network places them by what its practice taught (see `practice`). A ridge regression from
-features to the vectors of the items that have ratings, after training, errs elsewhere: the mean of
-both is better than either. Of what stands `beside` the network only the ridge knows something.
+The network places them by what its practice taught (see `practice`), the item-to-item regression by
+the items that are like them. A ridge regression from features to the vectors of the items that have
+ratings, after training, errs elsewhere: the mean of both is better than either.
 
 Source: Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations"
 (ICDM 2010).
@@ -17,21 +17,14 @@ from recsys_core.graph.bipartite import Floats
 
 
 def with_new_items(
-    vectors: Floats,
-    features: Floats,
-    known: npt.NDArray[np.bool_],
-    *,
-    network: int,
-    penalty: float,
+    vectors: Floats, features: Floats, known: npt.NDArray[np.bool_], penalty: float
 ) -> Floats:
     """The same vectors, with those of new items completed.
 
     Args:
-        vectors: (n_items, d) of the trained model; what stands beside the network is zero for
-            an item without ratings.
+        vectors: (n_items, d) of the trained model.
         features: (n_items, d_text).
         known: (n_items,) which have ratings.
-        network: how many of the d dimensions are the network's; they come first.
         penalty: of the ridge; 0 changes nothing.
     """
     if not penalty or known.all() or not known.any():
@@ -39,6 +32,5 @@ def with_new_items(
     # One thread: with several, the last bits depend on how many there are.
     with threadpool_limits(1):
         read = completed(features.astype(np.float64), vectors.astype(np.float64), known, penalty)
-    read[~known, :network] = (read[~known, :network] + vectors[~known, :network]) / 2
-    found: Floats = read.astype(np.float32)
+    found: Floats = ((vectors + read) / 2).astype(np.float32)
     return found

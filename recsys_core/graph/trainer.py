@@ -231,8 +231,7 @@ def _served(task: Task, fitted: Fit) -> tuple[Floats, Floats, dict[str, Beside]]
     beside = parts_of(task)
     users, items = with_parts(task, fitted, tuple(beside.values()))
     known = np.bincount(task.graph.edges.items, minlength=task.graph.n_items) > 0
-    network, penalty = fitted.item_vectors.shape[1], task.config.new_item_penalty
-    items = with_new_items(items, task.item_text, known, network=network, penalty=penalty)
+    items = with_new_items(items, task.item_text, known, task.config.new_item_penalty)
     return users, items, beside
 
 

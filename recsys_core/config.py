@@ -313,6 +313,8 @@ class GraphConfig(Section):
     user_text_scale: float = Field(default=0.3, ge=0)
     """What vectors of the users' texts are multiplied by: a profile says little that the ratings
     of a user do not say better, and where a user has none, what is left still points somewhere."""
+    user_text_ratings: float | None = Field(default=10.0, gt=0)
+    """Ratings after which a user's text counts half; null counts it in full for everybody."""
     new_item_penalty: float = Field(default=1.5, ge=0)
     """Penalty of the ridge regression that reads the final vectors of items without ratings from
     their features, averaged with what the model makes of them; 0 leaves it to the model."""
@@ -407,7 +409,7 @@ _PAPER_GRAPH: Mapping[str, Any] = {
     "edges": "liked", "id_rank": 64, "loss": "bpr", "learning_rate": 3e-3, "max_epochs": 300,
     "evaluate_every": 10, "patience": 5, "practice_users": 0.0, "practice_items": 0.0,
     "symmetric": False, "item_to_item": 0.0, "item_features": False, "user_text_scale": 1.0,
-    "new_item_penalty": 0.0, "time_lift": 0.0,
+    "user_text_ratings": None, "new_item_penalty": 0.0, "time_lift": 0.0,
 }  # fmt: skip
 
 

@@ -184,7 +184,7 @@ class GAT(nn.Module):
         """
         degrees = graph.adjacency.degrees
         new = degrees == 0 if new is None else new | (degrees == 0)
-        states = [self.inputs(new)]
+        states = [self.inputs(degrees, new)]
         for layer in self.layers:
             states.append(layer(graph, levels, states[-1], degrees))
         return self.outputs(self.combined(states), degrees, new)
@@ -202,7 +202,7 @@ class GAT(nn.Module):
         """
         seeds = nodes[: blocks[-1].graph.adjacency.n_targets]
         new = degrees[nodes] == 0
-        states = [self.inputs(new, nodes)]
+        states = [self.inputs(degrees[nodes], new, nodes)]
         for layer, block in zip(self.layers, blocks, strict=True):
             here = degrees[nodes[: len(states[-1])]]
             states.append(layer(block.graph, block.levels, states[-1], here))
@@ -213,17 +213,17 @@ class GAT(nn.Module):
         """What gets no weight decay: vectors and biases of single nodes, and the evidence."""
         return [one for one in (self.ids, self.item_bias, self.evidence) if one is not None]
 
-    def inputs(self, new: torch.Tensor, nodes: torch.Tensor | None = None) -> torch.Tensor:
-        """What the first layer is given for `nodes` (n,), by default all: (n, width).
+    def inputs(
+        self, degrees: torch.Tensor, new: torch.Tensor, nodes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What the first layer is given: (n, width).
 
-        Those that are `new` (n,) have no id vector.
+        Args:
+            degrees: (n,) edges of each node.
+            new: (n,) which have no id vector.
+            nodes: (n,) their numbers; by default all, in order.
         """
-        if nodes is None:
-            features = torch.cat(
-                [self.user_projection(self.user_text), self.item_projection(self.item_text)]
-            )
-        else:
-            features = self._projected(nodes)
+        features = self._projected(degrees, nodes)
         if self.ids is not None:
             ids = self.ids if nodes is None else self.ids.index_select(0, nodes)
             features = features + ids.masked_fill(new.unsqueeze(1), 0.0)
@@ -257,16 +257,24 @@ class GAT(nn.Module):
         own = torch.where(new[n_users:], self._popularity(places), bias[places])
         return self._cosine(users, items, own, degrees[:n_users])
 
-    def _projected(self, nodes: torch.Tensor) -> torch.Tensor:
-        users = torch.nonzero(nodes < self.n_users).squeeze(1)
-        items = torch.nonzero(nodes >= self.n_users).squeeze(1)
-        projected = torch.cat(
-            [
-                self.user_projection(self.user_text.index_select(0, nodes[users])),
-                self.item_projection(self.item_text.index_select(0, nodes[items] - self.n_users)),
-            ]
-        )
-        return projected.index_select(0, torch.argsort(torch.cat([users, items])))
+    def _projected(self, degrees: torch.Tensor, nodes: torch.Tensor | None) -> torch.Tensor:
+        if nodes is None:
+            users = self._profile(self.user_text, degrees[: self.n_users])
+            return torch.cat([users, self.item_projection(self.item_text)])
+        first = torch.nonzero(nodes < self.n_users).squeeze(1)
+        second = torch.nonzero(nodes >= self.n_users).squeeze(1)
+        items = self.item_text.index_select(0, nodes[second] - self.n_users)
+        users = self._profile(self.user_text.index_select(0, nodes[first]), degrees[first])
+        projected = torch.cat([users, self.item_projection(items)])
+        return projected.index_select(0, torch.argsort(torch.cat([first, second])))
+
+    def _profile(self, text: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """What users' texts (n, d_text) say of them, the less the more edges (n,) they have."""
+        projected: torch.Tensor = self.user_projection(text)
+        worth = self.config.user_text_ratings
+        if worth is None:
+            return projected
+        return projected * (worth / (worth + degrees.to(projected.dtype))).unsqueeze(1)
 
     def _popularity(self, items: torch.Tensor | slice) -> torch.Tensor:
         """What the profiles say of the biases, (n,)."""

@@ -24,7 +24,7 @@ def all_vectors(
         at_once: edges at a time; a node with more has them all at once.
     """
     new = adjacency.degrees == 0
-    state = model.inputs(new)
+    state = model.inputs(adjacency.degrees, new)
     states, mean = [state], model.config.combine == "mean"
     for layer in model.layers:
         assert isinstance(layer, AttentionLayer)  # noqa: S101 - a ModuleList forgets the type

@@ -129,3 +129,18 @@ def test_texts_of_users_are_scaled_and_those_of_items_are_not() -> None:
     assert torch.equal(model.user_text, users / 4)
     assert torch.equal(model.item_text, items)
     assert GraphConfig(preset="paper").user_text_scale == 1
+
+
+def test_a_users_text_fades_with_ratings_an_items_does_not() -> None:
+    degrees = torch.tensor([0, 10, 30, 0, 10, 30, 5])
+    new = degrees == 0
+    fading, lasting = (
+        build(PRESETS[1].model_copy(update={"user_text_ratings": worth})).inputs(degrees, new)
+        for worth in (10.0, None)
+    )
+    worth = torch.tensor([1, 1 / 2, 1 / 4, 1, 1, 1, 1])
+    assert torch.allclose(fading, lasting * worth.unsqueeze(1))
+    nodes = torch.tensor([2, 5, 1, 3])
+    some = build(PRESETS[1]).inputs(degrees[nodes], new[nodes], nodes)
+    assert torch.allclose(some, fading[nodes])
+    assert GraphConfig(preset="paper").user_text_ratings is None

@@ -308,14 +308,14 @@ class GraphConfig(Section):
     practice_items: float = Field(default=0.05, ge=0, lt=1)
     """Share of the items that play new in each epoch, with their profile alone."""
     item_features: bool = True
-    """Whether an item is described by its facts and by the labels of its profile, too, beside the
-    vector of its text; without, by that vector alone (as in the paper)."""
+    """Whether an item is described by its facts, its year and the labels and words of its profile,
+    too, beside the vector of its text; without, by that vector alone (as in the paper)."""
     user_text_scale: float = Field(default=0.3, ge=0)
     """What vectors of the users' texts are multiplied by: a profile says little that the ratings
     of a user do not say better, and where a user has none, what is left still points somewhere."""
     user_text_ratings: float | None = Field(default=10.0, gt=0)
     """Ratings after which a user's text counts half; null counts it in full for everybody."""
-    new_item_penalty: float = Field(default=1.5, ge=0)
+    new_item_penalty: float = Field(default=1.0, ge=0)
     """Penalty of the ridge regression that reads the final vectors of items without ratings from
     their features, averaged with what the model makes of them; 0 leaves it to the model."""
     item_to_item: float = Field(default=5.0, ge=0)

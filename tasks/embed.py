@@ -3,15 +3,18 @@
 from typing import Final
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
-from recsys_core.columns import ITEM, TEXT, USER
+from recsys_core.columns import DESCRIPTION, ITEM, TEXT, USER, YEAR
 from recsys_core.config import EmbeddingConfig
 from recsys_core.embedding import (
     Embedder,
     VectorCache,
-    item_features,
     item_texts,
+    label_vectors,
     labels_of,
+    side_by_side,
     user_texts,
+    word_vectors,
+    year_vectors,
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.plain import plain_item_texts
@@ -22,7 +25,7 @@ FEATURES: Final = "item_features"
 """Table of what describes items to the graph model, beside those of vectors of texts."""
 
 
-@step("embeddings", version="3")
+@step("embeddings", version="4")
 def embed(
     out: ArtifactWriter,
     data: ArtifactRef,
@@ -36,7 +39,7 @@ def embed(
 
     Args:
         out: tables `items` and `users`, an id and the vector of its text each; and
-            `item_features`: text, facts and labels of every item side by side.
+            `item_features`: text, facts, labels, words and year of every item side by side.
         data: the ingested data set: titles, years and genres stand beside the profile.
         items: item profiles.
         users: user profiles.
@@ -57,7 +60,16 @@ def embed(
     found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
     write_vectors(out, "items", of_items[ITEM], found[ITEM])
     write_vectors(out, "users", of_users[USER], found[USER])
-    features = item_features(found[ITEM], found["facts"], labels, found["labels"])
+    described = catalogue.select(ITEM).join(
+        profiles.select(ITEM, DESCRIPTION), on=ITEM, how="left", maintain_order="left"
+    )
+    features = side_by_side(
+        found[ITEM],
+        found["facts"],
+        label_vectors(labels, found["labels"]),
+        word_vectors(described[DESCRIPTION]),
+        year_vectors(catalogue[YEAR]),
+    )
     write_vectors(out, FEATURES, catalogue[ITEM], features)
     out.fact("backend", embedder.backend)
     out.fact("embedded_texts", sum(new for _, new in encoded.values()))

@@ -11,6 +11,7 @@ from recsys_core.baselines import registry
 from recsys_core.baselines.tuning import tuned
 from recsys_core.columns import (
     CANDIDATES,
+    GENRES,
     ITEM,
     METRICS,
     PER_USER,
@@ -18,11 +19,20 @@ from recsys_core.columns import (
     RANKING,
     TEXT,
     USER,
+    YEAR,
     check,
 )
 from recsys_core.config import DataConfig, EmbeddingConfig, EvaluationConfig
-from recsys_core.embedding import Embedder, VectorCache
+from recsys_core.embedding import (
+    Embedder,
+    Labels,
+    VectorCache,
+    label_vectors,
+    side_by_side,
+    year_vectors,
+)
 from recsys_core.embedding.cache import FILE
+from recsys_core.embedding.features import Floats
 from recsys_core.embedding.plain import plain_item_texts, plain_user_texts
 from recsys_core.errors import DataError
 from recsys_core.evaluation.folds import user_table
@@ -40,7 +50,7 @@ LISTS: Final = "candidates"
 _NODES: Final = (("items", ITEM), ("users", USER))
 
 
-@step("plain_vectors", version="3")
+@step("plain_vectors", version="4")
 def plain_vectors(
     out: ArtifactWriter, data: ArtifactRef, users: ArtifactRef, config: EmbeddingConfig, text: Text
 ) -> None:
@@ -48,7 +58,7 @@ def plain_vectors(
 
     Args:
         out: tables `items`, `users` and `item_features`, as the step `embed` writes them; the
-            features are the vectors of the items.
+            features are the vectors of the items, their genres and their years.
         data: the ingested data set.
         users: user profiles, for their table `evidence`: the same items are shown.
         config: model and back end.
@@ -63,8 +73,19 @@ def plain_vectors(
             found = np.zeros_like(found)
         write_vectors(out, name, texts[key], found)
         if key == ITEM:
-            write_vectors(out, FEATURES, texts[key], found)
+            features = found if text == "none" else _plain_features(data, found, embedder, cache)
+            write_vectors(out, FEATURES, texts[key], features)
     out.fact("backend", embedder.backend)
+
+
+def _plain_features(
+    data: ArtifactRef, vectors: Floats, embedder: Embedder, cache: VectorCache
+) -> Floats:
+    """What the step `embed` makes of an item, but for all that a language model wrote."""
+    items = data.table("items")
+    genres = Labels.of(items[GENRES])
+    meanings, _ = embedder.encode_new(genres.names, cache)
+    return side_by_side(vectors, label_vectors(genres, meanings), year_vectors(items[YEAR]))
 
 
 def _plain_texts(

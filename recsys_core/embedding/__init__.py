@@ -2,7 +2,17 @@
 
 from recsys_core.embedding.cache import VectorCache
 from recsys_core.embedding.embedder import Embedder
-from recsys_core.embedding.features import item_features, labels_of
+from recsys_core.embedding.features import (
+    Labels,
+    label_vectors,
+    labels_of,
+    side_by_side,
+    word_vectors,
+    year_vectors,
+)
 from recsys_core.embedding.texts import item_texts, user_texts
 
-__all__ = ["Embedder", "VectorCache", "item_features", "item_texts", "labels_of", "user_texts"]
+__all__ = [
+    "Embedder", "Labels", "VectorCache", "item_texts", "label_vectors", "labels_of", "side_by_side",
+    "user_texts", "word_vectors", "year_vectors",
+]  # fmt: skip

@@ -1,11 +1,13 @@
-"""What the graph model sees of an item: its text, its facts alone, and its labels.
+"""What the graph model sees of an item: its text, its facts alone, its labels, words and year.
 
-A sentence vector blends what it reads. Facts (title, year, genres) embedded apart, and every label
-of the profile in a direction of its own, tell a linear map more about an item that nobody has
-rated: a structured profile is worth more than the sentence it can be written as. Labels that mean
-nearly the same lie near each other, so that a label of one item says something about others.
+A sentence vector blends what it reads. Facts (title, year, genres) embedded apart, every label of
+the profile in a direction of its own, and the words of its description tell a linear map more about
+an item that nobody has rated: a structured profile is worth more than the sentence it can be
+written as. Labels that mean nearly the same lie near each other, so that a label of one item says
+something about others; so do years, the nearer the longer ago.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +27,15 @@ _COMPARED: Final = 1536
 """Labels, the most frequent ones, whose likeness to one another gives the directions."""
 _SHARPNESS: Final = 2.5
 """Gamma of the Gaussian kernel: two labels with a cosine of .7 are a fifth alike."""
+WORDS_AT_MOST: Final = 256
+"""Directions of words at most."""
+_WORD_IN: Final = 5
+"""Descriptions that a word must be in to count."""
+AGES: Final = 21
+"""Directions of years: ages from none to 150 years, by their logarithms."""
+_AGE_STEP: Final = 0.25
+_AGE_SHARE: Final = 0.75
+"""Squared length of a year beside the other parts, which have 1."""
 _LABEL: Final = "_label"
 
 
@@ -61,21 +72,13 @@ def labels_of(items: pl.Series, item_profiles: pl.DataFrame) -> Labels:
     return Labels.of(of_items[_LABEL])
 
 
-def item_features(text: Floats, facts: Floats, labels: Labels, meanings: Floats) -> Floats:
-    """Three descriptions of every item, side by side.
+def side_by_side(*parts: Floats) -> Floats:
+    """One description of every item: (n, sum of d) from parts (n, d) with rows of length 1 or less.
 
-    Args:
-        text: (n, d) unit vectors of the whole texts.
-        facts: (n, d) unit vectors of title, year and genres alone.
-        labels: of the same items.
-        meanings: (n_labels, d) unit vectors of `labels.names`.
-
-    Returns:
-        (n, 2 d + directions of labels) of length 1, or less for an item without labels.
+    The rows have length 1 or less, too.
     """
-    parts = [text, facts, label_vectors(labels, meanings)]
-    side_by_side: Floats = np.hstack(parts) / len(parts) ** 0.5
-    return side_by_side
+    found: Floats = np.hstack(parts) / np.float32(len(parts) ** 0.5)
+    return found
 
 
 def label_vectors(labels: Labels, meanings: Floats) -> Floats:
@@ -111,4 +114,51 @@ def _directions(meanings: Doubles) -> Doubles:
     # Labels of one meaning make values that are zero but for rounding.
     scaled = vectors / np.sqrt(values.clip(1e-9))
     found: Doubles = rbf_kernel(meanings, compared, gamma=_SHARPNESS) @ scaled
+    return found
+
+
+def word_vectors(texts: pl.Series) -> Floats:
+    """TF-IDF over the words of texts (n,) in its leading directions: (n, directions).
+
+    Rows have length 1 or less; those of empty and null texts are zeros.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+    words_of = CountVectorizer(stop_words="english").build_analyzer()
+    lists = [words_of(text or "") for text in texts.to_list()]
+    counts = Counter(word for words in lists for word in set(words))
+    known = sorted(word for word, count in counts.items() if count >= _WORD_IN)
+    if not known:
+        return np.zeros((len(lists), 0), np.float32)
+    weights = TfidfVectorizer(analyzer=list, vocabulary=known, sublinear_tf=True)
+    rows = weights.fit_transform(lists)
+    if len(known) > WORDS_AT_MOST:
+        # One thread: with several, the last bits depend on how many there are.
+        with threadpool_limits(1):
+            rows = TruncatedSVD(WORDS_AT_MOST, random_state=0).fit_transform(rows)
+    else:
+        rows = rows.toarray()
+    found: Floats = rows.astype(np.float32)
+    return found
+
+
+def year_vectors(years: pl.Series) -> Floats:
+    """Places of years (n,) in time, (n, `AGES`): close to one another for years that are.
+
+    A year apart is much for what is new and little for what is old, so logarithms of ages are
+    compared, by a Gaussian; ages are counted from the year after the last. Unknown years have
+    zeros.
+    """
+    from sklearn.preprocessing import normalize
+
+    given = years.cast(pl.Float64)
+    newest = given.max()
+    if not isinstance(newest, float):
+        return np.zeros((len(years), AGES), np.float32)
+    ages = np.log1p(newest + 1 - given.fill_null(newest).to_numpy())
+    steps = (ages[:, None] - _AGE_STEP * np.arange(AGES)) / _AGE_STEP
+    rows = _AGE_SHARE**0.5 * normalize(np.exp(-(steps**2) / 2))
+    rows[given.is_null().to_numpy()] = 0
+    found: Floats = rows.astype(np.float32)
     return found

@@ -13,14 +13,14 @@ import torch
 from recsys_core.columns import ITEM, RATING, USER
 from recsys_core.config import DataConfig, GraphConfig, SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
-from recsys_core.embedding.features import AT_MOST
+from recsys_core.embedding.features import AGES, AT_MOST, WORDS_AT_MOST
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats, Indices
 from recsys_core.graph.task import Task
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
 """Width of the text vectors."""
-FEATURES = 2 * TEXT + AT_MOST
+FEATURES = 2 * TEXT + AT_MOST + WORDS_AT_MOST + AGES
 """Width of the items' features at most: two texts, and the labels (`embedding.features`)."""
 SIZES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_883, 1_000_000)}
 """Users, items, ratings."""

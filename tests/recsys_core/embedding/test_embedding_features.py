@@ -5,7 +5,15 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from recsys_core.columns import GENRES, ITEM, TAGS
 from recsys_core.embedding import features as module
-from recsys_core.embedding.features import Labels, item_features, label_vectors, labels_of
+from recsys_core.embedding.features import (
+    AGES,
+    Labels,
+    label_vectors,
+    labels_of,
+    side_by_side,
+    word_vectors,
+    year_vectors,
+)
 
 
 def units(n: int, d: int = 4) -> np.ndarray:
@@ -83,12 +91,57 @@ def test_only_so_many_directions_the_leading_ones(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_parts_stand_side_by_side_with_length_one() -> None:
-    text, facts = units(4), units(4, 3)
-    found = item_features(text, facts, labels(["x"], ["x"], ["x"], None), units(1))
+    text, facts, short = units(4), units(4, 3), np.zeros((4, 2), np.float32)
+    found = side_by_side(text, facts, short)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[:, :4] * 3**0.5, text, rtol=1e-5)
     np.testing.assert_allclose(found[:, 4:7] * 3**0.5, facts, rtol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 1, 1, (2 / 3) ** 0.5], rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), (2 / 3) ** 0.5, rtol=1e-5)
+
+
+def test_words_count_from_the_fifth_text_on_and_grammar_does_not() -> None:
+    texts = [
+        "The iconic robot",
+        "an iconic ROBOT",
+        "robot",
+        "robot of the war",
+        "robot war",
+        None,
+        "",
+    ]
+    found = word_vectors(pl.Series(texts, dtype=pl.String))
+    assert found.shape == (7, 1), "robot alone is in five"
+    assert found[:5].tolist() == [[1.0]] * 5
+    assert not found[5:].any()
+    assert word_vectors(pl.Series([*texts[:4], None])).shape == (5, 0)
+    assert word_vectors(pl.Series([None, "the of"], dtype=pl.String)).shape == (2, 0)
+
+
+def test_many_words_are_told_in_their_leading_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    vocabulary = [f"word{n}" for n in range(12)]
+    texts = pl.Series([" ".join(rng.choice(vocabulary, 6)) for _ in range(60)])
+    whole = word_vectors(texts)
+    assert whole.shape == (60, 12)
+    np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, rtol=1e-6)
+    monkeypatch.setattr(module, "WORDS_AT_MOST", 5)
+    found = word_vectors(texts)
+    assert found.shape == (60, 5)
+    assert np.array_equal(found, word_vectors(texts))
+    left = np.linalg.svd(whole @ whole.T - found @ found.T)[1][0]
+    assert left == pytest.approx(np.linalg.svd(whole)[1][5] ** 2, rel=0.05)
+
+
+def test_years_are_alike_the_nearer_and_the_longer_ago() -> None:
+    found = year_vectors(pl.Series([1998, 1997, 1991, 1951, 1950, None], dtype=pl.Int32))
+    assert found.dtype == np.float32
+    assert found.shape == (6, AGES)
+    np.testing.assert_allclose(np.linalg.norm(found[:5], axis=1), 0.75**0.5, rtol=1e-6)
+    alike = found @ found.T
+    assert alike[3, 4] > alike[0, 1] > alike[0, 2] > alike[0, 3]
+    assert not found[5].any()
+    assert not year_vectors(pl.Series([None, None], dtype=pl.Int32)).any()
+    assert np.isfinite(year_vectors(pl.Series([0, 2020], dtype=pl.Int32))).all()
 
 
 def test_labels_are_genres_and_tags_in_the_order_of_the_items() -> None:

@@ -30,8 +30,8 @@ from recsys_core.graph.task import Task
 Doubles = npt.NDArray[np.float64]
 
 REGULARISATION: Final = 400.0
-"""Lambda of the regression."""
-LIKENESS: Final = 225.0
+"""Lambda of the regression: how many users of its own an item is taken to have in advance."""
+LIKENESS: Final = 400.0
 """How many users two items of one meaning are taken to have in common in advance."""
 RANK: Final = 128
 """Directions that are kept."""

@@ -3,11 +3,12 @@
 from typing import Final
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
-from recsys_core.columns import DESCRIPTION, ITEM, TEXT, USER, YEAR
+from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.config import EmbeddingConfig
 from recsys_core.embedding import (
     Embedder,
     VectorCache,
+    descriptions_of,
     item_texts,
     label_vectors,
     labels_of,
@@ -60,14 +61,11 @@ def embed(
     found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
     write_vectors(out, "items", of_items[ITEM], found[ITEM])
     write_vectors(out, "users", of_users[USER], found[USER])
-    described = catalogue.select(ITEM).join(
-        profiles.select(ITEM, DESCRIPTION), on=ITEM, how="left", maintain_order="left"
-    )
     features = side_by_side(
         found[ITEM],
         found["facts"],
         label_vectors(labels, found["labels"]),
-        word_vectors(described[DESCRIPTION]),
+        word_vectors(descriptions_of(catalogue[ITEM], profiles)),
         year_vectors(catalogue[YEAR]),
     )
     write_vectors(out, FEATURES, catalogue[ITEM], features)

@@ -4,6 +4,7 @@ from recsys_core.embedding.cache import VectorCache
 from recsys_core.embedding.embedder import Embedder
 from recsys_core.embedding.features import (
     Labels,
+    descriptions_of,
     label_vectors,
     labels_of,
     side_by_side,
@@ -13,6 +14,6 @@ from recsys_core.embedding.features import (
 from recsys_core.embedding.texts import item_texts, user_texts
 
 __all__ = [
-    "Embedder", "Labels", "VectorCache", "item_texts", "label_vectors", "labels_of", "side_by_side",
-    "user_texts", "word_vectors", "year_vectors",
+    "Embedder", "Labels", "VectorCache", "descriptions_of", "item_texts", "label_vectors",
+    "labels_of", "side_by_side", "user_texts", "word_vectors", "year_vectors",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from recsys_core.columns import GENRES, ITEM, TAGS
+from recsys_core.columns import DESCRIPTION, GENRES, ITEM, TAGS
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -65,11 +65,18 @@ class Labels:
 
 def labels_of(items: pl.Series, item_profiles: pl.DataFrame) -> Labels:
     """Genres and tags of the profiles of `items`, in their order; none without a profile."""
-    labels = pl.concat_list(GENRES, TAGS).alias(_LABEL)
-    of_items = items.to_frame(ITEM).join(
-        item_profiles.select(ITEM, labels), on=ITEM, how="left", maintain_order="left"
-    )
-    return Labels.of(of_items[_LABEL])
+    return Labels.of(_in_order(items, item_profiles, pl.concat_list(GENRES, TAGS)))
+
+
+def descriptions_of(items: pl.Series, item_profiles: pl.DataFrame) -> pl.Series:
+    """Descriptions in the profiles of `items`, in their order; null without a profile."""
+    return _in_order(items, item_profiles, pl.col(DESCRIPTION))
+
+
+def _in_order(items: pl.Series, item_profiles: pl.DataFrame, value: pl.Expr) -> pl.Series:
+    values = item_profiles.select(ITEM, value.alias("_value"))
+    joined = items.to_frame(ITEM).join(values, on=ITEM, how="left", maintain_order="left")
+    return joined["_value"]
 
 
 def side_by_side(*parts: Floats) -> Floats:

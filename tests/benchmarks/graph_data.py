@@ -21,7 +21,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
 """Width of the text vectors."""
 FEATURES = 2 * TEXT + AT_MOST + WORDS_AT_MOST + AGES
-"""Width of the items' features at most: two texts, and the labels (`embedding.features`)."""
+"""Width of the items' features at most: texts, labels, words, years (`embedding.features`)."""
 SIZES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_883, 1_000_000)}
 """Users, items, ratings."""
 _GROUPS = 8

@@ -274,8 +274,8 @@ class GraphConfig(Section):
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
     loss), with id vectors beside the profiles, without which our training stays far below the
     authors' lists; `best`: what won on held-out ratings (all ratings as edges, light attention
-    layers, softmax over all items, practice of the cold start, an item-to-item regression and
-    waves of time beside the network)."""
+    layers, softmax over all items, practice of the cold start, and regressions and waves of time
+    beside the network)."""
     layers: int = Field(default=3, ge=1, le=6)
     """GAT layers."""
     hidden: int = Field(default=64, ge=1)
@@ -321,6 +321,10 @@ class GraphConfig(Section):
     item_to_item: float = Field(default=5.0, ge=0)
     """Weight of an item-to-item regression (EASE, told which items have like features) beside the
     network, in the same dot product; 0 leaves it out, and so do more than 20,000 items."""
+    rating_deviations: float = Field(default=1.5, ge=0)
+    """Weight of a regression of how much better than usual a user rates an item on how much better
+    than usual they rated others, in the same dot product; 0 leaves it out, and so do ratings that
+    are all alike, or more than 20,000 items."""
     time_lift: float = Field(default=0.3, ge=0)
     """Weight of what was rated more than usual in the weeks in which a user was active, in the same
     dot product; 0 leaves it out, and so do ratings without timestamps."""
@@ -409,7 +413,8 @@ _PAPER_GRAPH: Mapping[str, Any] = {
     "edges": "liked", "id_rank": 64, "loss": "bpr", "learning_rate": 3e-3, "max_epochs": 300,
     "evaluate_every": 10, "patience": 5, "practice_users": 0.0, "practice_items": 0.0,
     "symmetric": False, "item_to_item": 0.0, "item_features": False, "user_text_scale": 1.0,
-    "user_text_ratings": None, "new_item_penalty": 0.0, "time_lift": 0.0,
+    "user_text_ratings": None, "new_item_penalty": 0.0, "rating_deviations": 0.0,
+    "time_lift": 0.0,
 }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ K: Final = 10
 _TABLE: Final = "per_user"
 
 
-@step("cold_start", version="6", timeout_seconds=6 * HOUR)
+@step("cold_start", version="7", timeout_seconds=6 * HOUR)
 def cold_start(
     out: ArtifactWriter,
     data: ArtifactRef,

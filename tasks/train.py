@@ -16,7 +16,7 @@ from tasks.vectors import vector_array, write_vectors
 BEST_EPOCH = "best_epoch"
 
 
-@step("train", version="9", timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="10", timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     split: ArtifactRef,

@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys_core.graph.bipartite import Edges, Floats
 from recsys_core.graph.item_to_item import item_to_item
+from recsys_core.graph.rating_deviations import rating_deviations
 from recsys_core.graph.task import Fit, Task
 from recsys_core.graph.time_lift import time_lift
 
@@ -28,6 +29,7 @@ class Beside(Protocol):
 
 PARTS: Final[dict[str, Callable[[Task], Beside | None]]] = {
     "item_to_item": item_to_item,
+    "rating_deviations": rating_deviations,
     "time_lift": time_lift,
 }
 """By the field of `GraphConfig` that asks for it. A part is None where it is not wanted, or where

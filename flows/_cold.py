@@ -1,6 +1,7 @@
 """The cold-start wave of the reproduction: methods and seeds side by side, then one table."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import polars as pl
 
@@ -8,7 +9,7 @@ from flows._folds import Fold
 from flows.embed import vectorise
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
-from recsys_core.config import FanOutConfig, ReproduceConfig
+from recsys_core.config import FanOutConfig, Method, ReproduceConfig
 from recsys_core.evaluation.cold_table import cold_table
 from recsys_core.evaluation.metrics import NDCG
 from tasks.reproduce import plain_vectors
@@ -20,6 +21,7 @@ from tasks.reproduce_cold import (
     cold_start,
     of_method,
 )
+from tasks.reproduce_methods import VARIANTS
 from tasks.shards import fan_out
 from tasks.step import Submitted
 
@@ -43,7 +45,7 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
 
     def submit(job: Job) -> Submitted:
         new, method, seed = job
-        graph = config.best if method in GRAPH_TEXTS else None
+        graph = VARIANTS[cast(Method, method)].graph(config) if method in GRAPH_TEXTS else None
         return cold_start.submit(store, data, facts, profiles, new, method, graph, run.data, seed)
 
     fan = FanOutConfig(shards_at_once=config.at_once)

@@ -321,6 +321,9 @@ class GraphConfig(Section):
     item_to_item: float = Field(default=5.0, ge=0)
     """Weight of an item-to-item regression (EASE, told which items have like features) beside the
     network, in the same dot product; 0 leaves it out, and so do more than 20,000 items."""
+    user_attributes: float = Field(default=2.0, ge=0)
+    """Weight of a user's age, country and whatever else the table of users tells, beside one liked
+    item, in the item-to-item regression; 0 leaves them out."""
     rating_deviations: float = Field(default=1.5, ge=0)
     """Weight of a regression of how much better than usual a user rates an item on how much better
     than usual they rated others, in the same dot product; 0 leaves it out, and so do ratings that
@@ -414,7 +417,7 @@ _PAPER_GRAPH: Mapping[str, Any] = {
     "evaluate_every": 10, "patience": 5, "practice_users": 0.0, "practice_items": 0.0,
     "symmetric": False, "item_to_item": 0.0, "item_features": False, "user_text_scale": 1.0,
     "user_text_ratings": None, "new_item_penalty": 0.0, "rating_deviations": 0.0,
-    "time_lift": 0.0,
+    "time_lift": 0.0, "user_attributes": 0.0,
 }  # fmt: skip
 
 
@@ -576,9 +579,10 @@ class RunConfig(Section):
 Method = Literal[
     "popularity", "item_knn", "ease", "ease_popularity", "als", "bpr", "lightgcn", "lightgcn_bpr",
     "ngcf", "gat_best", "gat_best_no_llm", "gat_best_integrated", "gat_best_facts",
-    "gat_best_prompt_level", "gat_best_pairwise", "gat_best_overlapping", "gat_best_relevancy",
-    "gat_paper", "gat_paper_no_llm", "gat_paper_integrated", "gat_paper_no_cosine",
-    "gat_paper_prompt_level", "gat_paper_pairwise", "gat_paper_overlapping", "gat_paper_relevancy",
+    "gat_best_no_attributes", "gat_best_prompt_level", "gat_best_pairwise", "gat_best_overlapping",
+    "gat_best_relevancy", "gat_paper", "gat_paper_no_llm", "gat_paper_integrated",
+    "gat_paper_no_cosine", "gat_paper_prompt_level", "gat_paper_pairwise", "gat_paper_overlapping",
+    "gat_paper_relevancy",
 ]  # fmt: skip
 """What `reproduce_paper` compares: baselines, and the graph model in its variants."""
 
@@ -604,8 +608,9 @@ class ReproduceConfig(Section):
     methods: tuple[Method, ...] = Field(default=get_args(Method), min_length=1)
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the
-    profile, `facts` title, year and genres, `no_cosine` the BPR loss alone; `prompt_level`,
-    `pairwise`, `overlapping` and `relevancy` are the model's lists reranked by that strategy."""
+    profile, `facts` title, year and genres, `no_cosine` the BPR loss alone, `no_attributes` nothing
+    of the table of users; `prompt_level`, `pairwise`, `overlapping` and `relevancy` are the model's
+    lists reranked by that strategy."""
     paper_folder: str | None = None
     """Folder with the authors' published item_profiles.parquet, user_profiles.parquet (used with
     fold 1 of `data` only: they come from its training ratings), recommendations/*.parquet (lists

@@ -1,28 +1,41 @@
-"""Graph: users and items as nodes, training ratings as edges."""
+"""Graph: users, with what is known of them, and items as nodes; training ratings as edges."""
 
 import polars as pl
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import EDGES, INDEX, ITEM, USER
-from recsys_core.graph.bipartite import EDGES_TABLE, ITEMS_TABLE, USERS_TABLE, Bipartite
+from recsys_core.columns import EDGES, INDEX, ITEM, USER, vectors
+from recsys_core.embedding.attributes import attribute_vectors
+from recsys_core.graph.bipartite import (
+    ATTRIBUTES_TABLE,
+    EDGES_TABLE,
+    ITEMS_TABLE,
+    USERS_TABLE,
+    Bipartite,
+)
 from tasks.step import step
 
 
-@step("graph", version="2")
+@step("graph", version="3")
 def graph(out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef) -> None:
     """Number all users and items, and turn training interactions into edges.
 
     Args:
-        out: tables `users` and `items` (id and node number) and `edges`.
+        out: tables `users` and `items` (id and node number), `edges`, and `user_attributes` (node
+            number and vector) where the table of users tells something.
         data: the ingested data set.
         split: only its training part becomes edges.
     """
+    users = data.table("users")
+    known = attribute_vectors(users)
     tables = Bipartite.from_interactions(
-        split.table("train"), data.table("users")[USER], data.table("items")[ITEM]
-    ).tables()
+        split.table("train"), users[USER], data.table("items")[ITEM],
+        known if known.shape[1] else None,
+    ).tables()  # fmt: skip
     out.table(USERS_TABLE, tables[USERS_TABLE], {USER: None, INDEX: pl.Int64})
     out.table(ITEMS_TABLE, tables[ITEMS_TABLE], {ITEM: None, INDEX: pl.Int64})
     out.table(EDGES_TABLE, tables[EDGES_TABLE], EDGES)
+    if ATTRIBUTES_TABLE in tables:
+        out.table(ATTRIBUTES_TABLE, tables[ATTRIBUTES_TABLE], vectors(INDEX, known.shape[1]))
 
 
 def read_graph(ref: ArtifactRef) -> Bipartite:

@@ -17,9 +17,10 @@ from recsys_core.baselines.cold import (
     tuned_for_cold_users,
 )
 from recsys_core.baselines.registry import Builders
-from recsys_core.columns import ITEM, PER_USER, VECTOR
+from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.datasets.cold import SHOWN, ColdItems, ColdUsers, cold_items, cold_users
+from recsys_core.embedding.attributes import attribute_vectors
 from recsys_core.evaluation.cold import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.folds import user_table
 from recsys_core.evaluation.protocols import Judgement
@@ -33,11 +34,12 @@ ColdText = Literal["all", "facts", "none"]
 
 GRAPH_TEXTS: Final[Mapping[str, ColdText]] = {
     "gat_best": "all", "gat_best_facts": "facts", "gat_best_no_llm": "none",
+    "gat_best_no_attributes": "all",
 }  # fmt: skip
 METHODS: Final[Mapping[New, tuple[str, ...]]] = {
     "users": (
-        "gat_best", "gat_best_facts", "gat_best_no_llm", "ease_popularity", "ease", "lightgcn",
-        "item_knn", "als", "popularity",
+        "gat_best", "gat_best_facts", "gat_best_no_llm", "gat_best_no_attributes",
+        "ease_popularity", "ease", "lightgcn", "item_knn", "als", "popularity",
     ),
     "items": ("gat_best", "gat_best_facts", "text_ridge", "text_popularity"),
 }  # fmt: skip
@@ -47,7 +49,7 @@ K: Final = 10
 _TABLE: Final = "per_user"
 
 
-@step("cold_start", version="7", timeout_seconds=6 * HOUR)
+@step("cold_start", version="8", timeout_seconds=6 * HOUR)
 def cold_start(
     out: ArtifactWriter,
     data: ArtifactRef,
@@ -61,7 +63,8 @@ def cold_start(
 ) -> None:
     """Hold out users or items altogether, train on the rest, rank, measure.
 
-    A new user has no profile: what it shows is all that is known of it.
+    A new user has no profile: what it shows is all that is known of it, and to the graph model what
+    the table of users tells.
 
     Args:
         out: table `per_user` (`columns.PER_USER`): every metric of every user at k = 10.
@@ -76,7 +79,7 @@ def cold_start(
     """
     items = data.table("items")[ITEM]
     texts = _texts(GRAPH_TEXTS.get(method, "all"), facts.table(FEATURES), profiles.table(FEATURES))
-    builders = _builders(method, texts, graph, ratings, seed)
+    builders = _builders(method, texts, data.table("users"), graph, ratings, seed)
     splits = _splits(data.table("interactions"), new, seed)
     choice, fitted = _fitted(builders, splits[0].train, items, ratings, seed, new)
     judged = [
@@ -101,7 +104,12 @@ def _texts(text: ColdText, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.Da
 
 
 def _builders(
-    method: str, texts: pl.DataFrame, graph: GraphConfig | None, ratings: DataConfig, seed: int
+    method: str,
+    texts: pl.DataFrame,
+    users: pl.DataFrame,
+    graph: GraphConfig | None,
+    ratings: DataConfig,
+    seed: int,
 ) -> Builders:
     if graph is None:
         known = registry.baselines(ratings, seed=seed)
@@ -109,7 +117,12 @@ def _builders(
         return registry.select(known, [method])[method]
     from recsys_core.graph.recommender import GraphRecommender
 
-    return {"-": partial(GraphRecommender, ratings, graph, texts, seed=seed, name=method)}
+    attributes = attribute_vectors(users)
+    build = partial(
+        GraphRecommender, ratings, graph, texts, seed=seed, name=method,
+        attributes=vector_table(users[USER], attributes) if attributes.shape[1] else None,
+    )  # fmt: skip
+    return {"-": build}
 
 
 def _splits(

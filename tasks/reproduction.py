@@ -56,7 +56,7 @@ ABLATIONS: Final = (
     ("gat_paper_no_llm", "gat_paper"), ("gat_paper_no_cosine", "gat_paper"),
     ("gat_paper_integrated", "gat_paper"),
     ("gat_best_no_llm", "gat_best"), ("gat_best_facts", "gat_best"),
-    ("gat_best_integrated", "gat_best"),
+    ("gat_best_integrated", "gat_best"), ("gat_best_no_attributes", "gat_best"),
     *((name, one.base) for name, one in VARIANTS.items() if one.base is not None),
 )  # fmt: skip
 TABLE_1_METHODS: Final[Mapping[str, str]] = {

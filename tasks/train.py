@@ -16,7 +16,7 @@ from tasks.vectors import vector_array, write_vectors
 BEST_EPOCH = "best_epoch"
 
 
-@step("train", version="10", timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="11", timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     split: ArtifactRef,
@@ -35,7 +35,7 @@ def train(
         out: tables `users` and `items` (refined vectors), `curves`; `weights.safetensors`; and
             `search_users`, `search_items`, the vectors of the model that saw no validation row.
         split: its validation part stops the training.
-        graph: nodes and training edges.
+        graph: nodes, what is known of users, and training edges.
         embeddings: text vectors of users, text vectors and features of items.
         config: model and training.
         ratings: thresholds.

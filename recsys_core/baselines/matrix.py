@@ -1,6 +1,6 @@
 """Ids to rows and columns, ratings to weights, scores to ranked lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -37,6 +37,17 @@ class Weights:
             self.users, on=USER, how="left", maintain_order="left"
         )
         return found[INDEX].fill_null(self.users.height).cast(pl.Int64).to_numpy()
+
+    def with_strangers(self, users: pl.Series) -> "Weights":
+        """The same with empty rows for `users`, of whom none has a row, behind the others."""
+        first, new = self.users.height, users.len()
+        rows = pl.DataFrame({USER: users}).with_row_index(INDEX, offset=first)
+        empty = sparse.csr_matrix((new, self.matrix.shape[1]))
+        return replace(
+            self,
+            users=pl.concat([self.users, rows.select(self.users.columns).cast(self.users.schema)]),
+            matrix=sparse.vstack([self.matrix, empty], format="csr"),
+        )
 
     def pairs(self, users: pl.Series, interactions: pl.DataFrame) -> sparse.csr_matrix:
         """Which of the interactions belong to these users, (n, n_items) of bool."""

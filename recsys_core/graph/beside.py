@@ -23,8 +23,13 @@ class Beside(Protocol):
     def items(self) -> Floats:
         """(n_items, d) columns of the items; zeros for an item of which it knows nothing."""
 
-    def users(self, edges: Edges, n_users: int) -> Floats:
-        """(n_users, d) columns of users, of training or not, who have rated `edges`."""
+    def users(self, edges: Edges, attributes: Floats) -> Floats:
+        """(n_users, d) columns of users, of training or not.
+
+        Args:
+            edges: what they have rated.
+            attributes: (n_users, d) what is known of them beside that; d may be 0.
+        """
 
 
 PARTS: Final[dict[str, Callable[[Task], Beside | None]]] = {
@@ -46,11 +51,15 @@ def with_parts(task: Task, fitted: Fit, parts: Sequence[Beside]) -> tuple[Floats
     """Vectors of users and of items: the network's, then those of the parts."""
     graph = task.graph
     return (
-        with_users(fitted.user_vectors, parts, graph.edges),
+        with_users(fitted.user_vectors, parts, graph.edges, graph.attributes),
         np.hstack([fitted.item_vectors, *(part.items for part in parts)]),
     )
 
 
-def with_users(network: Floats, parts: Sequence[Beside], edges: Edges) -> Floats:
-    """The network's vectors (n_users, d) of users who have rated `edges`, then the parts'."""
-    return np.hstack([network, *(part.users(edges, len(network)) for part in parts)])
+def with_users(
+    network: Floats, parts: Sequence[Beside], edges: Edges, attributes: Floats | None
+) -> Floats:
+    """The network's vectors (n_users, d) of users, then the parts' (`Beside.users`)."""
+    if attributes is None:
+        attributes = np.empty((len(network), 0), np.float32)
+    return np.hstack([network, *(part.users(edges, attributes) for part in parts)])

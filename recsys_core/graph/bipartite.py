@@ -5,15 +5,24 @@ from their profile alone. Nodes are numbered in the order of the tables.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys_core.columns import INDEX, ITEM, ITEM_INDEX, RATING, TIMESTAMP, USER, USER_INDEX
-from recsys_core.errors import DataError
+from recsys_core.columns import (
+    INDEX,
+    ITEM,
+    ITEM_INDEX,
+    RATING,
+    TIMESTAMP,
+    USER,
+    USER_INDEX,
+    VECTOR,
+)
+from recsys_core.errors import ConfigError, DataError
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -22,6 +31,7 @@ Times = npt.NDArray[np.float64]
 USERS_TABLE: Final = "users"
 ITEMS_TABLE: Final = "items"
 EDGES_TABLE: Final = "edges"
+ATTRIBUTES_TABLE: Final = "user_attributes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +98,21 @@ class Bipartite:
         user_ids: (n_users,) ids; the position is the node's number.
         item_ids: (n_items,) ids.
         edges: the rated pairs.
+        attributes: (n_users, d) what is known of users beside their ratings; None for nothing.
     """
 
     user_ids: pl.Series
     item_ids: pl.Series
     edges: Edges
+    attributes: Floats | None = None
 
     @classmethod
     def from_interactions(
-        cls, interactions: pl.DataFrame, users: pl.Series, items: pl.Series
+        cls,
+        interactions: pl.DataFrame,
+        users: pl.Series,
+        items: pl.Series,
+        attributes: Floats | None = None,
     ) -> Self:
         """Number all users and items and turn interactions into edges.
 
@@ -104,13 +120,21 @@ class Bipartite:
             interactions: `columns.INTERACTIONS` (the training rows).
             users: ids of all users, each once.
             items: ids of all items, each once.
+            attributes: (n_users, d) what is known of the users beside their ratings.
 
         Raises:
             DataError: an id appears twice or is null, or an interaction names an unknown one.
+            ConfigError: the attributes are not of these users.
         """
         for name, ids in ((USER, users), (ITEM, items)):
             _all_distinct(name, ids)
-        graph = cls(user_ids=users, item_ids=items, edges=Edges.empty())
+        if attributes is not None and (attributes.ndim != 2 or len(attributes) != users.len()):
+            raise ConfigError(
+                f"Attributes have shape {attributes.shape}; there are {users.len()} users.",
+                expected="a row per user, in the order of the ids.",
+                fix="make them of the table that the ids are from.",
+            )
+        graph = cls(user_ids=users, item_ids=items, edges=Edges.empty(), attributes=attributes)
         return graph.with_edges(graph.edges_of(interactions))
 
     @property
@@ -125,7 +149,7 @@ class Bipartite:
 
     def with_edges(self, edges: Edges) -> Self:
         """The same nodes with other edges."""
-        return type(self)(user_ids=self.user_ids, item_ids=self.item_ids, edges=edges)
+        return replace(self, edges=edges)
 
     def edges_of(self, interactions: pl.DataFrame) -> Edges:
         """Interactions (validation rows, for example) as edges between these nodes.
@@ -143,8 +167,9 @@ class Bipartite:
         )
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """Three tables to store: users and items by number, and the edges (`columns.EDGES`)."""
-        return {
+        """Tables to store: users and items by number, edges (`columns.EDGES`), known attributes."""
+        known = {} if self.attributes is None else {ATTRIBUTES_TABLE: self._attributes_table()}
+        return known | {
             USERS_TABLE: _numbered(USER, self.user_ids),
             ITEMS_TABLE: _numbered(ITEM, self.item_ids),
             EDGES_TABLE: pl.DataFrame(
@@ -157,10 +182,14 @@ class Bipartite:
             ),
         }
 
+    def _attributes_table(self) -> pl.DataFrame:
+        values = pl.Series(VECTOR, self.attributes)
+        return _numbered(USER, self.user_ids).select(INDEX, values)
+
     @classmethod
     def from_tables(cls, tables: Mapping[str, pl.DataFrame]) -> Self:
         """The graph that `tables()` described."""
-        edges = tables[EDGES_TABLE]
+        edges, known = tables[EDGES_TABLE], tables.get(ATTRIBUTES_TABLE)
         return cls(
             user_ids=tables[USERS_TABLE].sort(INDEX)[USER],
             item_ids=tables[ITEMS_TABLE].sort(INDEX)[ITEM],
@@ -170,6 +199,7 @@ class Bipartite:
                 ratings=edges[RATING].to_numpy(),
                 times=_seconds(edges),
             ),
+            attributes=None if known is None else known.sort(INDEX)[VECTOR].to_numpy(),
         )
 
 

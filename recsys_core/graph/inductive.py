@@ -50,7 +50,11 @@ class Known:
 
 
 def place_users(
-    known: Known, profiles: Floats, shown: Edges, device: torch.device | None = None
+    known: Known,
+    profiles: Floats,
+    shown: Edges,
+    device: torch.device | None = None,
+    attributes: Floats | None = None,
 ) -> Floats:
     """Vectors (n_new, d) of users who came after training, as those of `Trained.user_vectors`.
 
@@ -60,16 +64,18 @@ def place_users(
         shown: their ratings of items of the graph; `users` counts through `profiles`. A user may
             have none.
         device: where to compute; by default the CPU.
+        attributes: (n_new, d) what else is known of them, as of the users of training; zeros where
+            something is not. None for nothing.
 
     Raises:
         DataError: a rating is not a number, or names an item or a user that is not there.
         ConfigError: profiles or weights do not fit the model.
     """
-    _check(known, profiles, shown)
+    _check(known, profiles, shown, attributes)
     if not len(profiles):
         return np.empty((0, _dimensions(known)), np.float32)
     network = _by_network(known, profiles, shown, device or torch.device("cpu"))
-    return with_users(network, known.beside, shown)
+    return with_users(network, known.beside, shown, attributes)
 
 
 def _by_network(known: Known, profiles: Floats, shown: Edges, device: torch.device) -> Floats:
@@ -136,13 +142,21 @@ def _messages(
     ).sorted()
 
 
-def _check(known: Known, profiles: Floats, shown: Edges) -> None:
+def _check(known: Known, profiles: Floats, shown: Edges, attributes: Floats | None) -> None:
     width = known.user_text.shape[1]
     if profiles.ndim != 2 or profiles.shape[1] != width:
         raise ConfigError(
             f"The new users' profile vectors have shape {profiles.shape}.",
             expected=f"(new users, {width}), as in training.",
             fix="embed them with the same model, or pass zeros for users without a profile.",
+        )
+    trained = known.graph.attributes
+    expected = (len(profiles), 0 if trained is None else trained.shape[1])
+    if attributes is not None and attributes.shape != expected:
+        raise ConfigError(
+            f"The new users' attributes have shape {attributes.shape}.",
+            expected=f"{expected}, as in training.",
+            fix="make them of one table with those of training, or pass none.",
         )
     _in_range("user", shown.users, len(profiles))
     _in_range("item", shown.items, known.graph.n_items)

@@ -42,10 +42,10 @@ class RatingDeviations:
     usual: Floats
     data: DataConfig
 
-    def users(self, edges: Edges, n_users: int) -> Floats:
-        """Vectors (n_users, rank) of users who have rated `edges`."""
+    def users(self, edges: Edges, attributes: Floats) -> Floats:
+        """As `Beside.users`; what the attributes are makes no difference."""
         deviations = _deviations(edges, self.usual, self.data)
-        matrix = rows_of(edges, deviations, (n_users, len(self.items)))
+        matrix = rows_of(edges, deviations, (len(attributes), len(self.items)))
         vectors: Floats = np.asarray(matrix @ self.rated, dtype=np.float32)
         return vectors
 

@@ -1,5 +1,6 @@
 """The graph model as a recommender beside the baselines, also for users who come after training."""
 
+import copy
 import logging
 from collections.abc import Callable
 from typing import Self
@@ -33,6 +34,8 @@ class GraphRecommender(MatrixRecommender):
         data: rating thresholds.
         config: the model.
         texts: item and vector of every item.
+        attributes: user and vector of what is known of users beside their ratings, of those of
+            training and of those who come after it; None for nothing.
         profiles: writes the users' profile vectors, of training and of new users alike, from the
             interactions it is given; None: no user has one.
         seed: of every random choice.
@@ -45,12 +48,14 @@ class GraphRecommender(MatrixRecommender):
         config: GraphConfig,
         texts: pl.DataFrame,
         *,
+        attributes: pl.DataFrame | None = None,
         profiles: Profiles | None = None,
         seed: int = 0,
         name: str | None = None,
     ) -> None:
         super().__init__(data)
         self.graph_config, self.texts, self.profiles, self.seed = config, texts, profiles, seed
+        self.attributes = attributes
         self.name = name or f"gat_{config.preset}"
         self._text_width = _width(texts)
 
@@ -66,9 +71,29 @@ class GraphRecommender(MatrixRecommender):
         folded._user_vectors = folded._placed(shown, folded.weights.users[USER])
         return folded
 
+    def recommend(
+        self, users: pl.Series, k: int, exclude: pl.DataFrame, among: pl.Series | None = None
+    ) -> pl.DataFrame:
+        """The best k items of each user; see `InductiveRecommender.recommend`.
+
+        Who has rated nothing is placed by what else is known of them.
+        """
+        return super(GraphRecommender, self._met(users)).recommend(users, k, exclude, among)
+
+    def _met(self, users: pl.Series) -> Self:
+        strangers = users.filter(~users.is_in(self.weights.users[USER].implode()))
+        if self.attributes is None or self._known is None or strangers.is_empty():
+            return self
+        met = copy.copy(self)
+        met.weights = self.weights.with_strangers(strangers)
+        placed = self._placed(self._train.clear(), strangers)
+        met._user_vectors = np.concatenate([self._user_vectors[:-1], placed])
+        return met
+
     def _learn(self) -> None:
         users, items = self.weights.users[USER], self.weights.items[ITEM]
-        graph = Bipartite.from_interactions(self._train, users, items)
+        known = self._attributes_of(users)
+        graph = Bipartite.from_interactions(self._train, users, items, known)
         item_text = text_vectors(self.texts, items).astype(np.float32)
         user_text = self._profiles_of(self._train, users)
         if not len(graph.edges.liked(self.config.like_from)):
@@ -100,18 +125,20 @@ class GraphRecommender(MatrixRecommender):
         rated = shown.join(self.weights.items, on=ITEM, how="semi").sort(USER, ITEM)
         edges = Bipartite.from_interactions(rated, users, self._known.graph.item_ids).edges
         profiles = self._profiles_of(shown, users)
-        nobody = np.zeros((1, profiles.shape[1]), np.float32)
-        return place_users(self._known, np.concatenate([profiles, nobody]), edges)
+        attributes = self._attributes_of(users)
+        return place_users(
+            self._known, _and_nobody(profiles), edges,
+            attributes=None if attributes is None else _and_nobody(attributes),
+        )  # fmt: skip
+
+    def _attributes_of(self, users: pl.Series) -> Floats | None:
+        return None if self.attributes is None else _rows(self.attributes, users)
 
     def _profiles_of(self, interactions: pl.DataFrame, users: pl.Series) -> Floats:
         """(n_users, d_text); zeros for a user without a profile."""
         if self.profiles is None:
             return np.zeros((users.len(), self._text_width), np.float32)
-        table = self.profiles(interactions).select(USER, VECTOR)
-        vectors = np.zeros((users.len(), _width(table)), np.float32)
-        rows = pl.DataFrame({USER: users}).with_row_index(INDEX).join(table, on=USER)
-        vectors[rows[INDEX].to_numpy()] = rows[VECTOR].to_numpy()
-        return vectors
+        return _rows(self.profiles(interactions), users)
 
     def _count_unknown(self, rows: Rows) -> None:
         """Nothing to count: whoever is not known is placed by the model, too."""
@@ -119,6 +146,19 @@ class GraphRecommender(MatrixRecommender):
     def _scores(self, rows: Rows) -> Scores:
         scores: Scores = self._user_vectors[rows] @ self._item_vectors.T
         return scores
+
+
+def _rows(table: pl.DataFrame, users: pl.Series) -> Floats:
+    """(n_users, d) vectors of a table of users; zeros for one who is not in it."""
+    vectors = np.zeros((users.len(), _width(table)), np.float32)
+    known = pl.DataFrame({USER: users}).with_row_index(INDEX).join(table, on=USER)
+    vectors[known[INDEX].to_numpy()] = known[VECTOR].to_numpy()
+    return vectors
+
+
+def _and_nobody(vectors: Floats) -> Floats:
+    """One more row, of zeros."""
+    return np.concatenate([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
 
 
 def _width(table: pl.DataFrame) -> int:

@@ -47,16 +47,17 @@ def regressed(
     seed: int,
     also: sparse.csr_matrix | None = None,
 ) -> tuple[Doubles, Floats] | None:
-    """Slopes in the leading directions, and these: (n_items, rank) each.
+    """Slopes (n_columns, rank) in the leading directions, and these (n_items, rank).
 
     Their product is the matrix B. None where there are too many items, or too few of anything.
 
     Args:
-        matrix: (n_users, n_items) what the ratings say, 0 where there is none.
+        matrix: (n_users, n_columns) what the ratings say, 0 where there is none; behind the items
+            may stand what else is known of the users, which scores are read from alike.
         features: (n_items, d) what items are known by; an item of zeros is like no other.
         rank: directions that are kept.
         seed: of the randomised search for the directions.
-        also: (n, n_items) more rows to learn from, beside those that will be scored.
+        also: (n, n_columns) more rows to learn from, beside those that will be scored.
     """
     if matrix.shape[1] > MAX_ITEMS or min(matrix.shape) < 2:
         return None
@@ -65,10 +66,10 @@ def regressed(
         rows = matrix if also is None else sparse.vstack([matrix, also], format="csr")
         gram = gram_matrix(rows, REGULARISATION)
         _add_likeness(gram, features)
-        slopes = regression(gram)
+        slopes = regression(gram)[:, : len(features)]
         # The scores X B have the right singular vectors of B'X'XB, which has no row per user.
         squared = slopes.T @ ((matrix.T @ matrix) @ slopes)
-        kept = min(rank, *matrix.shape)
+        kept = min(rank, matrix.shape[0], len(features))
         _, _, right = randomized_svd(squared, n_components=kept, n_iter=4, random_state=seed)
         directions = right.T
         return slopes @ directions, directions.astype(np.float32)

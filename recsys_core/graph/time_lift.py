@@ -77,9 +77,9 @@ class TimeLift:
     windows: Windows
     factor: float
 
-    def users(self, edges: Edges, n_users: int) -> Floats:
-        """(n_users, windows) the factor's share for each window; zeros where no time is known."""
-        counts = self.windows.counted(edges.users, edges.times, n_users)
+    def users(self, edges: Edges, attributes: Floats) -> Floats:
+        """As `Beside.users`: the factor's share for each window; zeros where no time is known."""
+        counts = self.windows.counted(edges.users, edges.times, len(attributes))
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         vectors: Floats = (self.factor * shares).astype(np.float32)
         return vectors

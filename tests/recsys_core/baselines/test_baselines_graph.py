@@ -92,3 +92,32 @@ def test_texts_must_be_there_and_of_one_size():
     lists = TEXTS.with_columns(pl.col(VECTOR).arr.to_list())
     with pytest.raises(ConfigError, match="vectors of the texts are List"):
         GraphRecommender(CONFIG, config, lists)
+
+
+def test_who_has_rated_nothing_is_placed_by_what_else_is_known():
+    """Two plans whose users like items of their own."""
+    users = [f"{plan}{n}" for plan in ("free", "paid") for n in range(40)]
+    liked = {"free": ITEMS[:4].to_list(), "paid": ITEMS[4:8].to_list()}
+    rows = [
+        (user, item)
+        for user in users
+        for place, item in enumerate(liked[user[:4]])
+        if int(user[4:]) % 4 != place  # all items are equally popular
+    ]
+    everybody = [*users, "free new", "paid new"]
+    plans = [[float(user.startswith(plan)) for plan in liked] for user in everybody]
+    known = pl.DataFrame(
+        {USER: everybody, VECTOR: plans}, schema_overrides={VECTOR: pl.Array(pl.Float32, 2)}
+    )
+    train = pl.DataFrame(rows, schema=[USER, ITEM], orient="row").with_columns(
+        pl.lit(5.0).alias(RATING)
+    )
+    model = GraphRecommender(CONFIG, GraphConfig(**SMALL), TEXTS, attributes=known)
+    model.fit(train, ITEMS)
+    strangers, nothing = pl.Series(USER, ["free new", "paid new", "who?"]), train.clear()
+    lists = model.recommend(strangers, 4, exclude=nothing)
+    for user, plan in (("free new", "free"), ("paid new", "paid")):
+        assert set(lists.filter(pl.col(USER) == user)[ITEM]) == set(liked[plan])
+    assert lists.equals(model.fold_in(nothing).recommend(strangers, 4, exclude=nothing))
+    # Meeting them changed nothing of the model.
+    assert model.recommend(strangers, 4, exclude=nothing).equals(lists)

@@ -13,7 +13,7 @@ from recsys_core.columns import (
     USER_NODES,
     check,
 )
-from recsys_core.errors import DataError
+from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.bipartite import Bipartite, Edges
 
 
@@ -94,3 +94,21 @@ def test_an_unknown_id_is_named(row: tuple[object, object, float], said: str) ->
 def test_nodes_must_be_distinct(ids: list[str | None]) -> None:
     with pytest.raises(DataError, match="every node once"):
         Bipartite.from_interactions(interactions(), pl.Series(USER, ids), ITEMS)
+
+
+def test_attributes_come_back_in_the_order_of_the_nodes(graph: Bipartite) -> None:
+    known = np.array([[1.0, 0.5], [0.0, 0.0], [0.2, 0.1]], np.float32)
+    rows = interactions(("bob", 20, 5.0))
+    tables = Bipartite.from_interactions(rows, USERS, ITEMS, known).tables()
+    tables["user_attributes"] = tables["user_attributes"].sort(INDEX, descending=True)
+    again = Bipartite.from_tables(tables)
+    assert again.attributes is not None
+    assert np.array_equal(again.attributes, known)
+    assert again.with_edges(Edges.empty()).attributes is again.attributes
+    assert "user_attributes" not in graph.tables()
+    assert Bipartite.from_tables(graph.tables()).attributes is None
+
+
+def test_attributes_of_other_users_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Attributes have shape \(2, 1\).*3 users"):
+        Bipartite.from_interactions(interactions(), USERS, ITEMS, np.zeros((2, 1), np.float32))

@@ -96,3 +96,28 @@ def test_what_does_not_fit_the_model_is_refused(known):
     with pytest.raises(ConfigError, match="weights do not fit"):
         place_users(other, made.user_text[:2], Edges.empty())
     assert len(made.user_text) == N_USERS
+
+
+def test_attributes_of_new_users_count_and_must_be_those_of_training():
+    graph, _, _ = planted()
+    plan = np.eye(TASTES, dtype=np.float32)[np.arange(N_USERS) % TASTES]
+    graph = replace(graph, attributes=plan)
+    users, items = texts()
+    trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=5)
+    made = Known(
+        graph=graph, weights=trained.weights, user_text=users, item_text=items,
+        config=trained.config, data=DATA, beside=trained.beside,
+    )  # fmt: skip
+    profiles = np.zeros((TASTES, users.shape[1]), np.float32)
+    told = place_users(made, profiles, Edges.empty(), attributes=plan[:TASTES])
+    untold = place_users(made, profiles, Edges.empty())
+    assert told.shape == untold.shape == (TASTES, trained.user_vectors.shape[1])
+    likes = told @ trained.item_vectors.T - untold @ trained.item_vectors.T
+    assert (np.argmax(likes[:, :-1], axis=1) % TASTES == np.arange(TASTES)).all()
+    # As training placed the last of its users, who has no edge either.
+    again = place_users(made, users[-1:], Edges.empty(), attributes=plan[-1:])
+    np.testing.assert_allclose(again[0], trained.user_vectors[-1], atol=1e-5)
+    with pytest.raises(ConfigError, match="attributes have shape"):
+        place_users(made, profiles, Edges.empty(), attributes=plan[:TASTES, :2])
+    with pytest.raises(ConfigError, match="attributes have shape"):
+        place_users(made, profiles, Edges.empty(), attributes=plan[:2])

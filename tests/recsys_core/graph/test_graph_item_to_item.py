@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recsys_core.config import GraphConfig
 from recsys_core.graph import regression
+from recsys_core.graph.bipartite import Edges, Floats
 from recsys_core.graph.item_to_item import item_to_item
-from tests.graph_world import CONFIGS, run, task_of
+from recsys_core.graph.task import Task
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, nothing_known, run, task_of
 
 
 def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
@@ -14,8 +18,9 @@ def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
     assert other is not None
     assert np.array_equal(one.rated, other.rated)
     edges = task.graph.edges
-    assert np.array_equal(one.users(edges.where(edges.users < 5), 5), one.users(edges, 40)[:5])
-    assert not one.users(edges.where(edges.users < 5), 6)[5].any()
+    first, everybody = edges.where(edges.users < 5), one.users(edges, nothing_known(N_USERS))
+    assert np.array_equal(one.users(first, nothing_known(5)), everybody[:5])
+    assert not one.users(first, nothing_known(6))[5].any()
 
 
 def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
@@ -54,3 +59,47 @@ def test_the_trained_vectors_carry_it_after_the_networks() -> None:
 
 def test_the_paper_has_none() -> None:
     assert GraphConfig(preset="paper").item_to_item == 0
+
+
+def tastes(n_users: int) -> Floats:
+    """What a user likes, told by an attribute each: user n likes the items of taste n % TASTES."""
+    return np.eye(TASTES, dtype=np.float32)[np.arange(n_users) % TASTES]
+
+
+def told(weight: float) -> Task:
+    """The planted graph whose users' tastes are known; texts, which are noise there, are not."""
+    task = task_of(CONFIGS["best"].model_copy(update={"user_attributes": weight}))
+    graph = replace(task.graph, attributes=tastes(N_USERS))
+    return replace(task, graph=graph, item_text=0 * task.item_text)
+
+
+def test_attributes_alone_place_a_user_who_has_rated_nothing() -> None:
+    part = item_to_item(told(2.0))
+    assert part is not None
+    scores = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
+    best = np.argsort(-scores[:, :-1], axis=1)[:, :8] % TASTES  # the last item has no edge
+    share = (best == np.arange(TASTES)[:, None]).mean()
+    assert share > 0.9, "of four tastes, chance is .25"
+
+
+def test_attributes_count_the_more_the_heavier_and_not_at_all_without_weight() -> None:
+    sizes = []
+    for weight in (0.0, 0.1, 2.0):
+        part = item_to_item(told(weight))
+        assert part is not None
+        placed = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
+        assert placed.shape == (TASTES, N_ITEMS)
+        sizes.append(np.abs(placed).max())
+    assert sizes[0] == 0
+    assert sizes[1] < sizes[2]
+
+
+def test_of_whom_nothing_is_known_the_ratings_still_tell() -> None:
+    task = told(2.0)
+    part = item_to_item(task)
+    assert part is not None
+    edges = task.graph.edges
+    nobody = part.users(edges, nothing_known(N_USERS))
+    zeros = part.users(edges, np.zeros((N_USERS, TASTES), np.float32))
+    assert np.array_equal(nobody, zeros)
+    assert nobody[np.unique(edges.liked(DATA.like_from).users)].any(axis=1).all()

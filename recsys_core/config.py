@@ -604,7 +604,7 @@ class ReproduceConfig(Section):
     """Folds of `large_data`; the paper's study has fold 1. It takes hours on a CPU."""
     cold_seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
     """Draws of the cold-start protocols on `data`: users who come after training and show 0 to 9
-    ratings, and items that come after it. Empty leaves them out."""
+    ratings, and items that come after it. Empty (`[]`) leaves them out."""
     methods: tuple[Method, ...] = Field(default=get_args(Method), min_length=1)
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the

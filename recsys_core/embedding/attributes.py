@@ -35,7 +35,8 @@ def attribute_vectors(users: pl.DataFrame) -> Floats:
     """
     others = users.drop(USER, strict=False)
     amounts = others.select(columns.numeric() | columns.temporal())
-    categories = others.select(columns.string() | columns.categorical() | columns.boolean())
+    names = columns.string() | columns.categorical() | columns.enum()
+    categories = others.select(names | columns.boolean())
     parts = [_places(one) for one in amounts] + [_categories(one) for one in categories]
     return np.hstack([np.zeros((users.height, 0), np.float32), *parts])
 

@@ -59,17 +59,18 @@ def regressed(
         seed: of the randomised search for the directions.
         also: (n, n_columns) more rows to learn from, beside those that will be scored.
     """
-    if matrix.shape[1] > MAX_ITEMS or min(matrix.shape) < 2:
+    n_items = len(features)
+    if n_items > MAX_ITEMS or min(matrix.shape[0], n_items) < 2:
         return None
     # One thread: with several, the last bits depend on how many there are.
     with threadpool_limits(1):
         rows = matrix if also is None else sparse.vstack([matrix, also], format="csr")
         gram = gram_matrix(rows, REGULARISATION)
         _add_likeness(gram, features)
-        slopes = regression(gram)[:, : len(features)]
+        slopes = regression(gram)[:, :n_items]
         # The scores X B have the right singular vectors of B'X'XB, which has no row per user.
         squared = slopes.T @ ((matrix.T @ matrix) @ slopes)
-        kept = min(rank, matrix.shape[0], len(features))
+        kept = min(rank, matrix.shape[0], n_items)
         _, _, right = randomized_svd(squared, n_components=kept, n_iter=4, random_state=seed)
         directions = right.T
         return slopes @ directions, directions.astype(np.float32)

@@ -58,6 +58,15 @@ def test_a_category_of_enough_users_has_a_direction() -> None:
     assert not rows[-2:].any()
 
 
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["free", "paid"])])
+def test_categories_may_be_of_any_type_of_names(kind: pl.DataType) -> None:
+    plans = ["free", "paid"] * SHARED_BY
+    named = users(plan=plans)
+    assert np.array_equal(
+        attribute_vectors(named.with_columns(pl.col("plan").cast(kind))), attribute_vectors(named)
+    )
+
+
 def test_truth_and_dates_are_attributes_too() -> None:
     since = [date(2020, 1, day + 1) for day in range(2 * SHARED_BY)]
     paid = [day % 2 == 0 for day in range(2 * SHARED_BY)]

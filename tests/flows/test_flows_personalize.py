@@ -26,7 +26,9 @@ from recsys_core.columns import (
     MODEL,
     PROTOCOL,
     RANK,
+    RATING,
     RECOMMENDATIONS,
+    TIMESTAMP,
     USER,
     VALUE,
     VECTOR,
@@ -135,6 +137,55 @@ def test_the_paper_sees_texts_and_best_sees_facts_and_labels_too(
     weights = load_file(trained / "weights.safetensors")
     assert weights["item_projection.weight"].shape == (16, width)
     assert weights["user_projection.weight"].shape == (16, 384)
+
+
+def test_what_is_known_of_users_is_part_of_the_graph_where_there_is_something(
+    first: Summary, place: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(place / "data", tmp_path / "data")
+    known = pl.DataFrame({USER: [f"u{n:02}" for n in range(40)], "age": range(40)})
+    known.write_parquet(data / "users.parquet")
+    graph = {"max_epochs": 2, "hidden": 8, "heads": 2}
+    with_ages, without = (
+        next(Path(one.artifact) for one in steps if one.step == "graph")
+        for steps in (train(config_for(tmp_path, graph=graph)), first.steps)
+    )
+    assert not (without / "user_attributes.parquet").exists()
+    vectors = pl.read_parquet(with_ages / "user_attributes.parquet")[VECTOR].to_numpy()
+    assert len(vectors) == N_USERS
+    assert vectors[:40].any(axis=1).all()
+    assert not vectors[40:].any(), "eight users are not in the table"
+
+
+def test_test_ratings_change_nothing_but_the_measurement(
+    first: Summary, place: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(place / "data", tmp_path / "data")
+    split = Path(next(one.artifact for one in first.steps if one.step == "split"))
+    held_out = pl.read_parquet(split / "test.parquet").select(USER, ITEM, pl.lit(1).alias("test"))
+    rated = pl.read_parquet(data / "interactions.parquet")
+    worse = rated.join(held_out, on=[USER, ITEM], how="left", maintain_order="left").select(
+        USER, ITEM,
+        pl.when(pl.col("test") == 1).then(11 - pl.col(RATING)).otherwise(RATING).alias(RATING),
+        TIMESTAMP,
+    )  # fmt: skip
+    worse.write_parquet(data / "interactions.parquet")
+    other = personalize(config_for(tmp_path, run_name="other"))
+    before, after = ({one.step: Path(one.artifact) for one in run.steps} for run in (first, other))
+    for step in (
+        "item_profiles", "user_profiles", "embeddings", "graph", "train", "candidates", "rerank",
+        "policy", "fusion", "explain", "baselines",
+    ):  # fmt: skip
+        assert before[step] != after[step], "the data set has another hash, so all is redone"
+        tables = sorted(before[step].glob("*.parquet"))
+        assert tables
+        for table in tables:
+            assert pl.read_parquet(table).equals(pl.read_parquet(after[step] / table.name)), table
+    weights = [folder["train"] / "weights.safetensors" for folder in (before, after)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    for folder in (before, after):
+        assert not pl.read_parquet(folder["split"] / "test.parquet").is_empty()
+    assert other.headline["gat"]["ndcg"] < first.headline["gat"]["ndcg"]
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(first: Summary, place: Path) -> None:

@@ -6,6 +6,7 @@ trains with checkpoints, in so many threads, and writes a line per epoch.
 """
 
 import sys
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -84,6 +85,12 @@ def task_of(config: GraphConfig) -> Task:
         phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
         config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
     )  # fmt: skip
+
+
+def task_with(edges: Edges, **changes: object) -> Task:
+    """A task of the preset `best` on other edges, with some fields of its configuration changed."""
+    task = task_of(CONFIGS["best"].model_copy(update=changes))
+    return replace(task, graph=task.graph.with_edges(edges))
 
 
 def run(config: GraphConfig, seed: int = 0, **changes: object) -> Trained:

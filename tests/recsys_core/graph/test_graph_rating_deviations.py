@@ -8,7 +8,6 @@ import pytest
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.graph.bipartite import Edges
 from recsys_core.graph.rating_deviations import rating_deviations, usual_ratings
-from recsys_core.graph.task import Task
 from tests.graph_world import (
     CONFIGS,
     N_ITEMS,
@@ -18,14 +17,10 @@ from tests.graph_world import (
     planted,
     run,
     task_of,
+    task_with,
 )
 
 BEST = CONFIGS["best"]
-
-
-def with_edges(edges: Edges, **changes: object) -> Task:
-    task = task_of(BEST.model_copy(update=changes))
-    return replace(task, graph=task.graph.with_edges(edges))
 
 
 def test_a_usual_rating_is_a_mean_that_a_rare_item_has_little_say_in() -> None:
@@ -38,7 +33,7 @@ def test_who_rates_like_items_better_than_usual_is_taken_to_like_what_is_like_th
     """Two tastes: everybody rates all, those of one taste their half better than the other's."""
     pairs = np.argwhere(np.random.default_rng(0).random((N_USERS, N_ITEMS)) < 0.9)
     mine = pairs[:, 0] % 2 == pairs[:, 1] % 2
-    task = with_edges(edges_of(*pairs.T, np.where(mine, 5, 4)))
+    task = task_with(edges_of(*pairs.T, np.where(mine, 5, 4)))
     part = rating_deviations(replace(task, item_text=0 * task.item_text))
     assert part is not None
     # Every rating is liked: only by how much tells the tastes apart.
@@ -62,9 +57,9 @@ def test_the_users_need_not_be_those_of_training_and_it_can_be_repeated() -> Non
 
 def test_the_width_of_the_scale_is_of_no_matter() -> None:
     edges = planted()[0].edges
-    stars = rating_deviations(with_edges(edges))
+    stars = rating_deviations(task_with(edges))
     wide = DataConfig(rating_min=0, rating_max=100)
-    task = with_edges(replace(edges, ratings=(edges.ratings - 1) * 25))
+    task = task_with(replace(edges, ratings=(edges.ratings - 1) * 25))
     percent = rating_deviations(replace(task, data=wide))
     assert stars is not None
     assert percent is not None
@@ -76,7 +71,7 @@ def test_the_width_of_the_scale_is_of_no_matter() -> None:
 def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
     edges = planted()[0].edges
     single, triple = (
-        rating_deviations(with_edges(edges, rating_deviations=factor)) for factor in (1.0, 3.0)
+        rating_deviations(task_with(edges, rating_deviations=factor)) for factor in (1.0, 3.0)
     )
     assert single is not None
     assert triple is not None
@@ -86,9 +81,9 @@ def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
 @pytest.mark.parametrize("rating", [1, 5])
 def test_where_all_ratings_are_alike_there_is_none(rating: float) -> None:
     edges = planted()[0].edges
-    assert rating_deviations(with_edges(edges_of(edges.users, edges.items, rating))) is None
-    assert rating_deviations(with_edges(Edges.empty())) is None
-    assert rating_deviations(with_edges(edges, rating_deviations=0.0)) is None
+    assert rating_deviations(task_with(edges_of(edges.users, edges.items, rating))) is None
+    assert rating_deviations(task_with(Edges.empty())) is None
+    assert rating_deviations(task_with(edges, rating_deviations=0.0)) is None
 
 
 def test_the_trained_vectors_carry_it_and_the_facts_say_so() -> None:

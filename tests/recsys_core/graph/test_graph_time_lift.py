@@ -1,7 +1,5 @@
 """Waves of time beside the network: counted by hand, and only where times are known."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from hypothesis import strategies as st
 
 from recsys_core.config import GraphConfig
 from recsys_core.graph.bipartite import Edges
-from recsys_core.graph.task import Task
 from recsys_core.graph.time_lift import MOST, WEEK, Windows, lifts, time_lift
 from tests.graph_world import (
     CONFIGS,
@@ -20,14 +17,10 @@ from tests.graph_world import (
     planted,
     run,
     task_of,
+    task_with,
 )
 
 BEST = CONFIGS["best"]
-
-
-def with_edges(edges: Edges, **changes: object) -> Task:
-    task = task_of(BEST.model_copy(update=changes))
-    return replace(task, graph=task.graph.with_edges(edges))
 
 
 def test_windows_are_weeks_from_the_first_rating() -> None:
@@ -94,9 +87,9 @@ def test_a_users_score_is_the_mean_lift_of_the_weeks_of_their_ratings() -> None:
 @pytest.mark.parametrize("times", [None, 880_000_000.0])
 def test_without_times_or_within_a_week_there_is_none(times: float | None) -> None:
     edges = planted()[0].edges
-    assert time_lift(with_edges(edges_of(edges.users, edges.items, 5, times))) is None
-    assert time_lift(with_edges(Edges.empty())) is None
-    assert time_lift(with_edges(edges, time_lift=0.0)) is None
+    assert time_lift(task_with(edges_of(edges.users, edges.items, 5, times))) is None
+    assert time_lift(task_with(Edges.empty())) is None
+    assert time_lift(task_with(edges, time_lift=0.0)) is None
 
 
 def test_the_trained_vectors_end_with_it_and_the_facts_say_so() -> None:

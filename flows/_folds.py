@@ -19,8 +19,8 @@ from tasks import train as training
 from tasks.candidates import candidates
 from tasks.graph import graph
 from tasks.reproduce import LISTS, baseline, measured, plain_vectors, published_lists
-from tasks.reproduce_methods import VARIANTS, models
-from tasks.reproduction import PREFIX, Measured, chosen
+from tasks.reproduce_methods import PREFIX, VARIANTS, models
+from tasks.reproduction import Measured, chosen
 from tasks.shards import fan_out
 from tasks.step import Submitted
 

@@ -4,7 +4,7 @@ import polars as pl
 
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import EDGES, INDEX, ITEM, USER, vectors
-from recsys_core.embedding.attributes import attribute_vectors
+from recsys_core.embedding.user_attributes import attribute_vectors
 from recsys_core.graph.bipartite import (
     ATTRIBUTES_TABLE,
     EDGES_TABLE,

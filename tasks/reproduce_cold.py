@@ -20,7 +20,7 @@ from recsys_core.baselines.registry import Builders
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
 from recsys_core.config import DataConfig, GraphConfig
 from recsys_core.datasets.cold import SHOWN, ColdItems, ColdUsers, cold_items, cold_users
-from recsys_core.embedding.attributes import attribute_vectors
+from recsys_core.embedding.user_attributes import attribute_vectors
 from recsys_core.evaluation.cold import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.folds import user_table
 from recsys_core.evaluation.protocols import Judgement

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from recsys_core.columns import PUBLISHED
 from recsys_core.config import GraphConfig, Method, ReproduceConfig, Strategy
 from recsys_core.embedding.plain import PlainText
 
+PREFIX: Final = f"{PUBLISHED}:"
+"""Before the names of the authors' own lists."""
 Text = Literal["unified", "none"] | PlainText
 """What is embedded: profiles, a plain text, or nothing."""
 

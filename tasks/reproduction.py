@@ -42,10 +42,9 @@ from recsys_core.report.summary import StepSummary
 from recsys_core.rerank.costs import strategy_costs
 from tasks.llm import LEDGER
 from tasks.reproduce import headline_k
-from tasks.reproduce_methods import VARIANTS
+from tasks.reproduce_methods import PREFIX, VARIANTS
+from tasks.reproduction_notes import notes_on
 
-PREFIX: Final = f"{PUBLISHED}:"
-"""Before the names of the authors' own lists."""
 METRICS_FILE: Final = "reproduction.parquet"
 COMPARISONS_FILE: Final = "comparisons.parquet"
 TABLE_FILE: Final = "table1.parquet"
@@ -71,28 +70,6 @@ _PUBLISHED_RERANKING: Final = Reranking(
     base=f"{PREFIX}unified_structure", method=f"{PREFIX}relevancy_score", strategy="relevancy"
 )
 """Every item of the authors' relevancy list is among the first 50 of that list of theirs."""
-_PAPER_FILES: Final = ("item_profiles.parquet", "user_profiles.parquet", "table1.csv")
-_RULES_JUDGE: Final = (
-    "Rules judged for all four strategies. They give one and the same relevance to every question,"
-    " so the strategies differ in scale and ties only: which one to choose with a language model"
-    " is not for these rows to say."
-)
-_SETTINGS: Final = (
-    "The settings of preset `best` were found beforehand, on parts of the training ratings of fold"
-    " 1 of MovieLens 100K held out in turn (docs/experiments.md). Test rows of folds 2 to 5 are"
-    " among those; of fold 1 no choice has seen any."
-)
-_ATTRIBUTES: Final = (
-    "Where the data set has a table of users (their age, for example), `gat_best` and its variants"
-    " but `no_attributes` are told what it holds; the baselines are not."
-)
-_PUBLISHED_USERS: Final = (
-    "The authors' user profiles were written from the training ratings of fold 1, so they are used"
-    " on that fold only; for every other fold user profiles are written anew from that fold's own"
-    " training ratings. Means over folds mix the two.",
-    "They were written from all training ratings of fold 1, our validation part among them:"
-    " choices on that fold are made with profiles that know a little too much.",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +106,7 @@ def report(
         started: when the run started, UTC.
     """
     metrics = _metrics(results)
+    names, judged = {one.method for one in results}, any(one.judged for one in results)
     tests = {name: _tests(config, results, name) for name in _data_sets(results)}
     done = Reproduction(
         run_name=config.run_name,
@@ -145,7 +123,7 @@ def report(
         table_1=table_1(metrics, _paper_rows(config), config.evaluation.cold_below),
         profiles=profiles,
         choices=choices,
-        notes=_notes(config, results),
+        notes=notes_on(config, names, judged=judged),
         steps=steps,
         config=config.model_dump(mode="json"),
     )
@@ -291,27 +269,6 @@ def _paper_rows(config: ReproduceConfig) -> dict[str, dict[str, float]]:
             f"{path} cannot be read: {error!r}",
             expected="a CSV file with the columns method, precision, recall, ndcg and map.",
         ) from error
-
-
-def _notes(config: ReproduceConfig, results: Sequence[Measured]) -> list[str]:
-    writer = config.llm.model if config.llm.uses_model else "rules, not a language model"
-    notes = [
-        f"Every profile and judgement that the authors did not publish is by {writer}.",
-        "Every choice is made on a validation part of the training ratings; test ratings are read"
-        " by the measurement alone. Baselines have the same number of candidates each.",
-    ]
-    if not config.llm.uses_model and any(one.judged for one in results):
-        notes.append(_RULES_JUDGE)
-    if any(one.method.startswith("gat_best") for one in results):
-        notes += [_SETTINGS, _ATTRIBUTES] if config.best.user_attributes else [_SETTINGS]
-    if config.paper_file("user_profiles.parquet"):
-        notes += _PUBLISHED_USERS
-    if not any(one.method.startswith(PREFIX) for one in results):
-        notes.append("The authors' published lists are not part of this run.")
-    missing = [name for name in _PAPER_FILES if config.paper_file(name) is None]
-    if missing:
-        notes.append(f"Of the paper's data these are not there: {', '.join(missing)}.")
-    return notes
 
 
 def _data_sets(results: Sequence[Measured]) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.columns import USER
-from recsys_core.embedding.attributes import CATEGORIES, PLACES, SHARED_BY, attribute_vectors
+from recsys_core.embedding.user_attributes import CATEGORIES, PLACES, SHARED_BY, attribute_vectors
 
 
 def users(**columns: object) -> pl.DataFrame:

@@ -1,17 +1,15 @@
 """Train: the graph attention network, stopped by validation, then fitted to all training rows."""
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import CURVES, VECTOR
+from recsys_core.columns import CURVES
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.bipartite import Floats
+from recsys_core.graph.vectors import aligned
 from tasks.earlier import WARM, start_of
 from tasks.embed import FEATURES
 from tasks.graph import read_graph
 from tasks.progress import progress
 from tasks.step import HOUR, step
-from tasks.vectors import vector_array, write_vectors
+from tasks.vectors import write_vectors
 
 BEST_EPOCH = "best_epoch"
 
@@ -57,8 +55,8 @@ def train(
         trained = fit(
             bipartite,
             valid,
-            _aligned(embeddings.table("users"), bipartite.user_ids),
-            _aligned(embeddings.table(of_items), bipartite.item_ids),
+            aligned(embeddings.table("users"), bipartite.user_ids),
+            aligned(embeddings.table(of_items), bipartite.item_ids),
             sized,
             ratings,
             seed,
@@ -81,11 +79,3 @@ def train(
     out.fact(BEST_EPOCH, trained.best_epoch)
     for name, value in trained.facts.items():
         out.fact(name, value)
-
-
-def _aligned(frame: pl.DataFrame, ids: pl.Series) -> Floats:
-    """Vectors in the order of `ids`; zeros for an id without one (the trainer counts those)."""
-    joined = ids.to_frame().join(frame, on=ids.name, how="left", maintain_order="left")
-    size = frame.schema[VECTOR].shape[0]  # type: ignore[attr-defined]
-    zeros = pl.lit([0.0] * size, dtype=pl.Array(pl.Float32, size))
-    return vector_array(joined.with_columns(pl.col(VECTOR).fill_null(zeros)))

@@ -64,11 +64,6 @@ def planted(seed: int = 0) -> tuple[Bipartite, Edges, Edges]:
     return graph, edges.where(part == 1), edges.where(part == 2)
 
 
-def nothing_known(n_users: int) -> Floats:
-    """Attributes of users of whom nothing is known beside their ratings."""
-    return np.empty((n_users, 0), np.float32)
-
-
 def texts(seed: int = 1) -> tuple[Floats, Floats]:
     rng = np.random.default_rng(seed)
     return (

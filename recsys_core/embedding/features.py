@@ -150,6 +150,18 @@ def word_vectors(texts: pl.Series) -> Floats:
     return found
 
 
+def gaussian_places(at: Doubles, count: int) -> Doubles:
+    """Gaussians of values (n,) around 0, 1, 2, ...: (n, count), rows of length 1.
+
+    So values are alike the nearer they are.
+    """
+    from sklearn.preprocessing import normalize
+
+    steps = at[:, None] - np.arange(count)
+    rows: Doubles = normalize(np.exp(-(steps**2) / 2))
+    return rows
+
+
 def year_vectors(years: pl.Series) -> Floats:
     """Places of years (n,) in time, (n, `AGES`): close to one another for years that are.
 
@@ -157,15 +169,12 @@ def year_vectors(years: pl.Series) -> Floats:
     compared, by a Gaussian; ages are counted from the year after the last. Unknown years have
     zeros.
     """
-    from sklearn.preprocessing import normalize
-
     given = years.cast(pl.Float64)
     newest = given.max()
     if not isinstance(newest, float):
         return np.zeros((len(years), AGES), np.float32)
     ages = np.log1p(newest + 1 - given.fill_null(newest).to_numpy())
-    steps = (ages[:, None] - _AGE_STEP * np.arange(AGES)) / _AGE_STEP
-    rows = _AGE_SHARE**0.5 * normalize(np.exp(-(steps**2) / 2))
+    rows = _AGE_SHARE**0.5 * gaussian_places(ages / _AGE_STEP, AGES)
     rows[given.is_null().to_numpy()] = 0
     found: Floats = rows.astype(np.float32)
     return found

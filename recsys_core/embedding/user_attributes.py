@@ -14,6 +14,7 @@ import polars as pl
 from polars import selectors as columns
 
 from recsys_core.columns import USER
+from recsys_core.embedding.features import gaussian_places
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,9 +49,7 @@ def _places(amounts: pl.Series) -> Floats:
         return np.zeros((len(values), 0), np.float32)
     known = len(values) - values.null_count()
     shares = ((values.rank() - 0.5) / known).fill_null(0.0).to_numpy()
-    steps = shares[:, None] * (PLACES - 1) - np.arange(PLACES)
-    rows = np.exp(-(steps**2) / 2)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = gaussian_places(shares * (PLACES - 1), PLACES)
     rows[values.is_null().to_numpy()] = 0
     found: Floats = rows.astype(np.float32)
     return found

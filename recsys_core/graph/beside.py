@@ -51,15 +51,13 @@ def with_parts(task: Task, fitted: Fit, parts: Sequence[Beside]) -> tuple[Floats
     """Vectors of users and of items: the network's, then those of the parts."""
     graph = task.graph
     return (
-        with_users(fitted.user_vectors, parts, graph.edges, graph.attributes),
+        with_users(fitted.user_vectors, parts, graph.edges, graph.known_of_users),
         np.hstack([fitted.item_vectors, *(part.items for part in parts)]),
     )
 
 
 def with_users(
-    network: Floats, parts: Sequence[Beside], edges: Edges, attributes: Floats | None
+    network: Floats, parts: Sequence[Beside], edges: Edges, attributes: Floats
 ) -> Floats:
     """The network's vectors (n_users, d) of users, then the parts' (`Beside.users`)."""
-    if attributes is None:
-        attributes = np.empty((len(network), 0), np.float32)
     return np.hstack([network, *(part.users(edges, attributes) for part in parts)])

@@ -147,6 +147,11 @@ class Bipartite:
         """Number of items, with or without edges."""
         return self.item_ids.len()
 
+    @property
+    def known_of_users(self) -> Floats:
+        """The attributes (n_users, d); d is 0 where nothing is known."""
+        return no_attributes(self.n_users) if self.attributes is None else self.attributes
+
     def with_edges(self, edges: Edges) -> Self:
         """The same nodes with other edges."""
         return replace(self, edges=edges)
@@ -201,6 +206,11 @@ class Bipartite:
             ),
             attributes=None if known is None else known.sort(INDEX)[VECTOR].to_numpy(),
         )
+
+
+def no_attributes(n_users: int) -> Floats:
+    """(n_users, 0): nothing is known of users beside their ratings."""
+    return np.empty((n_users, 0), np.float32)
 
 
 def _seconds(rated: pl.DataFrame) -> Times:

@@ -16,7 +16,7 @@ from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.adjacency import Adjacency
 from recsys_core.graph.assembly import Messages
 from recsys_core.graph.beside import Beside, with_users
-from recsys_core.graph.bipartite import Bipartite, Edges, Floats, Indices
+from recsys_core.graph.bipartite import Bipartite, Edges, Floats, Indices, no_attributes
 from recsys_core.graph.gat import GAT, rating_levels
 from recsys_core.graph.layerwise import all_vectors
 from recsys_core.graph.message_passing import choose_backend
@@ -75,6 +75,8 @@ def place_users(
     if not len(profiles):
         return np.empty((0, _dimensions(known)), np.float32)
     network = _by_network(known, profiles, shown, device or torch.device("cpu"))
+    if attributes is None:
+        attributes = no_attributes(len(profiles))
     return with_users(network, known.beside, shown, attributes)
 
 
@@ -150,8 +152,7 @@ def _check(known: Known, profiles: Floats, shown: Edges, attributes: Floats | No
             expected=f"(new users, {width}), as in training.",
             fix="embed them with the same model, or pass zeros for users without a profile.",
         )
-    trained = known.graph.attributes
-    expected = (len(profiles), 0 if trained is None else trained.shape[1])
+    expected = (len(profiles), known.graph.known_of_users.shape[1])
     if attributes is not None and attributes.shape != expected:
         raise ConfigError(
             f"The new users' attributes have shape {attributes.shape}.",

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.bipartite import Edges, Floats
+from recsys_core.graph.bipartite import Edges, Floats, no_attributes
 from recsys_core.graph.objective import target_weights
 from recsys_core.graph.regression import regressed, rows_of
 from recsys_core.graph.runs import runs
@@ -82,7 +82,7 @@ def item_to_item(task: Task) -> ItemToItem | None:
 
 def _attributes(task: Task) -> Floats:
     """(n_users, d) what is known of the users, as heavy as it counts; d is 0 where nothing does."""
-    known, weight = task.graph.attributes, task.config.user_attributes
-    if known is None or not weight:
-        return np.empty((task.graph.n_users, 0), np.float32)
-    return np.float32(weight) * known
+    weight = task.config.user_attributes
+    if not weight:
+        return no_attributes(task.graph.n_users)
+    return np.float32(weight) * task.graph.known_of_users

@@ -11,12 +11,12 @@ import polars as pl
 from recsys_core.baselines.base import MatrixRecommender
 from recsys_core.baselines.matrix import Rows, Scores
 from recsys_core.baselines.text import text_vectors
-from recsys_core.columns import INDEX, ITEM, USER, VECTOR
+from recsys_core.columns import ITEM, USER
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.errors import ConfigError
 from recsys_core.graph.bipartite import Bipartite, Edges, Floats
 from recsys_core.graph.inductive import Known, place_users
 from recsys_core.graph.trainer import Trained, train
+from recsys_core.graph.vectors import aligned, width_of
 
 Profiles = Callable[[pl.DataFrame], pl.DataFrame]
 """Interactions -> user and vector of a profile that is written from these interactions alone."""
@@ -57,7 +57,7 @@ class GraphRecommender(MatrixRecommender):
         self.graph_config, self.texts, self.profiles, self.seed = config, texts, profiles, seed
         self.attributes = attributes
         self.name = name or f"gat_{config.preset}"
-        self._text_width = _width(texts)
+        self._text_width = width_of(texts)
 
     def fit(self, train: pl.DataFrame, items: pl.Series) -> Self:
         """Learn from training interactions; see `Recommender.fit`."""
@@ -132,13 +132,13 @@ class GraphRecommender(MatrixRecommender):
         )  # fmt: skip
 
     def _attributes_of(self, users: pl.Series) -> Floats | None:
-        return None if self.attributes is None else _rows(self.attributes, users)
+        return None if self.attributes is None else aligned(self.attributes, users)
 
     def _profiles_of(self, interactions: pl.DataFrame, users: pl.Series) -> Floats:
         """(n_users, d_text); zeros for a user without a profile."""
         if self.profiles is None:
             return np.zeros((users.len(), self._text_width), np.float32)
-        return _rows(self.profiles(interactions), users)
+        return aligned(self.profiles(interactions), users)
 
     def _count_unknown(self, rows: Rows) -> None:
         """Nothing to count: whoever is not known is placed by the model, too."""
@@ -148,25 +148,6 @@ class GraphRecommender(MatrixRecommender):
         return scores
 
 
-def _rows(table: pl.DataFrame, users: pl.Series) -> Floats:
-    """(n_users, d) vectors of a table of users; zeros for one who is not in it."""
-    vectors = np.zeros((users.len(), _width(table)), np.float32)
-    known = pl.DataFrame({USER: users}).with_row_index(INDEX).join(table, on=USER)
-    vectors[known[INDEX].to_numpy()] = known[VECTOR].to_numpy()
-    return vectors
-
-
 def _and_nobody(vectors: Floats) -> Floats:
     """One more row, of zeros."""
     return np.concatenate([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
-
-
-def _width(table: pl.DataFrame) -> int:
-    kind = table.schema[VECTOR]
-    if isinstance(kind, pl.Array):
-        return kind.shape[0]
-    raise ConfigError(
-        f"The vectors of the texts are {kind}.",
-        expected="an array of a fixed size for each row.",
-        fix="cast them to pl.Array.",
-    )

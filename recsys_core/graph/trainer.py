@@ -204,7 +204,7 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
         "checkpoints_not_written": sum(one.unsaved for one in fits),
         "users_without_likes": task.graph.n_users - len(set(liked.users.tolist())),
         "items_without_edges": task.graph.n_items - len(set(edges.items.tolist())),
-        "user_attributes": 0 if task.graph.attributes is None else task.graph.attributes.shape[1],
+        "user_attributes": task.graph.known_of_users.shape[1],
         "users_without_profile": int((~task.user_text.any(1)).sum()),
         "items_without_profile": int((~task.item_text.any(1)).sum()),
     }

@@ -5,10 +5,10 @@ import pytest
 
 from recsys_core.config import GraphConfig
 from recsys_core.graph import regression
-from recsys_core.graph.bipartite import Edges, Floats
+from recsys_core.graph.bipartite import Edges, Floats, no_attributes
 from recsys_core.graph.item_to_item import item_to_item
 from recsys_core.graph.task import Task
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, nothing_known, run, task_of
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, run, task_of
 
 
 def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
@@ -18,9 +18,9 @@ def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
     assert other is not None
     assert np.array_equal(one.rated, other.rated)
     edges = task.graph.edges
-    first, everybody = edges.where(edges.users < 5), one.users(edges, nothing_known(N_USERS))
-    assert np.array_equal(one.users(first, nothing_known(5)), everybody[:5])
-    assert not one.users(first, nothing_known(6))[5].any()
+    first, everybody = edges.where(edges.users < 5), one.users(edges, no_attributes(N_USERS))
+    assert np.array_equal(one.users(first, no_attributes(5)), everybody[:5])
+    assert not one.users(first, no_attributes(6))[5].any()
 
 
 def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
@@ -99,7 +99,7 @@ def test_of_whom_nothing_is_known_the_ratings_still_tell() -> None:
     part = item_to_item(task)
     assert part is not None
     edges = task.graph.edges
-    nobody = part.users(edges, nothing_known(N_USERS))
+    nobody = part.users(edges, no_attributes(N_USERS))
     zeros = part.users(edges, np.zeros((N_USERS, TASTES), np.float32))
     assert np.array_equal(nobody, zeros)
     assert nobody[np.unique(edges.liked(DATA.like_from).users)].any(axis=1).all()

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.bipartite import Edges
+from recsys_core.graph.bipartite import Edges, no_attributes
 from recsys_core.graph.rating_deviations import rating_deviations, usual_ratings
 from tests.graph_world import (
     CONFIGS,
     N_ITEMS,
     N_USERS,
     edges_of,
-    nothing_known,
     planted,
     run,
     task_of,
@@ -38,7 +37,7 @@ def test_who_rates_like_items_better_than_usual_is_taken_to_like_what_is_like_th
     assert part is not None
     # Every rating is liked: only by how much tells the tastes apart.
     new = edges_of([0, 0], [0, 1], [5, 4])
-    scores = part.users(new, nothing_known(1)) @ part.items.T
+    scores = part.users(new, no_attributes(1)) @ part.items.T
     rest = scores[0, 2:]
     assert rest[::2].min() > rest[1::2].max()
 
@@ -50,9 +49,9 @@ def test_the_users_need_not_be_those_of_training_and_it_can_be_repeated() -> Non
     assert other is not None
     assert np.array_equal(one.rated, other.rated)
     edges = task.graph.edges
-    first, everybody = edges.where(edges.users < 5), one.users(edges, nothing_known(N_USERS))
-    assert np.array_equal(one.users(first, nothing_known(5)), everybody[:5])
-    assert not one.users(first, nothing_known(6))[5].any()
+    first, everybody = edges.where(edges.users < 5), one.users(edges, no_attributes(N_USERS))
+    assert np.array_equal(one.users(first, no_attributes(5)), everybody[:5])
+    assert not one.users(first, no_attributes(6))[5].any()
 
 
 def test_the_width_of_the_scale_is_of_no_matter() -> None:
@@ -63,8 +62,8 @@ def test_the_width_of_the_scale_is_of_no_matter() -> None:
     percent = rating_deviations(replace(task, data=wide))
     assert stars is not None
     assert percent is not None
-    one = stars.users(edges, nothing_known(N_USERS)) @ stars.items.T
-    other = percent.users(task.graph.edges, nothing_known(N_USERS)) @ percent.items.T
+    one = stars.users(edges, no_attributes(N_USERS)) @ stars.items.T
+    other = percent.users(task.graph.edges, no_attributes(N_USERS)) @ percent.items.T
     np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max())
 
 

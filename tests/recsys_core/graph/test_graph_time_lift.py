@@ -6,14 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.config import GraphConfig
-from recsys_core.graph.bipartite import Edges
+from recsys_core.graph.bipartite import Edges, no_attributes
 from recsys_core.graph.time_lift import MOST, WEEK, Windows, lifts, time_lift
 from tests.graph_world import (
     CONFIGS,
     N_ITEMS,
     N_USERS,
     edges_of,
-    nothing_known,
     planted,
     run,
     task_of,
@@ -75,7 +74,7 @@ def test_a_users_score_is_the_mean_lift_of_the_weeks_of_their_ratings() -> None:
     part = time_lift(task)
     assert part is not None
     edges = task.graph.edges
-    scores = part.users(edges, nothing_known(N_USERS)) @ part.items.T
+    scores = part.users(edges, no_attributes(N_USERS)) @ part.items.T
     one = edges.where(edges.users == 3)
     weeks = ((one.times - edges.times.min()) // WEEK).astype(int)
     wanted = BEST.time_lift * part.items[:, weeks].mean(1)

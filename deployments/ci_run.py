@@ -32,7 +32,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from deployments.gate import Accepted, GateError, Headline, hold, judged, read_accepted, record
-from tasks.publish import HEADLINE_KEY
+from tasks.runtime.prefect_artifacts import HEADLINE_KEY
 
 FAILED: Final = 1
 NOT_STARTED: Final = 2

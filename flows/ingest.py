@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows._stage import check_ready
-from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from flows._preflight import check_ready
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
-from recsys_core.datasets.tmdb import api_key
+from recsys_core.datasets.tmdb.client import api_key
 from recsys_core.report.summary import StepSummary
 from tasks import ingest as steps
 from tasks.enrich import enrich
 from tasks.report import tell
+from tasks.runtime.step import run_log
 from tasks.split import split
-from tasks.step import run_log
 
 
 @dataclass(frozen=True, kw_only=True)

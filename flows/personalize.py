@@ -19,21 +19,21 @@ from datetime import UTC, datetime
 from prefect import flow
 
 from flows import _command, _console, _server
-from flows._stage import check_ready
+from flows._preflight import check_ready
+from flows.evaluate import measure
 from flows.ingest import prepare
-from flows.measure import measure
 from flows.rerank import recommend
-from recsys_core.artifacts import ArtifactStore
+from recsys_core.artifacts.store import ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import Summary
-from tasks.metadata import processed
-from tasks.plan import plan
+from tasks.dry_run import plan
+from tasks.evaluate_explanations import judge_explanations
+from tasks.metadata_changes import processed
 from tasks.plots import plots
-from tasks.publish import publish_artifacts
-from tasks.reasons import judge_explanations
 from tasks.report import made_calls, report
+from tasks.runtime.prefect_artifacts import publish_artifacts
+from tasks.runtime.step import run_log
 from tasks.split import split_everything
-from tasks.step import run_log
 
 
 @flow(name="personalize", description="Profiles, graph model, reranking, reasons, evaluation.")

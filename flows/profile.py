@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows._stage import check_ready
+from flows._preflight import check_ready
 from flows.ingest import Sources, prepare
-from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks.profile import item_profiles, user_profiles
 from tasks.report import tell
-from tasks.step import run_log
+from tasks.runtime.step import run_log
 
 
 @dataclass(frozen=True, kw_only=True)

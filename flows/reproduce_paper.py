@@ -14,15 +14,15 @@ from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows import _command
-from flows._cold import measure_cold
-from flows._folds import authors, choices, measure, prepare_folds, rank
-from flows._stage import check_ready
-from recsys_core.artifacts import ArtifactStore
+from flows._preflight import check_ready
+from flows.reproduction.cold_start import measure_cold
+from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
+from recsys_core.artifacts.store import ArtifactStore
 from recsys_core.config import ReproduceConfig
 from recsys_core.report.reproduction import Reproduction, as_text
 from tasks.report import tell
-from tasks.reproduction import report
-from tasks.step import run_log
+from tasks.reproduction.report import report
+from tasks.runtime.step import run_log
 
 
 @flow(name="reproduce-paper", description="The paper's methods and baselines on every fold.")

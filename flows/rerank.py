@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows._stage import check_ready
+from flows._preflight import check_ready
 from flows.ingest import Sources, prepare
 from flows.train import Trained, fit
-from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import rerank as steps
 from tasks.explain import explain
-from tasks.fuse import decide, fusion
+from tasks.fusion import decide, fusion
 from tasks.report import Lists, tell
-from tasks.step import run_log
+from tasks.runtime.step import run_log
 
 
 @dataclass(frozen=True, kw_only=True)

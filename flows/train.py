@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows._stage import check_ready
+from flows._preflight import check_ready
 from flows.embed import vectorise
 from flows.ingest import Sources, prepare
 from flows.profile import Profiles, describe
-from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import train as steps
 from tasks.candidates import candidates
-from tasks.earlier import earlier_model
 from tasks.graph import graph
 from tasks.report import tell
-from tasks.step import run_log
+from tasks.runtime.step import run_log
+from tasks.warm_start import earlier_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,12 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows._stage import check_ready
+from flows._preflight import check_ready
 from flows.ingest import fetch
-from recsys_core.artifacts import ArtifactStore
+from recsys_core.artifacts.store import ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes
-from tasks.metadata import watch
+from tasks.metadata_changes import watch
 
 Hours = Annotated[float, Field(ge=0, le=24 * 30)]
 

@@ -2,14 +2,14 @@
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.baselines.base import Recommender
-from recsys_core.baselines.ease import MAX_ITEMS
-from recsys_core.baselines.popularity import Popularity
-from recsys_core.baselines.tuning import tuned_ease
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
-from recsys_core.config import DataConfig
-from tasks.step import step
+from recsys_core.datasets.config import DataConfig
+from recsys_core.recommenders.base import Recommender
+from recsys_core.recommenders.ease import MAX_ITEMS
+from recsys_core.recommenders.popularity import Popularity
+from recsys_core.recommenders.tuning import tuned_ease
+from tasks.runtime.step import step
 
 
 @step("baselines", version="1")

@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CANDIDATES
 from tasks.graph import read_graph
-from tasks.step import step
-from tasks.vectors import vector_array
+from tasks.runtime.step import step
+from tasks.runtime.vector_tables import vector_array
 
 
 @step("candidates", version="1")
@@ -24,8 +24,8 @@ def candidates(
         model: refined vectors.
         k: length of the lists.
     """
-    from recsys_core.graph.scoring import candidates as as_table
-    from recsys_core.graph.scoring import top_k
+    from recsys_core.graph.inference.topk import candidates as as_table
+    from recsys_core.graph.inference.topk import top_k
 
     nodes = read_graph(graph)
     train, valid = split.table("train"), split.table("valid")

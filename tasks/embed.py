@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, YEAR
-from recsys_core.config import EmbeddingConfig
 from recsys_core.embedding import (
     Embedder,
     VectorCache,
@@ -18,9 +17,10 @@ from recsys_core.embedding import (
     year_vectors,
 )
 from recsys_core.embedding.cache import FILE
-from recsys_core.embedding.plain import plain_item_texts
-from tasks.step import step
-from tasks.vectors import write_vectors
+from recsys_core.embedding.config import EmbeddingConfig
+from recsys_core.embedding.raw_texts import plain_item_texts
+from tasks.runtime.step import step
+from tasks.runtime.vector_tables import write_vectors
 
 FEATURES: Final = "item_features"
 """Table of what describes items to the graph model, beside those of vectors of texts."""

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import INTERACTIONS, ITEM, ITEMS, OVERVIEW, TITLE, UNMATCHED, USER, YEAR
-from recsys_core.config import TmdbConfig
-from recsys_core.datasets.enrich import enrich as enrich_items
-from recsys_core.datasets.tmdb import TmdbClient, api_key
-from recsys_core.datasets.tmdb_cache import AnswerCache
+from recsys_core.datasets.config import TmdbConfig
+from recsys_core.datasets.tmdb.cache import AnswerCache
+from recsys_core.datasets.tmdb.client import TmdbClient, api_key
+from recsys_core.datasets.tmdb.enrich import enrich as enrich_items
 from recsys_core.errors import ConfigError
-from tasks.progress import progress
-from tasks.step import HOUR, step
+from tasks.runtime.progress import progress
+from tasks.runtime.step import HOUR, step
 
 SOURCE = "The Movie Database (this product uses the TMDB API but is not endorsed by TMDB)"
 

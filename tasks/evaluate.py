@@ -2,13 +2,14 @@
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
-from recsys_core.config import DataConfig, EvaluationConfig
+from recsys_core.datasets.config import DataConfig
 from recsys_core.evaluation import protocols
-from recsys_core.evaluation.beyond import beyond_accuracy, genre_vectors
+from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors
+from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.rerank.fusion import GRAPH_ONLY
-from tasks.step import step
+from tasks.runtime.step import step
 
 GRAPH_METHOD = "gat"
 """Name of the graph model's lists in the metrics table."""

@@ -1,14 +1,16 @@
 """Explain: a reason for every recommendation, with the evidence it rests on."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
-from recsys_core.config import ExplanationConfig, FanOutConfig, LLMConfig
-from recsys_core.explanations.run import explain as explain_users
-from tasks.llm import LEDGER, ask
+from recsys_core.config import FanOutConfig
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.explainer import explain as explain_users
+from recsys_core.llm.config import LLMConfig
 from tasks.profile import DAY
-from tasks.progress import progress
-from tasks.shards import Shard, fan_out, merge, shards
-from tasks.step import Submitted, one_record, step
+from tasks.runtime.llm import LEDGER, ask
+from tasks.runtime.progress import progress
+from tasks.runtime.shards import Shard, fan_out, merge, shards
+from tasks.runtime.step import Submitted, one_record, step
 
 
 @step("explain", version="3", timeout_seconds=DAY, tags=("llm",))

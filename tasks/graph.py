@@ -2,17 +2,17 @@
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import EDGES, INDEX, ITEM, USER, vectors
-from recsys_core.embedding.user_attributes import attribute_vectors
-from recsys_core.graph.bipartite import (
+from recsys_core.embedding.user_features import attribute_vectors
+from recsys_core.graph.interaction_graph import (
     ATTRIBUTES_TABLE,
     EDGES_TABLE,
     ITEMS_TABLE,
     USERS_TABLE,
     Bipartite,
 )
-from tasks.step import step
+from tasks.runtime.step import step
 
 
 @step("graph", version="3")

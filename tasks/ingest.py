@@ -4,12 +4,12 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactWriter
+from recsys_core.artifacts.store import ArtifactWriter
 from recsys_core.columns import INTERACTIONS, ITEMS, USER
-from recsys_core.config import DataConfig
+from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import Dataset
 from recsys_core.datasets.load import load_dataset
-from tasks.step import step
+from tasks.runtime.step import step
 
 CACHE = Path(".cache") / "datasets"
 """Where downloaded archives are kept, below the working directory."""

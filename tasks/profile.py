@@ -2,17 +2,19 @@
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import EVIDENCE, ITEM, ITEM_PROFILES, USER, USER_PROFILES
-from recsys_core.config import DataConfig, LLMConfig, ProfileConfig
-from recsys_core.profiles.evidence import select_evidence
+from recsys_core.datasets.config import DataConfig
+from recsys_core.llm.config import LLMConfig
+from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.history_selection import select_evidence
 from recsys_core.profiles.items import profile_items
-from recsys_core.profiles.published import read_published
+from recsys_core.profiles.ready_made import read_published
 from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import profile_users
-from tasks.llm import ask
-from tasks.progress import progress
-from tasks.step import HOUR, step
+from tasks.runtime.llm import ask
+from tasks.runtime.progress import progress
+from tasks.runtime.step import HOUR, step
 
 DAY = 24 * HOUR
 

@@ -11,7 +11,7 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts import ArtifactRef
+from recsys_core.artifacts.store import ArtifactRef
 from recsys_core.columns import LLM_CALLS, METRICS
 from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData
@@ -21,8 +21,8 @@ from recsys_core.report.samples import samples
 from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
 from recsys_core.rerank.costs import strategy_costs
 from tasks.evaluate import own_methods
-from tasks.llm import LEDGER
-from tasks.step import RunLog, current_run_id
+from tasks.runtime.llm import LEDGER
+from tasks.runtime.step import RunLog, current_run_id
 
 RECOMMENDATIONS_FILE: Final = "recommendations.parquet"
 METRICS_FILE: Final = "metrics.parquet"

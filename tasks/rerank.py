@@ -1,15 +1,17 @@
 """Rerank: the top candidates judged by the model; what is made of it is the fusion's business."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
-from recsys_core.config import FanOutConfig, LLMConfig, RerankConfig
-from recsys_core.rerank.cases import Tables
-from recsys_core.rerank.run import rerank as rerank_users
-from tasks.llm import LEDGER, ask
+from recsys_core.config import FanOutConfig
+from recsys_core.llm.config import LLMConfig
+from recsys_core.rerank.config import RerankConfig
+from recsys_core.rerank.reranker import rerank as rerank_users
+from recsys_core.rerank.user_cases import Tables
 from tasks.profile import DAY
-from tasks.progress import progress
-from tasks.shards import Shard, fan_out, merge, shards
-from tasks.step import Submitted, one_record, step
+from tasks.runtime.llm import LEDGER, ask
+from tasks.runtime.progress import progress
+from tasks.runtime.shards import Shard, fan_out, merge, shards
+from tasks.runtime.step import Submitted, one_record, step
 
 
 @step("rerank", version="3", timeout_seconds=DAY, tags=("llm",))

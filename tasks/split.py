@@ -1,10 +1,10 @@
 """Split: which interactions are learned from, which stop the training, which judge it."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import INTERACTIONS
-from recsys_core.config import SplitConfig
 from recsys_core.datasets import splits
-from tasks.step import step
+from recsys_core.datasets.config import SplitConfig
+from tasks.runtime.step import step
 
 
 @step("split", version="1")

@@ -1,15 +1,16 @@
 """Train: the graph attention network, stopped by validation, then fitted to all training rows."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CURVES
-from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.vectors import aligned
-from tasks.earlier import WARM, start_of
+from recsys_core.datasets.config import DataConfig
+from recsys_core.graph.config import GraphConfig
+from recsys_core.interactions.lookup import aligned
 from tasks.embed import FEATURES
 from tasks.graph import read_graph
-from tasks.progress import progress
-from tasks.step import HOUR, step
-from tasks.vectors import write_vectors
+from tasks.runtime.progress import progress
+from tasks.runtime.step import HOUR, step
+from tasks.runtime.vector_tables import write_vectors
+from tasks.warm_start import WARM, start_of
 
 BEST_EPOCH = "best_epoch"
 
@@ -43,7 +44,7 @@ def train(
             where it has seen what is held out here.
         earlier_split: the interactions that it was trained on.
     """
-    from recsys_core.graph.trainer import train as fit  # torch takes seconds to import
+    from recsys_core.graph.training.trainer import train as fit
 
     bipartite = read_graph(graph)
     epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])

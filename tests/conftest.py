@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 import flows  # noqa: F401  its environment defaults must be set before Prefect is imported
 
 if TYPE_CHECKING:
-    from recsys_core.config import TmdbConfig
+    from recsys_core.datasets.config import TmdbConfig
     from tests.fake_tmdb import FakeTmdb
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +59,7 @@ def tmdb(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeTmdb"]:
 @pytest.fixture
 def tmdb_config(tmdb: "FakeTmdb", tmp_path: Path) -> "TmdbConfig":
     """Parameters that lead to the fake TMDB, with a cache of the test's own."""
-    from recsys_core.config import TmdbConfig
+    from recsys_core.datasets.config import TmdbConfig
 
     return TmdbConfig(
         base_url=tmdb.url, cache_file=str(tmp_path / "tmdb" / "answers.sqlite"), backoff_s=0.01,

@@ -18,9 +18,9 @@ import polars as pl
 from pydantic import SecretStr
 
 from recsys_core.columns import GENRES, ITEM, OVERVIEW, TITLE, YEAR
-from recsys_core.config import TmdbConfig
-from recsys_core.datasets.tmdb import TmdbClient
-from recsys_core.datasets.tmdb_cache import AnswerCache
+from recsys_core.datasets.config import TmdbConfig
+from recsys_core.datasets.tmdb.cache import AnswerCache
+from recsys_core.datasets.tmdb.client import TmdbClient
 
 V3_KEY = "0123456789abcdef0123456789abcdef"
 V4_KEY = f"eyJhbGciOiJIUzI1NiJ9.{'c2VjcmV0' * 20}.{'c2lnbmVk' * 5}"

@@ -14,10 +14,11 @@ import polars as pl
 import torch
 
 from recsys_core.columns import ITEM, USER
-from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.bipartite import Bipartite, Edges, Floats
-from recsys_core.graph.task import Task
-from recsys_core.graph.trainer import Trained, train
+from recsys_core.datasets.config import DataConfig
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats
+from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.trainer import Trained, train
 
 SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
 CONFIGS = {
@@ -107,7 +108,7 @@ def result(trained: Trained) -> str:
 def main(folder: str, preset: str, threads: str) -> None:
     from pyarrow.fs import LocalFileSystem
 
-    from recsys_core.scratch import Scratch
+    from recsys_core.artifacts.partial import Scratch
 
     torch.set_num_threads(int(threads))
 

@@ -36,15 +36,18 @@ from recsys_core.columns import (
     VERDICT,
     check,
 )  # fmt: skip
-from recsys_core.config import DataConfig, LLMConfig, ProfileConfig, RerankConfig
+from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.load import load_dataset
-from recsys_core.llm.open import open_provider
-from recsys_core.llm.types import Provider, Usage
-from recsys_core.profiles.evidence import select_evidence
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.llm.providers.base import Provider, Usage
+from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.history_selection import select_evidence
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
-from recsys_core.rerank.cases import Tables
-from recsys_core.rerank.run import rerank
+from recsys_core.rerank.config import RerankConfig
+from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.user_cases import Tables
 from tests import small_llm
 
 PROFILES = ProfileConfig(max_liked=4, max_disliked=4, batch_size=2)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import polars as pl
 from prefect import flow
 
-from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     CANDIDATES,
     INTERACTIONS,
@@ -23,8 +23,10 @@ from recsys_core.columns import (
     Schema,
     vectors,
 )
-from recsys_core.config import FanOutConfig, LLMConfig, RerankConfig
-from recsys_core.rerank.cases import Tables
+from recsys_core.config import FanOutConfig
+from recsys_core.llm.config import LLMConfig
+from recsys_core.rerank.config import RerankConfig
+from recsys_core.rerank.user_cases import Tables
 from tasks import rerank as steps
 from tests.rerank_world import world
 

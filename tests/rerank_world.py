@@ -21,9 +21,9 @@ from recsys_core.columns import (
     USER_PROFILES,
     Schema,
 )
-from recsys_core.llm.types import Reply, Request, Usage
-from recsys_core.rerank.cases import Tables
-from recsys_core.rerank.inputs import Candidate, Taste, UserCase
+from recsys_core.llm.providers.base import Reply, Request, Usage
+from recsys_core.prompt_context.models import Candidate, Taste, UserCase
+from recsys_core.rerank.user_cases import Tables
 
 GENRES = ("Crime", "Thriller", "Comedy", "Romance", "Drama", "Sci-Fi")
 TAGS = ("Serial Killer", "Detective", "Friendship", "Small Town", "Gritty", "Space")

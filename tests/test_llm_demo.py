@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys_core.columns import ITEM_PROFILES, USER_PROFILES, VERDICT, check
-from recsys_core.config import DataConfig
+from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.load import load_dataset
 from tests import llm_demo, small_llm
 from tests.small_data import SCALE, write_small

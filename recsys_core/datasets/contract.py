@@ -23,9 +23,9 @@ from recsys_core.columns import (
     YEAR,
     check,
 )  # fmt: skip
-from recsys_core.config import DataConfig
-from recsys_core.datasets import casts
-from recsys_core.datasets.findings import Findings
+from recsys_core.datasets import contract_casts as casts
+from recsys_core.datasets.config import DataConfig
+from recsys_core.datasets.contract_findings import Findings
 from recsys_core.datasets.text import normalised_or_null
 
 Cast = Callable[[pl.Series, Findings], pl.Series | None]

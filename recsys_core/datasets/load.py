@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from recsys_core.artifacts import content_hash
-from recsys_core.config import DataConfig
-from recsys_core.datasets import movielens, wheel
+from recsys_core.artifacts.store import content_hash
+from recsys_core.datasets import movielens
+from recsys_core.datasets import movielens_wheel as wheel
+from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import Dataset, validate
 from recsys_core.datasets.download import Checksum, Patience, download
 from recsys_core.datasets.files import Files, folder_files, listing, zip_files

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from recsys_core.columns import ITEM, RATING, ROW, USER
-from recsys_core.config import SplitConfig
+from recsys_core.datasets.config import SplitConfig
 from recsys_core.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from recsys_core.embedding.cache import VectorCache
 from recsys_core.embedding.embedder import Embedder
-from recsys_core.embedding.features import (
+from recsys_core.embedding.item_features import (
     Labels,
     descriptions_of,
     label_vectors,
@@ -11,7 +11,7 @@ from recsys_core.embedding.features import (
     word_vectors,
     year_vectors,
 )
-from recsys_core.embedding.texts import item_texts, user_texts
+from recsys_core.embedding.profile_texts import item_texts, user_texts
 
 __all__ = [
     "Embedder", "Labels", "VectorCache", "descriptions_of", "item_texts", "label_vectors",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys_core.config import EmbeddingConfig
 from recsys_core.embedding.cache import VectorCache
+from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.encoders import Encoder, OpenVinoEncoder, TorchEncoder, Vectors
-from recsys_core.embedding.folder import Architecture, architecture, fingerprint, model_folder
-from recsys_core.embedding.ir import default_cache, precision
+from recsys_core.embedding.model_files import Architecture, architecture, fingerprint, model_folder
+from recsys_core.embedding.openvino_model import default_cache, precision
 from recsys_core.errors import ConfigError
 
 _log = logging.getLogger(__name__)

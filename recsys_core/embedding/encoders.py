@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from recsys_core.embedding.folder import Architecture
-from recsys_core.embedding.ir import Precision, load
+from recsys_core.embedding.model_files import Architecture
+from recsys_core.embedding.openvino_model import Precision, load
 
 if TYPE_CHECKING:
     pass

@@ -36,7 +36,6 @@ from recsys_core.columns import (
     K,
 )  # fmt: skip
 from recsys_core.errors import DataError
-from recsys_core.evaluation.lists import checked_ranking, hit_matrices, is_liked
 from recsys_core.evaluation.metrics import (
     ACCURACY,
     MAP,
@@ -49,6 +48,7 @@ from recsys_core.evaluation.metrics import (
     Ints,
     accuracy,
 )  # fmt: skip
+from recsys_core.evaluation.rankings import checked_ranking, hit_matrices, is_liked
 from recsys_core.evaluation.significance import intervals, means
 
 ProtocolName = Literal["full", "condensed"]

@@ -8,15 +8,16 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from recsys_core.baselines.base import MatrixRecommender
-from recsys_core.baselines.matrix import Rows, Scores
-from recsys_core.baselines.text import text_vectors
 from recsys_core.columns import ITEM, USER
-from recsys_core.config import DataConfig, GraphConfig
-from recsys_core.graph.bipartite import Bipartite, Edges, Floats
-from recsys_core.graph.inductive import Known, place_users
-from recsys_core.graph.trainer import Trained, train
-from recsys_core.graph.vectors import aligned, width_of
+from recsys_core.datasets.config import DataConfig
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.inference.fold_in import Known, place_users
+from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats
+from recsys_core.graph.training.trainer import Trained, train
+from recsys_core.interactions.lookup import aligned, width_of
+from recsys_core.recommenders.base import MatrixRecommender
+from recsys_core.recommenders.content_based import text_vectors
+from recsys_core.recommenders.rating_matrix import Rows, Scores
 
 Profiles = Callable[[pl.DataFrame], pl.DataFrame]
 """Interactions -> user and vector of a profile that is written from these interactions alone."""

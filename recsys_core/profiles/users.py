@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.artifacts import content_hash
+from recsys_core.artifacts.store import content_hash
 from recsys_core.columns import (
     GENRES,
     ITEM,
@@ -27,11 +27,13 @@ from recsys_core.columns import (
 )
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.errors import DataError
-from recsys_core.llm.rules import RULES, RULES_VERSION
-from recsys_core.llm.types import Provider, Purpose, Reply, Request
-from recsys_core.profiles.evidence import LIKED
+from recsys_core.llm.providers.base import Provider, Purpose, Reply, Request
+from recsys_core.llm.providers.rules import RULES, RULES_VERSION
+from recsys_core.profiles.history_selection import LIKED
 from recsys_core.profiles.inputs import EvidenceItem, UserTurnInput
-from recsys_core.profiles.rows import (
+from recsys_core.profiles.rules.users import NEUTRAL, refine_user_profile
+from recsys_core.profiles.schema import Profile
+from recsys_core.profiles.tables import (
     AT_ONCE,
     PUBLISHED,
     Id,
@@ -40,9 +42,7 @@ from recsys_core.profiles.rows import (
     profile_table,
     worst_status,
 )
-from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.text import lead
-from recsys_core.profiles.user_rules import NEUTRAL, refine_user_profile
 
 USER_PROFILE: Final = Purpose(name="user_profile", answer=Profile, rule=refine_user_profile)
 """Write, or revise, the profile of one user from one batch of rated items."""

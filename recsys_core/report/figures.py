@@ -18,7 +18,8 @@ from recsys_core.columns import (
     VALID_NDCG,
     K,
 )
-from recsys_core.report import plots, views
+from recsys_core.report import plots
+from recsys_core.report import view_models as views
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
 
 BY_CUTOFF: Final = "by cut-off"

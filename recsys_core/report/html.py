@@ -14,7 +14,9 @@ from recsys_core.columns import (
     VALUE,
     check,
 )
-from recsys_core.report import figures, reasons, views
+from recsys_core.report import explanations as reasons
+from recsys_core.report import figures
+from recsys_core.report import view_models as views
 from recsys_core.report.data import ReportData
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
 

@@ -35,9 +35,10 @@ from recsys_core.columns import (
     K,
     check,
 )
-from recsys_core.evaluation.folds import mean_over_folds
-from recsys_core.report import plots, views
-from recsys_core.report.cold import cold_as_text, cold_protocols, cold_rows
+from recsys_core.evaluation.cross_validation import mean_over_folds
+from recsys_core.report import plots
+from recsys_core.report import view_models as views
+from recsys_core.report.cold_start import cold_as_text, cold_protocols, cold_rows
 from recsys_core.report.html import environment
 from recsys_core.report.strategies import StrategyRow
 from recsys_core.report.summary import HEADLINE_PROTOCOL, StepSummary

@@ -22,10 +22,10 @@ from recsys_core.columns import (
     WAITED,
     check,
 )  # fmt: skip
-from recsys_core.rerank.overlapping import OVERLAPPING, OverlappingBatches
-from recsys_core.rerank.pairwise import PAIRWISE, PairwiseTree
-from recsys_core.rerank.prompt_level import PROMPT_LEVEL, PromptLevel
-from recsys_core.rerank.relevancy import RELEVANCY, RelevancyScoring
+from recsys_core.rerank.strategies.overlapping import OVERLAPPING, OverlappingBatches
+from recsys_core.rerank.strategies.pairwise import PAIRWISE, PairwiseTree
+from recsys_core.rerank.strategies.prompt_level import PROMPT_LEVEL, PromptLevel
+from recsys_core.rerank.strategies.relevancy import RELEVANCY, RelevancyScoring
 
 STRATEGY_OF: Final = {
     PROMPT_LEVEL.name: PromptLevel.name,

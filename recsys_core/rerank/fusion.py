@@ -26,7 +26,7 @@ from recsys_core.columns import (
     USER,
     check,
 )  # fmt: skip
-from recsys_core.rerank.run import in_graph_order
+from recsys_core.rerank.reranker import in_graph_order
 
 Method = Literal["rank", "score"]
 GRAPH_ONLY: Final = "none"

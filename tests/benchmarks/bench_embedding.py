@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from recsys_core.config import EmbeddingConfig
 from recsys_core.embedding import Embedder
-from recsys_core.embedding.folder import model_folder
+from recsys_core.embedding.config import EmbeddingConfig
+from recsys_core.embedding.model_files import model_folder
 from tests.benchmarks.texts import profile_texts
 
 N_TEXTS = 400

@@ -14,12 +14,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from recsys_core.config import GraphConfig
-from recsys_core.graph.adjacency import Adjacency, MessagePassing
-from recsys_core.graph.fitting import fit
-from recsys_core.graph.message_passing import attend, bind
-from recsys_core.graph.sampling import NegativeSampler
-from recsys_core.graph.scoring import top_k
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.inference.topk import top_k
+from recsys_core.graph.model.adjacency import Adjacency, MessagePassing
+from recsys_core.graph.model.message_passing import attend, bind
+from recsys_core.graph.training.loop import fit
+from recsys_core.interactions.negative_sampling import NegativeSampler
 from tests.benchmarks.bars import Bars
 from tests.benchmarks.graph_data import World, movielens
 from tests.benchmarks.graph_stock import HAS_PYG, dgl_step, pyg_step

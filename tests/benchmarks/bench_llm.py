@@ -20,10 +20,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from recsys_core.config import LLMConfig
-from recsys_core.llm import prompts
-from recsys_core.llm.open import open_provider
-from recsys_core.llm.types import Provider, Purpose, Request
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.llm.providers.base import Provider, Purpose, Request
+from recsys_core.llm.request import templates as prompts
 
 SERVER = Path(__file__).resolve().parents[1] / "fake_openai.py"
 FILLER = "a film about a journey and the people met on it. " * 20

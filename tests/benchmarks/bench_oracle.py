@@ -17,14 +17,15 @@ import numpy as np
 import polars as pl
 
 from recsys_core.columns import ITEM, LLM_SCORE, OVERVIEW, RANK, RANKING, RATING, USER
-from recsys_core.config import LLMConfig, RerankConfig
-from recsys_core.evaluation.lists import is_liked
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import FULL, judge
-from recsys_core.llm.open import open_provider
-from recsys_core.rerank.cases import Tables
+from recsys_core.evaluation.rankings import is_liked
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import fused_lists
-from recsys_core.rerank.run import rerank
+from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.user_cases import Tables
 from tests.benchmarks.rerank_data import DATA, World, load
 from tests.fake_openai import FakeOpenAI
 from tests.oracle import WHO, Oracle

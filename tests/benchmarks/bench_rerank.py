@@ -15,13 +15,15 @@ from pathlib import Path
 
 from prefect import flow
 
-from recsys_core.artifacts import ArtifactStore
+from recsys_core.artifacts.store import ArtifactStore
 from recsys_core.columns import USER
-from recsys_core.config import FanOutConfig, LLMConfig, RerankConfig
-from recsys_core.llm.open import open_provider
-from recsys_core.llm.rules import RulesProvider
-from recsys_core.rerank.cases import Tables
-from recsys_core.rerank.run import rerank
+from recsys_core.config import FanOutConfig
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.rerank.config import RerankConfig
+from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.user_cases import Tables
 from tests.benchmarks.rerank_data import load
 from tests.made_artifacts import judged
 

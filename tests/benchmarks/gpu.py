@@ -18,13 +18,13 @@ from statistics import median
 
 import torch
 
-from recsys_core.config import GraphConfig
-from recsys_core.graph.adjacency import Adjacency
-from recsys_core.graph.fitting import fit
-from recsys_core.graph.losses import pair_scores, softmax_over_items
-from recsys_core.graph.message_passing import attend, bind
-from recsys_core.graph.pattern import Pattern
-from recsys_core.graph.validation import Validator
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.model.adjacency import Adjacency
+from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.model.message_passing import attend, bind
+from recsys_core.graph.training.early_stopping import Validator
+from recsys_core.graph.training.loop import fit
+from recsys_core.graph.training.losses import pair_scores, softmax_over_items
 from tests.benchmarks.bars import Bars
 from tests.benchmarks.graph_data import SHARED, SIZES, World, movielens, synthetic
 

@@ -11,11 +11,12 @@ import polars as pl
 import torch
 
 from recsys_core.columns import ITEM, RATING, USER
-from recsys_core.config import DataConfig, GraphConfig, SplitConfig
+from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
-from recsys_core.embedding.features import AGES, AT_MOST, WORDS_AT_MOST
-from recsys_core.graph.bipartite import Bipartite, Edges, Floats, Indices
-from recsys_core.graph.task import Task
+from recsys_core.embedding.item_features import AGES, AT_MOST, WORDS_AT_MOST
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats, Indices
+from recsys_core.graph.training.spec import Task
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsys_core.config import GraphConfig
-from recsys_core.graph.objective import build_objective
-from recsys_core.graph.task import Task
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.training.objective import build_objective
+from recsys_core.graph.training.spec import Task
 
 HAS_PYG = importlib.util.find_spec("torch_geometric") is not None
 

@@ -10,25 +10,22 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_core.baselines.ease import Ease
 from recsys_core.columns import ITEM, USER, VECTOR
-from recsys_core.config import (
-    DataConfig,
-    ExplanationConfig,
-    ProfileConfig,
-    RerankConfig,
-    SplitConfig,
-)
+from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
-from recsys_core.explanations.run import explain
-from recsys_core.llm.rules import RulesProvider
-from recsys_core.profiles.evidence import select_evidence
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.explainer import explain
+from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.history_selection import select_evidence
 from recsys_core.profiles.items import profile_items
-from recsys_core.profiles.published import read_published
+from recsys_core.profiles.ready_made import read_published
 from recsys_core.profiles.users import profile_users
-from recsys_core.rerank.cases import Tables
+from recsys_core.recommenders.ease import Ease
+from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import fused_lists
-from recsys_core.rerank.run import rerank
+from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.user_cases import Tables
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 DATA = DataConfig()

@@ -10,7 +10,8 @@ import sys
 import time
 
 import flows  # noqa: F401  before torch: sets the environment's defaults
-from recsys_core.config import DataConfig, GraphConfig
+from recsys_core.datasets.config import DataConfig
+from recsys_core.graph.config import GraphConfig
 from tests.benchmarks.graph_data import World, movielens, synthetic
 
 
@@ -31,7 +32,7 @@ def main(name: str, preset: str) -> None:
 
 def to_the_end(world: World, config: GraphConfig) -> dict[str, object]:
     """Both phases: the search for the best epoch, and the fit on all rows for as many."""
-    from recsys_core.graph.trainer import train
+    from recsys_core.graph.training.trainer import train
 
     started, began = time.perf_counter(), []
 
@@ -53,7 +54,7 @@ def to_the_end(world: World, config: GraphConfig) -> dict[str, object]:
 
 
 def one_epoch(world: World, config: GraphConfig) -> dict[str, object]:
-    from recsys_core.graph.fitting import fit
+    from recsys_core.graph.training.loop import fit
 
     started = time.perf_counter()
     found = fit(world.task(config, epochs=1))

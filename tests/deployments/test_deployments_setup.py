@@ -15,7 +15,7 @@ from prefect.settings.models.flows import FlowsSettings
 from prefect.states import Completed, Crashed, Running
 
 from deployments import ci_run, setup
-from tasks.publish import HEADLINE_KEY
+from tasks.runtime.prefect_artifacts import HEADLINE_KEY
 
 DOWN = "http://127.0.0.1:9/api"
 

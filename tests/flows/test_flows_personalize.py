@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from flows import _console
 from flows.personalize import main, personalize
 from flows.train import train
-from recsys_core.artifacts import read_manifest
+from recsys_core.artifacts.store import read_manifest
 from recsys_core.columns import (
     EXPLANATION,
     ITEM,
@@ -35,7 +35,7 @@ from recsys_core.columns import (
     check,
 )  # fmt: skip
 from recsys_core.config import RunConfig, load_config
-from recsys_core.evaluation.explanations import EXPLANATIONS
+from recsys_core.explanations.evaluation.metrics import EXPLANATIONS
 from recsys_core.report.summary import Summary
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows._stage import check_ready
+from flows._preflight import check_ready
 from flows.train import train
-from recsys_core.config import GraphConfig, RunConfig
+from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, StorageError
+from recsys_core.graph.config import GraphConfig
 
 
 def places(folder: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pyarrow.fs as pafs
 import pytest
 from pydantic import ValidationError
 
-from recsys_core.artifacts import (
+from recsys_core.artifacts.store import (
     MANIFEST,
     ArtifactRef,
     ArtifactStore,
@@ -20,7 +20,7 @@ from recsys_core.artifacts import (
     verify,
 )
 from recsys_core.columns import ITEM, RANK, RANKING, USER
-from recsys_core.config import DataConfig
+from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DamagedArtifact, DataError, StorageError
 
 KEY = content_hash("a step")

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from recsys_core.config import DataConfig, GraphConfig, RunConfig, Section, load_config
+from recsys_core.config import RunConfig, load_config
+from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
+from recsys_core.graph.config import GraphConfig
+from recsys_core.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_core.limits import WindowLimit, shared_limit
-from recsys_core.retries import backoff, retry_after
+from recsys_core.http.backoff import backoff, retry_after
+from recsys_core.http.rate_limit import WindowLimit, shared_limit
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     INTERACTIONS,
     ITEM,
@@ -19,10 +19,10 @@ from recsys_core.columns import (
     USER,
     check,
 )  # fmt: skip
-from recsys_core.config import TmdbConfig
+from recsys_core.datasets.config import TmdbConfig
 from recsys_core.errors import ConfigError
 from tasks.enrich import enrich
-from tasks.step import content_key
+from tasks.runtime.step import content_key
 from tests.fake_tmdb import V3_KEY, FakeTmdb, items
 
 COMMIT: dict[str, Any] = {

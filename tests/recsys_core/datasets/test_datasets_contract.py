@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_core.config import DataConfig
+from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import (
     Dataset,
     validate,

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.config import DataConfig, SplitConfig
-from recsys_core.datasets import load, wheel
+from recsys_core.datasets import load
+from recsys_core.datasets import movielens_wheel as wheel
+from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.download import Checksum, Patience
 from recsys_core.datasets.files import folder_files, zip_files
 from recsys_core.datasets.load import load_dataset, source_fingerprint

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_core.config import SplitConfig
+from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import everything, is_ml_100k_in_order, split_interactions
 from recsys_core.errors import DataError
 

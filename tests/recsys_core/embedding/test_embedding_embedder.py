@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_core.config import EmbeddingConfig
-from recsys_core.embedding import Embedder, folder, ir
-from recsys_core.embedding.folder import Architecture, architecture
+from recsys_core.embedding import Embedder
+from recsys_core.embedding import model_files as folder
+from recsys_core.embedding import openvino_model as ir
+from recsys_core.embedding.config import EmbeddingConfig
+from recsys_core.embedding.model_files import Architecture, architecture
 from recsys_core.errors import ConfigError, SourceUnavailable
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cop", "thief", "city", "rain"]
@@ -108,7 +110,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(tiny_model: Path, cache: Pat
 def test_a_warm_cache_needs_no_torch(tiny_model: Path, cache: Path) -> None:
     _embedder(tiny_model, cache)
     code = (
-        "import sys; from pathlib import Path; from recsys_core.config import EmbeddingConfig;"
+        "import sys; from pathlib import Path; from recsys_core.embedding.config import EmbeddingConfig;"
         "from recsys_core.embedding import Embedder;"
         f"config = EmbeddingConfig(model={str(tiny_model)!r}, backend='openvino');"
         f"Embedder(config, cache_folder=Path({str(cache)!r})).encode(['a cop']);"

@@ -24,9 +24,9 @@ from recsys_core.columns import (
     check,
 )
 from recsys_core.errors import DataError
-from recsys_core.evaluation.lists import ranked_by_score
 from recsys_core.evaluation.protocols import evaluate, judge, protocol_label
-from recsys_core.evaluation.tables import headline
+from recsys_core.evaluation.rankings import ranked_by_score
+from tests.headline import headline
 
 
 def interactions(rows):

@@ -8,23 +8,24 @@ import pytest
 import torch
 from pyarrow.fs import LocalFileSystem
 
+from recsys_core.artifacts.partial import Scratch
 from recsys_core.columns import ITEM, LOSS, USER
-from recsys_core.config import GraphConfig
 from recsys_core.errors import ConfigError
-from recsys_core.graph import layerwise, steps
-from recsys_core.graph.assembly import messages_of, model_of
-from recsys_core.graph.bipartite import Bipartite, Edges
-from recsys_core.graph.message_passing import bind
-from recsys_core.graph.neighbours import Neighbourhoods
-from recsys_core.graph.steps import (
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.inference import layerwise
+from recsys_core.graph.interaction_graph import Bipartite, Edges
+from recsys_core.graph.model.message_passing import bind
+from recsys_core.graph.training import batching as steps
+from recsys_core.graph.training.batching import (
     BATCH_EDGES,
     FULL_BATCH_EDGES,
     FullBatch,
     MiniBatches,
     batch_edges,
 )
-from recsys_core.graph.task import Task
-from recsys_core.scratch import Scratch
+from recsys_core.graph.training.factory import messages_of, model_of
+from recsys_core.graph.training.neighbor_sampling import Neighbourhoods
+from recsys_core.graph.training.spec import Task
 from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, edges_of, result, run, task_of
 
 CPU = torch.device("cpu")

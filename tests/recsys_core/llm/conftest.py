@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from llm_world import ECHO
 
-from recsys_core.config import LLMConfig
-from recsys_core.llm import prompts
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.request import templates as prompts
 from tests.fake_openai import FakeOpenAI
+from tests.recsys_core.llm.llm_world import ECHO
 
 
 @pytest.fixture(autouse=True)

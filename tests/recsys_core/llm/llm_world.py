@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from recsys_core.llm.types import Purpose, Request
+from recsys_core.llm.providers.base import Purpose, Request
 
 ECHO = "version: echo-1\nsystem: You echo.\nuser: 'Echo {{ input.word }}'\nmax_tokens: 100\n"
 

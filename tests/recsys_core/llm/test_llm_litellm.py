@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from llm_world import echo, script
 
 from recsys_core import columns as c
-from recsys_core.config import LLMConfig
 from recsys_core.errors import LLMDown, LLMRefused
-from recsys_core.llm.open import open_provider
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
 from tests.fake_openai import FakeOpenAI
+from tests.recsys_core.llm.llm_world import echo, script
 
 pytestmark = pytest.mark.slow
 Make = Callable[..., LLMConfig]
@@ -119,7 +119,7 @@ def test_a_batch_is_found_again_after_a_kill(server: FakeOpenAI, config: Make) -
 def test_a_batch_whose_id_was_never_written_down_is_found_by_its_label(
     server: FakeOpenAI, config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recsys_core.llm.batch_files import BatchRecord
+    from recsys_core.llm.transport.batch_files import BatchRecord
 
     server.batch_looks = 10**6
 

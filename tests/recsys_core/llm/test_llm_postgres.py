@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from test_llm_cache import ROOT, record
 
 from recsys_core import columns as c
-from recsys_core.llm.budget import Spending
-from recsys_core.llm.cache import AnswerCache
+from recsys_core.llm.accounting.budget import Spending
+from recsys_core.llm.store.answers import AnswerCache
+from tests.recsys_core.llm.store.test_store_answers import ROOT, record
 
 T = TypeVar("T")
 
@@ -113,9 +113,8 @@ def test_answers_spending_and_ledger_in_one_place(url: str) -> None:
 
 SHARED = """
     import asyncio, sys
-    sys.path.insert(0, {here!r})
-    from test_llm_cache import record
-    from recsys_core.llm.cache import AnswerCache
+    from tests.recsys_core.llm.store.test_store_answers import record
+    from recsys_core.llm.store.answers import AnswerCache
 
     async def main(number):
         cache = AnswerCache(sys.argv[1])
@@ -128,7 +127,7 @@ SHARED = """
 
 
 def test_processes_write_at_once_and_the_first_answer_stays(url: str) -> None:
-    code = textwrap.dedent(SHARED).format(here=str(Path(__file__).parent))
+    code = textwrap.dedent(SHARED).format()
     running = [
         subprocess.Popen([sys.executable, "-c", code, url, str(n)], cwd=ROOT) for n in range(3)
     ]

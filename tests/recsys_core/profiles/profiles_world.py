@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import polars as pl
 
 from recsys_core.columns import GENRES, ITEM, OVERVIEW, RATING, TIMESTAMP, TITLE, USER, YEAR
-from recsys_core.llm.rules import RulesProvider
-from recsys_core.llm.types import A, Reply, Request, Status, Usage, V
+from recsys_core.llm.providers.base import A, Reply, Request, Status, Usage, V
+from recsys_core.llm.providers.rules import RulesProvider
 
 T = TypeVar("T")
 

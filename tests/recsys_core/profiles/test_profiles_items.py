@@ -2,7 +2,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from profiles_world import CATALOGUE, Recorder, items, run
 
 from recsys_core.columns import (
     EVIDENCE_HASH,
@@ -17,10 +16,11 @@ from recsys_core.columns import (
     check,
 )  # fmt: skip
 from recsys_core.errors import LLMRefused
-from recsys_core.llm.rules import RulesProvider
-from recsys_core.llm.tailored import tailored
+from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.llm.request.per_request_schema import tailored
 from recsys_core.profiles.items import ItemProfiles, NumberedProfile, profile_items
 from recsys_core.profiles.schema import Profile
+from tests.recsys_core.profiles.profiles_world import CATALOGUE, Recorder, items, run
 
 
 def test_every_item_gets_a_row_sorted_by_id() -> None:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from recsys_core.llm.prompts import load_prompt, render
+from recsys_core.llm.request.templates import load_prompt, render
 from recsys_core.profiles.inputs import (
     EvidenceItem,
     ItemProfileInput,

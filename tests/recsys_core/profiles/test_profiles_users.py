@@ -2,7 +2,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from profiles_world import CATALOGUE, Recorder, ratings, run
 
 from recsys_core.columns import (
     DISLIKES,
@@ -18,13 +17,15 @@ from recsys_core.columns import (
     YEAR,
     check,
 )  # fmt: skip
-from recsys_core.config import DataConfig, ProfileConfig
+from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError
-from recsys_core.llm.rules import RulesProvider
-from recsys_core.profiles.evidence import select_evidence
+from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.history_selection import select_evidence
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import profile_users
+from tests.recsys_core.profiles.profiles_world import CATALOGUE, Recorder, ratings, run
 
 ITEM_TABLE = run(profile_items(CATALOGUE, RulesProvider()))
 USERS = pl.Series([4, 2, 1, 3])

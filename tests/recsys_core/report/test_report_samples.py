@@ -18,7 +18,7 @@ from recsys_core.columns import (
     YEAR,
 )
 from recsys_core.report.samples import samples
-from recsys_core.report.views import Block, flat, profile_blocks
+from recsys_core.report.view_models import Block, flat, profile_blocks
 
 Tables = dict[str, pl.DataFrame]
 

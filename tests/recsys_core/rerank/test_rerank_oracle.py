@@ -10,12 +10,13 @@ import pytest
 from scipy.stats import kendalltau
 
 from recsys_core.columns import LLM_SCORE
-from recsys_core.config import LLMConfig, RerankConfig
-from recsys_core.llm.open import open_provider
-from recsys_core.llm.types import Usage
-from recsys_core.rerank.cases import Tables
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.llm.providers.base import Usage
+from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.costs import strategy_costs
-from recsys_core.rerank.run import Facts, rerank
+from recsys_core.rerank.reranker import Facts, rerank
+from recsys_core.rerank.user_cases import Tables
 from tests.fake_openai import FakeOpenAI
 from tests.oracle import WHO, Oracle, spread
 from tests.rerank_world import world

@@ -12,13 +12,15 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import ITEM, LLM_SCORE, MODEL, RANK, RECOMMENDATIONS, USER, check
-from recsys_core.config import ExplanationConfig, LLMConfig, RerankConfig
-from recsys_core.explanations.judge import judge_reasons
-from recsys_core.explanations.run import explain
-from recsys_core.llm.open import open_provider
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.evaluation.llm_judge import judge_reasons
+from recsys_core.explanations.explainer import explain
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.costs import strategy_costs
 from recsys_core.rerank.fusion import fused_lists
-from recsys_core.rerank.run import rerank
+from recsys_core.rerank.reranker import rerank
 from tests import small_llm
 from tests.rerank_world import ranked, world
 

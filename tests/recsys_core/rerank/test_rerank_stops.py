@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from recsys_core.config import ExplanationConfig, LLMConfig, RerankConfig
 from recsys_core.errors import LLMDown, LLMError, LLMStopped
-from recsys_core.explanations.run import explain
-from recsys_core.llm.open import open_provider
-from recsys_core.llm.types import Provider
-from recsys_core.rerank.run import rerank
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.explainer import explain
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.llm.providers.base import Provider
+from recsys_core.rerank.config import RerankConfig
+from recsys_core.rerank.reranker import rerank
 from tests.fake_openai import FakeOpenAI
 from tests.rerank_world import ranked, world
 

@@ -20,15 +20,15 @@ from recsys_core.errors import (
     LLMStopped,
     LLMUnavailable,
 )
-from recsys_core.llm.rules import RulesProvider
-from recsys_core.llm.types import Provider, Reply, Request
-from recsys_core.rerank.inputs import UserCase
-from recsys_core.rerank.overlapping import OverlappingBatches, windows
-from recsys_core.rerank.pairwise import PairAnswer, PairwiseTree
-from recsys_core.rerank.prompt_level import PromptLevel
-from recsys_core.rerank.ranking import RankingAnswer, place_scores
-from recsys_core.rerank.relevancy import ItemScore, RelevancyAnswer, RelevancyScoring
-from recsys_core.rerank.strategy import Completed, Strategy, judge_safely
+from recsys_core.llm.providers.base import Provider, Reply, Request
+from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.prompt_context.models import UserCase
+from recsys_core.rerank.strategies.base import Completed, Strategy, judge_safely
+from recsys_core.rerank.strategies.listwise import RankingAnswer, place_scores
+from recsys_core.rerank.strategies.overlapping import OverlappingBatches, windows
+from recsys_core.rerank.strategies.pairwise import PairAnswer, PairwiseTree
+from recsys_core.rerank.strategies.prompt_level import PromptLevel
+from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer, RelevancyScoring
 from tests.rerank_world import Scripted, case
 
 STRATEGIES: list[Strategy] = [

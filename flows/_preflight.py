@@ -1,0 +1,22 @@
+"""What the flows share: the look before the first step."""
+
+from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.config import RunConfig
+from tasks.warm_start import earlier_model
+
+
+def check_ready(config: RunConfig) -> None:
+    """Refuse at the very start what cannot end well: hours of work would go before the error.
+
+    Raises:
+        StorageError: a root cannot be written.
+        ConfigError: `graph.device` is `cuda` and torch sees no CUDA device, or there is no run
+            that `graph.warm_start_from` names.
+    """
+    for root in (config.artifact_root, config.runs_root):
+        ArtifactStore(root=root).check_writable()
+    earlier_model(config)
+    if config.graph.device == "cuda":
+        from recsys_core.graph.training.trainer import choose_device
+
+        choose_device(config.graph.device)

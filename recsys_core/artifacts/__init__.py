@@ -1,0 +1,1 @@
+"""Artifacts: what one step hands to the next, complete or absent, never half."""

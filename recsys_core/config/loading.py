@@ -1,0 +1,82 @@
+"""Configuration files: YAML in, a validated configuration out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from recsys_core.config.run import RunConfig
+from recsys_core.errors import ConfigError
+
+C = TypeVar("C", bound=BaseModel)
+
+
+@overload
+def load_config(
+    path: str | Path | None, overrides: Mapping[str, Any] | None = None
+) -> RunConfig: ...
+
+
+@overload
+def load_config(
+    path: str | Path | None, overrides: Mapping[str, Any] | None, kind: type[C]
+) -> C: ...
+
+
+def load_config(
+    path: str | Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    kind: type[BaseModel] = RunConfig,
+) -> BaseModel:
+    """Read a YAML file of parameters and lay `overrides` (nested mappings) over it.
+
+    Args:
+        path: the file; None for none.
+        overrides: what wins over the file.
+        kind: whose parameters.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or a field is unknown or out of bounds.
+    """
+    try:
+        loaded = yaml.safe_load(Path(path).read_text("utf-8")) if path else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"Config file {path} cannot be read: {error}",
+            expected="a YAML file whose keys are the parameters shown by --help.",
+        ) from error
+    if not isinstance(loaded or {}, dict):
+        raise ConfigError(
+            f"Config file {path} holds a {type(loaded).__name__}.",
+            expected="a mapping such as `seed: 1` or `data: {source: ml-1m}`.",
+        )
+    try:
+        return kind.model_validate(_merge(loaded or {}, overrides or {}))
+    except ValidationError as error:
+        raise config_error(error) from error
+
+
+def config_error(error: ValidationError) -> ConfigError:
+    """Pydantic's findings as one ConfigError that names every wrong field."""
+    findings = [
+        f"{'.'.join(map(str, item['loc'])) or 'configuration'}: {item['msg']}"
+        + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
+        for item in error.errors()
+    ]
+    return ConfigError(
+        "; ".join(findings) + ".",
+        expected="values within the bounds that the `--help` of the command shows.",
+        fix="correct these fields.",
+    )
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = _merge(below, value)
+        merged[key] = value
+    return merged

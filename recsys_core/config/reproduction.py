@@ -1,0 +1,118 @@
+"""`ReproduceConfig`: every method on every fold."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from recsys_core.config.run import FanOutConfig, Place, RunConfig, _artifacts_place, _runs_place
+from recsys_core.datasets.config import DataConfig, SplitConfig
+from recsys_core.embedding.config import EmbeddingConfig
+from recsys_core.evaluation.config import EvaluationConfig
+from recsys_core.graph.config import GraphConfig
+from recsys_core.llm.config import LLMConfig
+from recsys_core.profiles.config import ProfileConfig
+from recsys_core.rerank.config import FusionConfig, RerankConfig
+from recsys_core.section import Section
+
+Method = Literal[
+    "popularity", "item_knn", "ease", "ease_popularity", "als", "bpr", "lightgcn", "lightgcn_bpr",
+    "ngcf", "gat_best", "gat_best_no_llm", "gat_best_integrated", "gat_best_facts",
+    "gat_best_no_attributes", "gat_best_prompt_level", "gat_best_pairwise", "gat_best_overlapping",
+    "gat_best_relevancy", "gat_paper", "gat_paper_no_llm", "gat_paper_integrated",
+    "gat_paper_no_cosine", "gat_paper_prompt_level", "gat_paper_pairwise", "gat_paper_overlapping",
+    "gat_paper_relevancy",
+]  # fmt: skip
+
+
+"""What `reproduce_paper` compares: baselines, and the graph model in its variants."""
+
+
+def _paper_preset(given: Any) -> Any:
+    return {"preset": "paper", **given} if isinstance(given, dict) else given
+
+
+class ReproduceConfig(Section):
+    """Every method on every fold: the paper's figure, table and ablations."""
+
+    data: DataConfig = DataConfig()
+    large_data: DataConfig = DataConfig(source="ml-1m")
+    folds: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(
+        default=(1, 2, 3, 4, 5), min_length=1
+    )
+    """Folds of `data`, for example `1,2`."""
+    large_folds: tuple[Annotated[int, Field(ge=1, le=5)], ...] = ()
+    """Folds of `large_data`; the paper's study has fold 1. It takes hours on a CPU."""
+    cold_seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    """Draws of the cold-start protocols on `data`: users who come after training and show 0 to 9
+    ratings, and items that come after it. Empty (`[]`) leaves them out."""
+    methods: tuple[Method, ...] = Field(default=get_args(Method), min_length=1)
+    """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
+    text, `integrated` the plain concatenation of title, genres and overview in place of the
+    profile, `facts` title, year and genres, `no_cosine` the BPR loss alone, `no_attributes` nothing
+    of the table of users; `prompt_level`, `pairwise`, `overlapping` and `relevancy` are the model's
+    lists reranked by that strategy."""
+    paper_folder: str | None = None
+    """Folder with the authors' published item_profiles.parquet, user_profiles.parquet (used with
+    fold 1 of `data` only: they come from its training ratings), recommendations/*.parquet (lists
+    for fold 1) and table1.csv; each of them may be missing, and the page says so."""
+    reference: Method = "gat_best"
+    """Method that every other one is compared with, user by user."""
+    llm: LLMConfig = LLMConfig()
+    profiles: ProfileConfig = ProfileConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    best: GraphConfig = GraphConfig()
+    paper: Annotated[GraphConfig, BeforeValidator(_paper_preset)] = GraphConfig(preset="paper")
+    rerank: RerankConfig = RerankConfig()
+    fan_out: FanOutConfig = FanOutConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    valid_share: float = SplitConfig.model_fields["valid_share"].default
+    """Share of the training interactions that choices are made on."""
+    at_once: int = Field(default=1, ge=1, le=64)
+    """Folds and methods under way at a time, each in a process of its own."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of every random choice."""
+    artifact_root: Place = Field(default_factory=_artifacts_place)
+    """Folder or URI of the artifacts; every (fold, method) is one, so a run that was stopped goes
+    on where it was."""
+    runs_root: Place = Field(default_factory=_runs_place)
+    """Folder of the runs' outputs."""
+    run_name: str = Field(default="reproduction", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Name of the run's folder."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "ReproduceConfig":
+        for name in ("folds", "large_folds", "cold_seeds", "methods"):
+            chosen = getattr(self, name)
+            if len(set(chosen)) < len(chosen):
+                raise ValueError(f"{name} names something twice: {', '.join(map(str, chosen))}")
+        return self
+
+    def run(self, data: DataConfig, fold: int, *, graph: GraphConfig | None = None) -> RunConfig:
+        """The configuration of the pipeline's stages for one fold.
+
+        Published item profiles go with every fold of `data`, user profiles with fold 1 alone.
+        """
+        published = data == self.data
+        profiles = self.profiles.model_copy(
+            update={
+                "items_file": self.paper_file("item_profiles.parquet") if published else None,
+                "users_file": self.paper_file("user_profiles.parquet")
+                if published and fold == 1
+                else None,
+            }
+        )
+        return RunConfig(
+            data=data, split=SplitConfig(fold=fold, valid_share=self.valid_share), llm=self.llm,
+            profiles=profiles, embedding=self.embedding, graph=graph or self.best,
+            rerank=self.rerank, fusion=FusionConfig(policy="all"), fan_out=self.fan_out,
+            evaluation=self.evaluation, seed=self.seed, artifact_root=self.artifact_root,
+            runs_root=self.runs_root, run_name=self.run_name,
+        )  # fmt: skip
+
+    def paper_file(self, name: str) -> str | None:
+        """Path of a file in the folder of the paper's data; None where it is not there."""
+        if self.paper_folder is None:
+            return None
+        path = Path(self.paper_folder).expanduser() / name
+        return str(path) if path.exists() else None

@@ -1,0 +1,94 @@
+"""`RunConfig`: the sections of all steps composed into one run."""
+
+import os
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from recsys_core.datasets.config import DataConfig, SplitConfig, TmdbConfig
+from recsys_core.embedding.config import EmbeddingConfig
+from recsys_core.evaluation.config import EvaluationConfig
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.graph.config import GraphConfig
+from recsys_core.llm.config import LLMConfig
+from recsys_core.profiles.config import ProfileConfig
+from recsys_core.rerank.config import FusionConfig, RerankConfig
+from recsys_core.section import Section
+
+
+class FanOutConfig(Section):
+    """How the work of language models is spread over tasks; it changes no result."""
+
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({
+        "shard_users", "shards_at_once", "runner", "dask_address", "dask_workers",
+    })  # fmt: skip
+
+    shard_users: int = Field(default=64, ge=1)
+    """Users per task and artifact where a language model is asked; a run that was killed goes on
+    with the unfinished ones. Rules take all users at once."""
+    shards_at_once: int = Field(default=2, ge=1, le=64)
+    """Tasks under way at a time. Two keep a model busy; more threads wait for the interpreter. On
+    a Dask cluster: as many as it has workers."""
+    runner: Literal["threads", "dask"] = "threads"
+    """Where these tasks run: in threads of the run's process, or on the workers of a Dask cluster
+    (extra `ops`), each of which has limits of its own of calls and tokens."""
+    dask_address: str | None = Field(default=None, pattern=r"^(tcp|tls|ws|wss)://[^@\s]+$")
+    """Scheduler of a Dask cluster, such as `tcp://scheduler:8786`; its workers have this code and
+    reach the artifact root. Default: a cluster of processes on this machine, for the run."""
+    dask_workers: int = Field(default=2, ge=1, le=64)
+    """Processes of a cluster on this machine."""
+
+
+def _artifacts_place() -> str:
+    return os.environ.get("RECSYS_ARTIFACTS") or "artifacts"
+
+
+def _runs_place() -> str:
+    return os.environ.get("RECSYS_RUNS") or "runs"
+
+
+def _placed(given: str) -> str:
+    # What the forms of deployments hold: the worker's own places, not those of who deployed.
+    places = {"$RECSYS_ARTIFACTS": _artifacts_place, "$RECSYS_RUNS": _runs_place}
+    return places[given]() if given in places else given
+
+
+Place = Annotated[str, AfterValidator(_placed)]
+
+
+class RunConfig(Section):
+    """A whole run of the pipeline."""
+
+    data: DataConfig = DataConfig()
+    tmdb: TmdbConfig = TmdbConfig()
+    split: SplitConfig = SplitConfig()
+    llm: LLMConfig = LLMConfig()
+    profiles: ProfileConfig = ProfileConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    graph: GraphConfig = GraphConfig()
+    rerank: RerankConfig = RerankConfig()
+    fusion: FusionConfig = FusionConfig()
+    explanations: ExplanationConfig = ExplanationConfig()
+    fan_out: FanOutConfig = FanOutConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    seed: int = Field(default=0, ge=0)
+    """Seed of every random choice."""
+    refit: bool = False
+    """Train once more on all interactions for the lists that are served; metrics stay the
+    evaluation's own."""
+    dry_run: bool = False
+    """Only say how many calls the language model would get, and what they would cost."""
+    artifact_root: Place = Field(default_factory=_artifacts_place)
+    """Folder or URI of the artifacts, where every step's output is kept by content key. Default:
+    the environment variable RECSYS_ARTIFACTS, else `artifacts`."""
+    runs_root: Place = Field(default_factory=_runs_place)
+    """Folder of the runs' outputs; `latest` points to the last one. Default: the environment
+    variable RECSYS_RUNS, else `runs`."""
+    run_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Name of the run's folder. Default: the time and the data set."""
+
+    @model_validator(mode="after")
+    def _a_judge_is_a_model(self) -> "RunConfig":
+        if self.explanations.judge and not self.llm.uses_model:
+            raise ValueError("explanations.judge needs a language model, and llm.model is rules")
+        return self

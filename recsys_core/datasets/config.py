@@ -1,0 +1,101 @@
+"""Configuration of data sets, TMDB and splits."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from recsys_core.section import Section
+
+
+class DataConfig(Section):
+    """Where the data come from and how ratings are read."""
+
+    # Where data lie is no part of a content key; `fingerprint` says what they hold.
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"source", "folder"})
+
+    source: str = "ml-100k"
+    """`ml-100k`, `ml-1m`, or a folder (path or URI) with interactions.parquet and items.parquet."""
+    folder: str | None = None
+    """A local folder to look into before any download: the archive, its files, or Parquet."""
+    rating_min: float = 1.0
+    """Lowest rating of the scale; a rating outside the scale is an error."""
+    rating_max: float = 5.0
+    """Highest rating of the scale."""
+    positive: float | None = None
+    """Ratings from here up are liked. Default: three quarters up the scale (4 of 1-5)."""
+    negative: float | None = None
+    """Ratings up to here are disliked. Default: one quarter up the scale (2 of 1-5)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "DataConfig":
+        if not self.rating_min < self.rating_max:
+            raise ValueError(f"rating_min {self.rating_min} must be below {self.rating_max}")
+        if not self.rating_min <= self.dislike_from <= self.like_from <= self.rating_max:
+            raise ValueError(
+                f"thresholds negative={self.dislike_from} and positive={self.like_from} must be"
+                f" ordered and inside the scale {self.rating_min} to {self.rating_max}"
+            )
+        return self
+
+    @property
+    def like_from(self) -> float:
+        """Lowest rating that counts as liked."""
+        return self._at(0.75) if self.positive is None else self.positive
+
+    @property
+    def dislike_from(self) -> float:
+        """Highest rating that counts as disliked."""
+        return self._at(0.25) if self.negative is None else self.negative
+
+    def _at(self, share: float) -> float:
+        return self.rating_min + share * (self.rating_max - self.rating_min)
+
+
+class TmdbConfig(Section):
+    """Overviews, keywords, cast and directors from The Movie Database (TMDB)."""
+
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({
+        "api_key_env", "cache_file", "requests_per_window", "window_s", "max_in_flight",
+        "timeout_s", "max_attempts", "backoff_s", "backoff_max_s",
+    })  # fmt: skip
+
+    enabled: bool = True
+    """Whether TMDB is asked where a key is set."""
+    api_key_env: str = Field(default="TMDB_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Environment variable that holds the key: a v3 API key or a v4 read access token."""
+    overwrite: bool = False
+    """Take TMDB's texts even where the data set has its own."""
+    language: str = Field(default="en-US", pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
+    """Language of overviews and titles."""
+    cast_size: int = Field(default=5, ge=0, le=100)
+    """Actors kept per item, in billing order."""
+    base_url: str = Field(default="https://api.themoviedb.org/3", pattern=r"^https?://[^@?#\s]+$")
+    """Address of the API."""
+    cache_file: str = ".cache/tmdb.sqlite"
+    """File of TMDB's answers; none of them is asked for twice. Remove it to ask anew."""
+    requests_per_window: int = Field(default=40, ge=1)
+    """Requests in any window, per process; retries count."""
+    window_s: float = Field(default=10.0, gt=0)
+    """Length of the window in seconds."""
+    max_in_flight: int = Field(default=8, ge=1, le=256)
+    """Items looked up at a time."""
+    timeout_s: float = Field(default=20.0, gt=0)
+    """Longest wait for one answer, in seconds."""
+    max_attempts: int = Field(default=6, ge=1, le=20)
+    """Attempts per request at time-outs, resets, 429 and 5xx."""
+    backoff_s: float = Field(default=1.0, ge=0)
+    """Wait before the second attempt; it doubles with every further one, with jitter."""
+    backoff_max_s: float = Field(default=60.0, ge=0)
+    """Longest wait between attempts; a longer Retry-After ends the step."""
+
+
+class SplitConfig(Section):
+    """How interactions are divided into train, validation and test."""
+
+    kind: Literal["auto", "blocks", "random"] = "auto"
+    """`blocks`: five consecutive blocks of the file (MovieLens 100K's official folds u1-u5);
+    `random`: five seeded random blocks; `auto`: blocks for MovieLens 100K in its own order."""
+    fold: int = Field(default=1, ge=1, le=5)
+    """Which of the five folds is the test split."""
+    valid_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of the training interactions held out for early stopping."""

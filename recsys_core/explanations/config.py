@@ -1,0 +1,22 @@
+"""Configuration of the explanations."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from recsys_core.section import Section
+
+
+class ExplanationConfig(Section):
+    """The reasons."""
+
+    # The judge reads what was written and changes nothing of it.
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"judge", "judge_users"})
+
+    batch: int = Field(default=20, ge=1, le=200)
+    """Titles explained per request; fewer for models with a small context."""
+    judge: bool = False
+    """Let the language model judge reasons, too, beside the automatic measures: whether they are
+    supported, and how convincing. A call per judged user."""
+    judge_users: int = Field(default=50, ge=1)
+    """Users whose first five reasons are judged, drawn by the seed."""

@@ -1,0 +1,203 @@
+"""An optional second opinion on the reasons: a language model reads and judges them.
+
+It sees what the writer saw, and the sentences. Its opinion stands beside the automatic measures
+of `evaluation.explanations` and never in their place: small models judge near chance.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys_core import columns as c
+from recsys_core.concurrency import Progress, map_bounded
+from recsys_core.errors import LLMError, LLMStopped
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.prompt import ExplanationInput, KnownItem
+from recsys_core.explanations.user_cases import ExplainedUser, ExplainedUsers
+from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
+from recsys_core.llm.request.checks import check_ids
+from recsys_core.llm.request.per_request_schema import choice, each
+from recsys_core.prompt_context.models import MAX_ID_CHARS, RecentItem, Shown, Taste
+
+TITLES: Final = 5
+"""First entries of a list that are judged, all of them in one request."""
+JUDGE_SUPPORTED: Final = "judge_supported"
+JUDGE_CONVINCING: Final = "judge_convincing"
+JUDGE_MEASURES: Final = (JUDGE_SUPPORTED, JUDGE_CONVINCING)
+_USERS_AT_ONCE: Final = 64
+_MOST: Final = 5
+"""Top of the scale of `convincing`."""
+
+
+_IDS: Final = "ids"
+
+
+class GivenReason(Shown):
+    """A recommended title and the sentence about it."""
+
+    item: KnownItem
+    sentence: str
+
+
+class JudgeInput(Shown):
+    """What the writer of the sentences saw, and the sentences."""
+
+    taste: Taste
+    recent: tuple[RecentItem, ...] = ()
+    liked: tuple[KnownItem, ...]
+    reasons: tuple[GivenReason, ...]
+
+
+class Verdict(BaseModel):
+    """What the judge says about one sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    id: Annotated[str, Field(max_length=MAX_ID_CHARS, json_schema_extra=choice(_IDS))]
+    supported: bool
+    convincing: Annotated[int, Field(ge=1, le=_MOST)]
+
+
+class JudgeAnswer(BaseModel):
+    """A verdict on every sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdicts: Annotated[tuple[Verdict, ...], Field(max_length=20, json_schema_extra=each(_IDS))]
+
+
+def no_opinion(variables: JudgeInput) -> JudgeAnswer:
+    """What rules have to say: the middle, which plans of a run count and no result ever shows."""
+    return JudgeAnswer(
+        verdicts=tuple(
+            Verdict(id=one.item.id, supported=True, convincing=3) for one in variables.reasons
+        )
+    )
+
+
+def _check(variables: JudgeInput, answer: JudgeAnswer) -> None:
+    check_ids((one.item.id for one in variables.reasons), (one.id for one in answer.verdicts))
+
+
+def _choices(variables: JudgeInput) -> Choices:
+    return {_IDS: [one.item.id for one in variables.reasons]}
+
+
+EXPLANATION_JUDGE = Purpose(
+    name="explanation_judge",
+    answer=JudgeAnswer,
+    rule=no_opinion,
+    check=_check,
+    choices=_choices,
+)
+
+
+async def judge_reasons(
+    recommendations: pl.DataFrame,
+    *,
+    history: pl.DataFrame,
+    items: pl.DataFrame,
+    item_profiles: pl.DataFrame,
+    user_profiles: pl.DataFrame,
+    evidence: pl.DataFrame,
+    provider: Provider,
+    config: ExplanationConfig,
+    seed: int,
+    on_user: Progress | None = None,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Let the model judge the first reasons of some users.
+
+    Args:
+        recommendations: `columns.RECOMMENDATIONS`.
+        history: `columns.INTERACTIONS` of the training split.
+        items: `columns.ITEMS`.
+        item_profiles: `columns.ITEM_PROFILES`.
+        user_profiles: `columns.USER_PROFILES`.
+        evidence: `columns.EVIDENCE`.
+        provider: who judges.
+        config: how many users.
+        seed: of the sample of users.
+        on_user: called with the number of users done.
+
+    Returns:
+        USER, ITEM, RANK and `JUDGE_MEASURES` between 0 and 1, a row per judged reason, and facts:
+        `unjudged` reasons got no valid answer and have no row.
+
+    Raises:
+        DataError: a table breaks its contract.
+        LLMStopped: the run ends (budget, key, endpoint, or what the configuration says of invalid
+            answers).
+    """
+    c.check(recommendations, c.RECOMMENDATIONS, table="recommendations")
+    pool = sampled(recommendations, config.judge_users, seed)
+    users = ExplainedUsers(
+        pool, history=history, items=items, item_profiles=item_profiles,
+        user_profiles=user_profiles, evidence=evidence, batch=TITLES,
+    )  # fmt: skip
+    said = {(str(user), str(item)): text for user, item, text in pool.select(_KEYS).iter_rows()}
+
+    async def work(user: ExplainedUser) -> Verdicts:
+        return await _verdicts(user, said, provider)
+
+    judged = await map_bounded(users, work, at_once=_USERS_AT_ONCE, on_done=on_user)
+    rows = _rows(pool, judged)
+    return rows, {"judged": rows.height, "unjudged": pool.height - rows.height}
+
+
+Verdicts = dict[tuple[str, str], Verdict]
+"""By user and item id, as text."""
+_KEYS: Final = (c.USER, c.ITEM, c.EXPLANATION)
+
+
+def sampled(recommendations: pl.DataFrame, users: int, seed: int) -> pl.DataFrame:
+    """The first `TITLES` rows of a seeded sample of users, by user and rank."""
+    ids = recommendations[c.USER].unique().sort()
+    kept = ids.gather(np.random.default_rng(seed).permutation(ids.len())[:users])
+    mine = pl.col(c.USER).is_in(kept.implode()) & (pl.col(c.RANK) <= TITLES)
+    return recommendations.filter(mine).sort(c.USER, c.RANK)
+
+
+async def _verdicts(
+    user: ExplainedUser, said: Mapping[tuple[str, str], str], provider: Provider
+) -> Verdicts:
+    """The verdicts on one user's reasons; none where the model gave no valid answer."""
+    found: Verdicts = {}
+    for shown in user.batches:
+        request = Request(
+            purpose=EXPLANATION_JUDGE, subject=f"user:{user.user}",
+            variables=_question(shown, user.user, said),
+        )  # fmt: skip
+        try:
+            reply = await provider.ask(request)
+        except LLMStopped:
+            raise
+        except LLMError:
+            continue
+        if reply.status != "failed":
+            found |= {(user.user, one.id): one for one in reply.answer.verdicts}
+    return found
+
+
+def _question(
+    shown: ExplanationInput, user: str, said: Mapping[tuple[str, str], str]
+) -> JudgeInput:
+    reasons = tuple(GivenReason(item=one, sentence=said[user, one.id]) for one in shown.items)
+    return JudgeInput(taste=shown.taste, recent=shown.recent, liked=shown.liked, reasons=reasons)
+
+
+def _rows(pool: pl.DataFrame, judged: list[Verdicts]) -> pl.DataFrame:
+    found = {key: one for user in judged for key, one in user.items()}
+    keys = pool.select(c.USER, c.ITEM).cast(pl.String).iter_rows()
+    verdicts = [found.get((user, item)) for user, item in keys]
+    scale = _MOST - 1
+    values = {
+        JUDGE_SUPPORTED: [None if one is None else float(one.supported) for one in verdicts],
+        JUDGE_CONVINCING: [None if one is None else (one.convincing - 1) / scale
+                           for one in verdicts],
+    }  # fmt: skip
+    columns = [pl.Series(name, values[name], pl.Float64) for name in JUDGE_MEASURES]
+    rows = pool.select(c.USER, c.ITEM, c.RANK).with_columns(columns)
+    return rows.drop_nulls(JUDGE_MEASURES)

@@ -1,0 +1,295 @@
+"""How good the reasons are, measured without a reader (the paper leaves this open).
+
+For every explanation, from what it says (`claims`) and what it cites:
+
+- `grounded`: 1 if every attribute it claims is in the item's profile or metadata, every title it
+  names is one that the user liked in training, and its declared evidence is so, too; else 0.
+- `specific`: the share of a random sample of other recommended items of which its attributes would
+  *not* all be true; 0 for a sentence that claims no attribute.
+- `personal`: the share of a random sample of other users for whom it would *not* be true: who do
+  not like every title it names or, where it names none, whose profile does not hold every
+  attribute; 0 for a sentence that claims nothing about its reader.
+- `dislikes_respected`: 1 if nothing it claims is among the user's dislikes; over the explanations
+  of users who have some.
+- `readable`: 1 if it is one clean sentence: 5 to 40 words, a capital first letter, an end mark, no
+  markup, keys or words said twice in a row.
+- `unsupported_claims`: false claims divided by all claims, over the explanations that claim
+  anything.
+
+Each is averaged per user first; the intervals are over users. Whether the metric can tell true
+from false is measured, too: see `explanation_trials`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from recsys_core import columns as c
+from recsys_core.evaluation.metrics import Bools, Floats
+from recsys_core.evaluation.rankings import is_liked
+from recsys_core.evaluation.significance import intervals, means
+from recsys_core.explanations.evaluation.claims import (
+    QUOTED,
+    Catalogue,
+    Claims,
+    Words,
+    folded,
+    title_key,
+)
+
+EXPLANATIONS: Final = "explanations"
+"""Name of the protocol in the metrics table."""
+GROUNDED: Final = "grounded"
+SPECIFIC: Final = "specific"
+PERSONAL: Final = "personal"
+DISLIKES_RESPECTED: Final = "dislikes_respected"
+READABLE: Final = "readable"
+UNSUPPORTED: Final = "unsupported_claims"
+MEASURES: Final = (GROUNDED, SPECIFIC, PERSONAL, DISLIKES_RESPECTED, READABLE, UNSUPPORTED)
+SUPPORT: Final = "support"
+"""Share of an explanation's claims that hold; the score that tells true from false."""
+
+_OTHERS: Final = 50
+"""Other items, and other users, that every explanation is tried on."""
+_BROKEN: Final = re.compile(r"[{}<>\[\]|\\]|https?:|\b(?:genre|tag|decade):|\b(\w+) \1\b", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """What is known of the users: liked titles and items, taste, dislikes."""
+
+    liked_titles: dict[Any, frozenset[Words]]
+    liked_items: dict[Any, frozenset[Any]]
+    taste: dict[Any, frozenset[Words]]
+    dislikes: dict[Any, frozenset[Words]]
+
+
+def people(
+    history: pl.DataFrame, items: pl.DataFrame, user_profiles: pl.DataFrame, like_from: float
+) -> People:
+    """What explanations may say about users.
+
+    Args:
+        history: `columns.INTERACTIONS` of the training split.
+        items: `columns.ITEMS`.
+        user_profiles: `columns.USER_PROFILES`.
+        like_from: lowest rating that counts as liked.
+    """
+    titles = {row[0]: title_key(row[1] or "") for row in items.select(c.ITEM, c.TITLE).iter_rows()}
+    liked = history.filter(is_liked(like_from)).group_by(c.USER).agg(c.ITEM)
+    own = {user: frozenset(found) for user, found in liked.iter_rows()}
+    profiles = list(user_profiles.iter_rows(named=True))
+    return People(
+        liked_items=own,
+        liked_titles={user: frozenset(titles[one] for one in found if one in titles)
+                      for user, found in own.items()},
+        taste={row[c.USER]: folded([*(row[c.GENRES] or ()), *(row[c.TAGS] or ())])
+               for row in profiles},
+        dislikes={row[c.USER]: folded(row[c.DISLIKES] or ()) for row in profiles},
+    )  # fmt: skip
+
+
+class Checker:
+    """Checks explanations of recommended items one by one."""
+
+    def __init__(self, catalogue: Catalogue, known: People) -> None:
+        self.catalogue, self.known = catalogue, known
+        self._claims: dict[str, Claims] = {}
+
+    def claims(self, sentence: str) -> Claims:
+        """What the sentence claims; each is read once."""
+        if sentence not in self._claims:
+            self._claims[sentence] = self.catalogue.claims(sentence)
+        return self._claims[sentence]
+
+    def verdicts(self, row: dict[str, Any]) -> list[bool]:
+        """Whether each claim of an explanation holds: words first, then the declared evidence."""
+        claims, user, item = self.claims(row[c.EXPLANATION]), row[c.USER], row[c.ITEM]
+        found = [self.catalogue.supports(item, label) for label in claims.attributes]
+        found += [self._title_holds(user, item, title) for title in claims.titles]
+        liked = self.known.liked_items.get(user, frozenset())
+        found += [one in liked for one in row[c.LIKED_EVIDENCE] or ()]
+        labels = folded([key.partition(":")[2] for key in row[c.ATTRIBUTE_EVIDENCE] or ()])
+        return found + [self.catalogue.supports(item, label) for label in labels]
+
+    def _title_holds(self, user: Any, item: Any, title: Words) -> bool:
+        liked = self.known.liked_titles.get(user, frozenset())
+        return title in liked or title == self.catalogue.facts[item].title
+
+    def measures(self, row: dict[str, Any], others: "Others") -> dict[str, float]:
+        """All measures of one explanation; NaN where one does not apply."""
+        claims, verdicts = self.claims(row[c.EXPLANATION]), self.verdicts(row)
+        dislikes = self.known.dislikes.get(row[c.USER], frozenset())
+        support = sum(verdicts) / len(verdicts) if verdicts else np.nan
+        return {
+            GROUNDED: float(all(verdicts)),
+            SPECIFIC: others.foreign_items(row[c.ITEM], claims),
+            PERSONAL: others.foreign_users(row[c.USER], row[c.ITEM], claims),
+            DISLIKES_RESPECTED: float(dislikes.isdisjoint(claims.attributes)) if dislikes
+            else np.nan,
+            READABLE: float(readable(row[c.EXPLANATION])),
+            UNSUPPORTED: 1 - support,
+            SUPPORT: support,
+        }  # fmt: skip
+
+
+class Others:
+    """A sample of items and users on whom every explanation is tried: does it fit them as well?
+
+    Whether a claim holds is worked out for all of them at once, and once per claim.
+    """
+
+    def __init__(self, recommendations: pl.DataFrame, checker: Checker, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._checker = checker
+        self._items, self._users = (
+            ids.gather(rng.permutation(ids.len())[:_OTHERS]).to_list()
+            for ids in (recommendations[name].unique().sort() for name in (c.ITEM, c.USER))
+        )
+        self._of_items: dict[Words, Bools] = {}
+        self._of_tastes: dict[Words, Bools] = {}
+        self._of_titles: dict[Words, Bools] = {}
+
+    def foreign_items(self, item: Any, claims: Claims) -> float:
+        """The share of the items of which the claimed attributes are not all true."""
+
+        def holds(label: Words) -> Bools:
+            return np.array([self._checker.catalogue.supports(one, label) for one in self._items])
+
+        fits = [_once(self._of_items, label, holds) for label in claims.attributes]
+        return _foreign(fits, [one != item for one in self._items])
+
+    def foreign_users(self, user: Any, item: Any, claims: Claims) -> float:
+        """The share of the users for whom the sentence would not be true."""
+        known, own = self._checker.known, self._checker.catalogue.facts[item].title
+
+        def liked(title: Words) -> Bools:
+            none: frozenset[Words] = frozenset()
+            return np.array([title in known.liked_titles.get(one, none) for one in self._users])
+
+        def wanted(label: Words) -> Bools:
+            none: frozenset[Words] = frozenset()
+            return np.array([label in known.taste.get(one, none) for one in self._users])
+
+        titles = [one for one in claims.titles if one != own]
+        fits = [_once(self._of_titles, title, liked) for title in titles]
+        if not titles:
+            fits = [_once(self._of_tastes, label, wanted) for label in claims.attributes]
+        return _foreign(fits, [one != user for one in self._users])
+
+
+def _once(cache: dict[Words, Bools], key: Words, work: Callable[[Words], Bools]) -> Bools:
+    if key not in cache:
+        cache[key] = work(key)
+    return cache[key]
+
+
+def _foreign(fits: list[Bools], others: list[bool]) -> float:
+    """The share of `others` whom not every claim fits; without a claim it fits them all."""
+    count = sum(others)
+    if not count:
+        return np.nan
+    fitting = np.array(others)
+    for one in fits:
+        fitting &= one
+    return 1 - np.count_nonzero(fitting) / count
+
+
+def readable(sentence: str) -> bool:
+    """Whether it is one clean sentence of 5 to 40 words."""
+    text = sentence.strip()
+    first = text.lstrip("“\"'\u2018«(")[:1]
+    count = len(text.split())
+    return (
+        5 <= count <= 40
+        and text[-1:] in ".!?…"
+        and (first.isupper() or first.isdigit())
+        and _BROKEN.search(QUOTED.sub("it", text)) is None  # titles may be as they are
+    )
+
+
+def checked(recommendations: pl.DataFrame, checker: Checker, seed: int) -> pl.DataFrame:
+    """USER, ITEM, RANK and a column per measure, a row per explanation.
+
+    Args:
+        recommendations: `columns.RECOMMENDATIONS`.
+        checker: catalogue and users.
+        seed: of the sample of other items and users.
+    """
+    others = Others(recommendations, checker, seed)
+    rows = [checker.measures(row, others) for row in recommendations.iter_rows(named=True)]
+    schema = dict.fromkeys((*MEASURES, SUPPORT), pl.Float64)
+    measured = pl.DataFrame(rows, schema=schema)
+    return pl.concat([recommendations.select(c.USER, c.ITEM, c.RANK), measured], how="horizontal")
+
+
+def evaluate_explanations(
+    recommendations: pl.DataFrame,
+    *,
+    history: pl.DataFrame,
+    items: pl.DataFrame,
+    item_profiles: pl.DataFrame,
+    user_profiles: pl.DataFrame,
+    like_from: float,
+    method: str,
+    cutoffs: Sequence[int] = (5, 20),
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Measure the reasons of all lists.
+
+    Args:
+        recommendations: `columns.RECOMMENDATIONS`.
+        history: `columns.INTERACTIONS` of the training split.
+        items: `columns.ITEMS`; keywords, cast and directors count where they are there.
+        item_profiles: `columns.ITEM_PROFILES`.
+        user_profiles: `columns.USER_PROFILES`.
+        like_from: lowest rating that counts as liked.
+        method: name in the table, such as the model that wrote.
+        cutoffs: how many first entries of each list count.
+        bootstrap: resamples of users for the 95 % intervals; 0 leaves them out.
+        seed: of resamples, and of the other items and users.
+
+    Returns:
+        `columns.METRICS` with protocol `explanations`; null where a measure applies to nobody.
+
+    Raises:
+        DataError: a table breaks its contract.
+    """
+    c.check(recommendations, c.RECOMMENDATIONS, table="recommendations")
+    known = people(history, items, user_profiles, like_from)
+    rows = checked(recommendations, Checker(Catalogue(items, item_profiles), known), seed)
+    tables = [averaged(rows, MEASURES, method, k, bootstrap, seed) for k in cutoffs]
+    return pl.concat([pl.DataFrame(schema=dict(c.METRICS)), *tables])
+
+
+def averaged(
+    rows: pl.DataFrame, measures: Sequence[str], method: str, k: int, bootstrap: int, seed: int
+) -> pl.DataFrame:
+    """Measures of single explanations as `columns.METRICS`: per user first, then over users.
+
+    Args:
+        rows: USER, RANK and a column per measure, a row per explanation; null or NaN where a
+            measure does not apply.
+        measures: columns to average.
+        method: name in the table.
+        k: how many first entries of each list count.
+        bootstrap: resamples of users for the 95 % intervals; 0 leaves them out.
+        seed: of the resamples.
+    """
+    top = rows.filter(pl.col(c.RANK) <= k).group_by(c.USER).agg(
+        pl.col(name).fill_nan(None).mean() for name in measures
+    ).sort(c.USER)  # fmt: skip
+    values: Floats = top.select(measures).cast(pl.Float64).fill_null(np.nan).to_numpy()
+    value, counted = means(values)
+    low, high = intervals(values, resamples=bootstrap, seed=seed)
+    columns = {
+        c.METHOD: [method] * len(measures), c.PROTOCOL: [EXPLANATIONS] * len(measures),
+        c.K: [k] * len(measures), c.METRIC: measures, c.VALUE: value, c.CI_LOW: low,
+        c.CI_HIGH: high, c.USERS: counted,
+    }  # fmt: skip
+    return pl.DataFrame(columns).cast(dict(c.METRICS)).fill_nan(None)  # type: ignore[arg-type]

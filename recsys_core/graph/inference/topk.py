@@ -1,0 +1,94 @@
+"""The best items of every user by dot product, without those they know already."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+
+from recsys_core.columns import ITEM, RANK, SCORE, USER
+from recsys_core.errors import TrainingError
+from recsys_core.graph.interaction_graph import Bipartite, Floats, Indices
+
+_CELLS: Final = 8_000_000
+"""Scores, users x items, held at once by default."""
+
+
+def top_k(
+    user_vectors: Floats,
+    item_vectors: Floats,
+    seen_users: Indices,
+    seen_items: Indices,
+    k: int,
+    batch: int | None = None,
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The k items with the highest dot product per user, seen pairs left out.
+
+    Equal scores rank the lower item number first.
+
+    Args:
+        user_vectors: (n_users, d).
+        item_vectors: (n_items, d).
+        seen_users: (n,) users of the pairs to leave out.
+        seen_items: (n,) their items.
+        k: length of each list.
+        batch: users scored at once; by default as many as 8 million scores allow.
+
+    Returns:
+        (items, scores), each (n_users, k). Where fewer than k items are left, the rest of the row
+        is -1 and minus infinity.
+
+    Raises:
+        TrainingError: a vector holds NaN or infinity.
+    """
+    users, items = torch.tensor(user_vectors), torch.tensor(item_vectors)
+    if not (users.isfinite().all() and items.isfinite().all()):
+        raise TrainingError(
+            "Node vectors hold NaN or infinity.", expected="finite vectors from the training step."
+        )
+    n_users, n_items = len(users), len(items)
+    indices = np.full((n_users, k), -1, np.int64)
+    scores = np.full((n_users, k), -np.inf, np.float32)
+    order = np.argsort(seen_users, kind="stable")
+    seen = torch.from_numpy(np.stack([seen_users[order], seen_items[order]]))
+    step = batch or max(1, _CELLS // max(n_items, 1))
+    width = min(k, n_items)
+    for start in range(0, n_users if width else 0, step):
+        stop = min(start + step, n_users)
+        low, high = np.searchsorted(seen_users[order], [start, stop])
+        block = users[start:stop] @ items.T
+        block[seen[0, low:high] - start, seen[1, low:high]] = -torch.inf
+        best, chosen = _best(block, width)
+        chosen[best == -torch.inf] = -1
+        indices[start:stop, :width], scores[start:stop, :width] = chosen.numpy(), best.numpy()
+    return indices, scores
+
+
+def _best(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Top k of each row, ties by column; `torch.topk` leaves the order of ties open."""
+    best, chosen = scores.topk(k, dim=1)
+    # Rows whose last score is shared with a column that was left out are chosen anew, in full.
+    tied = (scores >= best[:, -1:]).sum(1) > k
+    if tied.any():
+        full, columns = scores[tied].sort(dim=1, descending=True, stable=True)
+        best[tied], chosen[tied] = full[:, :k], columns[:, :k]
+    chosen, by_column = chosen.sort(dim=1)
+    best, by_score = best.gather(1, by_column).sort(dim=1, descending=True, stable=True)
+    return best, chosen.gather(1, by_score)
+
+
+def candidates(graph: Bipartite, indices: npt.NDArray[np.int64], scores: Floats) -> pl.DataFrame:
+    """The lists of `top_k` as `columns.CANDIDATES`, with ids and ranks from 1.
+
+    A user for whom no item is left has no row.
+    """
+    rows, places = np.nonzero(indices >= 0)
+    return pl.DataFrame(
+        {
+            USER: graph.user_ids.gather(rows),
+            ITEM: graph.item_ids.gather(indices[rows, places]),
+            RANK: (places + 1).astype(np.int32),
+            SCORE: scores[rows, places],
+        }
+    )

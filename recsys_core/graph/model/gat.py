@@ -1,0 +1,308 @@
+"""The graph attention network over users and items (paper 2.2).
+
+Users and items are nodes of one graph whose edges go both ways, so one pass refines both. A node
+starts from the projection of its profile's text vector, to which a learned id vector may be
+added. `transform` layers are those of the paper; without, a layer only decides whom to listen to
+and sums up (as LightGCN does, with attention in place of fixed weights).
+
+A node without an id vector is described by its profile and its neighbours alone: so users and
+items that come after training are placed by the same model (see `practice`).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from recsys_core.datasets.config import DataConfig
+from recsys_core.graph.config import GraphConfig, TrainingConfig
+from recsys_core.graph.model.adjacency import Block, MessagePassing
+from recsys_core.graph.model.message_passing import attend
+from recsys_core.graph.model.mixed_precision import Dense
+
+LEVELS: Final = 5
+"""Levels of rating that an edge is told apart by."""
+
+
+def rating_levels(ratings: torch.Tensor, data: DataConfig) -> torch.Tensor:
+    """Level 0 (worst) to 4 (best) of each rating: five equal parts of the scale, (n,) -> (n,)."""
+    share = (ratings - data.rating_min) / (data.rating_max - data.rating_min)
+    return (share * LEVELS).long().clamp(0, LEVELS - 1)
+
+
+class AttentionLayer(nn.Module):
+    """One round of messages, `heads` x `hidden` wide in and out.
+
+    Args:
+        config: sizes, dropout, and whether the layer transforms.
+    """
+
+    def __init__(self, config: GraphConfig) -> None:
+        super().__init__()
+        width = config.hidden * config.heads
+        self.shape = (config.heads, config.hidden)
+        self.dropout, self.symmetric = config.dropout, config.symmetric
+        self.transform = Dense(width, width, bias=False) if config.transform else None
+        self.norm = nn.LayerNorm(width) if config.transform else None
+        self.source = nn.Parameter(torch.randn(self.shape) * 0.1)
+        self.target = nn.Parameter(torch.randn(self.shape) * 0.1)
+        # At first a liked edge weighs e^3 as much as one with the worst rating.
+        start = torch.tensor([-2.0, -1.0, 0.0, 1.0, 1.0])
+        self.level = nn.Parameter(start.unsqueeze(1).repeat(1, config.heads))
+
+    def forward(
+        self,
+        graph: MessagePassing,
+        levels: torch.Tensor,
+        features: torch.Tensor,
+        degrees: torch.Tensor,
+    ) -> torch.Tensor:
+        """Features (n_nodes, width) and levels (n_edges,), in the graph's order -> same width.
+
+        Of a block that has fewer targets than nodes, the targets are the first ones; `degrees`
+        (n_nodes,) are the nodes' numbers of edges in the whole graph.
+        """
+        sent = self.sent(features)
+        targets = slice(graph.adjacency.n_targets)
+        return self.received(
+            graph, levels, sent, sent[targets], features[targets], degrees, degrees[targets]
+        )
+
+    def sent(self, features: torch.Tensor) -> torch.Tensor:
+        """What nodes send to their neighbours, (n_nodes, width) -> (n_nodes, heads, hidden)."""
+        sent = features if self.transform is None else self.transform(features)
+        return sent.view(-1, *self.shape)
+
+    def received(
+        self,
+        graph: MessagePassing,
+        levels: torch.Tensor,
+        sent: torch.Tensor,
+        own: torch.Tensor,
+        features: torch.Tensor,
+        source_degrees: torch.Tensor,
+        degrees: torch.Tensor,
+    ) -> torch.Tensor:
+        """What the targets make of it, (n_targets, width).
+
+        Args:
+            graph: the edges.
+            levels: (n_edges,) in its order.
+            sent: (n_nodes, heads, hidden) by the sources.
+            own: (n_targets, heads, hidden) the targets' part of it.
+            features: (n_targets, width) the targets' features.
+            source_degrees: (n_nodes,) edges of each source.
+            degrees: (n_targets,) edges of each target.
+        """
+        edge_scores = self.level.index_select(0, levels)
+        if self.symmetric:
+            reach = source_degrees.clamp(min=1).to(sent.dtype).rsqrt()
+            edge_scores = edge_scores + reach.log()[graph.adjacency.sources].unsqueeze(1)
+        received = attend(
+            graph,
+            sent,
+            (sent * self.source).sum(-1),
+            (own * self.target).sum(-1),
+            edge_scores,
+        ).flatten(1)
+        if self.symmetric:
+            received = received * _symmetric_size(graph, reach, degrees).unsqueeze(1)
+        if self.norm is None:
+            return received
+        active = functional.leaky_relu(self.norm(received), 0.2)
+        dropped: torch.Tensor = functional.dropout(active, self.dropout, self.training)
+        return dropped + features
+
+
+def _symmetric_size(
+    graph: MessagePassing, reach: torch.Tensor, degrees: torch.Tensor
+) -> torch.Tensor:
+    """(n_targets,) how large a sum of neighbours is under symmetric normalisation.
+
+    That is the sum over the neighbours j of a node i of 1 / sqrt(d_i d_j), written as
+    sqrt(d_i) x the mean of 1 / sqrt(d_j), which a sample of the neighbours estimates.
+    """
+    edges = graph.adjacency
+    total = reach.new_zeros(edges.n_targets)
+    total.index_add_(0, edges.targets.long(), reach[edges.sources])
+    return total / edges.degrees.clamp(min=1) * degrees.to(reach.dtype).sqrt()
+
+
+class GAT(nn.Module):
+    """Projection of profiles, id vectors, attention layers, and vectors whose dot product scores.
+
+    Args:
+        user_text: (n_users, d_text) text vectors of the users' profiles; zeros where there is none.
+        item_text: (n_items, d_text) of the items'.
+        ids: (n_users + n_items, rank) start of the id vectors, or None for none.
+        bias: (n_items,) start of the items' biases, or None for none.
+        config: sizes and choices.
+    """
+
+    user_text: torch.Tensor
+    item_text: torch.Tensor
+
+    def __init__(
+        self,
+        user_text: torch.Tensor,
+        item_text: torch.Tensor,
+        ids: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        config: TrainingConfig,
+    ) -> None:
+        super().__init__()
+        width = config.hidden * config.heads
+        self.config = config
+        self.n_users = len(user_text)
+        # Inputs, not weights: they are artifacts of their own.
+        self.register_buffer("user_text", user_text * config.user_text_scale, persistent=False)
+        self.register_buffer("item_text", item_text, persistent=False)
+        self.user_projection = Dense(user_text.shape[1], width)
+        self.item_projection = Dense(item_text.shape[1], width)
+        self.ids = None if ids is None else nn.Parameter(_widened(ids, width))
+        self.layers = nn.ModuleList(AttentionLayer(config) for _ in range(config.layers))
+        biased = bias is not None
+        self.item_bias = nn.Parameter(bias.clone()) if bias is not None else None
+        self.popularity = Dense(item_text.shape[1], 1) if biased else None
+        # In ratings, as logarithms: what a profile is worth, and what makes a user half known.
+        self.evidence = nn.Parameter(torch.tensor([0.0, math.log(6.0)])) if biased else None
+
+    def forward(
+        self, graph: MessagePassing, levels: torch.Tensor, new: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of users (n_users, d) and items (n_items, d).
+
+        d is `heads` x `hidden`, and one more for the item bias of the softmax loss.
+
+        Args:
+            graph: the edges.
+            levels: (n_edges,) in its order.
+            new: (n_nodes,) true for a node that is to have neither id vector nor bias of its own,
+                beside those without edges, who never have.
+        """
+        degrees = graph.adjacency.degrees
+        new = degrees == 0 if new is None else new | (degrees == 0)
+        states = [self.inputs(degrees, new)]
+        for layer in self.layers:
+            states.append(layer(graph, levels, states[-1], degrees))
+        return self.outputs(self.combined(states), degrees, new)
+
+    def of_blocks(
+        self, nodes: torch.Tensor, blocks: Sequence[Block], degrees: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of the users and of the items among the seeds of a sampled neighbourhood.
+
+        Args:
+            nodes: (n_nodes,) numbers of the nodes that send in the first block, the seeds first
+                and in ascending order.
+            blocks: one per layer; what one's targets receive is sent in the next.
+            degrees: edges of each node of the whole graph.
+        """
+        seeds = nodes[: blocks[-1].graph.adjacency.n_targets]
+        new = degrees[nodes] == 0
+        states = [self.inputs(degrees[nodes], new, nodes)]
+        for layer, block in zip(self.layers, blocks, strict=True):
+            here = degrees[nodes[: len(states[-1])]]
+            states.append(layer(block.graph, block.levels, states[-1], here))
+        combined = self.combined([one[: len(seeds)] for one in states])
+        return self.outputs(combined, degrees[seeds], new[: len(seeds)], seeds)
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        """What gets no weight decay: vectors and biases of single nodes, and the evidence."""
+        return [one for one in (self.ids, self.item_bias, self.evidence) if one is not None]
+
+    def inputs(
+        self, degrees: torch.Tensor, new: torch.Tensor, nodes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What the first layer is given: (n, width).
+
+        Args:
+            degrees: (n,) edges of each node.
+            new: (n,) which have no id vector.
+            nodes: (n,) their numbers; by default all, in order.
+        """
+        features = self._projected(degrees, nodes)
+        if self.ids is not None:
+            ids = self.ids if nodes is None else self.ids.index_select(0, nodes)
+            features = features + ids.masked_fill(new.unsqueeze(1), 0.0)
+        dropped: torch.Tensor = functional.dropout(features, self.config.dropout, self.training)
+        return dropped
+
+    def combined(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """One (n, width) from the input and what every layer made of it."""
+        return torch.stack(list(states)).mean(0) if self.config.combine == "mean" else states[-1]
+
+    def outputs(
+        self,
+        combined: torch.Tensor,
+        degrees: torch.Tensor,
+        new: torch.Tensor,
+        nodes: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of users and of items.
+
+        Args:
+            combined: (n, width) of `combined`.
+            degrees: (n,) edges of each.
+            new: (n,) which have no bias of their own.
+            nodes: (n,) their numbers, in order; by default all.
+        """
+        n_users = self.n_users if nodes is None else int((nodes < self.n_users).sum())
+        users, items, bias = combined[:n_users], combined[n_users:], self.item_bias
+        if bias is None:
+            return users, items
+        places = slice(None) if nodes is None else nodes[n_users:] - self.n_users
+        own = torch.where(new[n_users:], self._popularity(places), bias[places])
+        return self._cosine(users, items, own, degrees[:n_users])
+
+    def _projected(self, degrees: torch.Tensor, nodes: torch.Tensor | None) -> torch.Tensor:
+        if nodes is None:
+            users = self._profile(self.user_text, degrees[: self.n_users])
+            return torch.cat([users, self.item_projection(self.item_text)])
+        first = torch.nonzero(nodes < self.n_users).squeeze(1)
+        second = torch.nonzero(nodes >= self.n_users).squeeze(1)
+        items = self.item_text.index_select(0, nodes[second] - self.n_users)
+        users = self._profile(self.user_text.index_select(0, nodes[first]), degrees[first])
+        projected = torch.cat([users, self.item_projection(items)])
+        return projected.index_select(0, torch.argsort(torch.cat([first, second])))
+
+    def _profile(self, text: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """What users' texts (n, d_text) say of them, the less the more edges (n,) they have."""
+        projected: torch.Tensor = self.user_projection(text)
+        worth = self.config.user_text_ratings
+        if worth is None:
+            return projected
+        return projected * (worth / (worth + degrees.to(projected.dtype))).unsqueeze(1)
+
+    def _popularity(self, items: torch.Tensor | slice) -> torch.Tensor:
+        """What the profiles say of the biases, (n,)."""
+        assert self.popularity is not None  # noqa: S101 - there with the bias
+        found: torch.Tensor = self.popularity(self.item_text[items]).squeeze(1)
+        return found
+
+    def _cosine(
+        self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor, degrees: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors whose dot product is certainty x cosine / temperature + item bias."""
+        users = functional.normalize(users, dim=1) * self._certainty(degrees).unsqueeze(1)
+        items = functional.normalize(items, dim=1)
+        return (
+            torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1),
+            torch.cat([items, bias.unsqueeze(1)], 1),
+        )
+
+    def _certainty(self, degrees: torch.Tensor) -> torch.Tensor:
+        """How far a user is known, 0 to 1: with few ratings, what is popular counts for more."""
+        assert self.evidence is not None  # noqa: S101 - there with the bias
+        profile, half = self.evidence.exp()
+        known = degrees.to(profile.dtype) + profile
+        certainty: torch.Tensor = known / (known + half)
+        return certainty
+
+
+def _widened(vectors: torch.Tensor, width: int) -> torch.Tensor:
+    """(n, rank) -> (n, width): zeros fill up, a higher rank is cut."""
+    return functional.pad(vectors, (0, max(0, width - vectors.shape[1])))[:, :width].clone()

@@ -1,0 +1,131 @@
+"""What an epoch minimises: targets and negatives of a set of edges, turned into one loss."""
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+
+from recsys_core.columns import BPR_LOSS, COSINE_LOSS
+from recsys_core.datasets.config import DataConfig
+from recsys_core.errors import DataError
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.interaction_graph import Bipartite, Floats
+from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.training.losses import (
+    bpr,
+    cosine_alignment,
+    pair_cosines,
+    pair_scores,
+    softmax_over_items,
+)
+from recsys_core.graph.training.negative_sampling import build_sampler, pairs_of
+
+Parts = dict[str, float]
+Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
+"""Vectors of users and items -> the loss, and its parts for the curves."""
+
+_NO_LIKES: Final = "ratings at or above data.positive; lower it if the scale is another one."
+
+
+def target_weights(ratings: Floats, config: GraphConfig, data: DataConfig) -> Floats:
+    """1 for liked, `neutral_weight` for neutral, 0 for disliked ratings, (n,) -> (n,)."""
+    weights = (ratings >= data.like_from).astype("float32")
+    weights[(ratings < data.like_from) & (ratings > data.dislike_from)] = config.neutral_weight
+    return weights
+
+
+def build_objective(
+    graph: Bipartite,
+    config: GraphConfig,
+    data: DataConfig,
+    device: torch.device,
+    generator: torch.Generator,
+) -> Objective:
+    """The loss of the preset on the edges of `graph`.
+
+    Raises:
+        DataError: there is no liked edge, so there is nothing to learn from.
+    """
+    check_likes(graph, data)
+    if config.loss == "softmax":
+        return _softmax(graph, config, data, device)
+    return _ranking(graph, config, data, device, generator)
+
+
+def check_likes(graph: Bipartite, data: DataConfig) -> None:
+    """Refuse a graph with nothing to learn from.
+
+    Raises:
+        DataError: there is no liked edge.
+    """
+    if not len(graph.edges.liked(data.like_from)):
+        raise DataError(
+            f"None of the {len(graph.edges)} training ratings is {data.like_from:g} or more.",
+            expected="some liked interactions to learn from.",
+            fix=f"check {_NO_LIKES}",
+        )
+
+
+def _softmax(
+    graph: Bipartite, config: GraphConfig, data: DataConfig, device: torch.device
+) -> Objective:
+    edges = graph.edges.by_user()
+    values = target_weights(edges.ratings, config, data)
+    users, items = pairs_of(edges.where(values > 0), device)
+    targets = Pattern.of_sorted(users, items, (graph.n_users, graph.n_items))
+    weights = torch.from_numpy(values[values > 0]).to(device)
+
+    def objective(
+        user_vectors: torch.Tensor, item_vectors: torch.Tensor
+    ) -> tuple[torch.Tensor, Parts]:
+        return softmax_over_items(user_vectors, item_vectors, targets, weights), {}
+
+    return objective
+
+
+def _ranking(
+    graph: Bipartite,
+    config: GraphConfig,
+    data: DataConfig,
+    device: torch.device,
+    generator: torch.Generator,
+) -> Objective:
+    shape = (graph.n_users, graph.n_items)
+    users, items = pairs_of(graph.edges.liked(data.like_from).by_user(), device)
+    liked = Pattern.of_sorted(users, items, shape)
+    sampler = build_sampler(graph, config, data, device)
+
+    def objective(
+        user_vectors: torch.Tensor, item_vectors: torch.Tensor
+    ) -> tuple[torch.Tensor, Parts]:
+        negatives, kept = sampler.draw(users, generator)
+        unknown = Pattern.of_sorted(users[kept], negatives, shape)
+        return ranking_loss(config, user_vectors, item_vectors, liked, unknown, kept)
+
+    return objective
+
+
+def ranking_loss(
+    config: GraphConfig,
+    user_vectors: torch.Tensor,
+    item_vectors: torch.Tensor,
+    liked: Pattern,
+    unknown: Pattern,
+    kept: torch.Tensor,
+) -> tuple[torch.Tensor, Parts]:
+    """BPR and cosine alignment (paper 2.2).
+
+    Args:
+        config: their weights.
+        user_vectors: (n_users, d).
+        item_vectors: (n_items, d).
+        liked: n places of a matrix of users x items.
+        unknown: m places, the negative of each liked one that has one.
+        kept: (m,) which of the liked ones those are.
+    """
+    positive = pair_scores(user_vectors, item_vectors, liked)
+    negative = pair_scores(user_vectors, item_vectors, unknown)
+    ranking = bpr(positive[kept], negative)
+    alignment = cosine_alignment(pair_cosines(positive, user_vectors, item_vectors, liked))
+    loss = config.bpr_weight * ranking + config.cosine_weight * alignment
+    return loss, {BPR_LOSS: ranking.item(), COSINE_LOSS: alignment.item()}

@@ -1,0 +1,286 @@
+"""Training of the graph model: early stopping on validation, then a final fit on all rows."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+import polars as pl
+import torch
+
+from recsys_core.artifacts.partial import Scratch
+from recsys_core.columns import CURVES
+from recsys_core.datasets.config import DataConfig
+from recsys_core.errors import ConfigError
+from recsys_core.graph.components.base import PARTS, Beside, parts_of, with_parts
+from recsys_core.graph.config import GraphConfig, TrainingConfig
+from recsys_core.graph.inference.cold_items import with_new_items
+from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats
+from recsys_core.graph.model.message_passing import choose_backend
+from recsys_core.graph.model.mixed_precision import choose_precision
+from recsys_core.graph.training.batching import batch_edges
+from recsys_core.graph.training.early_stopping import Validator
+from recsys_core.graph.training.loop import fit
+from recsys_core.graph.training.spec import Fit, Listener, Task
+from recsys_core.graph.training.warm_start import Start
+
+SEARCH: Final = "search"
+"""Phase that looks for the number of epochs: trains without the validation rows."""
+FINAL: Final = "final"
+"""Phase that trains on all rows for that number of epochs."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The trained model and what it says of every node.
+
+    Attributes:
+        weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
+        user_vectors: (n_users, d) float32, in the order of the graph's users: the network's, then
+            those of the parts `beside` it.
+        item_vectors: (n_items, d) float32; the score of a pair is the dot product.
+        search_user_vectors: (n_users, d) of the first phase's model, which with a search saw no
+            validation row: choices on validation are made with it.
+        search_item_vectors: (n_items, d) of the same model.
+        curves: `columns.CURVES`, a row per epoch and phase.
+        best_epoch: epochs that the model was trained for.
+        facts: what the run's summary should say: device, back end, validation NDCG, counts of
+            nodes that only their profile describes.
+        config: the configuration with nothing left open.
+        beside: the parts that the last columns are from, in their order.
+    """
+
+    weights: dict[str, torch.Tensor]
+    user_vectors: Floats
+    item_vectors: Floats
+    search_user_vectors: Floats
+    search_item_vectors: Floats
+    curves: pl.DataFrame
+    best_epoch: int
+    facts: dict[str, Any]
+    config: TrainingConfig
+    beside: tuple[Beside, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """The weights as a safetensors file."""
+        from safetensors.torch import save
+
+        data: bytes = save({name: one.contiguous() for name, one in self.weights.items()})
+        return data
+
+
+def train(
+    graph: Bipartite,
+    valid: Edges,
+    user_vectors: Floats,
+    item_vectors: Floats,
+    config: GraphConfig,
+    data: DataConfig,
+    seed: int,
+    epochs: int | None = None,
+    on_epoch: Listener | None = None,
+    scratch: Scratch | None = None,
+    start: Start | None = None,
+) -> Trained:
+    """Train the model of `config` (paper 2.2 with preset `paper`).
+
+    Three cases, named in the facts:
+    - `epochs` is given: one fit on training and validation rows for that many epochs;
+    - `valid` holds likes: a search for the epoch with the best validation NDCG@10 on the training
+      rows alone and, with `config.retrain`, a fit on all rows for as many epochs;
+    - `valid` holds rows but no likes: one fit on all rows for `config.max_epochs` epochs.
+
+    What the configuration leaves open is set by the number of ratings, those of validation among
+    them (`GraphConfig.for_ratings`).
+
+    The search knows nothing of the validation rows: a sampler that spared them as negatives would
+    tell the model which they are. One seed gives the same bytes on the CPU of one machine, with
+    transforming layers (`paper`) if as many threads compute: the gradient of a layer norm is summed
+    thread by thread. The caller's random state is left as it was.
+
+    Args:
+        graph: all nodes, and the training edges.
+        valid: validation edges between the same nodes.
+        user_vectors: (n_users, d_text) text vectors of the profiles, zeros where there is none.
+        item_vectors: (n_items, d_text).
+        config: model and training.
+        data: thresholds and scale of ratings.
+        seed: of every random choice.
+        epochs: number of epochs, when it is known already.
+        on_epoch: called with (epoch, epochs at most, loss, NDCG or None).
+        scratch: where checkpoints lie (`config.checkpoint_every`); a training that was killed goes
+            on from there, to the same bytes. None writes none.
+        start: an earlier model of nearly the same data, to go on from. It must not have been
+            trained on validation rows: the search would stop by what it knows by heart.
+
+    Raises:
+        DataError: no training rating is liked.
+        ConfigError: nothing to find the number of epochs with, vectors that do not fit the graph,
+            or a device that is not there.
+        TrainingError: NaN loss or collapsed vectors.
+    """
+    _fitting(graph, user_vectors, item_vectors)
+    rule = _rule(valid, data, epochs)
+    config = config.for_ratings(len(graph.edges) + len(valid))
+    device, device_fact = choose_device(config.device)
+    precision, precision_fact = choose_precision(config.precision, device)
+    task = Task(
+        phase=FINAL,
+        graph=graph.with_edges(graph.edges.joined(valid)),
+        user_text=user_vectors,
+        item_text=item_vectors,
+        config=config,
+        data=data,
+        seed=seed,
+        device=device,
+        backend=choose_backend(config.backend, device),
+        epochs=config.max_epochs if epochs is None else epochs,
+        precision=precision,
+        start=start,
+    )
+    with _repeatable(seed, device):
+        fits = (
+            _search_then_fit(task, graph, valid, on_epoch, scratch)
+            if rule == SEARCH
+            else [(task, fit(task, on_epoch, scratch))]
+        )
+    return _trained(
+        task,
+        fits,
+        {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]},
+    )
+
+
+Rule = Literal["search", "given", "all"]
+_RULES: Final[dict[Rule, str]] = {
+    "search": "early stopping on validation NDCG@10",
+    "given": "number of epochs given",
+    "all": "no liked validation rows: trained for graph.max_epochs",
+}
+
+
+def _rule(valid: Edges, data: DataConfig, epochs: int | None) -> Rule:
+    if epochs is not None:
+        return "given"
+    if not len(valid):
+        raise ConfigError(
+            "There are no validation rows and no number of epochs.",
+            expected="one of the two, to know when to stop.",
+            fix="keep split.valid_share above 0, or pass the epochs of an earlier training.",
+        )
+    return "search" if len(valid.liked(data.like_from)) else "all"
+
+
+def _search_then_fit(
+    task: Task, graph: Bipartite, valid: Edges, on_epoch: Listener | None, scratch: Scratch | None
+) -> list[tuple[Task, Fit]]:
+    validator = Validator(graph.edges, valid, n_items=graph.n_items, like_from=task.data.like_from)
+    search = replace(task, phase=SEARCH, graph=graph, validator=validator)
+    found = fit(search, on_epoch, scratch)
+    if not task.config.retrain:
+        return [(search, found)]
+    # The same start as if this were the only phase.
+    torch.manual_seed(task.seed)
+    final = replace(task, epochs=found.epoch)
+    return [(search, found), (final, fit(final, on_epoch, scratch))]
+
+
+def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) -> Trained:
+    """What the last fit gives; the first one, where there are two, saw no validation row."""
+    fits, edges = [one for _, one in done], task.graph.edges
+    last, liked = fits[-1], edges.liked(task.data.like_from)
+    facts |= {
+        "preset": task.config.preset,
+        "backend": task.backend,
+        "batch_edges": batch_edges(task.config, edges) or "all",
+        "epochs": last.epoch,
+        "temperature": task.config.temperature,
+        "valid_ndcg": fits[0].ndcg,
+        "nodes_new_to_the_earlier_model": task.start and task.start.new_nodes(task.graph),
+        "epochs_from_checkpoints": sum(one.resumed_at for one in fits),
+        "checkpoints_not_written": sum(one.unsaved for one in fits),
+        "users_without_likes": task.graph.n_users - len(set(liked.users.tolist())),
+        "items_without_edges": task.graph.n_items - len(set(edges.items.tolist())),
+        "user_attributes": task.graph.known_of_users.shape[1],
+        "users_without_profile": int((~task.user_text.any(1)).sum()),
+        "items_without_profile": int((~task.item_text.any(1)).sum()),
+    }
+    served = [_served(*one) for one in done]
+    beside = served[-1][2]
+    facts |= {name: beside[name].items.shape[1] if name in beside else None for name in PARTS}
+    logger.info("graph model trained", extra=facts)
+    rows = [row for one in fits for row in one.curves]
+    return Trained(
+        weights=last.weights,
+        user_vectors=served[-1][0],
+        item_vectors=served[-1][1],
+        search_user_vectors=served[0][0],
+        search_item_vectors=served[0][1],
+        curves=pl.DataFrame(rows, schema=dict(CURVES)),
+        best_epoch=last.epoch,
+        facts=facts,
+        config=task.config,
+        beside=tuple(beside.values()),
+    )
+
+
+def _served(task: Task, fitted: Fit) -> tuple[Floats, Floats, dict[str, Beside]]:
+    """Vectors of users and of items to serve, and the parts beside the network."""
+    beside = parts_of(task)
+    users, items = with_parts(task, fitted, tuple(beside.values()))
+    known = np.bincount(task.graph.edges.items, minlength=task.graph.n_items) > 0
+    items = with_new_items(items, task.item_text, known, task.config.new_item_penalty)
+    return users, items, beside
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[torch.device, str]:
+    """The device, and what to say about it.
+
+    Raises:
+        ConfigError: CUDA was asked for and there is none.
+    """
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise ConfigError(
+            "graph.device is 'cuda', but torch sees no CUDA device.",
+            expected="a GPU and a CUDA build of torch.",
+            fix="set graph.device to 'auto' or 'cpu'.",
+        )
+    name: Literal["cuda", "cpu"] = "cuda" if there and wanted != "cpu" else "cpu"
+    why = f"chosen by auto, CUDA is {'there' if there else 'not there'}"
+    return torch.device(name), f"{name} ({why if wanted == 'auto' else 'as configured'})"
+
+
+@contextmanager
+def _repeatable(seed: int, device: torch.device) -> Iterator[None]:
+    """Seeded, deterministic where torch can be, and everything as before afterwards."""
+    before = torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        # Some CUDA kernels have no deterministic form; the promise is for the CPU.
+        torch.use_deterministic_algorithms(before or device.type == "cpu")
+        memory.fill_uninitialized_memory = False  # an eighth of the time
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            memory.fill_uninitialized_memory = filled
+
+
+def _fitting(graph: Bipartite, user_vectors: Floats, item_vectors: Floats) -> None:
+    for name, vectors, nodes in (
+        ("user", user_vectors, graph.n_users),
+        ("item", item_vectors, graph.n_items),
+    ):
+        if vectors.ndim != 2 or len(vectors) != nodes or vectors.shape[1] == 0:
+            raise ConfigError(
+                f"The {name} vectors have shape {vectors.shape}; the graph has {nodes} {name}s.",
+                expected=f"one vector per {name}, in the order of the graph.",
+                fix="embed the profiles of the same data set that the graph was built from.",
+            )

@@ -1,0 +1,162 @@
+"""The door to the LLM layer: a configuration in, an open provider out."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from pydantic import SecretStr
+
+from recsys_core.errors import ConfigError
+from recsys_core.llm.accounting.budget import Budget, shared_budget
+from recsys_core.llm.accounting.prices import Price, price_of
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.execution.executor import Caller
+from recsys_core.llm.execution.rate_limits import Limits, shared_limits
+from recsys_core.llm.providers.base import Provider
+from recsys_core.llm.providers.model import LiteLLMProvider
+from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.llm.store.answers import AnswerCache
+from recsys_core.llm.store.database import cache_url
+from recsys_core.llm.transport.base import Transport
+from recsys_core.llm.transport.openai_http import OPENAI, PREFIX, DirectTransport
+
+_UNLIMITED: Final = 10**9
+
+
+@asynccontextmanager
+async def open_provider(
+    config: LLMConfig,
+    *,
+    root: str = "artifacts",
+    run: str = "",
+    api_key: SecretStr | None = None,
+) -> AsyncIterator[Provider]:
+    """Open the configured provider: the rules, or a language model.
+
+    Args:
+        config: model, limits, budget.
+        root: artifact root; a local one holds the cache of answers by default.
+        run: name of the run; the budget's ceiling holds for all that open a provider under it.
+            Without one the ceiling is this provider's own.
+        api_key: the key, where it does not come from the environment (a Secret block).
+
+    Raises:
+        ConfigError: a key is missing, or a ceiling in dollars has no price to count with.
+        StorageError: the cache cannot be opened.
+    """
+    if not config.uses_model:
+        yield RulesProvider()
+        return
+    key, price = _key(config, api_key), _price(config)
+    cache = AnswerCache(cache_url(config.cache_url, root))
+    try:
+        caller = Caller(
+            config,
+            transport=_transport(config, key, cache),
+            cache=cache,
+            limits=_limits(config),
+            budget=_budget(config, cache, run),
+            price=price,
+            run=run or uuid.uuid4().hex,
+            secret=key,
+        )
+        try:
+            yield LiteLLMProvider(config, caller=caller, cache=cache)
+        finally:
+            await caller.close()
+    finally:
+        await cache.close()
+
+
+def _direct(config: LLMConfig) -> bool:
+    if config.transport == "direct" and not config.model.startswith(PREFIX):
+        raise ConfigError(
+            f"llm.transport is direct, and llm.model is {config.model!r}.",
+            expected="a model named openai/NAME: direct speaks to OpenAI-compatible endpoints.",
+            fix="name it openai/NAME with llm.api_base, or set llm.transport to litellm.",
+        )
+    return config.transport != "litellm" and config.model.startswith(PREFIX)
+
+
+def _key(config: LLMConfig, given: SecretStr | None) -> SecretStr | None:
+    if given is not None:
+        return given
+    provider = config.model.partition("/")[0] if "/" in config.model else "openai"
+    name = config.api_key_env or f"{provider.upper()}_API_KEY"
+    value = os.environ.get(name, "").strip()
+    needed = config.api_key_env is not None or (_direct(config) and _base(config) == OPENAI)
+    if not value and needed:
+        raise ConfigError(
+            f"The environment variable {name} is not set, and {config.model} needs a key.",
+            fix=f"export {name}=... (or name another variable in llm.api_key_env).",
+        )
+    return SecretStr(value) if value else None
+
+
+def _base(config: LLMConfig) -> str:
+    return config.api_base or os.environ.get("OPENAI_BASE_URL") or OPENAI
+
+
+def _price(config: LLMConfig) -> Price:
+    price = price_of(config)
+    if config.max_dollars is not None and not price.known:
+        raise ConfigError(
+            f"llm.max_dollars is set, and no price of {config.model} is known.",
+            expected="a price to count dollars with.",
+            fix="set llm.input_price and llm.output_price (dollars per million tokens; 0 for a"
+            " model of your own), or use llm.max_tokens instead.",
+        )
+    return price
+
+
+def _transport(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Transport:
+    if config.batch:
+        return _batches(config, key, cache)
+    if _direct(config):
+        return DirectTransport(api_base=_base(config), api_key=key, timeout_s=config.timeout_s)
+    from recsys_core.llm.transport.litellm import LiteLLMTransport
+
+    return LiteLLMTransport(api_base=config.api_base, api_key=key, timeout_s=config.timeout_s)
+
+
+def _batches(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Transport:
+    from recsys_core.llm.transport.batch import BatchTransport
+    from recsys_core.llm.transport.batch_endpoint import (
+        BatchEndpoint,
+        LiteLLMBatches,
+        OpenAIBatches,
+    )
+
+    endpoint: BatchEndpoint
+    if config.model.startswith(PREFIX) or "/" not in config.model:
+        endpoint = OpenAIBatches(
+            api_base=_base(config), api_key=key, timeout_s=max(600.0, config.timeout_s)
+        )
+    else:
+        provider = config.model.partition("/")[0]
+        endpoint = LiteLLMBatches(provider, api_base=config.api_base, api_key=key)
+    return BatchTransport(config, endpoint=endpoint, cache=cache)
+
+
+def _limits(config: LLMConfig) -> Limits:
+    if config.batch:  # the file goes at once; the provider sets the pace
+        return Limits(max_in_flight=_UNLIMITED)
+    return shared_limits(
+        f"{config.model} {config.api_base}",
+        max_in_flight=config.max_in_flight,
+        requests_per_minute=config.requests_per_minute,
+        tokens_per_minute=config.tokens_per_minute,
+    )
+
+
+def _budget(config: LLMConfig, cache: AnswerCache, run: str) -> Budget:
+    if not run:
+        return Budget(max_dollars=config.max_dollars, max_tokens=config.max_tokens)
+    return shared_budget(
+        (cache.url, run),
+        cache.spent(run),
+        max_dollars=config.max_dollars,
+        max_tokens=config.max_tokens,
+    )

@@ -1,0 +1,115 @@
+"""From a model's text to a validated answer: pure functions, no guessing.
+
+Models wrap JSON in code fences, talk before and after it, and think aloud first. All of that is
+passed over; the JSON value itself is never mended: what does not fit the schema, or does not fit
+the question, is an invalid answer and goes back to the model with the reason.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from recsys_core.llm.providers.base import A, Purpose, V
+
+_TAG: Final = r"(?:think|thinking|thought|reasoning|reflection)"
+_THINKING: Final = re.compile(rf"<({_TAG})\b[^>]*>.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+_LONE_END: Final = re.compile(rf"\A.*</{_TAG}\s*>", re.DOTALL | re.IGNORECASE)
+"""Some servers swallow the tag that opens the thoughts."""
+_FENCE: Final = re.compile(r"```[\w-]*[ \t]*\r?\n?(.*?)```", re.DOTALL)
+_LONGEST: Final = 400_000
+_TRIES: Final = 200
+"""Braces that open no JSON; each costs a pass over the text, and a text may hold nothing else."""
+_FINDINGS: Final = 5
+"""Errors of one answer that the repair call carries; a model gains nothing from fifty."""
+
+
+def _no_constant(name: str) -> object:
+    # Python's decoder takes NaN and Infinity, which are no JSON and no score.
+    raise ValueError(f"{name} is not a JSON value")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)
+
+
+class InvalidAnswer(ValueError):
+    """The answer cannot be used; the message says why, in words that a model can act on."""
+
+
+def parse(text: str, purpose: Purpose[V, A], variables: V) -> A:
+    """The answer in `text`, checked against the schema and against the question.
+
+    Of several JSON objects the last one that fits counts: models draft first and answer last.
+
+    Raises:
+        InvalidAnswer: no object fits; the message tells the findings about the last one.
+    """
+    problem = "it is empty." if not text.strip() else "it holds no JSON object."
+    for value in reversed(list(json_objects(text))):
+        try:
+            answer = purpose.answer.model_validate(_encodable(value))
+            purpose.check(variables, answer)
+        except ValidationError as error:
+            found = _findings(error)
+        except ValueError as error:
+            found = str(error)
+        else:
+            return answer
+        problem = found if problem.startswith("it ") else problem
+    raise InvalidAnswer(problem)
+
+
+def json_objects(text: str) -> Iterator[dict[str, Any]]:
+    """The outermost JSON objects in `text`, in order, without those in thinking blocks."""
+    whole = _decoded(text)
+    if whole is not None:
+        yield whole
+        return
+    text = _LONE_END.sub("", _THINKING.sub("", text[:_LONGEST]))
+    fenced = [value for block in _FENCE.findall(text) if (value := _decoded(block)) is not None]
+    yield from fenced or _scanned(text)
+
+
+def _encodable(value: dict[str, Any]) -> dict[str, Any]:
+    # JSON can spell half a surrogate pair; Pydantic lets it pass, and no file can hold it.
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds a \\u escape that is no character.") from None
+    return value
+
+
+def _decoded(text: str) -> dict[str, Any] | None:
+    try:
+        value = _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast(dict[str, Any], value) if isinstance(value, dict) else None
+
+
+def _scanned(text: str) -> Iterator[dict[str, Any]]:
+    position, last, failed = text.find("{"), len(text.rstrip()), 0
+    while position != -1 and failed < _TRIES:
+        try:
+            value, end = _DECODER.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            if error.pos >= last or error.msg.startswith("Unterminated string"):
+                return  # the answer is cut off: a part of it is not the answer
+            end, failed = position + 1, failed + 1
+        except (ValueError, RecursionError):
+            end, failed = position + 1, failed + 1
+        else:
+            yield value
+        position = text.find("{", end)
+
+
+def _findings(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [
+        f"{'.'.join(map(str, item['loc'])) or 'the object'}: {item['msg']}"
+        for item in found[:_FINDINGS]
+    ]
+    more = len(found) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "") + "."

@@ -1,0 +1,137 @@
+"""One attempt of one call: what goes out, what comes back, and how it can fail.
+
+A transport makes exactly one HTTP request per `send` and never retries: the client owns retries.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from recsys_core.llm.request.templates import Message
+
+RETRYABLE: Final = frozenset({408, 409, 425, 429})
+"""Statuses below 500 that a later attempt may not meet again; every 5xx is one, too."""
+FATAL: Final = frozenset({401, 402, 403, 404, 405})
+"""Statuses that every other call would meet as well: the key, the address or the model is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """One request to the endpoint.
+
+    Attributes:
+        key: content key of the call; batch files carry it as `custom_id`.
+        parameters: decoding parameters under their OpenAI names, `max_tokens` among them.
+    """
+
+    key: str
+    model: str
+    messages: list[Message]
+    parameters: Mapping[str, Any]
+    response_format: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What a model said.
+
+    Attributes:
+        text: the answer as it came; empty if there was none.
+        refusal: the endpoint's own statement that the model declined.
+        cut: the answer ended because `max_tokens` was reached.
+        tokens_in: prompt tokens, `tokens_cached` among them (cheaper with some endpoints).
+        tokens_out: completion tokens, reasoning among them.
+        billed: False where no usage came with the answer, so tokens are our estimate.
+    """
+
+    text: str
+    refusal: str = ""
+    cut: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    billed: bool = True
+
+
+class SendFailed(Exception):
+    """An attempt without an answer; it never leaves the LLM layer.
+
+    Args:
+        message: what was seen, without secrets.
+        status: HTTP status, or None where no response came (time-out, reset, broken body).
+        retry_after: seconds the endpoint asked to wait.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        if status == 429 and "insufficient_quota" in message:
+            status = 402  # an empty account: waiting does not fill it
+        self.status, self.retry_after = status, retry_after
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may succeed."""
+        return self.status is None or self.status in RETRYABLE or self.status >= 500
+
+    @property
+    def fatal(self) -> bool:
+        """Whether every other call would fail the same way."""
+        return self.status is not None and (self.status in FATAL or 300 <= self.status < 400)
+
+
+class Transport(Protocol):
+    """A way to an endpoint.
+
+    Attributes:
+        durable: an answer that is given up while it is under way is not lost (batch files).
+    """
+
+    durable: bool
+
+    async def prepare(self) -> None:
+        """Do once what must not count as latency, such as a slow import."""
+
+    async def send(self, outgoing: Outgoing) -> Completion:
+        """Make one request.
+
+        Raises:
+            SendFailed: no answer came, for whatever reason.
+        """
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
+def read_completion(body: Any) -> Completion:
+    """The completion in an OpenAI-style response body (a dict).
+
+    Raises:
+        SendFailed: (retryable) the body is no completion, so nothing was bought.
+    """
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        usage = body.get("usage") or {}
+        further = message.get("provider_specific_fields") or {}  # litellm's place for the rest
+        tokens_in = int(usage.get("prompt_tokens") or 0)
+        tokens_out = int(usage.get("completion_tokens") or 0)
+        return Completion(
+            text=_text(message.get("content")),
+            refusal=_text(message.get("refusal") or further.get("refusal")),
+            cut=choice.get("finish_reason") == "length",
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            tokens_cached=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
+            billed=tokens_in + tokens_out > 0,
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise SendFailed(f"the response is no completion ({error!r}): {str(body)[:300]}") from None
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):  # some endpoints send parts
+        content = "".join(part.get("text") or "" for part in content)
+    # Lone surrogates and NUL are JSON, but no data base and no Parquet file takes them.
+    return str(content or "").encode(errors="replace").decode().replace("\x00", "")

@@ -1,0 +1,67 @@
+"""Which rated items a user's profile is written from, and in which turn (paper, section 2.1.2)."""
+
+from typing import Final
+
+import polars as pl
+
+from recsys_core.columns import (
+    EVIDENCE,
+    ITEM,
+    POLARITY,
+    RATING,
+    TIMESTAMP,
+    TURN,
+    USER,
+    check,
+)
+from recsys_core.datasets.config import DataConfig
+from recsys_core.profiles.config import ProfileConfig
+
+LIKED: Final = "liked"
+DISLIKED: Final = "disliked"
+_PLACE: Final = "_place"
+_BATCH: Final = "_batch"
+
+
+def select_evidence(train: pl.DataFrame, data: DataConfig, config: ProfileConfig) -> pl.DataFrame:
+    """The evidence of every user who liked or disliked something in `train`.
+
+    Per user up to `max_liked` liked and `max_disliked` disliked items, the most telling first:
+    the highest (lowest) rating, then the most recent (unknown times last), then the item id.
+    They come in batches of `batch_size`, one per turn, liked and disliked in alternation: the
+    first liked batch, the first disliked one, the second liked one, and so on. A user without
+    liked items starts with a disliked batch. Turns are numbered from 1 without gaps.
+
+    Args:
+        train: training interactions (`columns.INTERACTIONS`); pass nothing of the test split.
+        data: the thresholds of liked and disliked.
+        config: how many items, and how many per turn.
+
+    Returns:
+        `columns.EVIDENCE`, sorted by user, turn and how telling an item is.
+    """
+    rated = train.with_columns(_polarity(data)).drop_nulls(POLARITY)
+    strength = pl.when(pl.col(POLARITY) == LIKED).then(-pl.col(RATING)).otherwise(pl.col(RATING))
+    ordered = rated.sort(
+        pl.col(USER), strength, -pl.col(TIMESTAMP), pl.col(ITEM), nulls_last=True
+    ).with_columns(pl.int_range(pl.len()).over(USER, POLARITY).alias(_PLACE))
+    limit = pl.when(pl.col(POLARITY) == LIKED).then(config.max_liked).otherwise(config.max_disliked)
+    batch = 2 * (pl.col(_PLACE) // config.batch_size) + (pl.col(POLARITY) == DISLIKED)
+    evidence = (
+        ordered.filter(pl.col(_PLACE) < limit)
+        .with_columns(batch.alias(_BATCH))
+        .with_columns(pl.col(_BATCH).rank("dense").over(USER).cast(pl.Int32).alias(TURN))
+        .sort(USER, TURN, _PLACE)
+        .select(*EVIDENCE)
+    )
+    return check(evidence, EVIDENCE, table="evidence")
+
+
+def _polarity(data: DataConfig) -> pl.Expr:
+    return (
+        pl.when(pl.col(RATING) >= data.like_from)
+        .then(pl.lit(LIKED))
+        .when(pl.col(RATING) <= data.dislike_from)
+        .then(pl.lit(DISLIKED))
+        .alias(POLARITY)
+    )

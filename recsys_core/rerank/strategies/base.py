@@ -1,0 +1,135 @@
+"""The interface of every rerank strategy, and the one place that guarantees complete lists."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from recsys_core.errors import LLMError, LLMStopped
+from recsys_core.llm.providers.base import A, Provider, Request, V
+from recsys_core.prompt_context.models import UserCase
+
+Verdicts = Mapping[str, float | None]
+"""Item id -> score, higher is better, on any scale; None (or absence) where there is none."""
+
+
+@dataclass(kw_only=True)
+class Judged:
+    """What a strategy brings back for one user.
+
+    Attributes:
+        verdicts: as the model gave them; `complete` makes them safe.
+        invented: ids of answers that were never asked for.
+        failed_requests: requests that ended in an error.
+        models: who answered, with the number of answers.
+    """
+
+    verdicts: Verdicts
+    invented: int = 0
+    failed_requests: int = 0
+    models: Counter[str] = field(default_factory=Counter)
+
+
+class Strategy(Protocol):
+    """A way of turning a model's judgements into a score per candidate."""
+
+    @property
+    def name(self) -> str:
+        """Name in the configuration and in the STRATEGY column."""
+
+    def width(self, candidates: int) -> int:
+        """Requests that it makes at a time for one user with so many candidates, about."""
+
+    async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
+        """Score the candidates of one user; single failed requests are survived.
+
+        Args:
+            case: the user and the candidates, in the graph's order.
+            provider: who answers.
+            rng: decides in which order candidates are shown; seeded per user.
+
+        Raises:
+            LLMError: nothing can be said about this user.
+            LLMStopped: no further request may be made at all.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """Scores aligned with a user's candidates, whatever the model did.
+
+    Attributes:
+        scores: one per candidate, in the graph's order; None where there is no finite one.
+        invented: ids that were never asked for; they are dropped.
+        failed_requests: requests that ended in an error.
+        models: who answered, with the number of answers.
+    """
+
+    scores: tuple[float | None, ...]
+    invented: int
+    failed_requests: int
+    models: Counter[str]
+
+    @property
+    def missing(self) -> int:
+        """Candidates without a score; they keep the graph's opinion."""
+        return sum(score is None for score in self.scores)
+
+
+def complete(case: UserCase, judged: Judged) -> Completed:
+    """Lay a strategy's verdicts over the candidates: none lost, none invented, none twice."""
+    known = {candidate.id for candidate in case.candidates}
+    return Completed(
+        scores=tuple(_finite(judged.verdicts.get(one.id)) for one in case.candidates),
+        invented=judged.invented + len(judged.verdicts.keys() - known),
+        failed_requests=judged.failed_requests,
+        models=judged.models,
+    )
+
+
+def _finite(score: float | None) -> float | None:
+    return score if score is not None and math.isfinite(score) else None
+
+
+async def judge_safely(
+    strategy: Strategy, case: UserCase, provider: Provider, rng: np.random.Generator
+) -> Completed:
+    """Judge one user; a failure leaves the graph's order and harms nobody else.
+
+    Raises:
+        LLMStopped: the run ends (budget, key, endpoint, or what the configuration says of invalid
+            answers); every further user would fail alike.
+    """
+    try:
+        judged = await strategy.judge(case, provider, rng)
+    except LLMStopped:
+        raise
+    except LLMError:
+        judged = Judged(verdicts={}, failed_requests=1)
+    return complete(case, judged)
+
+
+async def ask(provider: Provider, request: Request[V, A], judged: Judged) -> A | None:
+    """The answer to one request, or None, counted in `judged`, when there is none.
+
+    Where a provider puts the rule's answer in the place of one that was not valid, there is none
+    either: the graph's order is kept, and judgements of two kinds are never mixed in one list.
+
+    Raises:
+        LLMStopped: the run ends.
+    """
+    try:
+        reply = await provider.ask(request)
+    except LLMStopped:
+        raise
+    except LLMError:
+        judged.failed_requests += 1
+        return None
+    if reply.status == "failed":
+        judged.failed_requests += 1
+        return None
+    judged.models[reply.model] += 1
+    return reply.answer

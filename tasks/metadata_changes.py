@@ -1,0 +1,73 @@
+"""Metadata changes: announced as an event, remembered as processed when a run is complete."""
+
+import logging
+from datetime import timedelta
+from typing import Any, Final
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+
+from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.config import RunConfig
+from recsys_core.datasets.changes import Changes, SourceState, compare, item_state
+
+CHANGED: Final = "recsys.metadata.changed"
+MAX_IDS: Final = 1000
+"""Ids of each kind that an event names; it always has the counts. The server bounds its size."""
+
+logger = logging.getLogger(__name__)
+
+
+@task(name="watch", tags={"recsys", "watch"}, cache_policy=NO_CACHE, persist_result=False)
+def watch(config: RunConfig, data: ArtifactRef, repeat_after: timedelta) -> Changes:
+    """Compare the items with those processed last; announce what changed.
+
+    Args:
+        config: the run that an event shall start.
+        data: the ingested data set.
+        repeat_after: the same changes are announced again only after this time, when they are
+            still not processed.
+    """
+    state = SourceState(config.artifact_root, config.data)
+    changes = compare(state.processed(), item_state(data.table("items")))
+    said = state.announced()
+    if not len(changes):
+        logger.info("no item changed", extra={"source": config.data.source})
+    elif said is not None and said.covers(changes, repeat_after):
+        logger.info("already announced", extra={"at": said.at.isoformat(), "items": len(changes)})
+    else:
+        announce(config, changes)
+        state.set_announced(changes)
+    return changes
+
+
+def announce(config: RunConfig, changes: Changes) -> None:
+    """Emit the event that names the changed items and the run they ask for."""
+    logger.info("items changed", extra={"source": config.data.source, "items": len(changes)})
+    emit_event(
+        event=CHANGED,
+        resource={
+            "prefect.resource.id": f"recsys.items.{changes.fingerprint[:16]}",
+            "prefect.resource.name": config.data.source,
+        },
+        payload=payload(config, changes),
+    )
+
+
+def payload(config: RunConfig, changes: Changes) -> dict[str, Any]:
+    """What the event tells: the ids (the first thousand of each kind), counts, configuration."""
+    kinds = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
+    return {
+        **{name: ids[:MAX_IDS] for name, ids in kinds.items()},
+        "counts": {name: len(ids) for name, ids in kinds.items()},
+        "fingerprint": changes.fingerprint,
+        "config": config.model_dump(mode="json"),
+    }
+
+
+@task(name="processed", tags={"recsys"}, cache_policy=NO_CACHE, persist_result=False)
+def processed(config: RunConfig, data: ArtifactRef) -> None:
+    """Remember the items of a complete run, so that they are not announced again."""
+    state = SourceState(config.artifact_root, config.data)
+    state.set_processed(item_state(data.table("items")))

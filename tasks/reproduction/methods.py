@@ -1,0 +1,67 @@
+"""The graph model's variants in the reproduction of the paper: preset, text, what is changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from recsys_core.columns import PUBLISHED
+from recsys_core.config import Method, ReproduceConfig
+from recsys_core.embedding.raw_texts import PlainText
+from recsys_core.graph.config import GraphConfig
+from recsys_core.rerank.config import Strategy
+
+PREFIX: Final = f"{PUBLISHED}:"
+"""Before the names of the authors' own lists."""
+Text = Literal["unified", "none"] | PlainText
+"""What is embedded: profiles, a plain text, or nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One variant.
+
+    Attributes:
+        preset: which of the two configurations it starts from.
+        text: what is embedded.
+        changes: fields of `GraphConfig` that it sets.
+        base: the method whose lists are reranked; None for a model of its own.
+        strategy: how they are reranked.
+    """
+
+    preset: Literal["best", "paper"]
+    text: Text = "unified"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    base: Method | None = None
+    strategy: Strategy = "none"
+
+    def graph(self, config: ReproduceConfig) -> GraphConfig:
+        """The model's configuration."""
+        start = config.best if self.preset == "best" else config.paper
+        return start.model_copy(update=dict(self.changes))
+
+
+VARIANTS: Final[Mapping[Method, Variant]] = {
+    "gat_best": Variant(preset="best"),
+    "gat_best_no_llm": Variant(preset="best", text="none"),
+    "gat_best_integrated": Variant(preset="best", text="integrated"),
+    "gat_best_facts": Variant(preset="best", text="facts"),
+    "gat_best_no_attributes": Variant(preset="best", changes={"user_attributes": 0.0}),
+    "gat_best_prompt_level": Variant(preset="best", base="gat_best", strategy="prompt-level"),
+    "gat_best_pairwise": Variant(preset="best", base="gat_best", strategy="pairwise"),
+    "gat_best_overlapping": Variant(preset="best", base="gat_best", strategy="overlapping"),
+    "gat_best_relevancy": Variant(preset="best", base="gat_best", strategy="relevancy"),
+    "gat_paper": Variant(preset="paper"),
+    "gat_paper_no_llm": Variant(preset="paper", text="none"),
+    "gat_paper_integrated": Variant(preset="paper", text="integrated"),
+    "gat_paper_no_cosine": Variant(preset="paper", changes={"cosine_weight": 0.0}),
+    "gat_paper_prompt_level": Variant(preset="paper", base="gat_paper", strategy="prompt-level"),
+    "gat_paper_pairwise": Variant(preset="paper", base="gat_paper", strategy="pairwise"),
+    "gat_paper_overlapping": Variant(preset="paper", base="gat_paper", strategy="overlapping"),
+    "gat_paper_relevancy": Variant(preset="paper", base="gat_paper", strategy="relevancy"),
+}
+
+
+def models(methods: tuple[Method, ...]) -> list[Method]:
+    """The methods that are trained, those among them whose lists are only reranked."""
+    wanted = [VARIANTS[name].base or name for name in methods if name in VARIANTS]
+    return list(dict.fromkeys(wanted))

@@ -1,0 +1,168 @@
+"""Publish: what a run has to show, as artifacts in Prefect's UI. Only where a server is set.
+
+Tables hold plain JSON: a number that is not finite would empty the whole table, so it is left out.
+Text from data sets is escaped: titles and reasons are shown, never rendered.
+"""
+
+import base64
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import polars as pl
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+from prefect.settings import get_current_settings
+
+from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.columns import (
+    CAPTION,
+    COST,
+    EXPLANATION,
+    MODEL,
+    PURPOSE,
+    RANK,
+    SCORE,
+    SVG,
+    TITLE,
+    TOKENS_IN,
+    TOKENS_OUT,
+    USER,
+    VERDICT,
+)
+from recsys_core.report.plots import alternative, standalone
+from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+
+HEADLINE_KEY: Final = "headline-metrics"
+"""Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
+SAMPLE_USERS: Final = 5
+SAMPLE_ENTRIES: Final = 5
+_SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&"
+
+
+def publish_artifacts(
+    summary: Summary,
+    recommendations: ArtifactRef,
+    calls: pl.DataFrame,
+    drawn: ArtifactRef | None = None,
+) -> None:
+    """Create the run's artifacts; does nothing without a server.
+
+    Args:
+        summary: the run in numbers.
+        recommendations: the served lists, with reasons.
+        calls: the ledger of this run (`columns.LLM_CALLS`).
+        drawn: its plots, the table `figures`.
+    """
+    if not get_current_settings().api.url:
+        return
+    # `_sync` is Prefect's own switch: inside an event loop these would return coroutines.
+    sync: dict[str, Any] = {"_sync": True}
+    create_markdown_artifact(overview(summary), key="run", description="The run", **sync)
+    title = f"Protocol {HEADLINE_PROTOCOL}, k = {HEADLINE_K}"
+    rows = headline_rows(summary)
+    create_table_artifact(table(rows), key=HEADLINE_KEY, description=title, **sync)
+    shown = sample(recommendations.table("recommendations"))
+    text = "Lists of the first users"
+    create_table_artifact(table(shown), key="recommendations", description=text, **sync)
+    create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
+    create_link_artifact(report_link(summary), key="report", link_text="report.html", **sync)
+    for key, text, uri in images(drawn.table("figures")) if drawn else ():
+        create_image_artifact(uri, key=key, description=text, **sync)
+
+
+def report_link(summary: Summary) -> str:
+    """Address of the report: below RECSYS_RUNS_URL, where the folder of runs is served, if set.
+
+    Otherwise that of the file, which browsers open only by hand, on the machine that has it.
+    """
+    place = os.environ.get("RECSYS_RUNS_URL")
+    folder = Path(summary.folder)
+    if place:
+        return f"{place.rstrip('/')}/{quote(folder.name)}/report.html"
+    return (folder / "report.html").as_uri()
+
+
+def overview(summary: Summary) -> str:
+    """The run as Markdown: data, models, steps, cost, and where the outputs are."""
+    lines = [
+        f"## Run {escape(summary.run_name)}",
+        f"{summary.seconds:.1f} s. Outputs: `{summary.folder}`. {cost(summary)}.",
+        f"Data: {escape(summary.data_source)}.",
+        "",
+        "| step | seconds | peak MiB | rows | cached |",
+        "|---|--:|--:|--:|---|",
+    ]
+    lines += [
+        f"| {escape(one.step)} | {one.seconds:.1f} | {one.peak_memory_mib:.0f} | {one.rows}"
+        f" | {'yes' if one.cached else 'no'} |"
+        for one in summary.steps
+    ]
+    return "\n".join(lines)
+
+
+def cost(summary: Summary) -> str:
+    """Calls, tokens and dollars in one line."""
+    llm = summary.llm
+    tokens = llm.tokens_in + llm.tokens_out
+    return f"LLM {llm.model}: {llm.calls:,} calls, {tokens:,} tokens, ${llm.cost_usd:.4f}"
+
+
+def headline_rows(summary: Summary) -> list[dict[str, Any]]:
+    """A row per method, the best NDCG first."""
+    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get("ndcg") or 0.0))
+    return [{"method": method, **values} for method, values in best_first]
+
+
+def sample(recommendations: pl.DataFrame) -> list[dict[str, Any]]:
+    """The first entries of the first users' lists."""
+    users = recommendations[USER].unique(maintain_order=True).head(SAMPLE_USERS)
+    shown = recommendations.filter(
+        pl.col(USER).is_in(users.implode()) & (pl.col(RANK) <= SAMPLE_ENTRIES)
+    )
+    return shown.select(USER, RANK, TITLE, EXPLANATION, SCORE).to_dicts()
+
+
+def ledger(calls: pl.DataFrame) -> list[dict[str, Any]]:
+    """Calls, tokens and dollars per purpose, model and verdict."""
+    return (
+        calls.group_by(PURPOSE, MODEL, VERDICT)
+        .agg(pl.len().alias("calls"), pl.col(TOKENS_IN, TOKENS_OUT, COST).sum())
+        .sort(PURPOSE, MODEL, VERDICT)
+        .to_dicts()
+    )
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that Prefect's tables can hold: finite numbers, text, null."""
+    return [{name: _cell(value) for name, value in row.items()} for row in rows]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return json.dumps(value, default=str)
+
+
+def images(drawn: pl.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Key, description and `data:` URI of every plot (`columns.FIGURES`)."""
+    for caption, svg in drawn.select(CAPTION, SVG).iter_rows():
+        data = base64.b64encode(standalone(svg).encode()).decode()
+        key = re.sub("[^a-z0-9]+", "-", caption.lower()).strip("-")
+        yield f"plot-{key}", alternative(svg), f"data:image/svg+xml;base64,{data}"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{c}" if c in _SPECIAL else " " if c in "\r\n" else c for c in text)

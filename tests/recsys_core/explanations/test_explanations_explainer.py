@@ -1,0 +1,421 @@
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from recsys_core.columns import RECOMMENDATIONS, check
+from recsys_core.errors import BudgetExceeded, LLMUnavailable
+from recsys_core.explanations.attributes import attributes, kind, label
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.explainer import explain
+from recsys_core.explanations.prompt import (
+    EXPLANATION,
+    ExplanationAnswer,
+    ExplanationInput,
+    KnownItem,
+    Reason,
+    explain_by_rules,
+    unsupported,
+)
+from recsys_core.explanations.sentence_templates import genre_phrase, in_sentence, shown_title
+from recsys_core.llm.providers.base import Provider, Request
+from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.prompt_context.models import Taste
+from recsys_core.rerank.config import RerankConfig
+from recsys_core.rerank.fusion import fused_lists
+from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.user_cases import Tables
+from tests.rerank_world import Scripted, world
+
+
+def known(
+    name: str, title: str, *genres: str, tags: tuple[str, ...] = (), year: int | None = 1995
+) -> KnownItem:
+    return KnownItem(id=name, title=title, year=year, attributes=attributes(genres, tags, year))
+
+
+HEAT = known("h", "Heat", "Crime", "Thriller", tags=("Heist", "Police", "Gritty"))
+SEVEN = known("s", "Seven", "Crime", "Thriller", tags=("Serial Killer", "Police"))
+GREASE = known("g", "Grease", "Musical", "Romance", year=1978)
+
+
+def reason(
+    item: KnownItem,
+    *liked: KnownItem,
+    taste: Taste | None = None,
+    others: tuple[KnownItem, ...] = (),
+) -> Reason:
+    asked = ExplanationInput(taste=taste or Taste(), liked=liked, items=(item, *others))
+    answer = explain_by_rules(asked)
+    EXPLANATION.check(asked, answer)
+    return answer.reasons[0]
+
+
+def run(
+    tables: Tables,
+    evidence: pl.DataFrame,
+    provider: Provider | None = None,
+    *,
+    batch: int = 20,
+    titles: int = 20,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    async def both() -> tuple[pl.DataFrame, dict[str, Any]]:
+        judged, _ = await rerank(
+            tables, provider=RulesProvider(), config=RerankConfig(candidates=titles), seed=0
+        )
+        everybody = tables.candidates["user_id"].unique()
+        reranked = fused_lists(tables.candidates, judged, everybody, weight=0.8)
+        return await explain(
+            reranked, history=tables.history, items=tables.items,
+            item_profiles=tables.item_profiles,
+            user_profiles=tables.user_profiles, evidence=evidence,
+            provider=provider or RulesProvider(), config=ExplanationConfig(batch=batch),
+            titles=titles,
+        )  # fmt: skip
+
+    return asyncio.run(both())
+
+
+# What the rules write
+
+
+def test_shared_attributes_and_their_liked_titles_are_named() -> None:
+    target = known("t", "Copycat", "Crime", "Thriller", tags=("Police", "Serial Killer"))
+    found = reason(target, HEAT, SEVEN, GREASE)
+    assert "“Seven”" in found.sentence
+    assert "1990s crime thriller" in found.sentence
+    assert "police" in found.sentence
+    assert found.liked_ids[0] == "s"
+    assert {"genre:Crime", "genre:Thriller", "tag:Police", "decade:1990s"} <= set(found.attributes)
+
+
+def test_two_liked_titles_only_where_both_share_what_is_named() -> None:
+    target = known("t", "Copycat", "Crime", "Thriller", tags=("Police",))
+    found = reason(target, HEAT, SEVEN, GREASE)
+    assert set(found.liked_ids) == {"h", "s"}
+    assert "both of which you liked" in found.sentence or "“Heat” and “Seven”" in found.sentence
+
+
+def test_nothing_shared_is_said_openly() -> None:
+    found = reason(known("t", "Fargo", "Western", year=1960), GREASE)
+    assert (found.liked_ids, found.attributes) == ((), ("genre:Western", "decade:1960s"))
+    assert "1960s western" in found.sentence
+    assert "liked" in found.sentence
+    assert "Grease" not in found.sentence
+
+
+def test_a_shared_decade_alone_is_no_reason() -> None:
+    assert reason(known("t", "Fargo", "Western"), HEAT).liked_ids == ()
+
+
+def test_a_single_theme_is_called_a_loose_tie() -> None:
+    found = reason(known("t", "Annie", "Musical", tags=("Heist",), year=1982), HEAT)
+    assert "loose" in found.sentence.lower()
+    assert found.attributes == ("tag:Heist",)
+
+
+def test_without_liked_titles_the_profile_is_the_reason() -> None:
+    found = reason(known("t", "Annie", "Musical"), taste=Taste(genres=("musical",)))
+    assert found.liked_ids == ()
+    assert found.attributes == ("genre:Musical",)
+    assert "profile" in found.sentence
+
+
+def test_without_anything_the_ratings_are_the_reason() -> None:
+    for item, what in (
+        (known("t", "Annie", "Musical"), "1990s musical"),
+        (known("t", "Q"), "title"),
+    ):
+        found = reason(item)
+        assert found.liked_ids == ()
+        assert f"this {what}" in found.sentence
+        assert "other people's ratings" in found.sentence
+
+
+def test_what_the_user_dislikes_is_no_reason() -> None:
+    target = known("t", "Copycat", "Crime", "Thriller", tags=("Police",))
+    found = reason(target, SEVEN, taste=Taste(dislikes=("POLICE", "crime")))
+    assert {label(key) for key in found.attributes} == {"Thriller", "1990s"}
+    assert "police" not in found.sentence
+    assert "crime" not in found.sentence
+
+
+def test_a_remake_is_told_from_its_original() -> None:
+    first = known("1", "Sabrina", "Comedy", "Romance", year=1954)
+    found = reason(known("2", "Sabrina", "Comedy", "Romance"), first)
+    assert "“Sabrina” (1954)" in found.sentence
+
+
+def test_sentences_and_liked_titles_take_turns() -> None:
+    likes = [known(f"l{n}", f"Liked {n}", "Crime", "Thriller") for n in range(6)]
+    targets = tuple(known(f"t{n}", f"New {n}", "Crime", "Thriller") for n in range(6))
+    asked = ExplanationInput(taste=Taste(), liked=tuple(likes), items=targets)
+    found = explain_by_rules(asked).reasons
+    assert all(one.sentence[:9] != two.sentence[:9] for one, two in pairwise(found))
+    assert len({name for one in found for name in one.liked_ids}) == 6
+
+
+labels = st.lists(
+    st.sampled_from(
+        ["Crime", "Drama", "Police", "Gritty", "1990s", "LGBTQ+", "", "é<b>", "x" * 60, "x" * 300]
+    ),
+    max_size=4, unique=True,
+).map(tuple)  # fmt: skip
+years = st.none() | st.integers(1900, 2030)
+titles = st.text(max_size=200)
+
+
+@given(
+    st.lists(st.tuples(titles, labels, labels, years), max_size=4),
+    st.lists(st.tuples(titles, labels, labels, years), min_size=1, max_size=5),
+    labels,
+    labels,
+)
+def test_every_reason_rests_on_true_evidence(
+    liked: list[Any], targets: list[Any], wanted: tuple[str, ...], dislikes: tuple[str, ...]
+) -> None:
+    def build(prefix: str, rows: list[Any]) -> tuple[KnownItem, ...]:
+        return tuple(
+            known(f"{prefix}{n}", title[:120], *genres, tags=tags, year=year)
+            for n, (title, genres, tags, year) in enumerate(rows)
+        )
+
+    asked = ExplanationInput(
+        taste=Taste(genres=wanted, dislikes=dislikes), liked=build("l", liked),
+        items=build("t", targets),
+    )  # fmt: skip
+    answer = explain_by_rules(asked)
+    EXPLANATION.check(asked, answer)
+    by_id = {one.id: one for one in asked.liked}
+    for found in answer.reasons:
+        for name in found.liked_ids:  # what is named is shared with every cited title
+            assert set(found.attributes) <= set(by_id[name].attributes)
+            assert shown_title(by_id[name].title) in found.sentence
+        assert not {label(key) for key in found.attributes} & set(dislikes)
+        assert all(kind(key) in {"genre", "tag", "decade"} for key in found.attributes)
+        assert found.sentence.endswith(".")
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("genres", "phrase"),
+    [
+        (["Crime", "Thriller"], "crime thriller"),
+        (["Comedy", "Romance"], "romantic comedy"),
+        (["Comedy", "Drama"], "comedy drama"),
+        (["Drama", "Thriller"], "dramatic thriller"),
+        (["Animation", "Children's"], "animated children's title"),
+        (["Action"], "action title"),
+        (["Film-Noir"], "film noir"),
+        (["Crime", "Film-Noir"], "crime film noir"),
+        (["IMAX", "Documentary"], "IMAX documentary"),
+    ],
+)
+def test_genres_read_as_one_noun(genres: list[str], phrase: str) -> None:
+    assert genre_phrase(genres) == phrase
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [
+        ("Serial Killer", "serial killer"), ("Coming-of-Age", "coming-of-age"), ("CIA", "CIA"),
+        ("World War II", "World War II"), ("New York City", "New York City"), ("LGBTQ+", "LGBTQ+"),
+        ("small town", "small town"),
+    ],
+)  # fmt: skip
+def test_tags_within_a_sentence(tag: str, text: str) -> None:
+    assert in_sentence(tag) == text
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [("Godfather, The", "“The Godfather”"), ("Heat", "“Heat”"), ("A\n B", "“A B”"), ("", "“”")],
+)
+def test_titles_within_a_sentence(title: str, text: str) -> None:
+    assert shown_title(title) == text
+    assert len(shown_title("x" * 500)) == 82
+
+
+def test_attributes_say_each_thing_once() -> None:
+    assert attributes(["Crime"], ["crime", "1990s", "Heist"], 1995) == (
+        "genre:Crime", "tag:Heist", "decade:1990s",
+    )  # fmt: skip
+    assert attributes([], [], None) == ()
+
+
+# The answer's check
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([], "missing: 't'"),
+        ([{"id": "t", "sentence": "Yes."}, {"id": "x", "sentence": "Yes."}], "not asked for: 'x'"),
+        ([{"id": "t", "sentence": "Yes.", "liked_ids": ["s"]}], "not among the liked titles"),
+        ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:War"]}], "not attributes of this"),
+        ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:crime"]}], "not attributes of"),
+    ],
+)
+def test_the_check_names_what_has_no_support(answer: list[dict[str, Any]], message: str) -> None:
+    asked = ExplanationInput(taste=Taste(), liked=(HEAT,), items=(known("t", "T", "Crime"),))
+    with pytest.raises(ValueError, match=message):
+        EXPLANATION.check(asked, ExplanationAnswer.model_validate({"reasons": answer}))
+
+
+@pytest.mark.parametrize("sentence", ["", " \n ", "x" * 601])
+def test_empty_or_endless_sentences_are_refused(sentence: str) -> None:
+    with pytest.raises(ValidationError):
+        Reason(id="t", sentence=sentence)
+
+
+# All users
+
+
+@pytest.mark.parametrize("id_type", [int, str])
+def test_every_candidate_has_a_reason_in_the_contract(id_type: type) -> None:
+    tables, evidence = world(id_type=id_type)
+    found, facts = run(tables, evidence)
+    check(found, RECOMMENDATIONS, table="recommendations")
+    assert found.columns == list(RECOMMENDATIONS)
+    assert found.height == tables.candidates.height == facts["explained_items"]
+    assert found["explanation"].str.len_chars().min() > 10  # type: ignore[operator]
+    assert set(found["model"]) == {"rules"}
+    assert found["liked_evidence"].dtype == pl.List(pl.Int64 if id_type is int else pl.String)
+    titles = found.join(tables.items, on="item_id", suffix="_true")
+    assert titles["title"].equals(titles["title_true"], check_names=False)
+    assert found.select("user_id", "rank").equals(
+        found.sort("user_id", "rank").select("user_id", "rank")
+    )
+
+
+def test_cited_titles_are_the_users_own_liked_training_items() -> None:
+    tables, evidence = world(n_users=8)
+    found, _ = run(tables, evidence)
+    cited = found.select("user_id", pl.col("liked_evidence").alias("item_id")).explode("item_id")
+    cited = cited.drop_nulls()
+    assert cited.height > 0
+    assert cited.join(evidence, on=["user_id", "item_id"], how="anti").is_empty()
+
+
+def test_attributes_belong_to_the_item() -> None:
+    tables, evidence = world(n_users=8)
+    found, _ = run(tables, evidence)
+    facts = tables.items.join(tables.item_profiles, on="item_id", suffix="_profile")
+    own = {
+        row["item_id"]: attributes(row["genres"] or row["genres_profile"], row["tags"], row["year"])
+        for row in facts.iter_rows(named=True)
+    }
+    for row in found.iter_rows(named=True):
+        assert set(row["attribute_evidence"]) <= set(own[row["item_id"]])
+
+
+def test_disliked_evidence_is_never_cited_and_users_without_likes_are_counted() -> None:
+    tables, evidence = world()
+    disliked = evidence.with_columns(pl.lit("disliked").alias("polarity"))
+    found, facts = run(tables, disliked)
+    assert found["liked_evidence"].list.len().sum() == 0
+    assert facts["users_without_liked"] == 4
+
+
+def test_users_and_items_without_profiles() -> None:
+    tables, evidence = world()
+    bare = Tables(
+        **{
+            **vars(tables), "item_profiles": tables.item_profiles.clear(),
+            "user_profiles": tables.user_profiles.clear(),
+        }
+    )  # fmt: skip
+    found, _ = run(bare, evidence)
+    assert found.height == tables.candidates.height
+
+
+def test_one_request_per_user_or_as_many_as_configured() -> None:
+    tables, evidence = world()
+
+    def by_rule(request: Request[Any, Any]) -> Any:
+        return request.purpose.rule(request.variables)
+
+    for batch, requests in ((20, 4), (7, 12)):
+        provider = Scripted(by_rule, checked=True)
+        found, facts = run(tables, evidence, provider, batch=batch)
+        assert len(provider.asked) == requests
+        assert found.height == 80
+        assert facts["reasons_by_model"] == {"scripted": 80}
+
+
+def test_only_the_reranked_ones_are_explained() -> None:
+    tables, evidence = world()
+    found, _ = run(tables, evidence, titles=6)
+    assert found["rank"].max() == 6
+    assert found.height == 4 * 6
+
+
+def test_one_users_failure_does_not_harm_another() -> None:
+    tables, evidence = world()
+
+    def moody(request: Request[Any, Any]) -> Any:
+        if request.subject == "user:3":
+            raise LLMUnavailable("reset")
+        return request.purpose.rule(request.variables)
+
+    found, facts = run(tables, evidence, Scripted(moody))
+    by_rules, _ = run(tables, evidence)
+    assert found["explanation"].equals(by_rules["explanation"])
+    models = found.group_by("user_id").agg(pl.col("model").unique()).sort("user_id")["model"]
+    assert models.to_list() == [["scripted"], ["scripted"], ["rules"], ["scripted"]]
+    assert (facts["fallback_users"], facts["fallback_items"], facts["failed_requests"]) == (
+        1,
+        20,
+        1,
+    )
+
+
+def test_the_end_of_the_budget_ends_the_run() -> None:
+    tables, evidence = world()
+
+    def broke(request: Request[Any, Any]) -> Any:
+        raise BudgetExceeded("5 dollars are spent")
+
+    with pytest.raises(BudgetExceeded):
+        run(tables, evidence, Scripted(broke))
+
+
+def lie(data: st.DataObject, variables: ExplanationInput) -> ExplanationAnswer:
+    """Any reasons at all: lost, invented and doubled ids, false evidence."""
+    names = st.sampled_from([*(one.id for one in variables.items), "invented"])
+    cited = st.sampled_from([*(one.id for one in variables.liked), "unseen"])
+    keys = st.sampled_from(["genre:Crime", "tag:False", *variables.items[0].attributes])
+    one = st.builds(
+        Reason, id=names, sentence=st.just("It  is\ngood."),
+        liked_ids=st.tuples(cited) | st.just(()), attributes=st.tuples(keys) | st.just(()),
+    )  # fmt: skip
+    return ExplanationAnswer(reasons=tuple(data.draw(st.lists(one, max_size=8))))
+
+
+TABLES, EVIDENCE = world(n_users=2, depth=4)
+
+
+@given(st.data())
+def test_whatever_a_lying_model_says_every_reason_holds(data: st.DataObject) -> None:
+    provider = Scripted(lambda request: lie(data, request.variables))
+    found, facts = run(TABLES, EVIDENCE, provider)
+    assert found.height == 8
+    asked = {request.subject.removeprefix("user:"): request.variables for request in provider.asked}
+    for row in found.iter_rows(named=True):
+        variables = asked[str(row["user_id"])]
+        item = next(one for one in variables.items if one.id == str(row["item_id"]))
+        written = Reason(
+            id=item.id, sentence=row["explanation"],
+            liked_ids=tuple(map(str, row["liked_evidence"])),
+            attributes=tuple(row["attribute_evidence"]),
+        )  # fmt: skip
+        assert unsupported(variables, item, written) == ""
+        assert (row["model"] == "scripted") == (row["explanation"] == "It is good.")
+    assert facts["fallback_items"] == found.filter(pl.col("model") == "rules").height

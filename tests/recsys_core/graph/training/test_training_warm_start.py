@@ -1,0 +1,143 @@
+"""A warm start takes over what is still true: parameters by name, rows of nodes by id."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from pyarrow.fs import LocalFileSystem
+
+from recsys_core.artifacts.partial import Scratch
+from recsys_core.columns import EPOCH, ITEM, USER, VALID_NDCG
+from recsys_core.errors import ConfigError
+from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.interaction_graph import Bipartite, Edges
+from recsys_core.graph.training.factory import model_of
+from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.warm_start import Start, warm
+from tests.graph_world import CONFIGS, DATA, KILLABLE, N_USERS, edges_of, planted, result, run
+
+
+def task_of(graph: Bipartite, config: GraphConfig) -> Task:
+    rng = np.random.default_rng(0)
+    sizes = ((graph.n_users, 6), (graph.n_items, 6))
+    users, items = (rng.normal(size=size).astype(np.float32) for size in sizes)
+    return Task(
+        phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
+        config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
+    )  # fmt: skip
+
+
+def earlier(config: GraphConfig, graph: Bipartite) -> Start:
+    """A model whose parameters are all different numbers."""
+    weights = {
+        name: torch.arange(one.numel(), dtype=one.dtype).reshape(one.shape) + 1
+        for name, one in model_of(task_of(graph, config)).state_dict().items()
+    }
+    return Start(weights=weights, user_ids=graph.user_ids, item_ids=graph.item_ids)
+
+
+def other_nodes(graph: Bipartite) -> Bipartite:
+    """The first user is gone, the others are in another order, and two items are new."""
+    edges = edges_of([0], [0], 5)
+    new = pl.Series(ITEM, [1000, 1001], dtype=graph.item_ids.dtype)
+    return Bipartite(
+        user_ids=graph.user_ids[1:].reverse(),
+        item_ids=pl.concat([new[:1], graph.item_ids, new[1:]]),
+        edges=edges,
+    )
+
+
+def test_rows_follow_their_ids_and_new_ones_are_zero() -> None:
+    graph, _, _ = planted()
+    config, now = CONFIGS["best"], other_nodes(graph)
+    start, model = earlier(config, graph), model_of(task_of(now, config))
+    warm(model, start, now)
+    users, items = start.weights["ids"][:N_USERS], start.weights["ids"][N_USERS:]
+    zero = torch.zeros(1, users.shape[1])
+    assert model.ids is not None
+    assert model.item_bias is not None
+    assert torch.equal(model.ids, torch.cat([users[1:].flip(0), zero, items, zero]))
+    bias = start.weights["item_bias"]
+    assert torch.equal(model.item_bias, torch.cat([zero[0, :1], bias, zero[0, :1]]))
+    for name, one in model.named_parameters():
+        assert name in ("ids", "item_bias") or torch.equal(one, start.weights[name])
+    assert start.new_nodes(now) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"layers": 4}, "layers.3"), ({"hidden": 16}, "ids"), ({"id_rank": 0}, "ids"),
+     ({"loss": "bpr"}, "evidence"), ({"transform": True}, "layers.0")],
+)  # fmt: skip
+def test_another_kind_of_model_is_a_config_error(change: dict[str, object], named: str) -> None:
+    graph, _, _ = planted()
+    start = earlier(CONFIGS["best"], graph)
+    other = task_of(graph, CONFIGS["best"].model_copy(update=change))
+    with pytest.raises(ConfigError, match=named):
+        warm(model_of(other), start, graph)
+
+
+def test_ids_of_another_type_are_a_config_error() -> None:
+    graph, _, _ = planted()
+    start = earlier(CONFIGS["best"], graph)
+    texts_for_ids = Start(
+        weights=start.weights, user_ids=start.user_ids, item_ids=start.item_ids.cast(pl.String)
+    )
+    with pytest.raises(ConfigError, match="ids are String"):
+        warm(model_of(task_of(graph, CONFIGS["best"])), texts_for_ids, graph)
+
+
+def sharing_tastes(seed: int) -> tuple[Bipartite, Edges]:
+    """More users and softer tastes than `planted`, so that NDCG moves in small steps."""
+    rng = np.random.default_rng(seed)
+    n_users, n_items, tastes = 400, 200, 10
+    users, items = (rng.dirichlet(np.full(tastes, 0.3), n) for n in (n_users, n_items))
+    fondness = (users @ items.T) * rng.gamma(2, 1, n_items)
+    pairs = np.argwhere(rng.random(fondness.shape) < fondness / fondness.mean() * 0.12)
+    liked = rng.random(len(pairs)) < 0.8
+    edges = edges_of(pairs[:, 0], pairs[:, 1], np.where(liked, 5, 1))
+    train = rng.random(len(pairs)) < 0.8
+    graph = Bipartite(
+        user_ids=pl.Series(USER, range(n_users)),
+        item_ids=pl.Series(ITEM, range(n_items)),
+        edges=edges.where(train),
+    )
+    return graph, edges.where(~train)
+
+
+@pytest.mark.parametrize(("preset", "seed"), [("best", 3), ("paper", 3)])
+def test_with_one_percent_more_ratings_half_of_the_epochs_are_enough(
+    preset: str, seed: int
+) -> None:
+    graph, valid = sharing_tastes(seed)
+    fewer = graph.edges.where(np.random.default_rng(seed).random(len(graph.edges)) < 0.99)
+    # Without practice: what it draws moves NDCG more than an epoch does.
+    config = CONFIGS[preset].model_copy(
+        update={"evaluate_every": 2, "patience": 99, "retrain": False, "id_rank": 16,
+                "max_epochs": 40, "practice_users": 0.0, "practice_items": 0.0}
+    )  # fmt: skip
+    task = task_of(graph, config)
+    given = {"valid": valid, "user_vectors": task.user_text, "item_vectors": task.item_text}
+    old = run(config, seed, graph=graph.with_edges(fewer), **given)
+    cold = run(config, seed, graph=graph, **given)
+    start = Start(weights=old.weights, user_ids=graph.user_ids, item_ids=graph.item_ids)
+    again = run(config, seed, graph=graph, start=start, **given)
+    as_good = again.curves.filter(pl.col(VALID_NDCG) >= cold.facts["valid_ndcg"])
+    assert as_good[EPOCH][0] <= cold.best_epoch / 2
+    assert again.facts["nodes_new_to_the_earlier_model"] == 0
+
+
+def test_a_checkpoint_belongs_to_its_start(tmp_path: object) -> None:
+    config, scratch = KILLABLE["best"], Scratch(LocalFileSystem(), str(tmp_path))
+    graph, _, _ = planted()
+    trained = run(config.model_copy(update={"max_epochs": 2}))
+    start = Start(weights=trained.weights, user_ids=graph.user_ids, item_ids=graph.item_ids)
+
+    def stop(epoch: int, *_: object) -> None:
+        if epoch == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, on_epoch=stop, scratch=scratch, start=start)
+    assert run(config, scratch=scratch).facts["epochs_from_checkpoints"] == 0
+    assert result(run(config, start=start)) != result(run(config))

@@ -1,0 +1,154 @@
+"""A step is done once, trusted never: caching, damage, retries and interruption."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from prefect import flow
+
+from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.columns import ITEM, RANK, RANKING, USER
+from recsys_core.errors import DataError, SourceUnavailable
+from tasks.runtime.step import RunLog, content_key, run_log, step
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+CALLS: list[str] = []
+FAILURES: list[Exception] = []
+
+
+@step("numbers", version="1")
+def numbers(out: ArtifactWriter, count: int, start: int = 0) -> None:
+    """Count."""
+    CALLS.append("numbers")
+    if FAILURES:
+        raise FAILURES.pop(0)
+    values = list(range(start, start + count))
+    schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    frame = pl.DataFrame({USER: values, ITEM: values, RANK: values}, schema=schema)
+    out.table("numbers", frame, RANKING)
+
+
+@step("doubled", version="1")
+def doubled(out: ArtifactWriter, source: ArtifactRef) -> None:
+    """Double."""
+    CALLS.append("doubled")
+    frame = source.table("numbers")
+    out.table("numbers", pl.concat([frame, frame]), RANKING)
+
+
+@flow
+def pipeline(store: ArtifactStore, count: int) -> None:
+    doubled(store, numbers(store, count))
+
+
+@flow
+def counting(store: ArtifactStore, count: int) -> ArtifactRef:
+    return numbers(store, count)
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    CALLS.clear()
+    FAILURES.clear()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(root=str(tmp_path / "artifacts"))
+
+
+def run(store: ArtifactStore, count: int = 3) -> RunLog:
+    with run_log() as log:
+        pipeline(store, count)
+    return log
+
+
+def test_a_second_run_computes_nothing(store: ArtifactStore) -> None:
+    first, second = run(store), run(store)
+    assert CALLS == ["numbers", "doubled"]
+    assert [record.cached for record in first.steps] == [False, False]
+    assert [record.cached for record in second.steps] == [True, True]
+    assert [record.rows for record in second.steps] == [3, 6]
+    assert all(record.peak_memory_mib > 10 for record in second.steps)
+
+
+def test_another_parameter_is_other_work(store: ArtifactStore) -> None:
+    run(store, 3)
+    run(store, 4)
+    assert CALLS == ["numbers", "doubled"] * 2
+
+
+def test_another_root_is_filled_anew(store: ArtifactStore, tmp_path: Path) -> None:
+    run(store)
+    run(ArtifactStore(root=str(tmp_path / "elsewhere")))
+    assert CALLS == ["numbers", "doubled"] * 2
+
+
+@pytest.mark.parametrize("harm", ["delete", "truncate", "alter", "no manifest"])
+def test_a_damaged_artifact_is_rebuilt_and_what_follows_is_kept(store, harm) -> None:
+    folder = Path(run(store).steps[0].ref.uri)
+    table = folder / "numbers.parquet"
+    if harm == "delete":
+        table.unlink()
+    elif harm == "truncate":
+        table.write_bytes(table.read_bytes()[:20])
+    elif harm == "alter":
+        table.write_bytes(table.read_bytes()[:-1] + b"?")
+    else:
+        (folder / "manifest.json").unlink()
+    CALLS.clear()
+    log = run(store)
+    # Rebuilt to the same bytes, so the next step's key is the same and its artifact still good.
+    assert CALLS == ["numbers"]
+    assert [record.cached for record in log.steps] == [False, True]
+
+
+def test_an_artifact_without_prefects_record_is_used(store: ArtifactStore) -> None:
+    with store.writer("numbers", content_key("numbers", "1", {"count": 3, "start": 0})) as out:
+        numbers.__wrapped__(out, 3)
+        out.commit(
+            version="1", parameters={}, inputs={}, built_by="before", seconds=0, peak_memory_mib=1
+        )
+    CALLS.clear()
+    run(store)
+    assert CALLS == ["doubled"]
+
+
+def test_defaults_do_not_change_the_key(store: ArtifactStore) -> None:
+    @flow
+    def explicit() -> ArtifactRef:
+        return numbers(store, count=3, start=0)
+
+    assert counting(store, 3) == explicit()
+    assert CALLS == ["numbers"]
+
+
+def test_remote_trouble_is_retried(store: ArtifactStore, monkeypatch) -> None:
+    monkeypatch.setattr("prefect.task_engine.time.sleep", lambda seconds: None)
+    FAILURES.append(SourceUnavailable("The host does not answer."))
+    assert counting(store, 3).rows == 3
+    assert CALLS == ["numbers"] * 2
+
+
+@pytest.mark.parametrize("error", [DataError("A column is missing."), TypeError("a bug")])
+def test_bad_input_and_bugs_are_not_retried(store, error) -> None:
+    FAILURES.append(error)
+    with pytest.raises(type(error), match=str(error)):
+        counting(store, 3)
+    assert CALLS == ["numbers"]
+
+
+def test_what_failed_is_not_remembered(store: ArtifactStore) -> None:
+    FAILURES.append(DataError("A column is missing."))
+    with pytest.raises(DataError):
+        counting(store, 3)
+    assert counting(store, 3).rows == 3
+
+
+def test_a_file_changed_on_disk_is_seen_by_the_next_step_of_the_same_run(store) -> None:
+    ref = counting(store, 3)
+    assert ArtifactRef.model_validate_json(ref.model_dump_json()) == ref
+    Path(ref.uri, "numbers.parquet").write_bytes(b"not parquet")
+    with pytest.raises(ValueError, match="has 11 bytes"):
+        ArtifactRef.model_validate_json(ref.model_dump_json())

@@ -1,0 +1,73 @@
+"""Changed items: announced once, with their ids, until a complete run has processed them."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsys_core.columns import ITEM, TITLE
+from recsys_core.config import RunConfig
+from tasks import metadata_changes as metadata
+from tasks.metadata_changes import MAX_IDS, processed, watch
+from tests.small_data import small_items
+
+HOUR = timedelta(hours=1)
+
+
+class Data:
+    """An ingested data set, as far as it is looked at here."""
+
+    def __init__(self, items: pl.DataFrame) -> None:
+        self.items = items
+
+    def table(self, _: str) -> pl.DataFrame:
+        return self.items
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What was emitted."""
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(metadata, "emit_event", lambda **event: found.append(event))
+    return found
+
+
+def edited(items: pl.DataFrame, *ids: str) -> pl.DataFrame:
+    title = pl.when(pl.col(ITEM).is_in(ids)).then(pl.lit("New")).otherwise(TITLE)
+    return items.with_columns(title.alias(TITLE))
+
+
+def test_exactly_the_edited_items_are_announced_once(tmp_path: Path, events) -> None:
+    config, items = RunConfig(artifact_root=str(tmp_path), seed=3), small_items()
+    processed.fn(config, Data(items))
+    assert len(watch.fn(config, Data(items), HOUR)) == 0
+    changed = edited(items, "film-01", "film-02")
+    for _ in range(2):
+        watch.fn(config, Data(changed), HOUR)
+    (event,) = events
+    assert event["event"] == "recsys.metadata.changed"
+    assert event["payload"]["changed"] == ["film-01", "film-02"]
+    assert event["payload"]["config"]["seed"] == 3, "the run that it asks for"
+
+    more = edited(changed, "film-03")
+    watch.fn(config, Data(more), HOUR)
+    assert events[1]["payload"]["changed"] == ["film-01", "film-02", "film-03"], "sees both"
+    processed.fn(config, Data(more))
+    assert len(watch.fn(config, Data(more), HOUR)) == 0
+    assert len(events) == 2
+
+
+def test_what_nobody_processed_is_announced_again(tmp_path: Path, events) -> None:
+    config = RunConfig(artifact_root=str(tmp_path))
+    for _ in range(2):
+        watch.fn(config, Data(small_items()), timedelta(0))
+    assert [len(event["payload"]["added"]) for event in events] == [60, 60]
+
+
+def test_an_event_stays_small(tmp_path: Path, events) -> None:
+    many = pl.DataFrame({ITEM: [f"film-{n}" for n in range(MAX_IDS + 5)]})
+    watch.fn(RunConfig(artifact_root=str(tmp_path)), Data(many), HOUR)
+    assert len(events[0]["payload"]["added"]) == MAX_IDS
+    assert events[0]["payload"]["counts"] == {"added": MAX_IDS + 5, "changed": 0, "removed": 0}

@@ -27,7 +27,7 @@ from tasks.runtime.step import run_log
 
 def measure(store: ArtifactStore, config: RunConfig, sources: Sources, lists: Lists) -> ArtifactRef:
     """Rank by the baselines, then measure every method under every protocol."""
-    data, parts, ratings = sources.data, sources.parts, config.data
+    data, parts, ratings = sources.data, sources.parts, config.data.scale
     others = baselines(store, data, parts, ratings, max(config.evaluation.cutoffs))
     return steps.evaluate(
         store, data, parts, lists.candidates, lists.reranked, others,

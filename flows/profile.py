@@ -27,7 +27,7 @@ def describe(store: ArtifactStore, config: RunConfig, sources: Sources) -> Profi
     ready = config.profiles
     items = item_profiles(store, sources.data, config.llm, ready, file_hash(ready.items_file))
     users = user_profiles(
-        store, sources.data, sources.parts, items, config.llm, ready, config.data,
+        store, sources.data, sources.parts, items, config.llm, ready, config.data.scale,
         file_hash(ready.users_file),
     )  # fmt: skip
     return Profiles(items=items, users=users)

@@ -69,7 +69,7 @@ def judge(
         )  # fmt: skip
 
     chosen = decide(
-        store, data, parts, ranked, config.data, config.fusion, config.seed,
+        store, data, parts, ranked, config.data.scale, config.fusion, config.seed,
         lambda sample: ask(sample, "rerank_valid"), policy,
     )  # fmt: skip
     judged = ask(ranked, "rerank", None if config.fusion.judge_everyone else chosen)

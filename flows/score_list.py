@@ -64,7 +64,7 @@ def _judged(options: argparse.Namespace) -> tuple[Judgement, str]:
         method=options.method or options.recommendations.stem,
         protocol=options.protocol,
         cutoffs=(options.k,),
-        like_from=data.like_from,
+        like_from=data.scale.like_from,
         max_train_interactions=options.max_train_interactions,
         items=_items(options),
     )

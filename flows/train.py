@@ -46,7 +46,7 @@ def fit(
     nodes = graph(store, sources.data, parts)
     earlier = earlier_model(config, refit=tuned is not None)
     model = steps.train(
-        store, parts, nodes, vectors, config.graph, config.data, seed, tuned,
+        store, parts, nodes, vectors, config.graph, config.data.scale, seed, tuned,
         earlier.model if earlier else None, earlier.split if earlier else None,
     )  # fmt: skip
     depth = max(config.rerank.candidates, *config.evaluation.cutoffs)

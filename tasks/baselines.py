@@ -4,7 +4,7 @@ import polars as pl
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import Recommender
 from recsys_core.recommenders.ease import MAX_ITEMS
 from recsys_core.recommenders.popularity import Popularity
@@ -14,7 +14,7 @@ from tasks.runtime.step import step
 
 @step("baselines", version="1")
 def baselines(
-    out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef, config: DataConfig, k: int
+    out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef, config: RatingScale, k: int
 ) -> None:
     """Rank the items for every user by popularity and by a tuned EASE.
 

@@ -61,10 +61,10 @@ async def _ask_all(
     provider: PlanningProvider, data: ArtifactRef, split: ArtifactRef, config: RunConfig
 ) -> None:
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
-    evidence = select_evidence(train, config.data, config.profiles)
+    evidence = select_evidence(train, config.data.scale, config.profiles)
     item_profiles = await profile_items(items, provider, per_call=config.profiles.items_per_call)
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
-    popular = Popularity(config.data).fit(train, items[ITEM])
+    popular = Popularity(config.data.scale).fit(train, items[ITEM])
     lists = popular.recommend(users, config.rerank.candidates, exclude=train)
     tables = Tables(
         candidates=lists,

@@ -4,10 +4,10 @@ import polars as pl
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
-from recsys_core.datasets.config import DataConfig
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors
 from recsys_core.evaluation.config import EvaluationConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank.fusion import GRAPH_ONLY
 from tasks.runtime.step import step
 
@@ -25,7 +25,7 @@ def evaluate(
     candidates: ArtifactRef,
     reranked: ArtifactRef,
     baselines: ArtifactRef,
-    ratings: DataConfig,
+    ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
 ) -> None:
@@ -89,7 +89,7 @@ def _accuracy(
     known: pl.DataFrame,
     test: pl.DataFrame,
     items: pl.Series,
-    ratings: DataConfig,
+    ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
 ) -> list[pl.DataFrame]:

@@ -7,12 +7,12 @@ import polars as pl
 from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import METRICS, MODEL, RANK, USER
 from recsys_core.config import RunConfig
-from recsys_core.datasets.config import DataConfig
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.llm_judge import JUDGE_MEASURES, TITLES
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons as judge_sample
 from recsys_core.explanations.evaluation.metrics import averaged, evaluate_explanations
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.report.summary import HEADLINE_K
 from tasks.profile import DAY
@@ -32,7 +32,7 @@ def measure_reasons(
     items: ArtifactRef,
     users: ArtifactRef,
     recommendations: ArtifactRef,
-    ratings: DataConfig,
+    ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
 ) -> None:
@@ -122,7 +122,7 @@ def judge_explanations(
 ) -> list[ArtifactRef]:
     """What the reasons of the served lists are worth; artifacts with a table `metrics` each."""
     given = (data, lists.split, lists.items, lists.users, lists.recommendations)
-    found = [measure_reasons(store, *given, config.data, config.evaluation, config.seed)]
+    found = [measure_reasons(store, *given, config.data.scale, config.evaluation, config.seed)]
     if config.explanations.judge:
         users, bootstrap = config.explanations.judge_users, config.evaluation.bootstrap
         found.append(judge_reasons(store, *given, config.llm, users, bootstrap, config.seed))

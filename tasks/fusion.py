@@ -6,7 +6,7 @@ import polars as pl
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, POLICIES, RERANKED, RERANKED_USERS, USER
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank import fusion_policy as policies
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion import fused_lists
@@ -18,7 +18,7 @@ def validation_sample(
     out: ArtifactWriter,
     split: ArtifactRef,
     candidates: ArtifactRef,
-    ratings: DataConfig,
+    ratings: RatingScale,
     cold_below: int,
     most: int,
     seed: int,
@@ -50,7 +50,7 @@ def policy(
     out: ArtifactWriter,
     data: ArtifactRef,
     split: ArtifactRef,
-    ratings: DataConfig,
+    ratings: RatingScale,
     config: FusionConfig,
     seed: int,
     candidates: ArtifactRef | None = None,
@@ -124,7 +124,7 @@ def decide(
     data: ArtifactRef,
     split: ArtifactRef,
     candidates: ArtifactRef,
-    ratings: DataConfig,
+    ratings: RatingScale,
     config: FusionConfig,
     seed: int,
     judge_sample: Callable[[ArtifactRef], ArtifactRef],

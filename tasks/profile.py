@@ -4,7 +4,7 @@ import polars as pl
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import EVIDENCE, ITEM, ITEM_PROFILES, USER, USER_PROFILES
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import ProfileConfig
 from recsys_core.profiles.history_selection import select_evidence
@@ -57,7 +57,7 @@ def user_profiles(
     items: ArtifactRef,
     llm: LLMConfig,
     config: ProfileConfig,
-    ratings: DataConfig,
+    ratings: RatingScale,
     published: str | None = None,
 ) -> None:
     """Write a profile of every user in turns (paper, section 2.1.2), from training ratings only.

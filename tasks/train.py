@@ -2,8 +2,8 @@
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CURVES
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned
 from tasks.embed import FEATURES
 from tasks.graph import read_graph
@@ -22,7 +22,7 @@ def train(
     graph: ArtifactRef,
     embeddings: ArtifactRef,
     config: GraphConfig,
-    ratings: DataConfig,
+    ratings: RatingScale,
     seed: int,
     tuned: ArtifactRef | None = None,
     earlier: ArtifactRef | None = None,

@@ -29,7 +29,7 @@ KILLABLE = {
     name: one.model_copy(update={"checkpoint_every": 4, "max_epochs": 20, "patience": 9})
     for name, one in CONFIGS.items()
 }
-DATA = DataConfig()
+DATA = DataConfig().scale
 N_USERS, N_ITEMS, TASTES = 40, 48, 4
 
 

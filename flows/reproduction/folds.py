@@ -111,10 +111,12 @@ def _submitted(
     run, parts = fold.run, fold.sources.parts
     if method not in VARIANTS:
         depth = _depth(run)
-        return baseline.submit(store, fold.sources.data, parts, method, run.data, depth, run.seed)
+        return baseline.submit(
+            store, fold.sources.data, parts, method, run.data.scale, depth, run.seed
+        )
     variant = VARIANTS[method]
     return training.train.submit(
-        store, parts, fold.nodes, fold.vectors[variant.text], variant.graph(config), run.data,
+        store, parts, fold.nodes, fold.vectors[variant.text], variant.graph(config), run.data.scale,
         run.seed,
     )  # fmt: skip
 
@@ -159,7 +161,7 @@ def measure(
             method=method,
             lists=one.ref,
             result=measured(
-                store, fold.sources.parts, one.ref, one.table, method, fold.run.data,
+                store, fold.sources.parts, one.ref, one.table, method, fold.run.data.scale,
                 fold.run.evaluation, fold.run.seed,
             ),
             judged=one.judged,

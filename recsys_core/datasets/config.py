@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.section import Section
 
 
@@ -27,28 +28,20 @@ class DataConfig(Section):
     """Ratings up to here are disliked. Default: one quarter up the scale (2 of 1-5)."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> "DataConfig":
-        if not self.rating_min < self.rating_max:
-            raise ValueError(f"rating_min {self.rating_min} must be below {self.rating_max}")
-        if not self.rating_min <= self.dislike_from <= self.like_from <= self.rating_max:
-            raise ValueError(
-                f"thresholds negative={self.dislike_from} and positive={self.like_from} must be"
-                f" ordered and inside the scale {self.rating_min} to {self.rating_max}"
-            )
+    def _valid_scale(self) -> "DataConfig":
+        _ = self.scale
         return self
 
     @property
-    def like_from(self) -> float:
-        """Lowest rating that counts as liked."""
-        return self._at(0.75) if self.positive is None else self.positive
-
-    @property
-    def dislike_from(self) -> float:
-        """Highest rating that counts as disliked."""
-        return self._at(0.25) if self.negative is None else self.negative
-
-    def _at(self, share: float) -> float:
-        return self.rating_min + share * (self.rating_max - self.rating_min)
+    def scale(self) -> RatingScale:
+        """The scale and its thresholds, those not given filled in."""
+        low, width = self.rating_min, self.rating_max - self.rating_min
+        return RatingScale(
+            rating_min=low,
+            rating_max=self.rating_max,
+            like_from=low + 0.75 * width if self.positive is None else self.positive,
+            dislike_from=low + 0.25 * width if self.negative is None else self.negative,
+        )
 
 
 class TmdbConfig(Section):

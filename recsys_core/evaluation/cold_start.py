@@ -16,7 +16,7 @@ from recsys_core.columns import ITEM, RANK, USER
 from recsys_core.datasets.cold_start_splits import ColdItems, ColdUsers
 from recsys_core.errors import DataError
 from recsys_core.evaluation.protocols import FULL, Judgement, judge
-from recsys_core.evaluation.rankings import is_liked
+from recsys_core.interactions.feedback import is_liked
 
 COLD_ITEM: Final = "cold_item"
 

@@ -48,8 +48,9 @@ from recsys_core.evaluation.metrics import (
     Ints,
     accuracy,
 )  # fmt: skip
-from recsys_core.evaluation.rankings import checked_ranking, hit_matrices, is_liked
+from recsys_core.evaluation.rankings import checked_ranking, hit_matrices
 from recsys_core.evaluation.significance import intervals, means
+from recsys_core.interactions.feedback import is_liked
 
 ProtocolName = Literal["full", "condensed"]
 FULL: Final = "full"

@@ -8,6 +8,7 @@ import polars as pl
 from recsys_core.columns import INDEX, ITEM, RANK, RANKING, RATING, SCORE, USER, check
 from recsys_core.errors import DataError
 from recsys_core.evaluation.metrics import Bools
+from recsys_core.interactions.feedback import is_liked
 
 _SHOWN: Final = 5
 
@@ -87,11 +88,6 @@ def hit_matrices(
     relevant[at] = found.select(is_liked(like_from)).to_series().to_numpy()
     rated[at] = True
     return relevant, rated
-
-
-def is_liked(like_from: float) -> pl.Expr:
-    """Whether the rating is relevant, compared as Float32: 3.6 is exact in neither type."""
-    return pl.col(RATING).cast(pl.Float32) >= pl.lit(like_from, pl.Float32)
 
 
 def _with_plain_ranks(ranking: pl.DataFrame) -> pl.DataFrame:

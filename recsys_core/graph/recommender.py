@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from recsys_core.columns import ITEM, USER
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.fold_in import Known, place_users
 from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats
 from recsys_core.graph.training.trainer import Trained, train
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned, width_of
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.content_based import text_vectors
@@ -45,7 +45,7 @@ class GraphRecommender(MatrixRecommender):
 
     def __init__(
         self,
-        data: DataConfig,
+        data: RatingScale,
         config: GraphConfig,
         texts: pl.DataFrame,
         *,

@@ -14,7 +14,7 @@ from recsys_core.columns import (
     USER,
     check,
 )
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.profiles.config import ProfileConfig
 
 LIKED: Final = "liked"
@@ -23,7 +23,7 @@ _PLACE: Final = "_place"
 _BATCH: Final = "_batch"
 
 
-def select_evidence(train: pl.DataFrame, data: DataConfig, config: ProfileConfig) -> pl.DataFrame:
+def select_evidence(train: pl.DataFrame, data: RatingScale, config: ProfileConfig) -> pl.DataFrame:
     """The evidence of every user who liked or disliked something in `train`.
 
     Per user up to `max_liked` liked and `max_disliked` disliked items, the most telling first:
@@ -57,7 +57,7 @@ def select_evidence(train: pl.DataFrame, data: DataConfig, config: ProfileConfig
     return check(evidence, EVIDENCE, table="evidence")
 
 
-def _polarity(data: DataConfig) -> pl.Expr:
+def _polarity(data: RatingScale) -> pl.Expr:
     return (
         pl.when(pl.col(RATING) >= data.like_from)
         .then(pl.lit(LIKED))

@@ -5,8 +5,8 @@ Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets"
 
 from scipy import sparse
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
 from recsys_core.recommenders.rating_matrix import Weights
 
@@ -27,7 +27,7 @@ class Als(FactorRecommender):
 
     def __init__(
         self,
-        config: DataConfig,
+        config: RatingScale,
         *,
         factors: int = 32,
         alpha: float = 2.0,

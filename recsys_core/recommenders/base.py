@@ -9,7 +9,7 @@ from typing import Final, Protocol, Self
 import polars as pl
 
 from recsys_core.columns import ITEM
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.rating_matrix import (
     Rows,
     Scores,
@@ -84,7 +84,7 @@ class MatrixRecommender(ABC):
     name: str
     weights: Weights
 
-    def __init__(self, config: DataConfig) -> None:
+    def __init__(self, config: RatingScale) -> None:
         self.config = config
 
     def fit(self, train: pl.DataFrame, items: pl.Series) -> Self:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
 from recsys_core.recommenders.lightgcn.config import GraphSettings
 
@@ -33,7 +33,7 @@ class Bpr(FactorRecommender):
 
     def __init__(
         self,
-        config: DataConfig,
+        config: RatingScale,
         *,
         factors: int = 64,
         learning_rate: float = 0.02,

@@ -10,8 +10,8 @@ import polars as pl
 from scipy import sparse
 
 from recsys_core.columns import ITEM, VECTOR
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError, DataError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.als import als_vectors
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
@@ -33,7 +33,7 @@ class TextPopularity(MatrixRecommender):
 
     name = "text_popularity"
 
-    def __init__(self, config: DataConfig, texts: pl.DataFrame, *, penalty: float = 10.0) -> None:
+    def __init__(self, config: RatingScale, texts: pl.DataFrame, *, penalty: float = 10.0) -> None:
         super().__init__(config)
         self.texts, self.penalty = texts, _checked(penalty)
 
@@ -69,7 +69,7 @@ class TextRidge(FactorRecommender):
 
     def __init__(
         self,
-        config: DataConfig,
+        config: RatingScale,
         texts: pl.DataFrame,
         *,
         factors: int = 64,

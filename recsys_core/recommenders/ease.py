@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.rating_matrix import Rows, Scores
 
@@ -35,7 +35,7 @@ class Ease(MatrixRecommender):
     """
 
     def __init__(
-        self, config: DataConfig, *, regularisation: float = 300.0, prior: float = 0.0
+        self, config: RatingScale, *, regularisation: float = 300.0, prior: float = 0.0
     ) -> None:
         super().__init__(config)
         if not regularisation > 0 or not prior >= 0:

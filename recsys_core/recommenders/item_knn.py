@@ -7,8 +7,8 @@ are found by `implicit`.
 import numpy as np
 from scipy import sparse
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.rating_matrix import Rows, Scores
 
@@ -28,7 +28,7 @@ class ItemKNN(MatrixRecommender):
     name = "item_knn"
 
     def __init__(
-        self, config: DataConfig, *, neighbours: int = 200, normalisation: float = 0.7
+        self, config: RatingScale, *, neighbours: int = 200, normalisation: float = 0.7
     ) -> None:
         super().__init__(config)
         if neighbours < 1 or not 0 <= normalisation <= 1:

@@ -9,7 +9,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys_core.columns import CANDIDATES, INDEX, ITEM, RANK, RATING, SCORE, USER, VALUE
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 
 Scores = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.int64]
@@ -70,7 +70,7 @@ class Weights:
         return np.flatnonzero(outside.to_numpy())
 
 
-def rating_weight(config: DataConfig) -> pl.Expr:
+def rating_weight(config: RatingScale) -> pl.Expr:
     """Weight of a rating: liked 1, neutral 0.5, disliked 0."""
     rating = pl.col(RATING).cast(pl.Float32)
     liked, disliked = (pl.lit(v, pl.Float32) for v in (config.like_from, config.dislike_from))
@@ -78,7 +78,7 @@ def rating_weight(config: DataConfig) -> pl.Expr:
     return pl.when(rating >= liked).then(1.0).otherwise(neutral)
 
 
-def weigh(train: pl.DataFrame, items: pl.Series, config: DataConfig) -> Weights:
+def weigh(train: pl.DataFrame, items: pl.Series, config: RatingScale) -> Weights:
     """Training interactions as weights.
 
     Args:
@@ -90,7 +90,7 @@ def weigh(train: pl.DataFrame, items: pl.Series, config: DataConfig) -> Weights:
     return _filled(weighted, _by_popularity(weighted, items))
 
 
-def with_users_of(shown: pl.DataFrame, weights: Weights, config: DataConfig) -> Weights:
+def with_users_of(shown: pl.DataFrame, weights: Weights, config: RatingScale) -> Weights:
     """The same items with other users: what `shown` holds of unknown items is left out.
 
     Args:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.als import Als
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.bpr import Bpr
@@ -72,7 +72,7 @@ _NGCF: Final = (
 _PENALTIES: Final = (3.0, 10.0, 30.0, 100.0)
 
 
-def baselines(config: DataConfig, *, seed: int = 0) -> dict[str, Builders]:
+def baselines(config: RatingScale, *, seed: int = 0) -> dict[str, Builders]:
     """Method -> candidate -> makes an unfitted recommender; every one is inductive.
 
     Args:
@@ -104,7 +104,7 @@ def baselines(config: DataConfig, *, seed: int = 0) -> dict[str, Builders]:
 
 
 def text_baselines(
-    config: DataConfig, texts: pl.DataFrame, *, seed: int = 0
+    config: RatingScale, texts: pl.DataFrame, *, seed: int = 0
 ) -> dict[str, Builders]:
     """The same for the methods that need a text vector of every item (`columns.vectors`)."""
     penalties = [{"penalty": value} for value in _PENALTIES]
@@ -129,7 +129,7 @@ def select(builders: Mapping[str, Builders], names: list[str]) -> dict[str, Buil
 
 
 def _each(
-    kind: Callable[..., MatrixRecommender], config: DataConfig, choices: Any, **fixed: Any
+    kind: Callable[..., MatrixRecommender], config: RatingScale, choices: Any, **fixed: Any
 ) -> Builders:
     return {_label(choice): partial(kind, config, **fixed, **choice) for choice in choices}
 

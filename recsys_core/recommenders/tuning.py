@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 import polars as pl
 
 from recsys_core.columns import USER
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import judge
 from recsys_core.evaluation.significance import means
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import Recommender
 from recsys_core.recommenders.ease import REGULARISATION, Ease
 
@@ -96,7 +96,7 @@ def choose(
 
 
 def tuned_ease(
-    train: pl.DataFrame, valid: pl.DataFrame, items: pl.Series, config: DataConfig
+    train: pl.DataFrame, valid: pl.DataFrame, items: pl.Series, config: RatingScale
 ) -> Tuned[Ease]:
     """EASE with the regularisation that is best on validation."""
     builders = {

@@ -30,8 +30,8 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.evaluation.metrics import NDCG, Bools, Floats
 from recsys_core.evaluation.protocols import FULL, judge
-from recsys_core.evaluation.rankings import is_liked
 from recsys_core.evaluation.significance import intervals
+from recsys_core.interactions.feedback import is_liked
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion import fused_lists
 

@@ -16,12 +16,12 @@ from recsys_core.datasets.cold_start_splits import (
     cold_items,
     cold_users,
 )
-from recsys_core.datasets.config import DataConfig
 from recsys_core.embedding.user_features import attribute_vectors
 from recsys_core.evaluation.cold_start import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import Judgement
 from recsys_core.graph.config import GraphConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders import registry
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.cold_start import (
@@ -65,7 +65,7 @@ def cold_start(
     new: New,
     method: str,
     graph: GraphConfig | None,
-    ratings: DataConfig,
+    ratings: RatingScale,
     seed: int,
 ) -> None:
     """Hold out users or items altogether, train on the rest, rank, measure.
@@ -115,7 +115,7 @@ def _builders(
     texts: pl.DataFrame,
     users: pl.DataFrame,
     graph: GraphConfig | None,
-    ratings: DataConfig,
+    ratings: RatingScale,
     seed: int,
 ) -> Builders:
     if graph is None:
@@ -146,7 +146,7 @@ def _judged(
     fitted: MatrixRecommender,
     items: pl.Series,
     method: str,
-    ratings: DataConfig,
+    ratings: RatingScale,
 ) -> Judgement:
     if isinstance(split, ColdUsers):
         return judge_cold_users(
@@ -163,7 +163,7 @@ def _fitted(
     builders: Builders,
     train: pl.DataFrame,
     items: pl.Series,
-    ratings: DataConfig,
+    ratings: RatingScale,
     seed: int,
     new: New,
 ) -> tuple[str, MatrixRecommender]:

@@ -20,7 +20,6 @@ from recsys_core.columns import (
     YEAR,
     check,
 )
-from recsys_core.datasets.config import DataConfig
 from recsys_core.embedding import (
     Embedder,
     Labels,
@@ -37,6 +36,7 @@ from recsys_core.errors import DataError
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders import registry
 from recsys_core.recommenders.tuning import tuned
 from recsys_core.report.summary import HEADLINE_K
@@ -108,7 +108,7 @@ def baseline(
     data: ArtifactRef,
     split: ArtifactRef,
     method: str,
-    ratings: DataConfig,
+    ratings: RatingScale,
     k: int,
     seed: int,
 ) -> None:
@@ -163,7 +163,7 @@ def measured(
     lists: ArtifactRef,
     table: str,
     method: str,
-    ratings: DataConfig,
+    ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
 ) -> None:

@@ -46,7 +46,7 @@ class World:
         sized = config.for_ratings(len(self.graph.edges))
         return Task(
             phase="bench", graph=self.graph, user_text=self.user_text,
-            item_text=self.item_text(config), config=sized, data=DataConfig(), seed=0,
+            item_text=self.item_text(config), config=sized, data=DataConfig().scale, seed=0,
             device=torch.device(device), backend="torch", epochs=epochs,
         )  # fmt: skip
 

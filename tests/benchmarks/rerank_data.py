@@ -28,7 +28,7 @@ from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_cases import Tables
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-DATA = DataConfig()
+DATA = DataConfig().scale
 
 
 @dataclass(frozen=True, kw_only=True)

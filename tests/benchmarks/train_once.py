@@ -42,7 +42,7 @@ def to_the_end(world: World, config: GraphConfig) -> dict[str, object]:
 
     trained = train(
         world.graph, world.valid, world.user_text, world.item_text(config), config,
-        DataConfig(), 0, on_epoch=note,
+        DataConfig().scale, 0, on_epoch=note,
     )  # fmt: skip
     return {
         "seconds": time.perf_counter() - started,

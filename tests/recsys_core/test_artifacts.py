@@ -22,6 +22,7 @@ from recsys_core.artifacts.store import (
 from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DamagedArtifact, DataError, StorageError
+from recsys_core.interactions.feedback import RatingScale
 
 KEY = content_hash("a step")
 FRAME = pl.DataFrame(
@@ -173,9 +174,9 @@ def test_a_table_that_breaks_its_schema_is_not_written(store: ArtifactStore) -> 
 
 
 def test_keys_depend_on_content_not_on_how_work_is_done(ref: ArtifactRef, tmp_path: Path) -> None:
-    here, there = DataConfig(folder="/here"), DataConfig(folder="/there")
+    here, there = DataConfig(folder="/here").scale, DataConfig(folder="/there").scale
     assert content_hash({"config": here}) == content_hash({"config": there})
-    assert content_hash({"config": here}) != content_hash({"config": DataConfig(negative=1)})
+    assert content_hash({"config": here}) != content_hash({"config": RatingScale(negative=1).scale})
     assert content_hash({"a": 1, "b": ref}) == content_hash({"b": ref, "a": 1})
     with pytest.raises(TypeError, match="content key"):
         content_hash({"path": tmp_path})

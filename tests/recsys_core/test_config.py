@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_default_thresholds_follow_the_scale(low, high, like, dislike) -> None:
     config = DataConfig(rating_min=low, rating_max=high)
-    assert (config.like_from, config.dislike_from) == (like, dislike)
+    assert (config.scale.like_from, config.scale.dislike_from) == (like, dislike)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,6 @@ import polars as pl
 
 from recsys_core import columns as c
 from recsys_core.evaluation.metrics import Bools, Floats
-from recsys_core.evaluation.rankings import is_liked
 from recsys_core.evaluation.significance import intervals, means
 from recsys_core.explanations.evaluation.claims import (
     QUOTED,
@@ -40,6 +39,7 @@ from recsys_core.explanations.evaluation.claims import (
     folded,
     title_key,
 )
+from recsys_core.interactions.feedback import is_liked
 
 EXPLANATIONS: Final = "explanations"
 """Name of the protocol in the metrics table."""

@@ -12,13 +12,13 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.components.feature_ease import regressed, rows_of
 from recsys_core.graph.components.rating_sessions import runs
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
 from recsys_core.graph.training.objective import target_weights
 from recsys_core.graph.training.spec import Task
+from recsys_core.interactions.feedback import RatingScale
 
 RANK: Final = 320
 """Directions that are kept."""
@@ -40,7 +40,7 @@ class ItemToItem:
     described: Floats
     items: Floats
     config: GraphConfig
-    data: DataConfig
+    data: RatingScale
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
         """As `Beside.users`."""

@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.components.feature_ease import regressed, rows_of
 from recsys_core.graph.interaction_graph import Edges, Floats
 from recsys_core.graph.training.spec import Task
+from recsys_core.interactions.feedback import RatingScale
 
 RANK: Final = 64
 """Directions that are kept."""
@@ -40,7 +40,7 @@ class RatingDeviations:
     rated: Floats
     items: Floats
     usual: Floats
-    data: DataConfig
+    data: RatingScale
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
         """As `Beside.users`; what the attributes are makes no difference."""
@@ -78,7 +78,7 @@ def usual_ratings(edges: Edges, n_items: int) -> Floats:
     return (overall + above / (counts + _PRIOR)).astype(np.float32)
 
 
-def _deviations(edges: Edges, usual: Floats, data: DataConfig) -> Floats:
+def _deviations(edges: Edges, usual: Floats, data: RatingScale) -> Floats:
     """(n_edges,) how far ratings lie above the usual ones, in stars."""
     star = (data.rating_max - data.rating_min) / _STARS
     deviations: Floats = (edges.ratings - usual[edges.items]) / np.float32(star)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.components.base import Beside, with_users
 from recsys_core.graph.config import TrainingConfig
@@ -21,6 +20,7 @@ from recsys_core.graph.model.adjacency import Adjacency
 from recsys_core.graph.model.gat import GAT, rating_levels
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.training.factory import Messages
+from recsys_core.interactions.feedback import RatingScale
 
 _AT_ONCE = 4_000_000
 """Edges at a time."""
@@ -46,7 +46,7 @@ class Known:
     user_text: Floats
     item_text: Floats
     config: TrainingConfig
-    data: DataConfig
+    data: RatingScale
     beside: tuple[Beside, ...] = ()
 
 

@@ -17,17 +17,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig, TrainingConfig
 from recsys_core.graph.model.adjacency import Block, MessagePassing
 from recsys_core.graph.model.message_passing import attend
 from recsys_core.graph.model.mixed_precision import Dense
+from recsys_core.interactions.feedback import RatingScale
 
 LEVELS: Final = 5
 """Levels of rating that an edge is told apart by."""
 
 
-def rating_levels(ratings: torch.Tensor, data: DataConfig) -> torch.Tensor:
+def rating_levels(ratings: torch.Tensor, data: RatingScale) -> torch.Tensor:
     """Level 0 (worst) to 4 (best) of each rating: five equal parts of the scale, (n,) -> (n,)."""
     share = (ratings - data.rating_min) / (data.rating_max - data.rating_min)
     return (share * LEVELS).long().clamp(0, LEVELS - 1)

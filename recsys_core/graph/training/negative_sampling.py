@@ -6,9 +6,9 @@ unless it was drawn on purpose, as a dislike.
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Bipartite, Edges
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.negative_sampling import NegativeSampler, distinct
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class RobustNegatives:
 
 
 def build_sampler(
-    graph: Bipartite, config: GraphConfig, data: DataConfig, device: "torch.device"
+    graph: Bipartite, config: GraphConfig, data: RatingScale, device: "torch.device"
 ) -> Sampler:
     """The negatives of the configuration; every edge of `graph` is known, whatever its rating."""
     known, n_users = pairs_of(graph.edges.by_user(), device), graph.n_users

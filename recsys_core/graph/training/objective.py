@@ -6,7 +6,6 @@ from typing import Final
 import torch
 
 from recsys_core.columns import BPR_LOSS, COSINE_LOSS
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Bipartite, Floats
@@ -19,6 +18,7 @@ from recsys_core.graph.training.losses import (
     softmax_over_items,
 )
 from recsys_core.graph.training.negative_sampling import build_sampler, pairs_of
+from recsys_core.interactions.feedback import RatingScale
 
 Parts = dict[str, float]
 Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
@@ -27,7 +27,7 @@ Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
 _NO_LIKES: Final = "ratings at or above data.positive; lower it if the scale is another one."
 
 
-def target_weights(ratings: Floats, config: GraphConfig, data: DataConfig) -> Floats:
+def target_weights(ratings: Floats, config: GraphConfig, data: RatingScale) -> Floats:
     """1 for liked, `neutral_weight` for neutral, 0 for disliked ratings, (n,) -> (n,)."""
     weights = (ratings >= data.like_from).astype("float32")
     weights[(ratings < data.like_from) & (ratings > data.dislike_from)] = config.neutral_weight
@@ -37,7 +37,7 @@ def target_weights(ratings: Floats, config: GraphConfig, data: DataConfig) -> Fl
 def build_objective(
     graph: Bipartite,
     config: GraphConfig,
-    data: DataConfig,
+    data: RatingScale,
     device: torch.device,
     generator: torch.Generator,
 ) -> Objective:
@@ -52,7 +52,7 @@ def build_objective(
     return _ranking(graph, config, data, device, generator)
 
 
-def check_likes(graph: Bipartite, data: DataConfig) -> None:
+def check_likes(graph: Bipartite, data: RatingScale) -> None:
     """Refuse a graph with nothing to learn from.
 
     Raises:
@@ -67,7 +67,7 @@ def check_likes(graph: Bipartite, data: DataConfig) -> None:
 
 
 def _softmax(
-    graph: Bipartite, config: GraphConfig, data: DataConfig, device: torch.device
+    graph: Bipartite, config: GraphConfig, data: RatingScale, device: torch.device
 ) -> Objective:
     edges = graph.edges.by_user()
     values = target_weights(edges.ratings, config, data)
@@ -86,7 +86,7 @@ def _softmax(
 def _ranking(
     graph: Bipartite,
     config: GraphConfig,
-    data: DataConfig,
+    data: RatingScale,
     device: torch.device,
     generator: torch.Generator,
 ) -> Objective:

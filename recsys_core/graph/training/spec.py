@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import TrainingConfig
 from recsys_core.graph.interaction_graph import Bipartite, Floats
 from recsys_core.graph.model.message_passing import Backend
 from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.warm_start import Start
+from recsys_core.interactions.feedback import RatingScale
 
 Listener = Callable[[int, int, float, float | None], None]
 """Called after every epoch with (epoch, epochs at most, loss, NDCG if it was measured)."""
@@ -43,7 +43,7 @@ class Task:
     user_text: Floats
     item_text: Floats
     config: TrainingConfig
-    data: DataConfig
+    data: RatingScale
     seed: int
     device: torch.device
     backend: Backend

@@ -12,7 +12,6 @@ import torch
 
 from recsys_core.artifacts.partial import Scratch
 from recsys_core.columns import CURVES
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.base import PARTS, Beside, parts_of, with_parts
 from recsys_core.graph.config import GraphConfig, TrainingConfig
@@ -25,6 +24,7 @@ from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.loop import fit
 from recsys_core.graph.training.spec import Fit, Listener, Task
 from recsys_core.graph.training.warm_start import Start
+from recsys_core.interactions.feedback import RatingScale
 
 SEARCH: Final = "search"
 """Phase that looks for the number of epochs: trains without the validation rows."""
@@ -79,7 +79,7 @@ def train(
     user_vectors: Floats,
     item_vectors: Floats,
     config: GraphConfig,
-    data: DataConfig,
+    data: RatingScale,
     seed: int,
     epochs: int | None = None,
     on_epoch: Listener | None = None,
@@ -163,7 +163,7 @@ _RULES: Final[dict[Rule, str]] = {
 }
 
 
-def _rule(valid: Edges, data: DataConfig, epochs: int | None) -> Rule:
+def _rule(valid: Edges, data: RatingScale, epochs: int | None) -> Rule:
     if epochs is not None:
         return "given"
     if not len(valid):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors
 from recsys_core.recommenders.lightgcn.config import GraphSettings
 
@@ -32,7 +32,7 @@ class CollaborativeGraph(FactorRecommender):
     _trained: "TrainedGraph | None"
 
     def __init__(
-        self, config: DataConfig, settings: GraphSettings | None = None, *, name: str | None = None
+        self, config: RatingScale, settings: GraphSettings | None = None, *, name: str | None = None
     ) -> None:
         super().__init__(config)
         self.settings = settings or GraphSettings()

@@ -110,7 +110,8 @@ def test_a_vector_does_not_depend_on_its_neighbours(tiny_model: Path, cache: Pat
 def test_a_warm_cache_needs_no_torch(tiny_model: Path, cache: Path) -> None:
     _embedder(tiny_model, cache)
     code = (
-        "import sys; from pathlib import Path; from recsys_core.embedding.config import EmbeddingConfig;"
+        "import sys; from pathlib import Path;"
+        "from recsys_core.embedding.config import EmbeddingConfig;"
         "from recsys_core.embedding import Embedder;"
         f"config = EmbeddingConfig(model={str(tiny_model)!r}, backend='openvino');"
         f"Embedder(config, cache_folder=Path({str(cache)!r})).encode(['a cop']);"

@@ -5,14 +5,15 @@ from hypothesis import strategies as st
 
 from recsys_core.columns import EVIDENCE, ITEM, POLARITY, RATING, TURN, USER
 from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.profiles.config import ProfileConfig
 from recsys_core.profiles.history_selection import LIKED, select_evidence
 from tests.recsys_core.profiles.profiles_world import ratings
 
-DATA = DataConfig()
+DATA = DataConfig().scale
 
 
-def picked(frame: pl.DataFrame, config: ProfileConfig, data: DataConfig = DATA) -> list[tuple]:
+def picked(frame: pl.DataFrame, config: ProfileConfig, data: RatingScale = DATA) -> list[tuple]:
     return select_evidence(frame, data, config).select(ITEM, POLARITY, TURN).rows()
 
 
@@ -38,7 +39,7 @@ def test_without_likes_the_first_turn_shows_dislikes() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 10.0), (0.0, 1.0)])
 def test_another_scale(low: float, high: float) -> None:
-    data = DataConfig(rating_min=low, rating_max=high)
+    data = DataConfig(rating_min=low, rating_max=high).scale
     rows = [(1, 1, high, 0), (1, 2, low, 0), (1, 3, (low + high) / 2, 0)]
     assert picked(ratings(rows), ProfileConfig(), data) == [(1, "liked", 1), (2, "disliked", 2)]
 

@@ -8,7 +8,7 @@ import pytest
 from recsys_core.columns import CANDIDATES, ITEM, RANK, RATING, SCORE, USER, check
 from recsys_core.datasets.config import DataConfig
 
-CONFIG = DataConfig()
+CONFIG = DataConfig().scale
 ITEMS = pl.Series(ITEM, [f"i{n}" for n in range(8)])
 TRAIN = pl.DataFrame(
     [

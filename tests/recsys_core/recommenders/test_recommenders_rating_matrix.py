@@ -22,11 +22,11 @@ def test_the_top_columns_are_those_of_a_stable_sort(scores, k):
 @pytest.mark.parametrize(
     ("config", "ratings", "weights"),
     [
-        (DataConfig(), [1, 2, 3, 4, 5], [0, 0, 0.5, 1, 1]),
-        (DataConfig(rating_min=0, rating_max=1), [0, 0.25, 0.3, 0.75, 1], [0, 0, 0.5, 1, 1]),
-        (DataConfig(rating_min=0, rating_max=10, positive=3.6), [3.5, 3.6, 2.5], [0.5, 1, 0]),
+        (DataConfig().scale, [1, 2, 3, 4, 5], [0, 0, 0.5, 1, 1]),
+        (DataConfig(rating_min=0, rating_max=1).scale, [0, 0.25, 0.3, 0.75, 1], [0, 0, 0.5, 1, 1]),
+        (DataConfig(rating_min=0, rating_max=10, positive=3.6).scale, [3.5, 3.6, 2.5], [0.5, 1, 0]),
         # One threshold for both: what is liked stays liked.
-        (DataConfig(rating_min=0, rating_max=1, positive=1, negative=1), [0, 1], [0, 1]),
+        (DataConfig(rating_min=0, rating_max=1, positive=1, negative=1).scale, [0, 1], [0, 1]),
     ],
 )
 def test_ratings_weigh_as_configured(config, ratings, weights):
@@ -36,7 +36,7 @@ def test_ratings_weigh_as_configured(config, ratings, weights):
 
 def test_items_come_by_popularity_and_the_last_row_is_empty():
     train = pl.DataFrame({USER: [7, 7, 9], ITEM: [3, 2, 3], RATING: [5.0, 3.0, 4.0]})
-    weights = weigh(train, pl.Series(ITEM, [1, 2, 3]), DataConfig())
+    weights = weigh(train, pl.Series(ITEM, [1, 2, 3]), DataConfig().scale)
     assert weights.items[ITEM].to_list() == [3, 2, 1]
     assert weights.matrix.toarray().tolist() == [[1, 0.5, 0], [1, 0, 0], [0, 0, 0]]
     assert weights.rows(pl.Series(USER, [9, 8, 7])).tolist() == [1, 2, 0]

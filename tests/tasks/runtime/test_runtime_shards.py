@@ -210,7 +210,7 @@ def fusing(
     def judge(lists: ArtifactRef) -> ArtifactRef:
         return judgements(store, lists, good)
 
-    policy = decide(store, ref, ref, ref, DataConfig(), config, 0, judge, tuned)
+    policy = decide(store, ref, ref, ref, DataConfig().scale, config, 0, judge, tuned)
     return policy, fusion(store, ref, judge(ref), policy, config)
 
 

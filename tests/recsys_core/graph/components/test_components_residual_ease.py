@@ -58,7 +58,7 @@ def test_the_users_need_not_be_those_of_training_and_it_can_be_repeated() -> Non
 def test_the_width_of_the_scale_is_of_no_matter() -> None:
     edges = planted()[0].edges
     stars = rating_deviations(task_with(edges))
-    wide = DataConfig(rating_min=0, rating_max=100)
+    wide = DataConfig(rating_min=0, rating_max=100).scale
     task = task_with(replace(edges, ratings=(edges.ratings - 1) * 25))
     percent = rating_deviations(replace(task, data=wide))
     assert stars is not None

@@ -117,9 +117,9 @@ def test_without_edges_profiles_alone_still_score(config: GraphConfig) -> None:
 
 
 def test_rating_levels_are_five_parts_of_any_scale() -> None:
-    stars = rating_levels(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), DataConfig())
+    stars = rating_levels(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), DataConfig().scale)
     assert stars.tolist() == [0, 1, 2, 3, 4]
-    percent = DataConfig(rating_min=0, rating_max=100)
+    percent = DataConfig(rating_min=0, rating_max=100).scale
     assert rating_levels(torch.tensor([0.0, 39.0, 60.0, 100.0]), percent).tolist() == [0, 1, 3, 4]
 
 

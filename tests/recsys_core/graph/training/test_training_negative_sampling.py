@@ -40,7 +40,7 @@ def sampler(n_users: int, n_items: int, ratings: Ratings, kind: str, share: floa
         edges=edges_of(pairs[:, 0], pairs[:, 1], list(ratings.values())),
     )
     config = GraphConfig(preset="paper", negatives=kind, disliked_share=share)
-    return build_sampler(graph, config, DataConfig(), torch.device("cpu"))
+    return build_sampler(graph, config, DataConfig().scale, torch.device("cpu"))
 
 
 def drawn(of: Sampler, users: torch.Tensor, seed: int = 0) -> list[tuple[int, int]]:

@@ -1,0 +1,36 @@
+"""What a rating says: the scale, and from where on it means liked or disliked."""
+
+import polars as pl
+from pydantic import model_validator
+
+from recsys_core.columns import RATING
+from recsys_core.section import Section
+
+
+class RatingScale(Section):
+    """The scale of the ratings and its two thresholds (paper, section 2.2: 4 and 2 of 1 to 5)."""
+
+    rating_min: float = 1.0
+    """Lowest rating of the scale."""
+    rating_max: float = 5.0
+    """Highest rating of the scale."""
+    like_from: float = 4.0
+    """Lowest rating that counts as liked."""
+    dislike_from: float = 2.0
+    """Highest rating that counts as disliked."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RatingScale":
+        if not self.rating_min < self.rating_max:
+            raise ValueError(f"rating_min {self.rating_min} must be below {self.rating_max}")
+        if not self.rating_min <= self.dislike_from <= self.like_from <= self.rating_max:
+            raise ValueError(
+                f"thresholds negative={self.dislike_from} and positive={self.like_from} must be"
+                f" ordered and inside the scale {self.rating_min} to {self.rating_max}"
+            )
+        return self
+
+
+def is_liked(like_from: float) -> pl.Expr:
+    """Whether the rating is relevant, compared as Float32: 3.6 is exact in neither type."""
+    return pl.col(RATING).cast(pl.Float32) >= pl.lit(like_from, pl.Float32)

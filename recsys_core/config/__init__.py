@@ -5,7 +5,8 @@ Prefect form. A step receives only the sections it depends on.
 """
 
 from recsys_core.config.loading import config_error, load_config
-from recsys_core.config.reproduction import Method, ReproduceConfig
+from recsys_core.config.methods import Method
+from recsys_core.config.reproduction import ReproduceConfig
 from recsys_core.config.run import FanOutConfig, RunConfig
 
 __all__ = [

@@ -1,10 +1,11 @@
 """`ReproduceConfig`: every method on every fold."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from recsys_core.config.methods import METHODS, Method
 from recsys_core.config.run import FanOutConfig, Place, RunConfig, _artifacts_place, _runs_place
 from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.embedding.config import EmbeddingConfig
@@ -14,18 +15,6 @@ from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import ProfileConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
 from recsys_core.section import Section
-
-Method = Literal[
-    "popularity", "item_knn", "ease", "ease_popularity", "als", "bpr", "lightgcn", "lightgcn_bpr",
-    "ngcf", "gat_best", "gat_best_no_llm", "gat_best_integrated", "gat_best_facts",
-    "gat_best_no_attributes", "gat_best_prompt_level", "gat_best_pairwise", "gat_best_overlapping",
-    "gat_best_relevancy", "gat_paper", "gat_paper_no_llm", "gat_paper_integrated",
-    "gat_paper_no_cosine", "gat_paper_prompt_level", "gat_paper_pairwise", "gat_paper_overlapping",
-    "gat_paper_relevancy",
-]  # fmt: skip
-
-
-"""What `reproduce_paper` compares: baselines, and the graph model in its variants."""
 
 
 def _paper_preset(given: Any) -> Any:
@@ -46,7 +35,7 @@ class ReproduceConfig(Section):
     cold_seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
     """Draws of the cold-start protocols on `data`: users who come after training and show 0 to 9
     ratings, and items that come after it. Empty (`[]`) leaves them out."""
-    methods: tuple[Method, ...] = Field(default=get_args(Method), min_length=1)
+    methods: tuple[Method, ...] = Field(default=METHODS, min_length=1)
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the
     profile, `facts` title, year and genres, `no_cosine` the BPR loss alone, `no_attributes` nothing

@@ -1,11 +1,13 @@
 """Tables of ids and vectors, as arrays in the order of nodes."""
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys_core.columns import INDEX, VECTOR
 from recsys_core.errors import ConfigError
-from recsys_core.graph.interaction_graph import Floats
+
+Floats = npt.NDArray[np.float32]
 
 
 def aligned(table: pl.DataFrame, ids: pl.Series) -> Floats:

@@ -86,6 +86,12 @@ class MatrixRecommender(ABC):
 
     def __init__(self, config: RatingScale) -> None:
         self.config = config
+        self.name = type(self).__name__
+
+    def called(self, name: str) -> Self:
+        """The same recommender under this name in the metrics table."""
+        self.name = name
+        return self
 
     def fit(self, train: pl.DataFrame, items: pl.Series) -> Self:
         """Learn from training interactions; see `Recommender.fit`."""

@@ -4,6 +4,8 @@ Both learn a ridge regression from text vectors to a target that the interaction
 items that have some, and predict it for those that have none.
 """
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -19,6 +21,9 @@ from recsys_core.recommenders.rating_matrix import Rows, Scores
 
 Floats = npt.NDArray[np.float64]
 
+GRID: Final = tuple({"penalty": value} for value in (3.0, 10.0, 30.0, 100.0))
+"""The candidates that are tried on validation."""
+
 
 class TextPopularity(MatrixRecommender):
     """Popularity, predicted from the text where an item has no interactions.
@@ -30,8 +35,6 @@ class TextPopularity(MatrixRecommender):
         texts: item and vector of every item.
         penalty: of the ridge, above 0.
     """
-
-    name = "text_popularity"
 
     def __init__(self, config: RatingScale, texts: pl.DataFrame, *, penalty: float = 10.0) -> None:
         super().__init__(config)
@@ -64,8 +67,6 @@ class TextRidge(FactorRecommender):
         iterations: of ALS.
         seed: of ALS.
     """
-
-    name = "text_ridge"
 
     def __init__(
         self,

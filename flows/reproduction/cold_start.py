@@ -10,8 +10,8 @@ from flows.reproduction.folds import Fold
 from recsys_core.artifacts.store import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
 from recsys_core.config import FanOutConfig, ReproduceConfig
-from recsys_core.config.methods import VARIANTS
-from recsys_core.config.methods import cold_start as methods_of
+from recsys_core.config.reproduction_methods import VARIANTS
+from recsys_core.config.reproduction_methods import cold_start as methods_of
 from recsys_core.evaluation.cold_start import cold_table
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.recommenders.methods import BASELINES, Held

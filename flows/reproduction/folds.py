@@ -15,8 +15,8 @@ from flows.train import Trained
 from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, file_hash
 from recsys_core.columns import MODEL
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
-from recsys_core.config.methods import VARIANTS
-from recsys_core.config.methods import trained as models
+from recsys_core.config.reproduction_methods import VARIANTS
+from recsys_core.config.reproduction_methods import trained as models
 from recsys_core.datasets.config import DataConfig
 from tasks import train as training
 from tasks.candidates import candidates

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from recsys_core.config.methods import METHODS, Method
+from recsys_core.config.reproduction_methods import METHODS, Method
 from recsys_core.config.run import FanOutConfig, Place, RunConfig, _artifacts_place, _runs_place
 from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.embedding.config import EmbeddingConfig

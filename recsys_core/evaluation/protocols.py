@@ -1,4 +1,4 @@
-"""What a list is measured against, and over which users (DESIGN, protocols).
+"""What a list is measured against, and over which users.
 
 `full`: every item that the user has not interacted with in training is ranked; relevant is a test
 rating of at least `like_from`; precision averages over all test users, every other metric over

@@ -1,4 +1,4 @@
-"""The interface of every recommender, and what those with a score for every item share."""
+"""The interface of every recommender, and the base of those that score every item at once."""
 
 import copy
 import logging

@@ -1,4 +1,4 @@
-"""Recommenders for items without interactions: from the text of an item to what it would learn.
+"""Content-based recommenders for cold-start items.
 
 Both learn a ridge regression from text vectors to a target that the interactions give for the
 items that have some, and predict it for those that have none.
@@ -162,11 +162,12 @@ def ridge(features: Floats, target: Floats, penalty: float) -> tuple[Floats, Flo
 
     `penalty`, above 0, is on the slopes; the intercept goes free.
     """
-    middle, mean = features.mean(axis=0), target.mean(axis=0)
-    x = features - middle
-    gram = x.T @ x + penalty * np.eye(x.shape[1])
-    slopes: Floats = np.linalg.solve(gram, x.T @ (target - mean))
-    return slopes, mean - middle @ slopes
+    from sklearn.linear_model import Ridge
+
+    found = Ridge(alpha=penalty, solver="cholesky").fit(features, target)
+    # With one target the library drops its axis.
+    slopes: Floats = found.coef_.reshape(target.shape[1], features.shape[1]).T
+    return slopes, np.reshape(found.intercept_, target.shape[1])
 
 
 def _checked(penalty: float) -> float:

@@ -1,4 +1,4 @@
-"""Choose among recommenders on the validation split, then learn once more with it."""
+"""Hyperparameter choice on the validation split, then a refit on training and validation rows."""
 
 import logging
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What the reasons are worth and what judging costs, as the page shows them."""
+"""Tables of the explanation metrics and of the cost of reranking, as the page shows them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -51,7 +51,7 @@ _TEMPLATE: Final = "reproduction.html.j2"
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """A variant beside what it is a variant of."""
+    """A variant compared with the model that it changes."""
 
     data_set: str
     variant: str
@@ -74,7 +74,7 @@ class Reproduction:
         figure_2: the methods of Figure 2 that were measured or not, in the order of their colours.
         metrics: `columns.REPRODUCTION`.
         comparisons: data set -> `columns.COMPARISONS`, NDCG at `k`, protocol `full`.
-        ablations: variants beside their models.
+        ablations: variants compared with the models that they change.
         strategies: what reranking gains and costs.
         cold: `columns.COLD`; empty where no seed was asked for.
         table_1: `columns.TABLE_1`; empty where the paper's data set or fold is not there.

@@ -9,7 +9,7 @@ import polars as pl
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
-from recsys_core.config.methods import VARIANTS, Text
+from recsys_core.config.reproduction_methods import VARIANTS, Text
 from recsys_core.datasets.cold_start_splits import (
     SHOWN,
     ColdItems,
@@ -62,7 +62,7 @@ def cold_start(
         facts: vectors of title, year and genres.
         profiles: features of the items, their profiles among them.
         new: who is held out.
-        method: of those that `config.methods.cold_start` names.
+        method: of those that `config.reproduction_methods.cold_start` names.
         graph: the graph model; None for the other methods.
         ratings: thresholds.
         seed: of the draw and of the method.

@@ -32,8 +32,8 @@ from recsys_core.columns import (
     K,
 )
 from recsys_core.config import ReproduceConfig
-from recsys_core.config.methods import VARIANTS, figure_2
-from recsys_core.config.methods import table_1 as table_1_methods
+from recsys_core.config.reproduction_methods import VARIANTS, figure_2
+from recsys_core.config.reproduction_methods import table_1 as table_1_methods
 from recsys_core.errors import DataError
 from recsys_core.evaluation.cross_validation import compare_over_folds
 from recsys_core.evaluation.metrics import NDCG

@@ -20,7 +20,7 @@ from recsys_core.columns import (
     YEAR,
     check,
 )
-from recsys_core.config.methods import Text
+from recsys_core.config.reproduction_methods import Text
 from recsys_core.embedding import (
     Embedder,
     Labels,

@@ -1,6 +1,7 @@
-"""LightGCN and NGCF: vectors learned on the user-item graph.
+"""The recommenders LightGCN and NGCF: vectors learned on the user-item graph.
 
-`networks` says what they compute, `training` how they learn; both import PyTorch, this does not.
+`networks` holds the layers, `ranking_losses` the losses, `training` the loop; all three import
+PyTorch, this module does not.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final

@@ -1,4 +1,4 @@
-"""LightGCN and NGCF as networks over all nodes, users first, then items."""
+"""The layers of LightGCN and NGCF over all nodes, users first, then items."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator

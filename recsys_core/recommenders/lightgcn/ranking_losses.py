@@ -1,4 +1,4 @@
-"""Losses of the graph baselines: softmax over all items, and BPR."""
+"""Losses of LightGCN and NGCF: softmax over all items, and BPR."""
 
 from collections.abc import Iterator
 from typing import Final, Protocol

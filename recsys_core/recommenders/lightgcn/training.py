@@ -1,4 +1,4 @@
-"""Training of a graph baseline, and the vectors of new users; here PyTorch is imported."""
+"""Training of LightGCN and NGCF, and the fold-in of new users."""
 
 from dataclasses import dataclass
 

@@ -4,7 +4,14 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import ITEM, USER
-from recsys_core.config.methods import METHODS, VARIANTS, cold_start, figure_2, table_1, trained
+from recsys_core.config.reproduction_methods import (
+    METHODS,
+    VARIANTS,
+    cold_start,
+    figure_2,
+    table_1,
+    trained,
+)
 from recsys_core.errors import ConfigError
 from recsys_core.recommenders.methods import BASELINES, BUDGET, builders
 from recsys_core.report.plots import SERIES

@@ -3,21 +3,32 @@
 import polars as pl
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
-from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
+from recsys_core.columns import (
+    COMPARISONS,
+    ITEM,
+    METHOD,
+    METHOD_PER_USER,
+    METRICS,
+    STRATEGY,
+    USER,
+)  # fmt: skip
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors
 from recsys_core.evaluation.config import EvaluationConfig
+from recsys_core.evaluation.method_comparison import against_best_baseline, per_user_table
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.report.method_names import (
+    GRAPH_METHOD,
+    SERVED_METHOD,
+    is_own,
+    reranked_method,
+)  # fmt: skip
+from recsys_core.report.summary import headline_k
 from recsys_core.rerank.fusion import GRAPH_ONLY
 from tasks.runtime.step import step
 
-GRAPH_METHOD = "gat"
-"""Name of the graph model's lists in the metrics table."""
-SERVED_METHOD = "served"
-"""Name of the lists that the fusion's policy serves."""
 
-
-@step("evaluate", version="1")
+@step("evaluate", version="2")
 def evaluate(
     out: ArtifactWriter,
     data: ArtifactRef,
@@ -32,7 +43,9 @@ def evaluate(
     """Measure every method's lists; only here are test ratings read.
 
     Args:
-        out: table `metrics` (`columns.METRICS`), empty where nothing is held out.
+        out: tables `metrics` (`columns.METRICS`), `per_user` (`columns.METHOD_PER_USER`, protocol
+            `full` at the headline's cut-off) and `comparisons` (`columns.COMPARISONS`: our methods
+            against the best baseline); empty where nothing is held out.
         data: the ingested data set.
         split: train, valid and test.
         candidates: the graph model's lists.
@@ -44,26 +57,25 @@ def evaluate(
     """
     items = data.table("items")
     known, test = pl.concat([split.table("train"), split.table("valid")]), split.table("test")
-    lists = {name: baselines.table(name) for name in baselines.tables}
-    lists |= our_lists(candidates, reranked)
-    frames = [pl.DataFrame(schema=dict(METRICS))]
-    if not test.is_empty():
-        for name, ranking in lists.items():
-            frames += _accuracy(name, ranking, known, test, items[ITEM], ratings, config, seed)
-            tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
-            frames.append(
-                beyond_accuracy(
-                    tested,
-                    known,
-                    items[ITEM],
-                    method=name,
-                    cutoffs=config.cutoffs,
-                    vectors=genre_vectors(items),
-                    bootstrap=config.bootstrap,
-                    seed=seed,
-                )
+    own = our_lists(candidates, reranked)
+    lists = {name: baselines.table(name) for name in baselines.tables} | own
+    frames, headline = [pl.DataFrame(schema=dict(METRICS))], []
+    for name, ranking in lists.items() if test.height else ():
+        judged = _judged(name, ranking, known, test, items[ITEM], ratings, config)
+        headline.append(judged[0])
+        frames += [one.table(bootstrap=config.bootstrap, seed=seed) for one in judged]
+        tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
+        frames.append(
+            beyond_accuracy(
+                tested, known, items[ITEM], method=name, cutoffs=config.cutoffs,
+                vectors=genre_vectors(items), bootstrap=config.bootstrap, seed=seed,
             )
+        )  # fmt: skip
+    k = headline_k(config.cutoffs)
     out.table("metrics", pl.concat(frames), METRICS)
+    out.table("per_user", per_user_table(headline, k), METHOD_PER_USER)
+    tests = against_best_baseline(headline, list(own), k, seed=seed)
+    out.table("comparisons", tests, COMPARISONS)
 
 
 def our_lists(candidates: ArtifactRef, reranked: ArtifactRef) -> dict[str, pl.DataFrame]:
@@ -73,17 +85,17 @@ def our_lists(candidates: ArtifactRef, reranked: ArtifactRef) -> dict[str, pl.Da
     strategies = sorted(set(everybody[STRATEGY]) - {GRAPH_ONLY})
     if not strategies:
         return graph
-    return graph | {f"{GRAPH_METHOD}+{'/'.join(strategies)}": everybody, SERVED_METHOD: served}
+    return graph | {reranked_method(strategies): everybody, SERVED_METHOD: served}
 
 
 def own_methods(metrics: pl.DataFrame) -> list[str]:
     """The run's own methods, the served lists first; the rest are baselines."""
     methods = metrics[METHOD].unique(maintain_order=True).to_list()
-    own = [name for name in methods if name == SERVED_METHOD or name.startswith(GRAPH_METHOD)]
+    own = [name for name in methods if is_own(name)]
     return sorted(own, key=lambda name: name != SERVED_METHOD)
 
 
-def _accuracy(
+def _judged(
     name: str,
     ranking: pl.DataFrame,
     known: pl.DataFrame,
@@ -91,13 +103,12 @@ def _accuracy(
     items: pl.Series,
     ratings: RatingScale,
     config: EvaluationConfig,
-    seed: int,
-) -> list[pl.DataFrame]:
+) -> list[protocols.Judgement]:
+    """One method under both protocols, of all users and of cold users; `full` of all first."""
     return [
-        protocols.evaluate(
+        protocols.judge(
             ranking, known, test, method=name, protocol=protocol, cutoffs=config.cutoffs,
             like_from=ratings.like_from, max_train_interactions=cold, items=items,
-            bootstrap=config.bootstrap, seed=seed,
         )
         for protocol in (protocols.FULL, protocols.CONDENSED)
         for cold in (None, config.cold_below - 1)

@@ -7,7 +7,7 @@ from tasks.evaluate import own_methods
 from tasks.runtime.step import step
 
 
-@step("plots", version="1")
+@step("plots", version="2")
 def plots(out: ArtifactWriter, metrics: ArtifactRef, model: ArtifactRef) -> None:
     """Draw the metrics by cut-off and the training curves.
 

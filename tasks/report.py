@@ -18,7 +18,14 @@ from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
 from recsys_core.report.samples import samples
-from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
+from recsys_core.report.summary import (
+    DataSummary,
+    StepSummary,
+    Summary,
+    headline,
+    llm_summary,
+)
+from recsys_core.report.user_lists import user_lists
 from recsys_core.rerank.costs import strategy_costs
 from tasks.evaluate import own_methods
 from tasks.runtime.llm import LEDGER
@@ -26,6 +33,7 @@ from tasks.runtime.step import RunLog, current_run_id
 
 RECOMMENDATIONS_FILE: Final = "recommendations.parquet"
 METRICS_FILE: Final = "metrics.parquet"
+PER_USER_FILE: Final = "per_user.parquet"
 CALLS_FILE: Final = "llm_calls.parquet"
 REPORT_FILE: Final = "report.html"
 SUMMARY_FILE: Final = "summary.json"
@@ -85,6 +93,7 @@ def report(
         seconds=(datetime.now(UTC) - started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
         data_source=data.manifest.facts["source"],
+        data=_data_summary(data),
         models=_models(config, served),
         steps=tell(log),
         llm=llm_summary(calls, config.llm.model),
@@ -102,6 +111,8 @@ def report(
         costs=strategy_costs(judging_calls(log)),
         policies=served.policy.table("policies"),
         reasons=explained,
+        comparisons=metrics.table("comparisons"),
+        lists=user_lists(lists, data.table("items")),
         samples=samples(
             lists,
             served.users.table("user_profiles"),
@@ -114,9 +125,11 @@ def report(
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(pl.concat([measured, explained])),
+        PER_USER_FILE: _parquet(metrics.table("per_user")),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),
+        **(page.lists.files if page.lists else {}),
     }
     publish(config.runs_root, run_name, files)
     return summary
@@ -158,6 +171,17 @@ def default_name(data: ArtifactRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
     kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
+
+
+def _data_summary(data: ArtifactRef) -> DataSummary:
+    facts, files = data.manifest.facts, data.manifest.files
+    users, items, interactions = (
+        files[f"{name}.parquet"].rows for name in ("users", "items", "interactions")
+    )
+    return DataSummary(
+        name=facts["name"], fingerprint=str(facts["fingerprint"]), users=users, items=items,
+        interactions=interactions,
+    )  # fmt: skip
 
 
 def _models(config: RunConfig, served: Lists) -> dict[str, str]:

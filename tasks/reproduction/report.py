@@ -41,10 +41,9 @@ from recsys_core.evaluation.protocols import CONDENSED, FULL, protocol_label
 from recsys_core.report.folder import publish
 from recsys_core.report.reproduction_page import Ablation, Reproduction, render
 from recsys_core.report.strategy_gains import Reranking, StrategyRow, gains
-from recsys_core.report.summary import StepSummary
+from recsys_core.report.summary import StepSummary, headline_k
 from recsys_core.rerank.costs import strategy_costs
 from tasks.reproduction.notes import PREFIX, notes_on
-from tasks.reproduction.steps import headline_k
 from tasks.runtime.llm import LEDGER
 
 METRICS_FILE: Final = "reproduction.parquet"
@@ -101,13 +100,13 @@ def report(
         created=started,
         seconds=(datetime.now(UTC) - started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / config.run_name),
-        k=headline_k(config.evaluation),
+        k=headline_k(config.evaluation.cutoffs),
         reference=config.reference,
         figure_2=figure_2(),
         metrics=metrics,
         comparisons={name: found for name, found in tests.items() if found.height},
         ablations=[one for name in tests for one in _ablations(config, results, name)],
-        strategies=_strategies(results, metrics, headline_k(config.evaluation)),
+        strategies=_strategies(results, metrics, headline_k(config.evaluation.cutoffs)),
         cold=cold,
         table_1=table_1(metrics, _paper_rows(config), config.evaluation.cold_below),
         profiles=profiles,

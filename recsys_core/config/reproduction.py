@@ -1,7 +1,8 @@
 """`ReproduceConfig`: every method on every fold."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -35,6 +36,8 @@ def _paper_preset(given: Any) -> Any:
 class ReproduceConfig(Section):
     """Every method on every fold: the paper's figure, table and ablations."""
 
+    former_names: ClassVar[Mapping[str, str]] = {"valid_share": "set split.valid_share"}
+
     data: DataConfig = DataConfig()
     large_data: DataConfig = DataConfig(source="ml-1m")
     folds: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(
@@ -66,8 +69,8 @@ class ReproduceConfig(Section):
     rerank: RerankConfig = RerankConfig()
     fan_out: FanOutConfig = FanOutConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    valid_share: float = SplitConfig.model_fields["valid_share"].default
-    """Share of the training interactions that choices are made on."""
+    split: SplitConfig = SplitConfig()
+    """How each data set is divided; `folds` and `large_folds` say which folds."""
     at_once: int = Field(default=1, ge=1, le=64)
     """Folds and methods under way at a time, each in a process of its own."""
     seed: int = Field(default=0, ge=0)
@@ -103,7 +106,7 @@ class ReproduceConfig(Section):
             }
         )
         return RunConfig(
-            data=data, split=SplitConfig(fold=fold, valid_share=self.valid_share), llm=self.llm,
+            data=data, split=self.split.model_copy(update={"fold": fold}), llm=self.llm,
             profiles=profiles, embedding=self.embedding, graph=graph or self.best,
             rerank=self.rerank, fusion=FusionConfig(policy="all"), fan_out=self.fan_out,
             evaluation=self.evaluation, seed=self.seed, artifact_root=self.artifact_root,

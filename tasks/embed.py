@@ -41,7 +41,7 @@ def embed(
     Args:
         out: tables `items` and `users`, an id and the vector of its text each; and
             `item_features`: text, facts, labels, words and year of every item side by side.
-        data: the ingested data set: titles, years and genres stand beside the profile.
+        data: the ingested data set: titles, years and genres.
         items: item profiles.
         users: user profiles.
         config: model and back end.

@@ -87,8 +87,8 @@ def concatenate_features(*parts: Floats) -> Floats:
 def label_features(labels: Labels, embeddings: Floats) -> Floats:
     """TF-IDF over labels, smoothed by the RBF kernel of their embeddings: (n, d).
 
-    Rows have length 1, or 0 without a label. Before normalisation the dot product of two rows is the
-    sum over pairs of their labels of both TF-IDF weights times the kernel: exactly up to
+    Rows have length 1, or 0 without a label. Before that, the dot product of two rows is the sum
+    over pairs of their labels of both TF-IDF weights times the kernel: exactly up to
     `MAX_LABEL_DIMENSIONS` labels, by Nystroem's method in the leading eigenvectors beyond.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer

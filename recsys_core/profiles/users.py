@@ -75,7 +75,7 @@ async def profile_users(
     items: pl.DataFrame,
     item_profiles: pl.DataFrame,
     provider: Provider,
-    published: Mapping[Id, Profile] | None = None,
+    ready_made: Mapping[Id, Profile] | None = None,
     on_user: Progress | None = None,
 ) -> pl.DataFrame:
     """A profile for every user.
@@ -86,7 +86,7 @@ async def profile_users(
         items: `columns.ITEMS`, for title and year.
         item_profiles: `columns.ITEM_PROFILES`, for what is shown of each item of the evidence.
         provider: who writes the profiles.
-        published: ready-made profiles by user id; those users are not asked for.
+        ready_made: profiles by user id; those users are not asked for.
         on_user: called with the number of finished users after each.
 
     Returns:
@@ -97,7 +97,7 @@ async def profile_users(
         DataError: the evidence names an item without a row in `items` or `item_profiles`.
         LLMError: the provider gave up.
     """
-    ready = published or {}
+    ready = ready_made or {}
 
     async def write(one: UserTurns) -> Row:
         if one.user in ready:

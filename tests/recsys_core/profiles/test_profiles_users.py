@@ -82,7 +82,7 @@ def test_the_worst_status_counts() -> None:
 
 def test_published_profiles_are_not_asked_for() -> None:
     provider = Recorder()
-    table = profiles(provider=provider, published={1: Profile(overview="o", description="d")})
+    table = profiles(provider=provider, ready_made={1: Profile(overview="o", description="d")})
     assert {request.subject for request in provider.requests} == {"user:2"}
     assert table.select(OVERVIEW, STATUS, TURNS).row(0) == ("o", "published", 0)
 

@@ -1,6 +1,6 @@
 """What the flows share: the look before the first step."""
 
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
 from tasks.warm_start import earlier_model
 

@@ -9,7 +9,7 @@ import polars as pl
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons

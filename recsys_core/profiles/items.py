@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.columns import GENRES, ITEM, ITEM_PROFILES, ITEMS, OVERVIEW, TITLE, YEAR
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Reply, Request

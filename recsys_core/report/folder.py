@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from recsys_core.artifacts.store import storage_error
+from recsys_core.artifacts import storage_error
 
 LATEST: Final = "latest"
 

@@ -9,7 +9,7 @@ import pyarrow.fs as pafs
 import pytest
 from pydantic import ValidationError
 
-from recsys_core.artifacts.store import (
+from recsys_core.artifacts import (
     MANIFEST,
     ArtifactRef,
     ArtifactStore,

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys_core import columns as c
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import RecsysError
 from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.accounting.ledger import Call

@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows._preflight import check_ready
 from flows.ingest import Sources, prepare
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, file_hash
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks.profile import item_profiles, user_profiles

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
     Embedder,

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import METRICS, MODEL, RANK, USER
 from recsys_core.config import RunConfig
 from recsys_core.evaluation.config import EvaluationConfig

@@ -1,6 +1,6 @@
 """Rerank: the top candidates judged by the model; what is made of it is the fusion's business."""
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig

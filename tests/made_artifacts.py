@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import polars as pl
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     CANDIDATES,
     INTERACTIONS,

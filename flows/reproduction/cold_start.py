@@ -7,7 +7,7 @@ import polars as pl
 
 from flows.embed import vectorise
 from flows.reproduction.folds import Fold
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig
 from recsys_core.evaluation.cold_start_table import cold_table

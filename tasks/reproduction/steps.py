@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import (
     CANDIDATES,
     GENRES,

@@ -26,7 +26,7 @@ from recsys_core.columns import (
 )
 from recsys_core.config import ReproduceConfig, load_config
 from recsys_core.errors import ConfigError
-from recsys_core.report.reproduction import Reproduction, as_text, render
+from recsys_core.report.reproduction_page import Reproduction, as_text, render
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

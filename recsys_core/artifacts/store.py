@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar, cast
 
 import polars as pl
 import pyarrow.fs as pafs
@@ -148,8 +148,13 @@ class FileEntry(BaseModel):
     rows: int = 0
 
 
+R = TypeVar("R", bound="ArtifactRef")
+
+
 class ArtifactRef(BaseModel):
-    """A small typed reference to an artifact: where it is, what it holds.
+    """A small reference to an artifact: where it is, and the hash of what it holds.
+
+    Subclasses say which step's tables it has, so that a type checker refuses mixed-up references.
 
     Validating one (as Prefect does when it loads a cached result) reads the files and compares
     their hashes, so a reference that was loaded can be trusted.
@@ -173,6 +178,11 @@ class ArtifactRef(BaseModel):
         if found.content_hash != self.content_hash:
             raise ValueError(f"{self.uri} holds other content than this reference names")
         return self
+
+    def as_type(self, kind: type[R]) -> R:
+        """The same reference as one of a subclass; the files are not read again."""
+        found = kind.model_construct(uri=self.uri, content_hash=self.content_hash, rows=self.rows)
+        return cast(R, found)  # pydantic's plugin calls it an ArtifactRef
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -75,12 +75,13 @@ def pipeline(
             return made
 
     made.item_profiles = item_profiles(
-        store, data=made.data, llm=config.llm, config=config.profiles,
-        published=file_hash(config.profiles.items_file),
+        store, data=made.data, llm=config.llm, config=config.item_profiles,
+        published=file_hash(config.item_profiles.file),
     )  # fmt: skip
     made.user_profiles = user_profiles(
         store, data=made.data, split=made.split, items=made.item_profiles, llm=config.llm,
-        config=config.profiles, ratings=ratings, published=file_hash(config.profiles.users_file),
+        config=config.user_profiles, ratings=ratings,
+        published=file_hash(config.user_profiles.file),
     )  # fmt: skip
     if until == "user_profiles":
         return made

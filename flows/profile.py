@@ -12,6 +12,7 @@ def profile(config: RunConfig = RunConfig()) -> list[StepSummary]:
     """Write item and user profiles, and whatever has to be there before them.
 
     Args:
-        config: every parameter of a run; `data`, `split`, `llm` and `profiles` matter here.
+        config: every parameter of a run; `data`, `split`, `llm`, `item_profiles` and
+            `user_profiles` matter here.
     """
     return run_until(config, "user_profiles")

@@ -15,7 +15,7 @@ from recsys_core.explanations.evaluation.llm_judge import judge_reasons
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.accounting.budget import Estimate, Planned, estimate
 from recsys_core.llm.providers.dry_run import PlanningProvider
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
 from recsys_core.recommenders.popularity import Popularity
@@ -61,8 +61,8 @@ async def _ask_all(
     provider: PlanningProvider, data: DatasetRef, split: SplitRef, config: RunConfig
 ) -> None:
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
-    evidence = select_evidence(train, config.data.scale, config.profiles)
-    item_profiles = await profile_items(items, provider, per_call=config.profiles.items_per_call)
+    evidence = select_history(train, config.data.scale, config.user_profiles)
+    item_profiles = await profile_items(items, provider, per_call=config.item_profiles.per_call)
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
     popular = Popularity(config.data.scale).fit(train, items[ITEM])
     lists = popular.recommend(users, config.rerank.candidates, exclude=train)

@@ -7,18 +7,18 @@ from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
     Embedder,
     VectorCache,
+    concatenate_features,
     descriptions_of,
     item_texts,
-    label_vectors,
+    label_features,
     labels_of,
-    side_by_side,
     user_texts,
-    word_vectors,
-    year_vectors,
+    word_features,
+    year_features,
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
-from recsys_core.embedding.raw_texts import plain_item_texts
+from recsys_core.embedding.raw_texts import raw_item_texts
 from tasks.runtime.references import (
     DatasetRef,
     EmbeddingsRef,
@@ -60,7 +60,7 @@ def embed(
     of_items, of_users = item_texts(catalogue, profiles), user_texts(users.table("user_profiles"))
     texts = {
         ITEM: of_items[TEXT].to_list(),
-        "facts": plain_item_texts(catalogue, "facts")[TEXT].to_list(),
+        "facts": raw_item_texts(catalogue, "facts")[TEXT].to_list(),
         "labels": labels.names,
         USER: of_users[TEXT].to_list(),
     }
@@ -68,12 +68,12 @@ def embed(
     found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
     write_vectors(out, "items", of_items[ITEM], found[ITEM])
     write_vectors(out, "users", of_users[USER], found[USER])
-    features = side_by_side(
+    features = concatenate_features(
         found[ITEM],
         found["facts"],
-        label_vectors(labels, found["labels"]),
-        word_vectors(descriptions_of(catalogue[ITEM], profiles)),
-        year_vectors(catalogue[YEAR]),
+        label_features(labels, found["labels"]),
+        word_features(descriptions_of(catalogue[ITEM], profiles)),
+        year_features(catalogue[YEAR]),
     )
     write_vectors(out, FEATURES, catalogue[ITEM], features)
     out.fact("backend", embedder.backend)

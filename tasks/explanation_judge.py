@@ -3,8 +3,8 @@
 from recsys_core.artifacts.store import ArtifactWriter
 from recsys_core.columns import METRICS, USER
 from recsys_core.explanations.config import ExplanationConfig
-from recsys_core.explanations.evaluation.llm_judge import JUDGE_MEASURES, TITLES, judge_reasons
-from recsys_core.explanations.evaluation.metrics import averaged
+from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS, TITLES, judge_reasons
+from recsys_core.explanations.evaluation.metrics import average_per_user
 from recsys_core.llm.config import LLMConfig
 from tasks.explanation_metrics import writers
 from tasks.runtime.llm_calls import ask
@@ -67,6 +67,8 @@ def explanation_judge(
             ),
         )
     method = f"{writers(lists)}, judged by {llm.model}"
-    out.table("metrics", averaged(rows, JUDGE_MEASURES, method, TITLES, bootstrap, seed), METRICS)
+    out.table(
+        "metrics", average_per_user(rows, JUDGE_METRICS, method, TITLES, bootstrap, seed), METRICS
+    )
     for name, value in facts.items():
         out.fact(name, value)

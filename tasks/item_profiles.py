@@ -3,7 +3,7 @@
 from recsys_core.artifacts.store import ArtifactWriter
 from recsys_core.columns import ITEM, ITEM_PROFILES
 from recsys_core.llm.config import LLMConfig
-from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.config import ItemProfileConfig
 from recsys_core.profiles.items import profile_items
 from tasks.runtime.llm_calls import ask
 from tasks.runtime.progress import progress
@@ -18,7 +18,7 @@ def item_profiles(
     *,
     data: DatasetRef,
     llm: LLMConfig,
-    config: ProfileConfig,
+    config: ItemProfileConfig,
     published: str | None = None,
 ) -> None:
     """Write a profile of every item, one request each by default (paper, section 2.1.1).
@@ -31,13 +31,13 @@ def item_profiles(
         published: content hash of the file of ready-made profiles.
     """
     items = data.table("items")
-    ready = published_profiles(out, config.items_file, published, ITEM, items[ITEM])
+    ready = published_profiles(out, config.file, published, ITEM, items[ITEM])
     with progress("item profiles", items.height) as report:
         profiles = ask(
             out,
             llm,
             lambda model: profile_items(
-                items, model, ready, per_call=config.items_per_call, on_item=report
+                items, model, ready, per_call=config.per_call, on_item=report
             ),
         )
     out.table("item_profiles", profiles, ITEM_PROFILES)

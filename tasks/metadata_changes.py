@@ -1,4 +1,4 @@
-"""Metadata changes: announced as an event, remembered as processed when a run is complete."""
+"""Emit a Prefect event for changed items, and record the items of a complete run as processed."""
 
 import logging
 from datetime import timedelta

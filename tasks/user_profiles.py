@@ -4,8 +4,8 @@ from recsys_core.artifacts.store import ArtifactWriter
 from recsys_core.columns import EVIDENCE, USER, USER_PROFILES
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
-from recsys_core.profiles.config import ProfileConfig
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.profiles.config import UserProfileConfig
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.users import profile_users
 from tasks.runtime.llm_calls import ask
 from tasks.runtime.progress import progress
@@ -22,7 +22,7 @@ def user_profiles(
     split: SplitRef,
     items: ItemProfilesRef,
     llm: LLMConfig,
-    config: ProfileConfig,
+    config: UserProfileConfig,
     ratings: RatingScale,
     published: str | None = None,
 ) -> None:
@@ -39,8 +39,8 @@ def user_profiles(
         published: content hash of the file of ready-made profiles.
     """
     users = data.table("users")[USER]
-    evidence = select_evidence(split.table("train"), ratings, config)
-    ready = published_profiles(out, config.users_file, published, USER, users)
+    evidence = select_history(split.table("train"), ratings, config)
+    ready = published_profiles(out, config.file, published, USER, users)
     with progress("user profiles", users.len()) as report:
         profiles = ask(
             out,

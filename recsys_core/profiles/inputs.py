@@ -42,7 +42,7 @@ class ItemsProfileInput(Shown):
     """The items."""
 
 
-class EvidenceItem(Shown):
+class RatedItem(Shown):
     """One rated item, as a user's turn shows it."""
 
     title: str
@@ -62,7 +62,7 @@ class UserTurnInput(Shown):
 
     previous: Profile | None = None
     """The profile so far; none in the first turn."""
-    liked: tuple[EvidenceItem, ...] = ()
+    liked: tuple[RatedItem, ...] = ()
     """Items this user rated high, the most telling first."""
-    disliked: tuple[EvidenceItem, ...] = ()
+    disliked: tuple[RatedItem, ...] = ()
     """Items this user rated low, the most telling first."""

@@ -6,13 +6,13 @@ from typing import Any, Final, Literal
 
 from recsys_core.columns import PUBLISHED
 from recsys_core.config import Method, ReproduceConfig
-from recsys_core.embedding.raw_texts import PlainText
+from recsys_core.embedding.raw_texts import RawText
 from recsys_core.graph.config import GraphConfig
 from recsys_core.rerank.config import Strategy
 
 PREFIX: Final = f"{PUBLISHED}:"
 """Before the names of the authors' own lists."""
-Text = Literal["unified", "none"] | PlainText
+Text = Literal["unified", "none"] | RawText
 """What is embedded: profiles, a plain text, or nothing."""
 
 

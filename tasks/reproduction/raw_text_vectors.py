@@ -9,14 +9,14 @@ from recsys_core.embedding import (
     Embedder,
     Labels,
     VectorCache,
-    label_vectors,
-    side_by_side,
-    year_vectors,
+    concatenate_features,
+    label_features,
+    year_features,
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.item_features import Floats
-from recsys_core.embedding.raw_texts import plain_item_texts, plain_user_texts
+from recsys_core.embedding.raw_texts import raw_item_texts, raw_user_texts
 from tasks.embed import FEATURES
 from tasks.reproduction.graph_variants import Text
 from tasks.runtime.references import DatasetRef, EmbeddingsRef, UserProfilesRef
@@ -62,7 +62,9 @@ def _features(data: DatasetRef, vectors: Floats, embedder: Embedder, cache: Vect
     items = data.table("items")
     genres = Labels.of(items[GENRES])
     meanings, _ = embedder.encode_new(genres.names, cache)
-    return side_by_side(vectors, label_vectors(genres, meanings), year_vectors(items[YEAR]))
+    return concatenate_features(
+        vectors, label_features(genres, meanings), year_features(items[YEAR])
+    )
 
 
 def _raw_texts(
@@ -72,6 +74,6 @@ def _raw_texts(
     if text not in {"integrated", "facts"}:
         ids = [("items", ITEM, data.table("items")), ("users", USER, data.table("users"))]
         return [(name, key, known.select(key, pl.lit("").alias(TEXT))) for name, key, known in ids]
-    items = plain_item_texts(data.table("items"), "integrated" if text == "integrated" else "facts")
-    people = plain_user_texts(data.table("users")[USER], users.table("evidence"), items)
+    items = raw_item_texts(data.table("items"), "integrated" if text == "integrated" else "facts")
+    people = raw_user_texts(data.table("users")[USER], users.table("evidence"), items)
     return [("items", ITEM, items), ("users", USER, people)]

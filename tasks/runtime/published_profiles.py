@@ -3,7 +3,7 @@
 import polars as pl
 
 from recsys_core.artifacts.store import ArtifactWriter
-from recsys_core.profiles.ready_made import read_published
+from recsys_core.profiles.ready_made import read_ready_made
 from recsys_core.profiles.schema import Profile
 
 
@@ -21,7 +21,7 @@ def published_profiles(
     """
     if path is None:
         return {}
-    ready = read_published(path, key, known)
+    ready = read_ready_made(path, key, known)
     out.fact("published_file", fingerprint)
     out.fact("published", len(ready.profiles))
     out.fact("published_unknown_ids", ready.unknown)

@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from recsys_core.config.run import FanOutConfig, Place, RunConfig, _artifacts_place, _runs_place
+from recsys_core.config.run import (
+    FanOutConfig,
+    Place,
+    RunConfig,
+    RunName,
+    _artifacts_place,
+    _runs_place,
+)
 from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.evaluation.config import EvaluationConfig
@@ -77,7 +84,7 @@ class ReproduceConfig(Section):
     on where it was."""
     runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs."""
-    run_name: str = Field(default="reproduction", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    run_name: RunName = "reproduction"
     """Name of the run's folder."""
 
     @model_validator(mode="after")

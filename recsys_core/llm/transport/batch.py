@@ -1,7 +1,7 @@
 """The batch transport: calls are collected into OpenAI-style batch files, at half the price.
 
-It stands where the other transports stand, so validation, repair, cache, budget and ledger are
-the same; an answer merely takes up to a day. Whatever asks concurrently ends up in one file: a
+It is a transport like the others, so validation, repair, cache, budget and ledger are the same;
+an answer merely takes up to a day. Whatever asks concurrently ends up in one file: a
 batch is sent when no further call has come for `QUIET_S`. Batches are recorded in the cache
 by id; after a kill the same run attaches to them and sends nothing twice.
 """

@@ -1,7 +1,7 @@
-"""The transport to every provider: `litellm.acompletion`, tamed.
+"""The transport to every provider: `litellm.acompletion`, without its retries and logging.
 
 litellm is imported with the first call (several seconds), with its bundled price map instead of a
-download, without retries of its own and without its own logging of calls.
+download, one HTTP request per call.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Literal
 
-from recsys_core.artifacts.store import ArtifactStore, file_hash
+from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key

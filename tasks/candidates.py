@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES
 from recsys_core.config import RunConfig
 from tasks.graph import read_graph

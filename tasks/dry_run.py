@@ -14,7 +14,7 @@ from recsys_core.config import RunConfig
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.accounting.budget import Estimate, Planned, estimate
-from recsys_core.llm.providers.dry_run import PlanningProvider
+from recsys_core.llm.providers.dry_run import DryRunProvider
 from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
@@ -38,7 +38,7 @@ def dry_run(config: RunConfig, *, data: DatasetRef, split: SplitRef) -> Estimate
         data: the ingested data set.
         split: its training part is what requests show.
     """
-    provider = PlanningProvider(config.llm)
+    provider = DryRunProvider(config.llm)
     asyncio.run(_ask_all(provider, data, split, config))
     planned = provider.planned()
     total = estimate(planned, config.llm)
@@ -58,7 +58,7 @@ def lines(planned: Sequence[Planned]) -> list[str]:
 
 
 async def _ask_all(
-    provider: PlanningProvider, data: DatasetRef, split: SplitRef, config: RunConfig
+    provider: DryRunProvider, data: DatasetRef, split: SplitRef, config: RunConfig
 ) -> None:
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
     evidence = select_history(train, config.data.scale, config.user_profiles)

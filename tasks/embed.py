@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from recsys_core.artifacts.store import ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
     Embedder,

@@ -1,6 +1,6 @@
 """Step `explain`: a reason for every recommendation, with the evidence that it rests on."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain as explain_users

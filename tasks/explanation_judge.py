@@ -1,6 +1,6 @@
 """Step `explanation_judge`: an LLM as a judge of some of the reasons."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import METRICS, USER
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS, TITLES, judge_reasons
@@ -67,8 +67,7 @@ def explanation_judge(
             ),
         )
     method = f"{writers(lists)}, judged by {llm.model}"
-    out.table(
-        "metrics", average_per_user(rows, JUDGE_METRICS, method, TITLES, bootstrap, seed), METRICS
-    )
+    found = average_per_user(rows, JUDGE_METRICS, method, TITLES, bootstrap, seed)
+    out.table("metrics", found, METRICS)
     for name, value in facts.items():
         out.fact(name, value)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import METRICS, MODEL, RANK
 from recsys_core.explanations.evaluation.metrics import evaluate_explanations
 from recsys_core.interactions.feedback import RatingScale

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import RERANKED, USER
 from recsys_core.rerank.fusion import fused_lists
 from tasks.runtime.references import CandidatesRef, JudgementsRef, PolicyRef, RerankedRef

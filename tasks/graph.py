@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import EDGES, INDEX, ITEM, USER, vectors
 from recsys_core.embedding.user_features import user_attribute_features
 from recsys_core.graph.interaction_graph import (

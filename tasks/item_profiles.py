@@ -1,6 +1,6 @@
 """Step `item_profiles`: a structured profile of every item."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, ITEM_PROFILES
 from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import ItemProfileConfig

@@ -1,6 +1,6 @@
 """Step `plots`: the figures of the report."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import FIGURES
 from recsys_core.report.figures import figures
 from tasks.evaluate import own_methods

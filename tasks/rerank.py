@@ -1,6 +1,6 @@
 """Step `rerank`: the top candidates of every user judged by the language model."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig

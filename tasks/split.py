@@ -1,6 +1,6 @@
 """Step `split`: interactions cut into training, validation and test."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import INTERACTIONS
 from recsys_core.datasets import splits
 from recsys_core.datasets.config import SplitConfig

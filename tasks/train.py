@@ -1,6 +1,6 @@
 """Step `train`: the graph model, stopped early by validation, refitted on validation rows too."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CURVES
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale

@@ -1,6 +1,6 @@
 """Step `user_profiles`: a structured profile of every user, from training ratings only."""
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import EVIDENCE, USER, USER_PROFILES
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig

@@ -136,7 +136,8 @@ def demonstrate(taken: Sample, data: RatingScale, url: str, folder: Path) -> Sho
     """Ask the model at `url`, with the settings of any other run."""
     config = LLMConfig(
         model=small_llm.NAME, api_base=url, max_in_flight=small_llm.SLOTS, timeout_s=600,
-        max_failed_share=1.0, tailored_schemas=True, cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
+        max_failed_share=1.0, per_request_schemas=True,
+        cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
     )  # fmt: skip
 
     async def run() -> Shown:

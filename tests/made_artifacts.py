@@ -11,7 +11,7 @@ from typing import TypeVar
 import polars as pl
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     CANDIDATES,
     INTERACTIONS,

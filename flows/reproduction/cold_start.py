@@ -6,7 +6,7 @@ from typing import cast
 import polars as pl
 
 from flows.reproduction.folds import Fold, text_vectors
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig
 from recsys_core.evaluation.cold_start_table import cold_table

@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from flows.pipeline import pipeline
-from recsys_core.artifacts.store import ArtifactStore, file_hash
+from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.columns import MODEL
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
 from recsys_core.datasets.config import DataConfig

@@ -11,6 +11,7 @@ from recsys_core.config.run import (
     FanOutConfig,
     Place,
     RunConfig,
+    RunName,
     _artifacts_place,
     _runs_place,
 )
@@ -91,7 +92,7 @@ class ReproduceConfig(Section):
     on where it was."""
     runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs."""
-    run_name: str = Field(default="reproduction", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    run_name: RunName = "reproduction"
     """Name of the run's folder."""
 
     @model_validator(mode="after")

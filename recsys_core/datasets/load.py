@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.datasets import movielens
 from recsys_core.datasets import movielens_wheel as wheel
 from recsys_core.datasets.config import DataConfig

@@ -8,8 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from recsys_core.explanations.attributes import normalise_key
 from recsys_core.explanations.rule_explainer import LikedTitle, RecommendedTitle, RuleExplainer
 from recsys_core.llm.providers.base import Choices, Purpose
-from recsys_core.llm.request.checks import check_ids
-from recsys_core.llm.request.per_request_schema import choice, each
+from recsys_core.llm.request.json_schema import choice, each
+from recsys_core.llm.request.parsing import check_ids
 from recsys_core.prompt_context.models import MAX_ID_CHARS, RecentItem, Shown, Taste
 
 _SENTENCE_CHARS: Final = 600

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
 from recsys_core.datasets.cold_start_splits import (
     SHOWN,

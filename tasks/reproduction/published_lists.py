@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import RANK, RANKING, check
 from recsys_core.errors import DataError
 from tasks.runtime.references import ListsRef

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactWriter, local_folder
 from recsys_core.columns import GENRES, ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
     Embedder,
@@ -62,9 +62,8 @@ def _features(data: DatasetRef, vectors: Floats, embedder: Embedder, cache: Vect
     items = data.table("items")
     genres = Labels.of(items[GENRES])
     meanings, _ = embedder.encode_new(genres.names, cache)
-    return concatenate_features(
-        vectors, label_features(genres, meanings), year_features(items[YEAR])
-    )
+    years = year_features(items[YEAR])
+    return concatenate_features(vectors, label_features(genres, meanings), years)
 
 
 def _raw_texts(

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from prefect.context import FlowRunContext
 from prefect.task_runners import TaskRunner
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.config import FanOutConfig
 from recsys_core.errors import ConfigError
 from tasks.runtime.progress import progress

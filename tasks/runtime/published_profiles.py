@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.profiles.ready_made import read_ready_made
 from recsys_core.profiles.schema import Profile
 

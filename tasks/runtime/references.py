@@ -1,6 +1,6 @@
 """References typed by what they hold, so that mixed-up wiring of the flows fails the type check."""
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.report.summary import Summary
 
 

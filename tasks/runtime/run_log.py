@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from prefect.context import FlowRunContext, TaskRunContext
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.report.summary import StepSummary
 
 

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import RANK, USER, Schema
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import (
     EVIDENCE,
     INTERACTIONS,

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, JUDGED, RANK, USER, Schema
 from recsys_core.datasets.config import DataConfig
 from recsys_core.rerank.config import FusionConfig

@@ -18,8 +18,8 @@ from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.prompt import ExplanationInput, KnownItem
 from recsys_core.explanations.user_context import ExplanationContext, ExplanationContexts
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
-from recsys_core.llm.request.checks import check_ids
-from recsys_core.llm.request.per_request_schema import choice, each
+from recsys_core.llm.request.json_schema import choice, each
+from recsys_core.llm.request.parsing import check_ids
 from recsys_core.prompt_context.models import MAX_ID_CHARS, RecentItem, Shown, Taste
 
 TITLES: Final = 5

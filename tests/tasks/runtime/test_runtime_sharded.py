@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.config import FanOutConfig
 from recsys_core.errors import ConfigError, DataError

@@ -9,8 +9,14 @@ from pydantic import BaseModel, Field
 
 from recsys_core.explanations.evaluation.llm_judge import EXPLANATION_JUDGE, GivenReason, JudgeInput
 from recsys_core.explanations.prompt import EXPLANATION, ExplanationInput, KnownItem
-from recsys_core.llm.request.json_schema import Dialect, response_format, schema_of
-from recsys_core.llm.request.per_request_schema import choice, each, tailored
+from recsys_core.llm.request.json_schema import (
+    Dialect,
+    choice,
+    each,
+    per_request_schema,
+    response_format,
+    schema_of,
+)
 from recsys_core.prompt_context.models import Candidate, Taste
 from recsys_core.rerank.strategies.listwise import RankingInput
 from recsys_core.rerank.strategies.prompt_level import PROMPT_LEVEL
@@ -34,7 +40,7 @@ QUESTIONS = [
 
 
 def validator(purpose, variables):
-    sent = response_format(purpose.answer, Dialect.TAILORED, purpose.choices(variables))
+    sent = response_format(purpose.answer, Dialect.PER_REQUEST, purpose.choices(variables))
     assert sent is not None
     schema = sent["json_schema"]["schema"]
     Draft202012Validator.check_schema(schema)
@@ -104,6 +110,6 @@ class Plain(BaseModel):
 
 
 def test_what_has_no_choices_stays_as_it_is() -> None:
-    schema = tailored(Plain, {})["properties"]
+    schema = per_request_schema(Plain, {})["properties"]
     assert (schema["kind"]["type"], schema["notes"]["maxItems"]) == ("string", 2)
-    assert tailored(Plain, {"kinds": ("x",)})["properties"]["kind"]["enum"] == ["x"]
+    assert per_request_schema(Plain, {"kinds": ("x",)})["properties"]["kind"]["enum"] == ["x"]

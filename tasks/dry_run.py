@@ -21,7 +21,7 @@ from recsys_core.profiles.users import profile_users
 from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tasks.runtime.references import DatasetRef, SplitRef
 from tasks.runtime.vector_tables import vector_table
 
@@ -66,7 +66,7 @@ async def _ask_all(
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
     popular = Popularity(config.data.scale).fit(train, items[ITEM])
     lists = popular.recommend(users, config.rerank.candidates, exclude=train)
-    tables = Tables(
+    tables = RerankTables(
         candidates=lists,
         history=train,
         items=items,

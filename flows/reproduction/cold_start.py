@@ -1,14 +1,13 @@
 """The cold-start protocols of the reproduction: every method and seed, then one table."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import polars as pl
 
 from flows.reproduction.folds import Fold, text_vectors
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
-from recsys_core.config import FanOutConfig, Method, ReproduceConfig
+from recsys_core.config import FanOutConfig, ReproduceConfig
 from recsys_core.evaluation.cold_start_table import cold_table
 from recsys_core.evaluation.metrics import NDCG
 from tasks.reproduction.cold_start import (
@@ -42,7 +41,7 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
 
     def submit(job: Job) -> Submitted[ColdStartRef]:
         new, method, seed = job
-        graph = VARIANTS[cast(Method, method)].graph(config) if method in GRAPH_TEXTS else None
+        graph = VARIANTS[method].graph(config) if method in GRAPH_TEXTS else None
         return cold_start.submit(
             store, data=fold.made.data, facts=facts, profiles=profiles, new=new, method=method,
             graph=graph, ratings=fold.run.data.scale, seed=seed,

@@ -67,10 +67,27 @@ def accuracy(
     }
 
 
+def ndcg(hits: Bools, n_relevant: Ints) -> Floats:
+    """NDCG (n_users,) of whole lists, as `accuracy` has it at one cut-off.
+
+    Args:
+        hits: (n_users, k) whether the item at that rank is relevant; no user without a relevant
+            item.
+        n_relevant: (n_users,) relevant items of each user, at least 1.
+    """
+    k = hits.shape[1]
+    gains: Floats = (hits * _discounts(k)).sum(1) / _ideal_gain(n_relevant, [k])[:, 0]
+    return gains
+
+
+def _discounts(k: int) -> Floats:
+    discounts: Floats = 1.0 / np.log2(np.arange(k) + 2.0)
+    return discounts
+
+
 def _ideal_gain(n_relevant: Ints, cutoffs: Sequence[int]) -> Floats:
     """Discounted gain of a perfect list: (n_users, n_cutoffs)."""
-    ladder = np.cumsum(1.0 / np.log2(np.arange(max(cutoffs)) + 2.0))
-    ladder = np.concatenate([[0.0], ladder])
+    ladder = np.concatenate([[0.0], np.cumsum(_discounts(max(cutoffs)))])
     ideal: Floats = ladder[np.minimum(n_relevant[:, None], np.asarray(cutoffs)[None, :])]
     return ideal
 

@@ -47,7 +47,7 @@ def caveats(config: ReproduceConfig, methods: Collection[str], *, judged: bool) 
     if not config.llm.uses_model and judged:
         notes.append(_RULES_JUDGE)
     if any(name.startswith("gat_best") for name in methods):
-        notes += [_SETTINGS, _ATTRIBUTES] if config.best.user_attributes else [_SETTINGS]
+        notes += [_SETTINGS, _ATTRIBUTES] if config.best.user_attributes_weight else [_SETTINGS]
     if config.paper_file("user_profiles.parquet"):
         notes += _PUBLISHED_USERS
     if not any(name.startswith(PREFIX) for name in methods):

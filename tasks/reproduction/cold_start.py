@@ -22,6 +22,7 @@ from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import Judgement
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.lookup import vector_table
 from recsys_core.recommenders import registry
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.cold_start import (
@@ -34,7 +35,6 @@ from recsys_core.recommenders.registry import Builders
 from tasks.embed import FEATURES
 from tasks.runtime.references import ColdStartRef, DatasetRef, EmbeddingsRef
 from tasks.runtime.step import HOUR, step
-from tasks.runtime.vector_tables import vector_table
 
 New = Literal["users", "items"]
 ColdText = Literal["all", "facts", "none"]

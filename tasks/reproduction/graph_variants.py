@@ -54,7 +54,7 @@ VARIANTS: Final[Mapping[Method, Variant]] = {
     "gat_best_no_llm": Variant(preset="best", text="none"),
     "gat_best_integrated": Variant(preset="best", text="integrated"),
     "gat_best_facts": Variant(preset="best", text="facts"),
-    "gat_best_no_attributes": Variant(preset="best", changes={"user_attributes": 0.0}),
+    "gat_best_no_attributes": Variant(preset="best", changes={"user_attributes_weight": 0.0}),
     **_reranked("best"),
     "gat_paper": Variant(preset="paper"),
     "gat_paper_no_llm": Variant(preset="paper", text="none"),

@@ -51,9 +51,9 @@ class Variant:
     table_1: str | None = None
 
     def graph(self, config: "ReproduceConfig") -> GraphConfig:
-        """The model's configuration."""
+        """The model's configuration; every variant is trained from scratch."""
         start = config.best if self.preset == "best" else config.paper
-        return start.model_copy(update=dict(self.changes))
+        return start.model_copy(update={"warm_start_from": None, **self.changes})
 
 
 _TABLE_1_ROWS: Final[Mapping[str, str]] = {

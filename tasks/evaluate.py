@@ -1,8 +1,8 @@
-"""Evaluate: our lists and the baselines' on the test split, under both protocols."""
+"""Step `evaluate`: the metrics of every method's lists on the test split, both protocols."""
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import (
     COMPARISONS,
     ITEM,
@@ -25,17 +25,26 @@ from recsys_core.report.method_names import (
 )  # fmt: skip
 from recsys_core.report.summary import headline_k
 from recsys_core.rerank.fusion import GRAPH_ONLY
+from tasks.runtime.references import (
+    BaselinesRef,
+    CandidatesRef,
+    DatasetRef,
+    MetricsRef,
+    RerankedRef,
+    SplitRef,
+)
 from tasks.runtime.step import step
 
 
-@step("evaluate", version="2")
+@step("evaluate", version="2", returns=MetricsRef)
 def evaluate(
     out: ArtifactWriter,
-    data: ArtifactRef,
-    split: ArtifactRef,
-    candidates: ArtifactRef,
-    reranked: ArtifactRef,
-    baselines: ArtifactRef,
+    *,
+    data: DatasetRef,
+    split: SplitRef,
+    candidates: CandidatesRef,
+    reranked: RerankedRef,
+    baselines: BaselinesRef,
     ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
@@ -78,7 +87,7 @@ def evaluate(
     out.table("comparisons", tests, COMPARISONS)
 
 
-def our_lists(candidates: ArtifactRef, reranked: ArtifactRef) -> dict[str, pl.DataFrame]:
+def our_lists(candidates: CandidatesRef, reranked: RerankedRef) -> dict[str, pl.DataFrame]:
     """The graph's lists, those if everybody were reranked, and those that the policy serves."""
     graph = {GRAPH_METHOD: candidates.table("candidates")}
     everybody, served = reranked.table("everybody"), reranked.table("reranked")

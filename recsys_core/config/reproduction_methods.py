@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from recsys_core.embedding.raw_texts import PlainText
+from recsys_core.embedding.raw_texts import RawText
 from recsys_core.graph.config import GraphConfig
 from recsys_core.recommenders.methods import BASELINES, Baseline, Held
-from recsys_core.rerank.config import Strategy
+from recsys_core.rerank.strategies.registry import NONE, STRATEGIES
 
 if TYPE_CHECKING:
     from recsys_core.config.reproduction import ReproduceConfig
 
-Text = Literal["unified", "none"] | PlainText
+Text = Literal["unified", "none"] | RawText
 """What is embedded: profiles, nothing, or the raw text of this kind."""
 
 _NO_HELD: Final[frozenset[Held]] = frozenset()
@@ -44,21 +44,36 @@ class Variant:
     text: Text = "unified"
     changes: Mapping[str, Any] = field(default_factory=dict)
     base: str | None = None
-    strategy: Strategy = "none"
+    strategy: str = NONE
     ablates: str | None = None
     cold_start: frozenset[Held] = _NO_HELD
     figure_2: bool = False
     table_1: str | None = None
 
     def graph(self, config: "ReproduceConfig") -> GraphConfig:
-        """The model's configuration."""
+        """The model's configuration; every variant is trained from scratch."""
         start = config.best if self.preset == "best" else config.paper
-        return start.model_copy(update=dict(self.changes))
+        return start.model_copy(update={"warm_start_from": None, **self.changes})
 
 
-def _reranked(preset: Literal["best", "paper"], strategy: Strategy, **shown: Any) -> Variant:
-    base = f"gat_{preset}"
-    return Variant(preset=preset, base=base, ablates=base, strategy=strategy, **shown)
+_TABLE_1_ROWS: Final[Mapping[str, str]] = {
+    "prompt-level": "prompt_level", "pairwise": "pairwise_bst", "overlapping": "batchwise",
+    "relevancy": "relevancy_score",
+}  # fmt: skip
+"""Rerank strategy -> its row of the paper's Table 1."""
+
+
+def _reranked(preset: Literal["best", "paper"]) -> dict[str, Variant]:
+    """The preset's lists reranked by every strategy there is."""
+    base, paper = f"gat_{preset}", preset == "paper"
+    return {
+        f"{base}_{name.replace('-', '_')}": Variant(
+            preset=preset, base=base, ablates=base, strategy=name,
+            figure_2=paper and name == "relevancy",
+            table_1=_TABLE_1_ROWS.get(name) if paper else None,
+        )
+        for name in STRATEGIES
+    }  # fmt: skip
 
 
 VARIANTS: Final[Mapping[str, Variant]] = {
@@ -71,12 +86,10 @@ VARIANTS: Final[Mapping[str, Variant]] = {
         preset="best", text="facts", ablates="gat_best", cold_start=_BOTH
     ),
     "gat_best_no_attributes": Variant(
-        preset="best", changes={"user_attributes": 0.0}, ablates="gat_best", cold_start=_USERS
+        preset="best", changes={"user_attributes_weight": 0.0}, ablates="gat_best",
+        cold_start=_USERS,
     ),
-    "gat_best_prompt_level": _reranked("best", "prompt-level"),
-    "gat_best_pairwise": _reranked("best", "pairwise"),
-    "gat_best_overlapping": _reranked("best", "overlapping"),
-    "gat_best_relevancy": _reranked("best", "relevancy"),
+    **_reranked("best"),
     "gat_paper": Variant(preset="paper", figure_2=True, table_1="unified_structure"),
     "gat_paper_no_llm": Variant(
         preset="paper", text="none", ablates="gat_paper", figure_2=True, table_1="gat"
@@ -88,12 +101,7 @@ VARIANTS: Final[Mapping[str, Variant]] = {
     "gat_paper_no_cosine": Variant(
         preset="paper", changes={"cosine_weight": 0.0}, ablates="gat_paper"
     ),
-    "gat_paper_prompt_level": _reranked("paper", "prompt-level", table_1="prompt_level"),
-    "gat_paper_pairwise": _reranked("paper", "pairwise", table_1="pairwise_bst"),
-    "gat_paper_overlapping": _reranked("paper", "overlapping", table_1="batchwise"),
-    "gat_paper_relevancy": _reranked(
-        "paper", "relevancy", figure_2=True, table_1="relevancy_score"
-    ),
+    **_reranked("paper"),
 }  # fmt: skip
 """Name in the tables -> variant."""
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from recsys_core.columns import ITEM, VECTOR
+from recsys_core.columns import ITEM
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.lookup import aligned
 from recsys_core.recommenders.als import als_vectors
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
@@ -123,18 +124,14 @@ def text_vectors(texts: pl.DataFrame, items: pl.Series) -> Floats:
     Raises:
         DataError: an item has no vector.
     """
-    found = pl.DataFrame({ITEM: items}).join(
-        texts.select(ITEM, VECTOR), on=ITEM, how="left", maintain_order="left"
-    )
-    missing = found.filter(pl.col(VECTOR).is_null())
-    if missing.height:
+    missing = items.filter(~items.is_in(texts[ITEM].implode()))
+    if missing.len():
         raise DataError(
-            f"{missing.height} items have no text vector ({missing[ITEM][0]!r}).",
+            f"{missing.len()} items have no text vector ({missing[0]!r}).",
             expected="a vector for every item of the data set.",
             fix="embed all items.",
         )
-    vectors: Floats = found[VECTOR].to_numpy().astype(np.float64)
-    return vectors
+    return aligned(texts, items).astype(np.float64)
 
 
 def completed(

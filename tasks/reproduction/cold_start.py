@@ -1,4 +1,4 @@
-"""The cold-start part of the reproduction: one method, one seed, new users or new items."""
+"""Step `cold_start`: one method under the cold-start protocols, for new users or new items."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
 from recsys_core.config.reproduction_methods import VARIANTS, Text
 from recsys_core.datasets.cold_start_splits import (
@@ -17,12 +17,13 @@ from recsys_core.datasets.cold_start_splits import (
     cold_items,
     cold_users,
 )
-from recsys_core.embedding.user_features import attribute_vectors
+from recsys_core.embedding.user_features import user_attribute_features
 from recsys_core.evaluation.cold_start import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import Judgement
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.lookup import vector_table
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.cold_start_tuning import (
     rank_cold_items,
@@ -32,19 +33,19 @@ from recsys_core.recommenders.cold_start_tuning import (
 )
 from recsys_core.recommenders.methods import Builders, Held, builders
 from tasks.embed import FEATURES
+from tasks.runtime.references import ColdStartRef, DatasetRef, EmbeddingsRef
 from tasks.runtime.step import HOUR, step
-from tasks.runtime.vector_tables import vector_table
 
 K: Final = 10
-_TABLE: Final = "per_user"
 
 
-@step("cold_start", version="8", timeout_seconds=6 * HOUR)
+@step("cold_start", version="8", returns=ColdStartRef, timeout_seconds=6 * HOUR)
 def cold_start(
     out: ArtifactWriter,
-    data: ArtifactRef,
-    facts: ArtifactRef,
-    profiles: ArtifactRef,
+    *,
+    data: DatasetRef,
+    facts: EmbeddingsRef,
+    profiles: EmbeddingsRef,
     new: Held,
     method: str,
     graph: GraphConfig | None,
@@ -78,13 +79,8 @@ def cold_start(
         for split in splits
         if isinstance(split, ColdItems) or split.users.len()
     ]
-    out.table(_TABLE, pl.concat([user_table(one, K) for one in judged]), PER_USER)
+    out.table("per_user", pl.concat([user_table(one, K) for one in judged]), PER_USER)
     out.fact("choice", choice)
-
-
-def of_method(ref: ArtifactRef) -> pl.DataFrame:
-    """What the step measured (`columns.PER_USER`)."""
-    return ref.table(_TABLE)
 
 
 def _texts(text: Text, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
@@ -107,7 +103,7 @@ def _candidates(
         return builders(method, ratings, seed=seed, texts=texts)
     from recsys_core.graph.recommender import GraphRecommender
 
-    attributes = attribute_vectors(users)
+    attributes = user_attribute_features(users)
     build = partial(
         GraphRecommender, ratings, graph, texts, seed=seed, name=method,
         attributes=vector_table(users[USER], attributes) if attributes.shape[1] else None,

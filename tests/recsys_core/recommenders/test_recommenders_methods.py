@@ -1,7 +1,6 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -15,7 +14,6 @@ from recsys_core.recommenders.factor_model import least_squares_users
 from recsys_core.recommenders.item_knn import ItemKNN
 from recsys_core.recommenders.lightgcn.config import LightGcnConfig
 from recsys_core.recommenders.lightgcn.gcn_recommenders import LightGcn, Ngcf
-from recsys_core.recommenders.negative_sampling import Negatives
 from recsys_core.recommenders.rating_matrix import weigh
 from tests.headline import headline
 from tests.recsys_core.recommenders.recommender_contract import CONFIG, ITEMS, TRAIN
@@ -125,26 +123,6 @@ def test_least_squares_minimise_the_weighted_error():
 
 
 taken = st.lists(st.lists(st.booleans(), min_size=7, max_size=7), min_size=1, max_size=5)
-
-
-@given(taken, st.integers(0, 99))
-def test_negatives_are_never_items_with_an_entry(rows, seed):
-    matrix = sparse.csr_matrix(np.array(rows, dtype=np.float64))
-    negatives = Negatives(matrix)
-    users = np.repeat(np.flatnonzero(negatives.free), 50)
-    drawn = negatives.draw(users, np.random.default_rng(seed))
-    assert not np.array(rows)[users, drawn].any()
-    assert ((drawn >= 0) & (drawn < 7)).all()
-
-
-def test_negatives_are_drawn_uniformly():
-    matrix = sparse.csr_matrix(np.array([[1.0, 0, 0, 1, 0, 1, 0], [0, 0, 0, 0, 0, 0, 1]]))
-    users = np.repeat([0, 1], 12_000)
-    drawn = Negatives(matrix).draw(users, np.random.default_rng(0))
-    for user, free in ((0, [1, 2, 4, 6]), (1, [0, 1, 2, 3, 4, 5])):
-        counts = np.bincount(drawn[users == user], minlength=7)
-        assert np.flatnonzero(counts).tolist() == free
-        np.testing.assert_allclose(counts[free], 12_000 / len(free), rtol=0.06)
 
 
 def test_a_sparse_product_passes_the_gradient_of_the_dense_one():

@@ -60,7 +60,9 @@ def main(argv: Sequence[str]) -> int:
             description=reproduce_paper.description or "",
             kind=ReproduceConfig,
         )
-        Console(soft_wrap=True).print(as_text(run(config)), markup=False, highlight=False)
+        with _command.sparing_a_temporary_server():
+            done = run(config)
+        Console(soft_wrap=True).print(as_text(done), markup=False, highlight=False)
 
     return _command.run(action)
 

@@ -83,7 +83,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         costs=strategy_costs(judging_calls(log)),
         policies=served.policy.table("policies"),
         reasons=explained,
-        comparisons=metrics.table("comparisons"),
+        comparisons=evaluated.metrics.table("comparisons"),
         lists=user_lists(lists, data.table("items")),
         samples=samples(
             lists,
@@ -97,7 +97,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(pl.concat([measured, explained])),
-        PER_USER_FILE: _parquet(metrics.table("per_user")),
+        PER_USER_FILE: _parquet(evaluated.metrics.table("per_user")),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),

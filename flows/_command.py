@@ -69,9 +69,15 @@ def parse(
     return load_config(given.pop("config", None), given, kind)
 
 
-def parse_or_exit(argv: Sequence[str], *, program: str, description: str) -> None:
+def parse_or_exit(
+    argv: Sequence[str],
+    *,
+    program: str,
+    description: str,
+    kind: type[BaseModel] = RunConfig,
+) -> None:
     """End the process where these arguments cannot start a run: before a server is started."""
-    status = run(lambda: parse(argv, program=program, description=description))
+    status = run(lambda: parse(argv, program=program, description=description, kind=kind))
     if status:
         sys.exit(status)
 

@@ -65,6 +65,11 @@ def test_a_typo_is_one_line_with_the_nearest_name(given: str, near: str) -> None
     assert "\n" not in str(stop.value)
 
 
+def test_a_wrong_choice_names_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match="'pairwis' is no choice, did you mean 'pairwise'"):
+        parse("--rerank.strategy=pairwis")
+
+
 @pytest.mark.parametrize(("given", "said"), [("--seed", "expected one argument"), ("x", "x")])
 def test_what_the_parser_refuses_is_one_line_too(given: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as stop:

@@ -63,6 +63,7 @@ GRAPH_SCORE: Final = "graph_score"
 LLM_SCORE: Final = "llm_score"
 STRATEGY: Final = "strategy"
 POLICY: Final = "policy"
+AGREEMENT: Final = "agreement"
 WEIGHT: Final = "weight"
 CHOSEN: Final = "chosen"
 EXPLANATION: Final = "explanation"
@@ -148,8 +149,9 @@ ITEM_NODES: Final[Schema] = {ITEM: None, INDEX: pl.Int64}
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
 JUDGED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32,
-    STRATEGY: pl.String,
+    STRATEGY: pl.String, AGREEMENT: pl.Float32,
 }  # fmt: skip
+"""AGREEMENT: the user's split-half Kendall's tau between repeated rankings, where there are any."""
 RERANKED_USERS: Final[Schema] = {USER: None}
 POLICIES: Final[Schema] = {
     POLICY: pl.String, WEIGHT: pl.Float64, VALUE: pl.Float64, DIFFERENCE: pl.Float64,

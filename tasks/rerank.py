@@ -1,10 +1,13 @@
 """Rerank: the top candidates judged by the model; what is made of it is the fusion's business."""
 
+import polars as pl
+
 from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
+from recsys_core.rerank.reranker import mean_agreement
 from recsys_core.rerank.reranker import rerank as rerank_users
 from recsys_core.rerank.user_context import RerankTables
 from tasks.profile import DAY
@@ -14,7 +17,7 @@ from tasks.runtime.shards import Shard, fan_out, merge, shards
 from tasks.runtime.step import Submitted, one_record, step
 
 
-@step("rerank", version="3", timeout_seconds=DAY, tags=("llm",))
+@step("rerank", version="4", timeout_seconds=DAY, tags=("llm",))
 def judge(
     out: ArtifactWriter,
     data: ArtifactRef,
@@ -73,12 +76,16 @@ def judge(
     out.table("judged", judged, JUDGED)
     for name, value in facts.items():
         out.fact(name, value)
+    out.fact("agreement", mean_agreement(judged))
 
 
-@step("rerank_joined", version="1")
+@step("rerank_joined", version="2")
 def join(out: ArtifactWriter, parts: list[ArtifactRef]) -> None:
     """The judgements of all shards in one."""
     merge(out, parts, {"judged": JUDGED, LEDGER: LLM_CALLS})
+    # Shards' facts are summed up; a mean is taken anew.
+    judged = pl.concat([part.table("judged") for part in parts])
+    out.fact("agreement", mean_agreement(judged))
 
 
 def rerank(

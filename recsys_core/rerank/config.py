@@ -20,16 +20,23 @@ _STRATEGY_HELP: Final = "How candidates are judged: {}; `none` keeps the graph's
 class RerankConfig(Section):
     """How the LLM judges the top candidates; their fusion with the graph score is `fusion`."""
 
-    strategy: StrategyName = Field(default="relevancy", description=_STRATEGY_HELP)
+    strategy: StrategyName = Field(default="prompt-level", description=_STRATEGY_HELP)
     candidates: int = Field(default=20, ge=1, le=200)
     """Candidates per user that are judged and explained."""
+    looks: int = Field(default=3, ge=1, le=10)
+    """`prompt-level`: rankings per user, each with the candidates in another order; their mean
+    places count. A model that repeats its mistakes gains nothing from more than three."""
     batch_size: int = Field(default=5, ge=2, le=20)
-    """Items per judgement (`relevancy`, `overlapping`)."""
+    """Items per judgement (`relevancy`, `overlapping`, `setwise`)."""
     repeats: int = Field(default=3, ge=1, le=10)
     """`relevancy`: judgements per item, each among different companions; their mean counts."""
     overlap: int = Field(default=2, ge=1, le=19)
     """`overlapping`: items that a batch shares with the next one, fewer than `batch_size`. More
     overlap means more calls and less harm by single wrong judgements."""
+    window: int = Field(default=10, ge=2, le=100)
+    """`sliding-window`: items per judgement."""
+    stride: int = Field(default=5, ge=1, le=99)
+    """`sliding-window`: items by which the window moves, fewer than `window`."""
     both_orders: bool = False
     """`pairwise`: ask every pair in both orders; where the two answers disagree, each counts half.
     Twice the calls, without a model's preference for the first or the second place."""
@@ -38,6 +45,8 @@ class RerankConfig(Section):
     def _batches_move_on(self) -> "RerankConfig":
         if self.strategy == "overlapping" and self.overlap >= self.batch_size:
             raise ValueError(f"overlap {self.overlap} must be below batch_size {self.batch_size}")
+        if self.strategy == "sliding-window" and self.stride >= self.window:
+            raise ValueError(f"stride {self.stride} must be below window {self.window}")
         return self
 
 

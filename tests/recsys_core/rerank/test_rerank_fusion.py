@@ -130,6 +130,7 @@ def judged_top(lists: pl.DataFrame, top: int) -> pl.DataFrame:
     return lists.filter(pl.col(RANK) <= top).select(
         USER, ITEM, RANK, pl.col(SCORE).alias(GRAPH_SCORE),
         pl.col(RANK).cast(pl.Float32).alias(LLM_SCORE), pl.lit("relevancy").alias(STRATEGY),
+        pl.lit(None, pl.Float32).alias("agreement"),
     )  # fmt: skip
 
 

@@ -66,6 +66,7 @@ def judged(helps: list[str], hurts: list[str]) -> pl.DataFrame:
     return LISTS.filter(some).select(
         "user_id", "item_id", "rank", pl.col(SCORE).alias(GRAPH_SCORE),
         score.cast(pl.Float32).alias(LLM_SCORE), pl.lit("relevancy").alias(STRATEGY),
+        pl.lit(None, pl.Float32).alias("agreement"),
     ).select(list(JUDGED))  # fmt: skip
 
 

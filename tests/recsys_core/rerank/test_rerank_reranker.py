@@ -12,7 +12,7 @@ from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.prompt_context.tables import item_facts, recent_items
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import Method, fused_lists
-from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.reranker import mean_agreement, rerank
 from recsys_core.rerank.strategies.registry import STRATEGIES
 from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer
 from recsys_core.rerank.user_context import RerankTables, UserContexts, similarities
@@ -22,10 +22,9 @@ from tests.rerank_world import Scripted, world
 def run(
     tables: RerankTables, provider: Provider | None = None, seed: int = 0, **config: Any
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
+    settings = RerankConfig(**{"strategy": "relevancy", **config})
     return asyncio.run(
-        rerank(
-            tables, provider=provider or RulesProvider(), config=RerankConfig(**config), seed=seed
-        )
+        rerank(tables, provider=provider or RulesProvider(), config=settings, seed=seed)
     )
 
 
@@ -289,3 +288,11 @@ def test_progress_is_told() -> None:
         rerank(tables, provider=RulesProvider(), config=RerankConfig(), seed=0, on_user=told.append)
     )
     assert told == [1, 2, 3, 4]
+
+
+def test_agreement_of_looks_stands_beside_every_user() -> None:
+    tables, _ = world()
+    found, _ = run(tables, strategy="prompt-level", looks=4)
+    assert set(found["agreement"]) == {1.0}, "the rules give one order in every look"
+    assert mean_agreement(found) == 1.0
+    assert mean_agreement(run(tables)[0]) is None

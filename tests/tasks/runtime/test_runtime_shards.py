@@ -196,6 +196,7 @@ def judgements(out: ArtifactWriter, candidates: ArtifactRef, good: bool) -> None
     judged = candidates.table("candidates").select(
         USER, ITEM, RANK, pl.col("score").alias("graph_score"),
         score.cast(pl.Float32).alias("llm_score"), pl.lit("relevancy").alias("strategy"),
+        pl.lit(None, pl.Float32).alias("agreement"),
     )  # fmt: skip
     out.table("judged", judged, JUDGED)
 

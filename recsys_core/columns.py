@@ -62,7 +62,9 @@ SCORE: Final = "score"
 GRAPH_SCORE: Final = "graph_score"
 LLM_SCORE: Final = "llm_score"
 STRATEGY: Final = "strategy"
-POLICY: Final = "policy"
+SCALE: Final = "scale"
+STAGE: Final = "stage"
+DECISION: Final = "decision"
 AGREEMENT: Final = "agreement"
 WEIGHT: Final = "weight"
 CHOSEN: Final = "chosen"
@@ -152,11 +154,15 @@ JUDGED: Final[Schema] = {
     STRATEGY: pl.String, AGREEMENT: pl.Float32,
 }  # fmt: skip
 """AGREEMENT: the user's split-half Kendall's tau between repeated rankings, where there are any."""
-RERANKED_USERS: Final[Schema] = {USER: None}
-POLICIES: Final[Schema] = {
-    POLICY: pl.String, WEIGHT: pl.Float64, VALUE: pl.Float64, DIFFERENCE: pl.Float64,
-    CI_LOW: pl.Float64, CI_HIGH: pl.Float64, USERS: pl.Int32, CHOSEN: pl.Boolean,
+RERANKED_USERS: Final[Schema] = {USER: None, WEIGHT: pl.Float64, SCALE: pl.String}
+"""Users whose lists the judgements change, and how the scores are fused."""
+PROBE: Final[Schema] = {
+    GROUP: pl.String, STAGE: pl.Int32, USERS: pl.Int32, WEIGHT: pl.Float64, SCALE: pl.String,
+    VALUE: pl.Float64, DIFFERENCE: pl.Float64, CI_LOW: pl.Float64, CI_HIGH: pl.Float64,
+    DECISION: pl.String,
 }  # fmt: skip
+"""What each stage of the probe saw: NDCG@10 of the graph's lists on validation and the gain of
+reranking, with the interval of the group-sequential test."""
 RERANKED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32,
     GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32, STRATEGY: pl.String,

@@ -21,6 +21,7 @@ from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
 from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
+from recsys_core.rerank.fusion_policy import fixed_setting
 from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
 from tasks.runtime.vector_tables import vector_table
@@ -78,12 +79,11 @@ async def _ask_all(
     judged, _ = await rerank(tables, provider=provider, config=config.rerank, seed=config.seed)
     if config.fusion.policy == "auto":
         # The sample on validation has other candidates: shuffled otherwise, it is asked anew.
-        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.auto_users).implode()))
+        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.probe_users[-1]).implode()))
         sample = replace(tables, candidates=some)
         await rerank(sample, provider=provider, config=config.rerank, seed=config.seed + 1)
-    fused = fused_lists(
-        lists, judged, users, weight=config.fusion.llm_weight, method=config.fusion.scale
-    )
+    setting = fixed_setting(config.fusion)
+    fused = fused_lists(lists, judged, users, weight=setting.weight, scale=setting.scale)
     recommendations, _ = await explain(
         fused,
         history=train,

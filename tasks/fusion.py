@@ -5,94 +5,134 @@ from collections.abc import Callable
 import polars as pl
 
 from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
-from recsys_core.columns import CANDIDATES, POLICIES, RERANKED, RERANKED_USERS, USER
+from recsys_core.columns import (
+    CANDIDATES,
+    PROBE,
+    RERANKED,
+    RERANKED_USERS,
+    SCALE,
+    USER,
+    WEIGHT,
+)
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank import fusion_policy as policies
 from recsys_core.rerank.config import FusionConfig
-from recsys_core.rerank.fusion import fused_lists
+from recsys_core.rerank.fusion import fused_by_user
 from tasks.runtime.step import step
 
 
-@step("validation_sample", version="1")
-def validation_sample(
+@step("probe_sample", version="1")
+def probe_sample(
     out: ArtifactWriter,
     split: ArtifactRef,
     candidates: ArtifactRef,
     ratings: RatingScale,
-    cold_below: int,
-    most: int,
+    config: FusionConfig,
     seed: int,
+    stage: int,
+    before: ArtifactRef | None = None,
 ) -> None:
-    """Draw the users whose judgements decide about the policy.
+    """The lists of the validation users that a stage of the probe judges.
 
     Args:
-        out: table `candidates`, the lists of the sampled users by the model that has not seen the
-            validation ratings.
+        out: table `candidates`, by the model that has not seen the validation ratings.
         split: train and valid.
         candidates: its table `valid_candidates`.
         ratings: thresholds.
-        cold_below: training interactions below which a user is cold.
-        most: size of the sample.
-        seed: of the sample.
+        config: the stages, the bound of cold users.
+        seed: of the order of users.
+        stage: counted from 0.
+        before: the probe after the stage before.
     """
     lists = candidates.table("valid_candidates")
-    users = policies.sampled_users(
-        lists, split.table("train"), split.table("valid"), like_from=ratings.like_from,
-        cold_below=cold_below, most=most, seed=seed,
-    )  # fmt: skip
+    order = _order(split, lists, ratings, config, seed)
+    users = policies.stage_users(order, stage, before.table("probe") if before else None, config)
     sample = lists.filter(pl.col(USER).is_in(users.implode()))
     out.table("candidates", sample, CANDIDATES)
     out.fact("users", users.len())
 
 
-@step("policy", version="1")
+@step("probe", version="1")
+def probe(
+    out: ArtifactWriter,
+    split: ArtifactRef,
+    candidates: ArtifactRef,
+    ratings: RatingScale,
+    config: FusionConfig,
+    seed: int,
+    stage: int,
+    judged: list[ArtifactRef],
+    before: ArtifactRef | None = None,
+) -> None:
+    """What the judgements so far say about reranking, and whether to go on.
+
+    Args:
+        out: table `probe`; the fact `stopped` says that nothing more is to be judged.
+        split: train and valid.
+        candidates: the lists, with their table `valid_candidates`.
+        ratings: thresholds.
+        config: weight, scale, stages.
+        seed: of order and folds.
+        stage: counted from 0.
+        judged: judgements of all stages up to this one.
+        before: the probe after the stage before.
+    """
+    lists = candidates.table("valid_candidates")
+    order = _order(split, lists, ratings, config, seed)
+    table = policies.decide_stage(
+        order, stage, before.table("probe") if before else None, lists,
+        pl.concat([one.table("judged") for one in judged]), split.table("valid"),
+        like_from=ratings.like_from, config=config, seed=seed,
+    )  # fmt: skip
+    out.table("probe", table, PROBE)
+    out.fact("stopped", not policies.open_groups(order, table))
+    out.fact("users", sum(one.table("judged")[USER].n_unique() for one in judged))
+
+
+def _order(
+    split: ArtifactRef, lists: pl.DataFrame, ratings: RatingScale, config: FusionConfig, seed: int
+) -> pl.DataFrame:
+    return policies.probe_users(
+        lists, split.table("train"), split.table("valid"), like_from=ratings.like_from,
+        config=config, seed=seed,
+    )  # fmt: skip
+
+
+@step("policy", version="2")
 def policy(
     out: ArtifactWriter,
     data: ArtifactRef,
     split: ArtifactRef,
-    ratings: RatingScale,
     config: FusionConfig,
-    seed: int,
-    candidates: ArtifactRef | None = None,
-    judged: ArtifactRef | None = None,
-    tuned: ArtifactRef | None = None,
+    probed: ArtifactRef | None = None,
 ) -> None:
-    """Choose whose lists are reranked.
+    """Whose lists are reranked, and how.
 
     Args:
-        out: tables `policies` (what was compared, and the choice) and `users` (who is reranked).
+        out: tables `users` (who is reranked, with weight and scale) and `probe` (what was seen).
         data: the ingested data set, for all users.
         split: train and valid; both count for who is cold.
-        ratings: thresholds.
         config: the policy, or `auto`.
-        seed: of the intervals.
-        candidates: for `auto`: the lists, with their table `valid_candidates`.
-        judged: for `auto`: judgements of the validation sample.
-        tuned: for `auto` without a validation split: the policy that was chosen with one.
+        probed: for `auto`: the probe, or the policy of the run that had a validation split.
     """
-    train, valid = split.table("train"), split.table("valid")
+    everybody = data.table("users")[USER]
+    known = pl.concat([split.table("train"), split.table("valid")])
+    seen = pl.DataFrame(schema=dict(PROBE))
     if config.policy != "auto":
-        table, why = policies.fixed(config.policy, config), "configured"
-    elif candidates is not None and judged is not None:
-        table = policies.choose(
-            candidates.table("valid_candidates"), judged.table("judged"), train, valid,
-            like_from=ratings.like_from, config=config, seed=seed,
-        )  # fmt: skip
-        why = "best on validation" if table.height > 1 else "no judged user with a liked item"
-    elif tuned is not None:
-        table, why = tuned.table("policies"), "chosen with a validation split"
+        users = policies.fixed_users(everybody, known, config)
+        name, why = config.policy, "configured"
     else:
-        table, why = policies.fixed("none", config), "nothing to choose with"
-    choice = policies.chosen(table)
-    everybody, known = data.table("users")[USER], pl.concat([train, valid])
-    users = policies.reranked_users(choice, everybody, known, config)
-    out.table("policies", table, POLICIES)
-    out.table("users", users.to_frame(), RERANKED_USERS)
-    for name, value in {"policy": choice, "why": why, "users": users.len()}.items():
-        out.fact(name, value)
+        seen = seen if probed is None else probed.table("probe")
+        users = policies.probed_users(seen, everybody, known, config)
+        name = policies.policy_of(seen)
+        why = "probe" if seen.height else "no validation user to judge"
+    out.table("probe", seen, PROBE)
+    out.table("users", users, RERANKED_USERS)
+    for fact, value in {"policy": name, "why": why, "users": users.height}.items():
+        out.fact(fact, value)
 
 
-@step("fusion", version="1")
+@step("fusion", version="2")
 def fusion(
     out: ArtifactWriter,
     candidates: ArtifactRef,
@@ -107,16 +147,19 @@ def fusion(
             judged were reranked.
         candidates: the graph model's lists.
         judged: judgements of their tops.
-        policy: who is reranked.
-        config: weight and scale.
+        policy: who is reranked, and how.
+        config: weight and scale of those who are judged and not reranked.
     """
     lists, scores = candidates.table("candidates"), judged.table("judged")
-    chosen, everybody = policy.table("users")[USER], lists[USER].unique()
-    for name, users in (("reranked", chosen), ("everybody", everybody)):
-        fused = fused_lists(lists, scores, users, weight=config.llm_weight, method=config.scale)
-        out.table(name, fused, RERANKED)
-    out.fact("llm_weight", config.llm_weight)
-    out.fact("reranked_users", chosen.is_in(scores[USER].unique().implode()).sum())
+    served, setting = policy.table("users"), policies.fixed_setting(config)
+    out.table("reranked", fused_by_user(lists, scores, served), RERANKED)
+    # Those whom the policy leaves to the graph are told with the configured weight.
+    others = scores.select(USER).unique().join(served, on=USER, how="anti").with_columns(
+        pl.lit(setting.weight).alias(WEIGHT), pl.lit(setting.scale).alias(SCALE)
+    )  # fmt: skip
+    everybody = pl.concat([served, others.cast(served.schema)])  # type: ignore[arg-type]
+    out.table("everybody", fused_by_user(lists, scores, everybody), RERANKED)
+    out.fact("reranked_users", served[USER].is_in(scores[USER].unique().implode()).sum())
 
 
 def decide(
@@ -130,7 +173,7 @@ def decide(
     judge_sample: Callable[[ArtifactRef], ArtifactRef],
     tuned: ArtifactRef | None = None,
 ) -> ArtifactRef:
-    """The policy of a run: as configured, chosen on validation, or taken over.
+    """The policy of a run: as configured, found by the probe, or taken over.
 
     Args:
         store: where artifacts lie.
@@ -139,14 +182,20 @@ def decide(
         candidates: the graph model's lists, and `valid_candidates`.
         ratings: thresholds.
         config: the policy.
-        seed: of sample and intervals.
-        judge_sample: asks the model about the candidates of the sampled users.
+        seed: of order and folds.
+        judge_sample: asks the model about the candidates of a stage's users.
         tuned: the policy of the run with a validation split, for one without.
     """
     if config.policy != "auto" or split.table("valid").is_empty():
-        return policy(store, data, split, ratings, config, seed, tuned=tuned)
-    sample = validation_sample(
-        store, split, candidates, ratings, config.cold_below, config.auto_users, seed
-    )
-    judged = judge_sample(sample)
-    return policy(store, data, split, ratings, config, seed, candidates, judged)
+        return policy(store, data, split, config, tuned)
+    judged: list[ArtifactRef] = []
+    seen: ArtifactRef | None = None
+    for stage in range(len(config.probe_users)):
+        sample = probe_sample(store, split, candidates, ratings, config, seed, stage, seen)
+        if not sample.manifest.facts["users"]:
+            break
+        judged.append(judge_sample(sample))
+        seen = probe(store, split, candidates, ratings, config, seed, stage, list(judged), seen)
+        if seen.manifest.facts["stopped"]:
+            break
+    return policy(store, data, split, config, seen)

@@ -1,6 +1,8 @@
 """Configuration of reranking and score fusion."""
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -53,18 +55,37 @@ class RerankConfig(Section):
 class FusionConfig(Section):
     """The order that is served: the LLM's judgement and the graph's, and whose lists it changes."""
 
+    former_names: ClassVar[Mapping[str, str]] = {
+        "auto_users": "write `probe_users`, the numbers of users after which `auto` may stop",
+    }
+
     policy: Literal["all", "cold-only", "auto", "none"] = "auto"
     """Whose lists are reranked: everybody's, those of users with fewer than `cold_below` training
-    interactions, nobody's; `auto` takes what is best on validation, ties going to the graph."""
-    llm_weight: float = Field(default=0.8, ge=0, le=1)
-    """Weight of the LLM score; the graph score has the rest."""
-    scale: Literal["score", "rank"] = "score"
-    """How the two scores are made comparable per user: linearly from lowest to highest, or by
-    rank."""
+    interactions, nobody's. `auto` judges validation users in stages and reranks only where a gain
+    is shown; `all` asks nothing first."""
+    llm_weight: float | None = Field(default=None, ge=0, le=1)
+    """Weight of the LLM score; the graph score has the rest. Default: learned on the validation
+    users that `auto` judges; 0.8, the paper's, under the other policies."""
+    scale: Literal["score", "rank", "zscore", "absolute"] | None = None
+    """How the two scores are made comparable per user: linearly from lowest to highest, by rank,
+    by mean and standard deviation, or the LLM's as they are, so that judgements that disagree
+    weigh less. Default: learned under `auto`, else `score`."""
     cold_below: int = Field(default=10, ge=1)
     """Users with fewer training interactions are cold."""
-    auto_users: int = Field(default=200, ge=1)
-    """Most users that are judged on validation for `auto`, the cold ones first."""
-    judge_everyone: bool = True
+    probe_users: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        default=(50, 100, 200, 400, 600), min_length=1
+    )
+    """Validation users that `auto` has judged after each stage, cold and warm in proportion; it
+    stops as soon as a gain, or that there is none worth having, is shown."""
+    smallest_gain: float = Field(default=0.01, ge=0, le=1)
+    """Smallest change of NDCG@10 that would be worth its price: `auto` stops where even the upper
+    end of the interval lies below it."""
+    judge_everyone: bool = False
     """Judge also those whom the policy leaves to the graph, so that the report can show what
-    reranking everybody would do; `false` saves these calls."""
+    reranking everybody would do."""
+
+    @model_validator(mode="after")
+    def _stages_grow(self) -> "FusionConfig":
+        if any(later <= earlier for earlier, later in pairwise(self.probe_users)):
+            raise ValueError(f"probe_users must rise from stage to stage: {self.probe_users}")
+        return self

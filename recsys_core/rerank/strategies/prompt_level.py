@@ -59,9 +59,11 @@ class PromptLevel(Strategy):
         answers = await map_bounded(orders, look, at_once=self.looks)
         rankings = [answer for answer in answers if answer]
         ids = [one.id for one in context.candidates]
-        last = max(1, n_items - 1)
+        named, last = set().union(*rankings), max(1, n_items - 1)
         judged.verdicts = {
-            name: TOP * (1 - place / last) for name, place in mean_places(rankings, ids).items()
+            name: TOP * (1 - place / last)
+            for name, place in mean_places(rankings, ids).items()
+            if name in named
         }
         judged.agreement = split_half_tau(rankings, ids)
         return judged

@@ -81,7 +81,7 @@ def _members(bits: int) -> Iterator[int]:
 
 
 def mean_places(rankings: Sequence[Sequence[str]], items: Sequence[str]) -> dict[str, float]:
-    """Borda count: the mean place, from 0, of every item that some ranking names.
+    """Borda count: the mean place, from 0, of every item; without a ranking there is none.
 
     An item that a ranking omits takes the mean of the places that were left there, so that a
     ranking that was cut off says nothing about the order of the rest.
@@ -90,8 +90,7 @@ def mean_places(rankings: Sequence[Sequence[str]], items: Sequence[str]) -> dict
         rankings: orders of some of `items`, the best first, each without repeats.
         items: all items.
     """
-    named = {name for ranking in rankings for name in ranking}
-    places: dict[str, list[float]] = {name: [] for name in items if name in named}
+    places: dict[str, list[float]] = {name: [] for name in items if rankings}
     for ranking in rankings:
         at = {name: float(place) for place, name in enumerate(ranking)}
         left = (len(ranking) + len(items) - 1) / 2
@@ -126,10 +125,7 @@ def _halves(
 
 def _tau(one: Mapping[str, float], other: Mapping[str, float]) -> float | None:
     """Kendall's tau-b over the items of both; None where one of them ties all."""
-    common = [name for name in one if name in other]
-    signs = [
-        (_sign(one[a] - one[b]), _sign(other[a] - other[b])) for a, b in combinations(common, 2)
-    ]
+    signs = [(_sign(one[a] - one[b]), _sign(other[a] - other[b])) for a, b in combinations(one, 2)]
     scale = sum(a != 0 for a, _ in signs) * sum(b != 0 for _, b in signs)
     return sum(a * b for a, b in signs) / scale**0.5 if scale else None
 

@@ -11,7 +11,7 @@ from recsys_core.llm.providers.base import Provider, Request
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.prompt_context.tables import item_facts, recent_items
 from recsys_core.rerank.config import RerankConfig
-from recsys_core.rerank.fusion import Method, fused_lists
+from recsys_core.rerank.fusion import Scale, fused_lists
 from recsys_core.rerank.reranker import mean_agreement, rerank
 from recsys_core.rerank.strategies.registry import STRATEGIES
 from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer
@@ -28,9 +28,9 @@ def run(
     )
 
 
-def served(tables: RerankTables, judged: pl.DataFrame, method: Method = "score") -> pl.DataFrame:
+def served(tables: RerankTables, judged: pl.DataFrame, scale: Scale = "score") -> pl.DataFrame:
     everybody = tables.candidates["user_id"].unique()
-    lists = fused_lists(tables.candidates, judged, everybody, weight=0.8, method=method)
+    lists = fused_lists(tables.candidates, judged, everybody, weight=0.8, scale=scale)
     return lists.select("user_id", "item_id", "rank")
 
 
@@ -105,14 +105,14 @@ def test_none_passes_the_graphs_order_through() -> None:
     assert facts["strategy"] == "none"
 
 
-@pytest.mark.parametrize("method", ["rank", "score"])
+@pytest.mark.parametrize("scale", ["rank", "score"])
 @pytest.mark.parametrize("answer", [failing, hundred])
 def test_an_all_failing_or_indifferent_model_gives_the_graph_ranking(
-    answer: Any, method: Method
+    answer: Any, scale: Scale
 ) -> None:
     tables, _ = world()
     found, facts = run(tables, Scripted(answer))
-    assert served(tables, found, method).equals(graph_order(tables))
+    assert served(tables, found, scale).equals(graph_order(tables))
     failed = 4 if answer is failing else 0
     assert facts["fallback_users"] == failed
     assert facts["fallback_items"] == failed * 20

@@ -63,6 +63,9 @@ GRAPH_SCORE: Final = "graph_score"
 LLM_SCORE: Final = "llm_score"
 STRATEGY: Final = "strategy"
 SCALE: Final = "scale"
+NDCG_AT_10: Final = "ndcg_at_10"
+DIVERSITY: Final = "diversity"
+CALIBRATION: Final = "calibration_error"
 STAGE: Final = "stage"
 DECISION: Final = "decision"
 AGREEMENT: Final = "agreement"
@@ -163,6 +166,11 @@ PROBE: Final[Schema] = {
 }  # fmt: skip
 """What each stage of the probe saw: NDCG@10 of the graph's lists on validation and the gain of
 reranking, with the interval of the group-sequential test."""
+TRADE_OFF: Final[Schema] = {
+    METHOD: pl.String, WEIGHT: pl.Float64, NDCG_AT_10: pl.Float64, DIVERSITY: pl.Float64,
+    CALIBRATION: pl.Float64,
+}  # fmt: skip
+"""Accuracy against variety on validation, a row per method and weight of the last step."""
 RERANKED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32,
     GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32, STRATEGY: pl.String,

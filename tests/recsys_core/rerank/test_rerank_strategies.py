@@ -293,18 +293,18 @@ def test_a_model_that_loves_the_first_place_changes_nothing_if_both_orders_are_a
     assert order(judge(PairwiseTree(), provider, context(20))) != list(range(20))
 
 
-def test_an_item_whose_only_comparison_failed_keeps_the_graphs_opinion() -> None:
+def test_an_item_whose_comparisons_failed_keeps_the_graphs_opinion() -> None:
     truth = {f"a{n}": n for n in range(6)}
 
     def moody(request: Request[Any, Any]) -> Any:
-        if {one.id for one in request.variables.candidates} == {"a0", "a1"}:
+        if "a1" in {one.id for one in request.variables.candidates}:
             raise LLMUnavailable("reset")
         return oracle(truth)(request)
 
     done = judge(PairwiseTree(), Scripted(moody), context(6))
-    assert done.failed_requests == 1
-    assert order(done) == [5, 4, 3, 2, 0]
+    assert done.failed_requests >= 1
     assert done.scores[1] is None
+    assert set(order(done)) == {0, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize(("raw", "better"), [("a", "A"), (" B ", "B")])

@@ -37,7 +37,7 @@ class ItemsProfileInput(PromptModel):
     """The items."""
 
 
-class EvidenceItem(PromptModel):
+class RatedItem(PromptModel):
     """One rated item, as a user's turn shows it."""
 
     title: str
@@ -57,7 +57,7 @@ class UserTurnInput(PromptModel):
 
     previous: Profile | None = None
     """The profile so far; none in the first turn."""
-    liked: tuple[EvidenceItem, ...] = ()
+    liked: tuple[RatedItem, ...] = ()
     """Items this user rated high, the most telling first."""
-    disliked: tuple[EvidenceItem, ...] = ()
+    disliked: tuple[RatedItem, ...] = ()
     """Items this user rated low, the most telling first."""

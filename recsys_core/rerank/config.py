@@ -18,6 +18,8 @@ _STRATEGY_HELP: Final = "How candidates are judged: {}; `none` keeps the graph's
     "; ".join(f"`{name}` asks for {one.asks}" for name, one in STRATEGIES.items())
 )
 
+_PAPER_WEIGHT: Final = 0.8
+
 
 class RerankConfig(Section):
     """How the LLM judges the top candidates; their fusion with the graph score is `fusion`."""
@@ -83,6 +85,16 @@ class FusionConfig(Section):
     judge_everyone: bool = False
     """Judge also those whom the policy leaves to the graph, so that the report can show what
     reranking everybody would do."""
+
+    @property
+    def fixed_weight(self) -> float:
+        """The configured weight; the paper's where it is not learned."""
+        return _PAPER_WEIGHT if self.llm_weight is None else self.llm_weight
+
+    @property
+    def fixed_scale(self) -> str:
+        """The configured scale; `score` where it is not learned."""
+        return self.scale or "score"
 
     @model_validator(mode="after")
     def _stages_grow(self) -> "FusionConfig":

@@ -32,7 +32,6 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.interactions.feedback import is_liked
 from recsys_core.rerank.config import FusionConfig
-from recsys_core.rerank.fusion import SCALES
 from recsys_core.rerank.group_sequential import LEVEL, Look, look
 from recsys_core.rerank.learned_fusion import (
     Measured,
@@ -45,8 +44,6 @@ from recsys_core.rerank.learned_fusion import (
 
 EVERYBODY, COLD, WARM = "everybody", "cold", "warm"
 """The groups that are decided apart: all users in one, or the cold and the warm."""
-PAPER_WEIGHT: Final = 0.8
-"""Weight of the LLM score in the paper."""
 _LEAST_GROUP: Final = 50
 """Fewest users of a group, in the whole probe, to decide it apart."""
 _PLACE: Final = "place"
@@ -209,13 +206,7 @@ def fixed_users(users: pl.Series, known: pl.DataFrame, config: FusionConfig) -> 
         users = cold_users(users, known, config.cold_below)
     elif config.policy != "all":
         users = users.clear()
-    return _with_setting(users, fixed_setting(config))
-
-
-def fixed_setting(config: FusionConfig) -> Setting:
-    """The configured weight and scale, the paper's where nothing is configured."""
-    weight = PAPER_WEIGHT if config.llm_weight is None else config.llm_weight
-    return Setting(weight=weight, scale=config.scale or SCALES[0])
+    return _with_setting(users, config.fixed_weight, config.fixed_scale)
 
 
 def probed_users(
@@ -233,16 +224,16 @@ def probed_users(
     members = {EVERYBODY: users, COLD: users.filter(cold), WARM: users.filter(~cold)}
     served = probe.filter(pl.col(DECISION) == "serve")
     parts = [
-        _with_setting(members[row[GROUP]], Setting(weight=row[WEIGHT], scale=row[SCALE]))
+        _with_setting(members[row[GROUP]], row[WEIGHT], row[SCALE])
         for row in served.iter_rows(named=True)
     ]
-    return pl.concat([_with_setting(users.clear(), fixed_setting(config)), *parts])
+    return pl.concat([_with_setting(users.clear(), 0.0, ""), *parts])
 
 
-def _with_setting(users: pl.Series, setting: Setting) -> pl.DataFrame:
+def _with_setting(users: pl.Series, weight: float, scale: str) -> pl.DataFrame:
     return users.alias(USER).to_frame().select(
-        USER, pl.lit(setting.weight).alias(WEIGHT), pl.lit(setting.scale).alias(SCALE)
-    ).cast({WEIGHT: pl.Float64, SCALE: pl.String})  # fmt: skip
+        USER, pl.lit(weight, pl.Float64).alias(WEIGHT), pl.lit(scale).alias(SCALE)
+    )  # fmt: skip
 
 
 def policy_of(probe: pl.DataFrame) -> Policy:

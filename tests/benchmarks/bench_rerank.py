@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import USER
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig

@@ -16,10 +16,10 @@ from recsys_core.datasets.splits import Split, split_interactions
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.providers.rules import RulesProvider
-from recsys_core.profiles.config import ProfileConfig
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.profiles.config import UserProfileConfig
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
-from recsys_core.profiles.ready_made import read_published
+from recsys_core.profiles.ready_made import read_ready_made
 from recsys_core.profiles.users import profile_users
 from recsys_core.recommenders.ease import Ease
 from recsys_core.rerank.config import RerankConfig
@@ -63,9 +63,9 @@ def load(
     split = split_interactions(interactions, SplitConfig(fold=fold), 0)
     people = interactions[USER].unique().sort().head(users or interactions.height)
     paper = shared / "paper"
-    ready_items = read_published(str(paper / "item_profiles.parquet"), ITEM, items[ITEM])
-    ready_users = read_published(str(paper / "user_profiles.parquet"), USER, people)
-    evidence = select_evidence(split.train, DATA, ProfileConfig())
+    ready_items = read_ready_made(str(paper / "item_profiles.parquet"), ITEM, items[ITEM])
+    ready_users = read_ready_made(str(paper / "user_profiles.parquet"), USER, people)
+    evidence = select_history(split.train, DATA, UserProfileConfig())
 
     async def write() -> tuple[pl.DataFrame, pl.DataFrame]:
         rules = RulesProvider()

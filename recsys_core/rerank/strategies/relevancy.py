@@ -17,8 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.concurrency import map_bounded
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
-from recsys_core.llm.request.checks import check_ids
-from recsys_core.llm.request.per_request_schema import choice, each
+from recsys_core.llm.request.json_schema import choice, each
+from recsys_core.llm.request.parsing import check_ids
 from recsys_core.prompt_context.models import (
     MAX_ID_CHARS,
     Candidate,

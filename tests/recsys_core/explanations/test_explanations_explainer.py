@@ -19,7 +19,7 @@ from recsys_core.explanations.prompt import (
     ExplanationInput,
     KnownItem,
     Reason,
-    explain_by_rules,
+    explain_with_rules,
     unsupported,
 )
 from recsys_core.explanations.sentence_templates import genre_phrase, in_sentence, shown_title
@@ -51,7 +51,7 @@ def reason(
     others: tuple[KnownItem, ...] = (),
 ) -> Reason:
     asked = ExplanationInput(taste=taste or Taste(), liked=liked, items=(item, *others))
-    answer = explain_by_rules(asked)
+    answer = explain_with_rules(asked)
     EXPLANATION.check(asked, answer)
     return answer.reasons[0]
 
@@ -155,7 +155,7 @@ def test_sentences_and_liked_titles_take_turns() -> None:
     likes = [known(f"l{n}", f"Liked {n}", "Crime", "Thriller") for n in range(6)]
     targets = tuple(known(f"t{n}", f"New {n}", "Crime", "Thriller") for n in range(6))
     asked = ExplanationInput(taste=Taste(), liked=tuple(likes), items=targets)
-    found = explain_by_rules(asked).reasons
+    found = explain_with_rules(asked).reasons
     assert all(one.sentence[:9] != two.sentence[:9] for one, two in pairwise(found))
     assert len({name for one in found for name in one.liked_ids}) == 6
 
@@ -189,7 +189,7 @@ def test_every_reason_rests_on_true_evidence(
         taste=Taste(genres=wanted, dislikes=dislikes), liked=build("l", liked),
         items=build("t", targets),
     )  # fmt: skip
-    answer = explain_by_rules(asked)
+    answer = explain_with_rules(asked)
     EXPLANATION.check(asked, answer)
     by_id = {one.id: one for one in asked.liked}
     for found in answer.reasons:

@@ -45,7 +45,8 @@ def url() -> Iterator[str]:
 def config(url: str, folder: Path) -> LLMConfig:
     return LLMConfig(
         model=small_llm.NAME, api_base=url, max_in_flight=small_llm.SLOTS, timeout_s=300,
-        max_failed_share=1.0, tailored_schemas=True, cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
+        max_failed_share=1.0, per_request_schemas=True,
+        cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
-from recsys_core.rerank.reranker import mean_agreement
 from recsys_core.rerank.reranker import rerank as rerank_users
 from recsys_core.rerank.user_context import RerankTables
 from tasks.runtime.llm_calls import LEDGER, ask
@@ -89,5 +88,3 @@ def rerank(
     out.table("judged", judged, JUDGED)
     for name, value in facts.items():
         out.fact(name, value)
-    if (agreement := mean_agreement(judged)) is not None:
-        out.fact("agreement", agreement)

@@ -14,10 +14,11 @@ from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
-from recsys_core.report.probe import probe_lines
+from recsys_core.report.probe import agreement_lines, probe_lines
 from recsys_core.report.samples import samples
 from recsys_core.report.summary import Summary, headline, llm_summary
 from recsys_core.rerank.costs import strategy_costs
+from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
 from tasks.probe import STAGE
 from tasks.runtime.llm_calls import LEDGER
@@ -64,12 +65,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
-        probe=probe_lines(
-            evaluated.policy.table("probe"),
-            probing_calls(log),
-            config.llm.model,
-            evaluated.candidates.table("candidates")[USER].n_unique(),
-        ),
+        reranking=_reranking(config, log, evaluated),
         facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
         config=config.model_dump(mode="json"),
     )
@@ -120,10 +116,14 @@ def judging_calls(log: RunLog) -> pl.DataFrame:
     return found[0] if found else pl.DataFrame(schema=dict(LLM_CALLS))
 
 
-def probing_calls(log: RunLog) -> pl.DataFrame:
-    """The ledger of the probe's judgements, whichever run made its calls."""
-    found = [one.ref.table(LEDGER) for one in log.steps if one.step.startswith(STAGE)]
-    return pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *found])
+def _reranking(config: RunConfig, log: RunLog, evaluated: Results) -> list[str]:
+    """What the probe saw and cost, whichever run made its calls; how far repeated looks agree."""
+    probed = [one.ref for one in log.steps if one.step.startswith(STAGE)]
+    calls = pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *(r.table(LEDGER) for r in probed)])
+    judged = [ref.table("judged") for ref in (*probed, evaluated.judgements)]
+    everybody = evaluated.candidates.table("candidates")[USER].n_unique()
+    lines = probe_lines(evaluated.policy.table("probe"), calls, config.llm.model, everybody)
+    return lines + agreement_lines(mean_agreement(pl.concat(judged)))
 
 
 def default_name(data: DatasetRef, started: datetime) -> str:

@@ -47,6 +47,16 @@ def probe_lines(probe: pl.DataFrame, calls: pl.DataFrame, model: str, users: int
     return lines
 
 
+def agreement_lines(agreement: float | None) -> list[str]:
+    """How far repeated rankings of the same candidates agree, where something is repeated."""
+    if agreement is None:
+        return []
+    return [
+        f"Repeated rankings of the same candidates agree with a split-half Kendall's tau of"
+        f" {agreement:.2f} (0: the model knows nothing about them)."
+    ]
+
+
 def _line(row: dict[str, Any], model: str, spent: str) -> str:
     who = "" if row[GROUP] == "everybody" else f" {row[GROUP]}"
     return (

@@ -55,7 +55,7 @@ def finished(endpoint: Endpoint) -> Run:
     assert ended.status == 0, ended
     path = endpoint.place / "runs" / "probe" / "summary.json"
     summary = Summary.model_validate_json(path.read_text())
-    assert all(line in ended.printed.replace("\n", " ") for line in summary.probe)
+    assert all(line in ended.printed.replace("\n", " ") for line in summary.reranking)
     prompts = endpoint.since(0, "prompt_level")
     return Run(summary=summary, judged=len(prompts), repeated=repeated(endpoint.prompts))
 
@@ -106,8 +106,8 @@ def test_only_probe_users_and_served_users_are_judged(unbroken: Run) -> None:
 def test_every_served_list_has_its_reasons_and_the_probe_is_told(unbroken: Run) -> None:
     lists = pl.read_parquet(Path(unbroken.summary.folder) / "recommendations.parquet")
     assert lists[USER].n_unique() == N_USERS
-    assert unbroken.summary.probe
-    assert "users: reranking by openai/fake" in unbroken.summary.probe[0]
+    assert unbroken.summary.reranking
+    assert "users: reranking by openai/fake" in unbroken.summary.reranking[0]
     page = (Path(unbroken.summary.folder) / "report.html").read_text()
     assert "Whose lists are reranked" in page
     assert "Accuracy against variety" in page

@@ -204,7 +204,7 @@ def test_the_probe_is_told_in_a_sentence_and_stage_by_stage(run: ReportData) -> 
            "value": 0.3, "difference": -0.018, "ci_low": -0.03, "ci_high": -0.009,
            "decision": "futile"}  # fmt: skip
     told = pl.DataFrame([row], schema=dict(PROBE))
-    summary = run.summary.model_copy(update={"probe": ["After 50 users: <b>it costs 6 %</b>."]})
+    summary = run.summary.model_copy(update={"reranking": ["After 50 users: <b>it costs 6 %</b>."]})
     text = Page(render(replace(run, probe=told, summary=summary))).text
     assert "After 50 users: <b>it costs 6 %</b>." in text
     assert "everybody500.2rank0.3000-0.0180-0.0300 to -0.0090futile" in text

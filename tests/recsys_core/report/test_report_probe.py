@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from recsys_core.columns import COST, LLM_CALLS, PROBE, SUBJECT
-from recsys_core.report.probe import probe_lines
+from recsys_core.report.probe import agreement_lines, probe_lines
 
 
 def probe(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -57,3 +57,8 @@ def test_groups_are_told_apart() -> None:
 
 def test_nothing_probed_is_nothing_told() -> None:
     assert probe_lines(probe().clear(), calls(0, 0.0), "gpt", 10) == []
+
+
+def test_agreement_is_told_where_something_is_repeated() -> None:
+    assert agreement_lines(None) == []
+    assert "tau of 0.55 (0: the" in agreement_lines(0.553)[0]

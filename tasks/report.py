@@ -110,10 +110,13 @@ def made_calls(log: RunLog) -> pl.DataFrame:
 def judging_calls(log: RunLog) -> pl.DataFrame:
     """The ledger of the lists that were judged and measured, whichever run made its calls.
 
-    A run that refits judges twice; the first time is the one that is measured.
+    A run that refits judges twice; the first time is the one that is measured. Where nobody was
+    judged after the probe, the probe's calls tell what judging costs.
     """
     found = [one.ref.table(LEDGER) for one in log.steps if one.step == RERANK]
-    return found[0] if found else pl.DataFrame(schema=dict(LLM_CALLS))
+    probed = [one.ref.table(LEDGER) for one in log.steps if one.step.startswith(STAGE)]
+    empty = pl.DataFrame(schema=dict(LLM_CALLS))
+    return found[0] if found and not found[0].is_empty() else pl.concat([empty, *probed])
 
 
 def _reranking(config: RunConfig, log: RunLog, evaluated: Results) -> list[str]:

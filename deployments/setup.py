@@ -73,6 +73,9 @@ def main(argv: Sequence[str]) -> int:
     except (SetupError, ConfigError) as error:
         print(error, file=sys.stderr)
         return 1
+    except httpx.HTTPStatusError as error:
+        print(f"The server refuses the setup: {str(error)[:1000]}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -14,7 +14,10 @@ FILES=(-f docker/compose.yaml -f docker/compose.host.yaml --env-file "$WORK/comp
 export POSTGRES_IMAGE=recsys-postgres:proof OWN_DATA=$WORK/small
 
 compose() { ${COMPOSE:-docker compose} "${FILES[@]}" "$@"; }
-stop() { compose down --volumes --timeout 20 > "$WORK/down.log" 2>&1 || true; }
+stop() {
+  compose logs --no-color > "$WORK/compose.log" 2>&1 || true
+  compose down --volumes --timeout 20 > "$WORK/down.log" 2>&1 || true
+}
 trap stop EXIT
 
 # A client of version 23 and later builds only with its plug-in buildx.

@@ -63,6 +63,17 @@ FORMER_PROFILES: Final[Mapping[str, str]] = {
 }
 
 
+def _not_reserved(name: str) -> str:
+    if name == "latest":
+        raise ValueError("`latest` is the link to the last run; choose another name")
+    return name
+
+
+RunName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"), AfterValidator(_not_reserved)
+]
+
+
 class RunConfig(Section):
     """A whole run of the pipeline."""
 
@@ -94,8 +105,9 @@ class RunConfig(Section):
     runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs; `latest` points to the last one. Default: the environment
     variable RECSYS_RUNS, else `runs`."""
-    run_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    """Name of the run's folder. Default: the time and the data set."""
+    run_name: RunName | None = None
+    """Name of the run's folder; an earlier run of that name is replaced. Default: the time and the
+    data set."""
 
     @model_validator(mode="after")
     def _a_judge_is_a_model(self) -> "RunConfig":

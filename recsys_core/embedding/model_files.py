@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import ConfigError, SourceUnavailable
 
 PACKAGED: Final = "all-MiniLM-L6-v2"

@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from recsys_core.artifacts.store import content_hash, storage_error
+from recsys_core.artifacts import content_hash, storage_error
 from recsys_core.embedding.model_files import Architecture
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.columns import GENRES, ITEM, ITEM_PROFILES, ITEMS, OVERVIEW, TITLE, YEAR
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Reply, Request
-from recsys_core.llm.request.checks import check_ids
-from recsys_core.llm.request.per_request_schema import choice, each
+from recsys_core.llm.request.json_schema import choice, each
+from recsys_core.llm.request.parsing import check_ids
 from recsys_core.profiles.inputs import ItemProfileInput, ItemsProfileInput, NumberedItem
 from recsys_core.profiles.rules.items import write_item_profile
 from recsys_core.profiles.schema import Profile

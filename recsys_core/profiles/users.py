@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.columns import (
     GENRES,
     ITEM,

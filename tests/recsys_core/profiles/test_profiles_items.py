@@ -17,7 +17,7 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.errors import LLMRefused
 from recsys_core.llm.providers.rules import RulesProvider
-from recsys_core.llm.request.per_request_schema import tailored
+from recsys_core.llm.request.json_schema import per_request_schema
 from recsys_core.profiles.items import ItemProfiles, NumberedProfile, profile_items
 from recsys_core.profiles.schema import Profile
 from tests.recsys_core.profiles.profiles_world import CATALOGUE, Recorder, items, run
@@ -125,11 +125,11 @@ def test_numbers_of_an_answer_are_those_of_the_request(given: list[str], told: s
         request.purpose.check(request.variables, answer)
 
 
-def test_a_tailored_schema_asks_for_each_number_once() -> None:
+def test_a_per_request_schema_asks_for_each_number_once() -> None:
     provider = Recorder()
     several(provider, 3)
     request = provider.requests[0]
-    schema = tailored(ItemProfiles, request.purpose.choices(request.variables))
+    schema = per_request_schema(ItemProfiles, request.purpose.choices(request.variables))
     entries = schema["properties"]["profiles"]["prefixItems"]
     assert [one["properties"]["id"]["enum"] for one in entries] == [["1"], ["2"], ["3"]]
     assert {"overview", "tags"} <= set(entries[0]["properties"]["profile"]["properties"])

@@ -26,17 +26,17 @@ from recsys_core.explanations.explainer import explain
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
 from recsys_core.llm.providers.base import Provider, Request
-from recsys_core.llm.providers.dry_run import PlanningProvider
+from recsys_core.llm.providers.dry_run import DryRunProvider
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.llm.request.templates import render
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests.fake_openai import FakeOpenAI, Received
 from tests.rerank_world import Scripted, ranked, world
 
 TABLES, EVIDENCE = world(n_users=6)
 
 
-def reasons(tables: Tables = TABLES, evidence: pl.DataFrame = EVIDENCE) -> pl.DataFrame:
+def reasons(tables: RerankTables = TABLES, evidence: pl.DataFrame = EVIDENCE) -> pl.DataFrame:
     found, _ = asyncio.run(
         explain(
             ranked(tables), history=tables.history, items=tables.items,
@@ -147,7 +147,7 @@ def test_a_judge_needs_a_model_and_is_part_of_the_plan() -> None:
     assert load_config(None, {"explanations": {"judge": True}, "llm": {"model": "openai/x"}})
     assert ExplanationConfig(judge=True).identity() == ExplanationConfig().identity()
     assert not RunConfig().explanations.judge
-    provider = PlanningProvider(LLMConfig(model="openai/x"))
+    provider = DryRunProvider(LLMConfig(model="openai/x"))
     given(reasons(), provider, judge_users=3)
     assert [(one.purpose, one.calls) for one in provider.planned()] == [("explanation_judge", 3)]
 

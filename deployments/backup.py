@@ -19,7 +19,7 @@ from typing import Final
 
 from prefect.settings import PREFECT_HOME, get_current_settings
 
-from recsys_core.artifacts.store import local_folder
+from recsys_core.artifacts import local_folder
 from recsys_core.config import RunConfig
 from recsys_core.errors import RecsysError, StorageError
 

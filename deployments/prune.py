@@ -20,7 +20,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from recsys_core.artifacts.store import MANIFEST, local_folder, read_manifest
+from recsys_core.artifacts import MANIFEST, local_folder, read_manifest
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, RecsysError
 from recsys_core.report.summary import Summary

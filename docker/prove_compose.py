@@ -31,7 +31,8 @@ def first(api: httpx.Client, folder: Path) -> None:
     """The first start: nobody gets in without the password, a run goes through."""
     refused = httpx.post(f"{SERVER}/api/flows/filter", json={}, timeout=60)
     expect(refused.status_code == 401, "without the password: 401", refused.text)
-    expect(httpx.get(SERVER, timeout=60).status_code == 200, "the UI answers", "no UI")
+    page = httpx.get(SERVER, timeout=60, follow_redirects=True)
+    expect(page.status_code == 200 and "<html" in page.text, "the UI answers", str(page))
     settings = api.get("/admin/settings").json()["server"]["concurrency"]
     expect("filesystem" in settings["lease_storage"], "leases are kept on disk", str(settings))
     found = api.post("/deployments/filter", json={}).json()

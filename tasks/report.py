@@ -19,6 +19,7 @@ from recsys_core.report.summary import Summary, headline, llm_summary
 from recsys_core.rerank.costs import strategy_costs
 from tasks.evaluate import own_methods
 from tasks.runtime.llm_calls import LEDGER
+from tasks.runtime.messages import tell
 from tasks.runtime.references import DatasetRef, Results
 from tasks.runtime.run_folder import (
     CALLS_FILE,
@@ -92,6 +93,11 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         REPORT_FILE: render(page).encode(),
     }
     publish(config.runs_root, run_name, files)
+    llm = summary.llm
+    tell(
+        f"Lists, metrics and report are in {summary.folder}. {llm.model}: {llm.calls:,} calls,"
+        f" {llm.tokens_in + llm.tokens_out:,} tokens, ${llm.cost_usd:.4f}"
+    )
     return summary
 
 

@@ -76,7 +76,8 @@ def publish_artifacts(
     create_table_artifact(table(rows), key=HEADLINE_KEY, description=title, **sync)
     shown = sample(recommendations.table("recommendations"))
     text = "Lists of the first users"
-    create_table_artifact(table(shown), key="recommendations", description=text, **sync)
+    # Markdown, since the UI cuts the cells of tables.
+    create_markdown_artifact(lists(shown), key="recommendations", description=text, **sync)
     create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
     if link := report_link(summary):
         create_link_artifact(link, key="report", link_text="report.html", **sync)
@@ -156,6 +157,17 @@ def sample(recommendations: pl.DataFrame) -> list[dict[str, Any]]:
         pl.col(USER).is_in(users.implode()) & (pl.col(RANK) <= SAMPLE_ENTRIES)
     )
     return shown.select(USER, RANK, TITLE, EXPLANATION, SCORE).to_dicts()
+
+
+def lists(shown: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of `sample` as a Markdown table, the reasons whole."""
+    lines = ["| user | rank | title | reason | score |", "|---|--:|---|---|--:|"]
+    lines += [
+        f"| {escape(str(row[USER]))} | {row[RANK]} | {escape(row[TITLE])}"
+        f" | {escape(row[EXPLANATION])} | {row[SCORE]:.4f} |"
+        for row in shown
+    ]
+    return "\n".join(lines)
 
 
 def ledger(calls: pl.DataFrame) -> list[dict[str, Any]]:

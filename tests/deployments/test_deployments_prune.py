@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from deployments.prune import main
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.report.summary import LLMSummary, StepSummary, Summary
 
 SCHEMA = {"n": pl.Int64}

@@ -1,15 +1,25 @@
 """What a rating says: the scale, and from where on it means liked or disliked."""
 
+from typing import Literal
+
 import polars as pl
 from pydantic import model_validator
 
 from recsys_core.columns import RATING
 from recsys_core.section import Section
 
+Feedback = Literal["explicit", "implicit"]
+
 
 class RatingScale(Section):
-    """The scale of the ratings and its two thresholds (paper, section 2.2: 4 and 2 of 1 to 5)."""
+    """The scale of the ratings and its two thresholds (paper, section 2.2: 4 and 2 of 1 to 5).
 
+    Implicit feedback (unary interactions, counts) has weights above 0 in the place of ratings:
+    everything from `like_from` (0 unless told otherwise) up is liked, nothing is disliked.
+    """
+
+    feedback: Feedback = "explicit"
+    """`explicit`: ratings that somebody gave; `implicit`: interactions, or counts of them."""
     rating_min: float = 1.0
     """Lowest rating of the scale."""
     rating_max: float = 5.0
@@ -29,6 +39,19 @@ class RatingScale(Section):
                 f" ordered and inside the scale {self.rating_min} to {self.rating_max}"
             )
         return self
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether the numbers are weights of interactions, not ratings."""
+        return self.feedback == "implicit"
+
+    @classmethod
+    def implicit(cls, highest: float = 1.0, *, like_from: float = 0.0) -> "RatingScale":
+        """The scale of weights above 0 and up to `highest`."""
+        return cls(
+            feedback="implicit", rating_min=0.0, rating_max=highest, like_from=like_from,
+            dislike_from=0.0,
+        )  # fmt: skip
 
 
 def is_liked(like_from: float) -> pl.Expr:

@@ -4,10 +4,11 @@ from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
 from recsys_core.columns import INTERACTIONS
 from recsys_core.datasets import splits
 from recsys_core.datasets.config import SplitConfig
+from recsys_core.datasets.split_parts import Split
 from tasks.runtime.step import step
 
 
-@step("split", version="1")
+@step("split", version="2")
 def split(out: ArtifactWriter, data: ArtifactRef, config: SplitConfig, seed: int) -> None:
     """Cut one fold: train, valid and test."""
     _write(out, splits.split_interactions(data.table("interactions"), config, seed))
@@ -19,8 +20,10 @@ def split_everything(out: ArtifactWriter, data: ArtifactRef) -> None:
     _write(out, splits.everything(data.table("interactions")))
 
 
-def _write(out: ArtifactWriter, parts: splits.Split) -> None:
+def _write(out: ArtifactWriter, parts: Split) -> None:
     out.table("train", parts.train, INTERACTIONS)
     out.table("valid", parts.valid, INTERACTIONS)
     out.table("test", parts.test, INTERACTIONS)
     out.fact("kind", parts.kind)
+    for name, value in parts.facts.items():
+        out.fact(name, value)

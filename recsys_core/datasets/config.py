@@ -153,6 +153,9 @@ class TmdbConfig(Section):
     """Attempts per request at time-outs, resets, 429 and 5xx."""
 
 
+Parts = Literal["train", "train+valid"]
+
+
 class SplitConfig(Section):
     """How interactions are divided into train, validation and test."""
 
@@ -164,3 +167,16 @@ class SplitConfig(Section):
     """Which of the five folds is the test split."""
     valid_share: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the training interactions held out for early stopping."""
+    moment: str | None = None
+    """Kind `time`: when test begins, a date or time (`2015-03-31`) or seconds since 1970."""
+    time_share: float = Field(default=0.8, gt=0, lt=1)
+    """Kind `time` without a moment: share of all interactions that lies before it. The moment that
+    follows is recorded in the split; give it as `moment` to keep it when data are added."""
+    last: int = Field(default=1, ge=1)
+    """Kind `last`: interactions of each user that are test, and as many before them valid."""
+    learned: Parts = "train+valid"
+    """What the served model learns from, once its choices are made on valid."""
+    shown: Parts = "train+valid"
+    """What is known of a user when lists are made at test."""
+    masked: Parts = "train+valid"
+    """Which interactions a list leaves out (none with data.allow_repeats)."""

@@ -87,9 +87,12 @@ def folder_files(location: str) -> Files:
 
 def exists_as_file(location: str) -> bool:
     """Whether a path or URI names a file."""
+    return bool(_kind(location) == pafs.FileType.File)
+
+
+def _kind(location: str) -> pafs.FileType:
     filesystem, path = _filesystem(location)
-    kind, _ = _listed(filesystem, path, location)
-    return bool(kind == pafs.FileType.File)
+    return _listed(filesystem, path, location)[0]
 
 
 def table_files(location: str) -> tuple[Files, tuple[str, ...]]:
@@ -116,9 +119,16 @@ def table_files(location: str) -> tuple[Files, tuple[str, ...]]:
                 fix="correct the pattern; wildcards may stand in the last part of the path only.",
             )
         return files, found
-    if exists_as_file(location):
+    kind = _kind(location)
+    if kind == pafs.FileType.File:
         files = folder_files(folder or ("/" if location.startswith("/") else "."))
         return files, (name,)
+    if kind == pafs.FileType.NotFound:
+        raise DataError(
+            f"{location} cannot be read: it does not exist.",
+            expected="a file, a folder of parts or a glob, as path or URI.",
+            fix="correct the path.",
+        )
     files = folder_files(location)
     return files, visible(files.names)
 

@@ -6,6 +6,7 @@ wheel. `Dataset.source` says which it was.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from recsys_core.artifacts.store import content_hash
-from recsys_core.columns import GENRES, ITEM, PART, USER
+from recsys_core.columns import GENRES, ITEM, PART, RATING, USER
 from recsys_core.datasets import movielens
 from recsys_core.datasets import movielens_wheel as wheel
 from recsys_core.datasets.aliases import (
@@ -26,8 +27,14 @@ from recsys_core.datasets.aliases import (
     resolved,
 )
 from recsys_core.datasets.config import DataConfig
-from recsys_core.datasets.contract import Dataset, RawDataset, no_table, validate
-from recsys_core.datasets.contract_casts import PARTS
+from recsys_core.datasets.contract import (
+    Dataset,
+    RawDataset,
+    no_table,
+    validate,
+    validate_interactions,
+)
+from recsys_core.datasets.contract_casts import PARTS, numeric_ids
 from recsys_core.datasets.download import Checksum, Patience, download
 from recsys_core.datasets.files import (
     Files,
@@ -38,9 +45,11 @@ from recsys_core.datasets.files import (
     table_files,
     zip_files,
 )
+from recsys_core.datasets.interaction_policies import Rated
 from recsys_core.datasets.tables import Table, find, only
 from recsys_core.datasets.titles import tidy
 from recsys_core.errors import DataError, RecsysError, SourceUnavailable
+from recsys_core.interactions.feedback import Feedback
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +116,10 @@ def load_dataset(
     else:
         raw = _from_publisher(config.source, cache, base_url, patience)
     dataset = validate(
-        raw, config, candidates=_ids(config.candidates), exclude=_ids(config.exclude)
+        raw,
+        config,
+        candidates=None if config.candidates is None else read_ids(config.candidates),
+        exclude=None if config.exclude is None else read_ids(config.exclude),
     )
     extra = {
         "dataset": dataset.name, "source": dataset.source,
@@ -126,8 +138,8 @@ def source_fingerprint(config: DataConfig) -> str:
         DataError: the folder or the files that `config` names are missing.
         StorageError: they cannot be read.
     """
-    lists = [_ids_table(place) for place in (config.candidates, config.exclude)]
-    allowed = [None if one is None else one.digest() for one in lists]
+    lists = (config.candidates, config.exclude)
+    allowed = [None if place is None else table_at(place).digest() for place in lists]
     if not _is_local(config):
         pinned = [config.source, str(ARCHIVES[config.source]), str(wheel.CHECKSUM)]
         return content_hash(pinned + [one for one in allowed if one is not None])
@@ -153,7 +165,7 @@ def locate(config: DataConfig) -> Located:
         StorageError: a folder cannot be read.
     """
     explicit = {
-        kind: only(*table_files(place))
+        kind: table_at(place)
         for kind in ("interactions", "items", "users")
         if (place := getattr(config, kind)) is not None
     }
@@ -161,7 +173,7 @@ def locate(config: DataConfig) -> Located:
         return _with_own(Located(place=str(config.interactions), interactions={}), explicit)
     place = config.folder or config.source
     if not place.endswith(".zip") and (is_glob(place) or exists_as_file(place)):
-        table = only(*table_files(place))
+        table = table_at(place)
         return _with_own(Located(place=place, interactions={"": table}), explicit)
     return _with_own(_in_folder(config, place), explicit)
 
@@ -245,11 +257,7 @@ def _read(found: Located, config: DataConfig) -> RawDataset:
         return replace(raw, items=_table(found.items, ITEM_ALIASES, config, everything=True)[0])
     notes: list[str] = []
     text = {"interactions"} if next(iter(found.interactions.values())).is_text else set()
-    parts, counts = [], False
-    for part, table in found.interactions.items():
-        frame, names = _table(table, INTERACTION_ALIASES, config, notes=notes)
-        counts |= any(plain(one) in COUNTS for one in names.values())
-        parts.append(frame.with_columns(pl.lit(part).alias(PART)) if part else frame)
+    interactions, counts = _interactions(found.interactions, config, notes=notes)
     tables: dict[str, pl.DataFrame | None] = {"items": None, "users": None}
     for kind, one, aliases in (
         ("items", found.items, ITEM_ALIASES), ("users", found.users, USER_ALIASES),
@@ -262,11 +270,23 @@ def _read(found: Located, config: DataConfig) -> RawDataset:
     if known and items is not None and items.schema.get(GENRES) == pl.List(pl.String):
         items = tidy(items)
     return RawDataset(
-        name=known or name, source=source, interactions=pl.concat(parts, how="diagonal_relaxed"),
+        name=known or name, source=source, interactions=interactions,
         items=items, users=tables["users"], text=frozenset(text),
         feedback="implicit" if counts else None,
         notes=tuple(dict.fromkeys(notes)),
     )  # fmt: skip
+
+
+def _interactions(
+    tables: Mapping[str, Table], config: DataConfig, *, notes: list[str]
+) -> tuple[pl.DataFrame, bool]:
+    """All interactions, with their part where they lie apart; whether the ratings are counts."""
+    frames, counts = [], False
+    for part, table in tables.items():
+        frame, names = _table(table, INTERACTION_ALIASES, config, notes=notes)
+        counts |= plain(names.get(RATING, "")) in COUNTS
+        frames.append(frame.with_columns(pl.lit(part).alias(PART)) if part else frame)
+    return pl.concat(frames, how="diagonal_relaxed"), counts
 
 
 def _table(
@@ -299,19 +319,42 @@ def _table(
     return table.read(wanted) if wanted else pl.DataFrame(), found
 
 
-def _ids_table(place: str | None) -> Table | None:
-    return None if place is None else only(*table_files(place))
+def table_at(place: str) -> Table:
+    """The table in a file, folder of parts or glob.
+
+    Raises:
+        DataError: there is nothing, or nothing that can be read.
+    """
+    return only(*table_files(place))
 
 
-def _ids(place: str | None) -> pl.Series | None:
+def read_interactions(place: str, config: DataConfig, *, test: str | None = None) -> Rated:
+    """Interactions from a file of their own, checked.
+
+    Args:
+        place: the file, or the one of the training interactions where `test` is given.
+        config: names of columns, scale, policies.
+        test: file of the test interactions; they then have the part `test`, the others `train`.
+
+    Raises:
+        DataError: a file cannot be read or breaks the contract.
+    """
+    files = {"": place} if test is None else {"train": place, "test": test}
+    tables = {part: table_at(one) for part, one in files.items()}
+    frame, counts = _interactions(tables, config, notes=[])
+    hint: Feedback | None = "implicit" if counts else None
+    text = any(one.is_text for one in tables.values())
+    said = place if test is None else f"{place} and {test}"
+    return validate_interactions(frame, config, place=said, hint=hint, text=text)
+
+
+def read_ids(place: str) -> pl.Series:
     """Ids of items in a file: its column of items, or its only column.
 
     Raises:
         DataError: there is no such column.
     """
-    table = _ids_table(place)
-    if table is None:
-        return None
+    table = table_at(place)
     name = resolved(table.columns, ITEM_ALIASES, {}).get(ITEM)
     if name is None and len(table.columns) == 1:
         # A bare list: its first id was taken for a header.
@@ -323,7 +366,8 @@ def _ids(place: str | None) -> pl.Series | None:
             f"{table.place} has the columns {', '.join(table.columns)}.",
             expected=f"a column {ITEM}.", fix="rename the column of the items.",
         )  # fmt: skip
-    return table.read({ITEM: name})[ITEM]
+    ids = table.read({ITEM: name})[ITEM]
+    return numeric_ids(ids) if table.is_text else ids
 
 
 def _from_publisher(name: str, cache: Path, base_url: str, patience: Patience | None) -> RawDataset:

@@ -20,7 +20,7 @@ def show(summary: Summary, console: Console | None = None) -> None:
     out = console or Console(width=None if Console().is_terminal else 120)
     folder = Path(summary.folder)
     out.print(f"\n[bold]Outputs[/bold] in {escape(str(folder))}")
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("[!.]*")):
         out.print(f"  {escape(path.name)}")
     out.print(f"Data: {escape(summary.data_source)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))

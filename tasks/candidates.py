@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CANDIDATES
 from tasks.graph import read_graph
 from tasks.runtime.step import step

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import INTERACTIONS, ITEM, ITEMS, OVERVIEW, TITLE, UNMATCHED, USER, YEAR
 from recsys_core.datasets.config import TmdbConfig
 from recsys_core.datasets.tmdb.cache import ResponseCache

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors

@@ -1,6 +1,6 @@
 """Train: the graph attention network, stopped by validation, then fitted to all training rows."""
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CURVES
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale

@@ -13,7 +13,14 @@ FORBIDDEN = {
     "tasks": {"flows", "tests"},
     "flows": {"tests"},
     "recsys_core/graph": {"recsys_core.rerank", "recsys_core.profiles"},
-    "recsys_core/rerank": {"recsys_core.graph", "recsys_core.profiles"},
+    "recsys_core/rerank": {"recsys_core.graph", "recsys_core.profiles", "recsys_core.explanations"},
+    "recsys_core/explanations": {"recsys_core.graph", "recsys_core.rerank"},
+    "recsys_core/prompt_context": {
+        "recsys_core.graph",
+        "recsys_core.rerank",
+        "recsys_core.profiles",
+        "recsys_core.explanations",
+    },
     "recsys_core/profiles": {"recsys_core.graph", "recsys_core.rerank"},
     "recsys_core/llm": {"recsys_core.profiles", "recsys_core.rerank", "recsys_core.explanations"},
 }

@@ -1,15 +1,14 @@
 """The cold-start wave of the reproduction: methods and seeds side by side, then one table."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import polars as pl
 
 from flows.embed import vectorise
 from flows.reproduction.folds import Fold
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
-from recsys_core.config import FanOutConfig, Method, ReproduceConfig
+from recsys_core.config import FanOutConfig, ReproduceConfig
 from recsys_core.evaluation.cold_start_table import cold_table
 from recsys_core.evaluation.metrics import NDCG
 from tasks.reproduction.cold_start import (
@@ -45,7 +44,7 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
 
     def submit(job: Job) -> Submitted:
         new, method, seed = job
-        graph = VARIANTS[cast(Method, method)].graph(config) if method in GRAPH_TEXTS else None
+        graph = VARIANTS[method].graph(config) if method in GRAPH_TEXTS else None
         return cold_start.submit(
             store, data, facts, profiles, new, method, graph, run.data.scale, seed
         )

@@ -12,7 +12,7 @@ from flows.ingest import Sources, prepare
 from flows.profile import Profiles, describe
 from flows.rerank import judge
 from flows.train import Trained
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, file_hash
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
 from recsys_core.columns import MODEL
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
 from recsys_core.datasets.config import DataConfig

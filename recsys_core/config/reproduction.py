@@ -2,30 +2,42 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from recsys_core.config.run import FanOutConfig, Place, RunConfig, _artifacts_place, _runs_place
+from recsys_core.config.run import (
+    FORMER_PROFILES,
+    FanOutConfig,
+    Place,
+    RunConfig,
+    RunName,
+    _artifacts_place,
+    _runs_place,
+)
 from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.graph.config import GraphConfig
 from recsys_core.llm.config import LLMConfig
-from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.config import ItemProfileConfig, UserProfileConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
+from recsys_core.rerank.strategies.registry import STRATEGIES
 from recsys_core.section import Section
 
-Method = Literal[
-    "popularity", "item_knn", "ease", "ease_popularity", "als", "bpr", "lightgcn", "lightgcn_bpr",
-    "ngcf", "gat_best", "gat_best_no_llm", "gat_best_integrated", "gat_best_facts",
-    "gat_best_no_attributes", "gat_best_prompt_level", "gat_best_pairwise", "gat_best_overlapping",
-    "gat_best_relevancy", "gat_paper", "gat_paper_no_llm", "gat_paper_integrated",
-    "gat_paper_no_cosine", "gat_paper_prompt_level", "gat_paper_pairwise", "gat_paper_overlapping",
-    "gat_paper_relevancy",
-]  # fmt: skip
+_RERANKED: Final = tuple(f"_{name.replace('-', '_')}" for name in STRATEGIES)
+"""What the names of reranked variants end with."""
 
-
+if TYPE_CHECKING:
+    Method = str
+else:
+    Method = Literal[
+        "popularity", "item_knn", "ease", "ease_popularity", "als", "bpr", "lightgcn",
+        "lightgcn_bpr", "ngcf", "gat_best", "gat_best_no_llm", "gat_best_integrated",
+        "gat_best_facts", "gat_best_no_attributes", *(f"gat_best{one}" for one in _RERANKED),
+        "gat_paper", "gat_paper_no_llm", "gat_paper_integrated", "gat_paper_no_cosine",
+        *(f"gat_paper{one}" for one in _RERANKED),
+    ]  # fmt: skip
 """What `reproduce_paper` compares: baselines, and the graph model in its variants."""
 
 
@@ -36,7 +48,10 @@ def _paper_preset(given: Any) -> Any:
 class ReproduceConfig(Section):
     """Every method on every fold: the paper's figure, table and ablations."""
 
-    former_names: ClassVar[Mapping[str, str]] = {"valid_share": "set split.valid_share"}
+    former_names: ClassVar[Mapping[str, str]] = {
+        **FORMER_PROFILES,
+        "valid_share": "set split.valid_share",
+    }
 
     data: DataConfig = DataConfig()
     large_data: DataConfig = DataConfig(source="ml-1m")
@@ -53,8 +68,8 @@ class ReproduceConfig(Section):
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the
     profile, `facts` title, year and genres, `no_cosine` the BPR loss alone, `no_attributes` nothing
-    of the table of users; `prompt_level`, `pairwise`, `overlapping` and `relevancy` are the model's
-    lists reranked by that strategy."""
+    of the table of users; a name that ends with a rerank strategy (`_prompt_level`) is the model's
+    lists reranked by it."""
     paper_folder: str | None = None
     """Folder with the authors' published item_profiles.parquet, user_profiles.parquet (used with
     fold 1 of `data` only: they come from its training ratings), recommendations/*.parquet (lists
@@ -62,7 +77,8 @@ class ReproduceConfig(Section):
     reference: Method = "gat_best"
     """Method that every other one is compared with, user by user."""
     llm: LLMConfig = LLMConfig()
-    profiles: ProfileConfig = ProfileConfig()
+    item_profiles: ItemProfileConfig = ItemProfileConfig()
+    user_profiles: UserProfileConfig = UserProfileConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     best: GraphConfig = GraphConfig()
     paper: Annotated[GraphConfig, BeforeValidator(_paper_preset)] = GraphConfig(preset="paper")
@@ -80,7 +96,7 @@ class ReproduceConfig(Section):
     on where it was."""
     runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs."""
-    run_name: str = Field(default="reproduction", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    run_name: RunName = "reproduction"
     """Name of the run's folder."""
 
     @model_validator(mode="after")
@@ -97,17 +113,13 @@ class ReproduceConfig(Section):
         Published item profiles go with every fold of `data`, user profiles with fold 1 alone.
         """
         published = data == self.data
-        profiles = self.profiles.model_copy(
-            update={
-                "items_file": self.paper_file("item_profiles.parquet") if published else None,
-                "users_file": self.paper_file("user_profiles.parquet")
-                if published and fold == 1
-                else None,
-            }
-        )
+        items = self.paper_file("item_profiles.parquet") if published else None
+        users = self.paper_file("user_profiles.parquet") if published and fold == 1 else None
         return RunConfig(
             data=data, split=self.split.model_copy(update={"fold": fold}), llm=self.llm,
-            profiles=profiles, embedding=self.embedding, graph=graph or self.best,
+            item_profiles=self.item_profiles.model_copy(update={"file": items}),
+            user_profiles=self.user_profiles.model_copy(update={"file": users}),
+            embedding=self.embedding, graph=graph or self.best,
             rerank=self.rerank, fusion=FusionConfig(policy="all"), fan_out=self.fan_out,
             evaluation=self.evaluation, seed=self.seed, artifact_root=self.artifact_root,
             runs_root=self.runs_root, run_name=self.run_name,

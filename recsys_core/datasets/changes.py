@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict
 
-from recsys_core.artifacts.store import content_hash, resolve, storage_error
+from recsys_core.artifacts import content_hash, resolve, storage_error
 from recsys_core.columns import CONTENT, ITEM, ITEM_STATE, check
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError, StorageError

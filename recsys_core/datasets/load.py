@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.columns import GENRES, ITEM, PART, RATING, USER
 from recsys_core.datasets import movielens
 from recsys_core.datasets import movielens_wheel as wheel

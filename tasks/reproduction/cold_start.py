@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
 from recsys_core.datasets.cold_start_splits import (
     SHOWN,
@@ -16,7 +16,7 @@ from recsys_core.datasets.cold_start_splits import (
     cold_items,
     cold_users,
 )
-from recsys_core.embedding.user_features import attribute_vectors
+from recsys_core.embedding.user_features import user_attribute_features
 from recsys_core.evaluation.cold_start import judge_cold_items, judge_cold_users
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import Judgement
@@ -124,7 +124,7 @@ def _builders(
         return registry.select(known, [method])[method]
     from recsys_core.graph.recommender import GraphRecommender
 
-    attributes = attribute_vectors(users)
+    attributes = user_attribute_features(users)
     build = partial(
         GraphRecommender, ratings, graph, texts, seed=seed, name=method,
         attributes=vector_table(users[USER], attributes) if attributes.shape[1] else None,

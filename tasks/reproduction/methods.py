@@ -6,13 +6,13 @@ from typing import Any, Final, Literal
 
 from recsys_core.columns import PUBLISHED
 from recsys_core.config import Method, ReproduceConfig
-from recsys_core.embedding.raw_texts import PlainText
+from recsys_core.embedding.raw_texts import RawText
 from recsys_core.graph.config import GraphConfig
-from recsys_core.rerank.config import Strategy
+from recsys_core.rerank.strategies.registry import NONE, STRATEGIES
 
 PREFIX: Final = f"{PUBLISHED}:"
 """Before the names of the authors' own lists."""
-Text = Literal["unified", "none"] | PlainText
+Text = Literal["unified", "none"] | RawText
 """What is embedded: profiles, a plain text, or nothing."""
 
 
@@ -32,12 +32,21 @@ class Variant:
     text: Text = "unified"
     changes: Mapping[str, Any] = field(default_factory=dict)
     base: Method | None = None
-    strategy: Strategy = "none"
+    strategy: str = NONE
 
     def graph(self, config: ReproduceConfig) -> GraphConfig:
         """The model's configuration."""
         start = config.best if self.preset == "best" else config.paper
         return start.model_copy(update=dict(self.changes))
+
+
+def _reranked(preset: Literal["best", "paper"]) -> dict[Method, Variant]:
+    """The preset's lists, reranked by every strategy."""
+    base = f"gat_{preset}"
+    return {
+        f"{base}_{name.replace('-', '_')}": Variant(preset=preset, base=base, strategy=name)
+        for name in STRATEGIES
+    }
 
 
 VARIANTS: Final[Mapping[Method, Variant]] = {
@@ -46,18 +55,12 @@ VARIANTS: Final[Mapping[Method, Variant]] = {
     "gat_best_integrated": Variant(preset="best", text="integrated"),
     "gat_best_facts": Variant(preset="best", text="facts"),
     "gat_best_no_attributes": Variant(preset="best", changes={"user_attributes": 0.0}),
-    "gat_best_prompt_level": Variant(preset="best", base="gat_best", strategy="prompt-level"),
-    "gat_best_pairwise": Variant(preset="best", base="gat_best", strategy="pairwise"),
-    "gat_best_overlapping": Variant(preset="best", base="gat_best", strategy="overlapping"),
-    "gat_best_relevancy": Variant(preset="best", base="gat_best", strategy="relevancy"),
+    **_reranked("best"),
     "gat_paper": Variant(preset="paper"),
     "gat_paper_no_llm": Variant(preset="paper", text="none"),
     "gat_paper_integrated": Variant(preset="paper", text="integrated"),
     "gat_paper_no_cosine": Variant(preset="paper", changes={"cosine_weight": 0.0}),
-    "gat_paper_prompt_level": Variant(preset="paper", base="gat_paper", strategy="prompt-level"),
-    "gat_paper_pairwise": Variant(preset="paper", base="gat_paper", strategy="pairwise"),
-    "gat_paper_overlapping": Variant(preset="paper", base="gat_paper", strategy="overlapping"),
-    "gat_paper_relevancy": Variant(preset="paper", base="gat_paper", strategy="relevancy"),
+    **_reranked("paper"),
 }
 
 

@@ -8,7 +8,7 @@ from tasks.reproduction.methods import PREFIX
 
 _PAPER_FILES: Final = ("item_profiles.parquet", "user_profiles.parquet", "table1.csv")
 _RULES_JUDGE: Final = (
-    "Rules judged for all four strategies. They give one and the same relevance to every question,"
+    "Rules judged for all strategies. They give one and the same relevance to every question,"
     " so the strategies differ in scale and ties only: which one to choose with a language model"
     " is not for these rows to say."
 )

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import (
     CANDIDATES,
     GENRES,
@@ -24,14 +24,14 @@ from recsys_core.embedding import (
     Embedder,
     Labels,
     VectorCache,
-    label_vectors,
-    side_by_side,
-    year_vectors,
+    concatenate_features,
+    label_features,
+    year_features,
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.item_features import Floats
-from recsys_core.embedding.raw_texts import plain_item_texts, plain_user_texts
+from recsys_core.embedding.raw_texts import raw_item_texts, raw_user_texts
 from recsys_core.errors import DataError
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.cross_validation import user_table
@@ -87,7 +87,9 @@ def _plain_features(
     items = data.table("items")
     genres = Labels.of(items[GENRES])
     meanings, _ = embedder.encode_new(genres.names, cache)
-    return side_by_side(vectors, label_vectors(genres, meanings), year_vectors(items[YEAR]))
+    return concatenate_features(
+        vectors, label_features(genres, meanings), year_features(items[YEAR])
+    )
 
 
 def _plain_texts(
@@ -97,8 +99,8 @@ def _plain_texts(
     if text not in {"integrated", "facts"}:
         empty = [(name, key, data.table(name).select(key)) for name, key in _NODES]
         return [(name, key, ids.with_columns(pl.lit("").alias(TEXT))) for name, key, ids in empty]
-    items = plain_item_texts(data.table("items"), "integrated" if text == "integrated" else "facts")
-    people = plain_user_texts(data.table("users")[USER], users.table("evidence"), items)
+    items = raw_item_texts(data.table("items"), "integrated" if text == "integrated" else "facts")
+    people = raw_user_texts(data.table("users")[USER], users.table("evidence"), items)
     return [("items", ITEM, items), ("users", USER, people)]
 
 

@@ -23,7 +23,7 @@ from prefect.artifacts import (
 )
 from prefect.settings import get_current_settings
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import (
     CAPTION,
     COST,

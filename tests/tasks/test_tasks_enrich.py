@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     INTERACTIONS,
     ITEM,

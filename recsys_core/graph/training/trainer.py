@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from recsys_core.artifacts.partial import Scratch
+from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.base import PARTS, Beside, parts_of, with_parts

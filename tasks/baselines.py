@@ -1,20 +1,21 @@
-"""Baselines: the lists that ours are compared with."""
+"""Step `baselines`: the lists that the graph model's are compared with."""
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import Recommender
 from recsys_core.recommenders.ease import MAX_ITEMS
 from recsys_core.recommenders.popularity import Popularity
 from recsys_core.recommenders.tuning import tuned_ease
+from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("baselines", version="1")
+@step("baselines", version="1", returns=BaselinesRef)
 def baselines(
-    out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef, config: RatingScale, k: int
+    out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
 ) -> None:
     """Rank the items for every user by popularity and by a tuned EASE.
 
@@ -22,15 +23,15 @@ def baselines(
         out: a table per method, named after it (`columns.CANDIDATES`).
         data: the ingested data set.
         split: train, valid and test; only train and valid are looked at.
-        config: rating thresholds.
+        ratings: thresholds.
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
     known = pl.concat([train, valid])
     items, users = data.table("items")[ITEM], data.table("users")[USER]
-    methods: list[Recommender] = [Popularity(config).fit(known, items)]
+    methods: list[Recommender] = [Popularity(ratings).fit(known, items)]
     if items.len() <= MAX_ITEMS:
-        ease = tuned_ease(train, valid, items, config)
+        ease = tuned_ease(train, valid, items, ratings)
         methods.append(ease.recommender)
         out.fact("ease_regularisation", ease.choice)
     else:

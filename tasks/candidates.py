@@ -1,17 +1,19 @@
-"""Candidates: the items with the highest graph scores that a user does not know yet."""
+"""Step `candidates`: candidate generation by the graph model's scores, known items left out."""
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES
+from recsys_core.config import RunConfig
 from tasks.graph import read_graph
+from tasks.runtime.references import CandidatesRef, GraphRef, ModelRef, SplitRef
 from tasks.runtime.step import step
 from tasks.runtime.vector_tables import vector_array
 
 
-@step("candidates", version="1")
+@step("candidates", version="1", returns=CandidatesRef)
 def candidates(
-    out: ArtifactWriter, split: ArtifactRef, graph: ArtifactRef, model: ArtifactRef, k: int
+    out: ArtifactWriter, *, split: SplitRef, graph: GraphRef, model: ModelRef, k: int
 ) -> None:
     """Top k by dot product for every user, batched, known items left out.
 
@@ -40,3 +42,8 @@ def candidates(
     out.table("candidates", final, CANDIDATES)
     held_out = best("search_", train) if not valid.is_empty() else final.clear()
     out.table("valid_candidates", held_out, CANDIDATES)
+
+
+def list_length(config: RunConfig) -> int:
+    """How many candidates per user a run needs: for reranking, and for the largest cut-off."""
+    return max(config.rerank.candidates, *config.evaluation.cutoffs)

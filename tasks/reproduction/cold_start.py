@@ -1,4 +1,4 @@
-"""The cold-start part of the reproduction: one method, one seed, new users or new items."""
+"""Step `cold_start`: one method under the cold-start protocols, for new users or new items."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
 from recsys_core.datasets.cold_start_splits import (
     SHOWN,
@@ -32,6 +32,7 @@ from recsys_core.recommenders.cold_start import (
 )
 from recsys_core.recommenders.registry import Builders
 from tasks.embed import FEATURES
+from tasks.runtime.references import ColdStartRef, DatasetRef, EmbeddingsRef
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import vector_table
 
@@ -53,15 +54,15 @@ METHODS: Final[Mapping[New, tuple[str, ...]]] = {
 """Without a text there is nothing to tell new items apart by, so the other methods cannot."""
 TEXT_BASELINES: Final = ("text_ridge", "text_popularity")
 K: Final = 10
-_TABLE: Final = "per_user"
 
 
-@step("cold_start", version="8", timeout_seconds=6 * HOUR)
+@step("cold_start", version="8", returns=ColdStartRef, timeout_seconds=6 * HOUR)
 def cold_start(
     out: ArtifactWriter,
-    data: ArtifactRef,
-    facts: ArtifactRef,
-    profiles: ArtifactRef,
+    *,
+    data: DatasetRef,
+    facts: EmbeddingsRef,
+    profiles: EmbeddingsRef,
     new: New,
     method: str,
     graph: GraphConfig | None,
@@ -94,13 +95,8 @@ def cold_start(
         for split in splits
         if isinstance(split, ColdItems) or split.users.len()
     ]
-    out.table(_TABLE, pl.concat([user_table(one, K) for one in judged]), PER_USER)
+    out.table("per_user", pl.concat([user_table(one, K) for one in judged]), PER_USER)
     out.fact("choice", choice)
-
-
-def of_method(ref: ArtifactRef) -> pl.DataFrame:
-    """What the step measured (`columns.PER_USER`)."""
-    return ref.table(_TABLE)
 
 
 def _texts(text: ColdText, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:

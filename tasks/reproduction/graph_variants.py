@@ -1,4 +1,4 @@
-"""The graph model's variants in the reproduction of the paper: preset, text, what is changed."""
+"""The variants of the graph model in the reproduction: preset, text, ablations, reranking."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,9 +35,9 @@ class Variant:
     strategy: str = NONE
 
     def graph(self, config: ReproduceConfig) -> GraphConfig:
-        """The model's configuration."""
+        """The model's configuration; every variant is trained from scratch."""
         start = config.best if self.preset == "best" else config.paper
-        return start.model_copy(update=dict(self.changes))
+        return start.model_copy(update={"warm_start_from": None, **self.changes})
 
 
 def _reranked(preset: Literal["best", "paper"]) -> dict[Method, Variant]:

@@ -1,10 +1,10 @@
-"""What a reader of the reproduction must know first."""
+"""Caveats: what limits the reproduction's figures, in sentences for its page."""
 
 from collections.abc import Collection
 from typing import Final
 
 from recsys_core.config import ReproduceConfig
-from tasks.reproduction.methods import PREFIX
+from tasks.reproduction.graph_variants import PREFIX
 
 _PAPER_FILES: Final = ("item_profiles.parquet", "user_profiles.parquet", "table1.csv")
 _RULES_JUDGE: Final = (
@@ -30,7 +30,7 @@ _PUBLISHED_USERS: Final = (
 )
 
 
-def notes_on(config: ReproduceConfig, methods: Collection[str], *, judged: bool) -> list[str]:
+def caveats(config: ReproduceConfig, methods: Collection[str], *, judged: bool) -> list[str]:
     """A sentence each.
 
     Args:

@@ -102,7 +102,11 @@ def pipeline(
         earlier_split=earlier.split if earlier else None,
     )  # fmt: skip
     made.candidates = candidates(
-        store, data=made.data, split=made.split, graph=made.graph, model=made.model,
+        store,
+        data=made.data,
+        split=made.split,
+        graph=made.graph,
+        model=made.model,
         k=list_length(config),
     )
     if until == "candidates":

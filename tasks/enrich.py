@@ -6,7 +6,17 @@ from pathlib import Path
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import INTERACTIONS, ITEM, ITEMS, OVERVIEW, REASON, TITLE, UNMATCHED, USER, YEAR
+from recsys_core.columns import (
+    INTERACTIONS,
+    ITEM,
+    ITEMS,
+    OVERVIEW,
+    REASON,
+    TITLE,
+    UNMATCHED,
+    USER,
+    YEAR,
+)
 from recsys_core.datasets.config import TmdbConfig
 from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.client import TmdbClient, api_key

@@ -9,7 +9,6 @@ from recsys_core.columns import AVAILABLE, ITEM
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
 
-
 SCALE: Final = "scale"
 ALLOW_REPEATS: Final = "allow_repeats"
 LEARNED: Final = "learned"

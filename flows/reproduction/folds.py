@@ -11,13 +11,15 @@ from flows.pipeline import pipeline
 from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.columns import MODEL
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
+from recsys_core.config.reproduction_methods import VARIANTS, Text
+from recsys_core.config.reproduction_methods import trained as models
 from recsys_core.datasets.config import DataConfig
 from tasks.candidates import candidates, list_length
 from tasks.embed import embed
 from tasks.graph import graph
 from tasks.reproduction.baseline import baseline
+from tasks.reproduction.caveats import PREFIX
 from tasks.reproduction.comparisons import Measured
-from tasks.reproduction.graph_variants import PREFIX, VARIANTS, Text, models
 from tasks.reproduction.method_metrics import method_metrics
 from tasks.reproduction.published_lists import published_lists
 from tasks.reproduction.raw_text_vectors import raw_text_vectors

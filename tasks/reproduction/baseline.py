@@ -5,7 +5,7 @@ import polars as pl
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders import registry
+from recsys_core.recommenders.methods import builders
 from recsys_core.recommenders.tuning import tuned
 from tasks.runtime.references import DatasetRef, ListsRef, SplitRef
 from tasks.runtime.step import HOUR, step
@@ -28,14 +28,14 @@ def baseline(
         out: table `candidates` (`columns.CANDIDATES`).
         data: the ingested data set.
         split: train and valid; test is not looked at.
-        method: name in `recommenders.registry`.
+        method: name in `recommenders.methods.BASELINES`.
         ratings: thresholds.
         k: length of the lists.
         seed: of the methods that draw.
     """
     train, valid = split.table("train"), split.table("valid")
-    builders = registry.select(registry.baselines(ratings, seed=seed), [method])[method]
-    found = tuned(builders, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
+    candidates = builders(method, ratings, seed=seed)
+    found = tuned(candidates, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
     known = pl.concat([train, valid])
     lists = found.recommender.recommend(data.table("users")[USER], k, exclude=known)
     out.table("candidates", lists, CANDIDATES)

@@ -5,6 +5,7 @@ import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter, local_folder
 from recsys_core.columns import GENRES, ITEM, TEXT, USER, YEAR
+from recsys_core.config.reproduction_methods import Text
 from recsys_core.embedding import (
     Embedder,
     Labels,
@@ -18,7 +19,6 @@ from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.item_features import Floats
 from recsys_core.embedding.raw_texts import raw_item_texts, raw_user_texts
 from tasks.embed import FEATURES
-from tasks.reproduction.graph_variants import Text
 from tasks.runtime.references import DatasetRef, EmbeddingsRef, UserProfilesRef
 from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors

@@ -23,7 +23,7 @@ from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
-from tasks.runtime.references import DatasetRef, SplitRef
+from tasks.runtime.references import DatasetRef, SplitRef, shown_history
 
 
 @task(name="dry_run", tags={"recsys", "dry_run"}, cache_policy=NO_CACHE, persist_result=False)
@@ -65,10 +65,12 @@ async def _ask_all(
     item_profiles = await profile_items(items, provider, per_call=config.item_profiles.per_call)
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
     popular = Popularity(data.scale).fit(train, items[ITEM])
-    lists = popular.recommend(users, config.rerank.candidates, exclude=train)
+    lists = popular.recommend(
+        users, config.rerank.candidates, exclude=split.masked, among=data.candidate_items
+    )
     tables = RerankTables(
         candidates=lists,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -86,7 +88,7 @@ async def _ask_all(
     )
     recommendations, _ = await explain(
         fused,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -98,7 +100,7 @@ async def _ask_all(
     if config.explanations.judge:
         await judge_reasons(
             recommendations,
-            history=train,
+            history=shown_history(split, data),
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,

@@ -176,7 +176,5 @@ class SplitConfig(Section):
     """Kind `last`: interactions of each user that are test, and as many before them valid."""
     learned: Parts = "train+valid"
     """What the served model learns from, once its choices are made on valid."""
-    shown: Parts = "train+valid"
-    """What is known of a user when lists are made at test."""
     masked: Parts = "train+valid"
     """Which interactions a list leaves out (none with data.allow_repeats)."""

@@ -105,6 +105,7 @@ def judge(
     like_from: float,
     max_train_interactions: int | None = None,
     items: pl.Series | None = None,
+    masked: pl.DataFrame | None = None,
 ) -> Judgement:
     """Measure every test user's list; arguments and errors as for `evaluate`."""
     ranking = checked_ranking(ranking, train, test, items)
@@ -118,7 +119,8 @@ def judge(
         )
     notes["items_without_interactions"] = _foreign_items(ranking, train, test)
     if protocol == FULL:
-        ranking, notes["seen_items_removed"] = _without_seen(ranking, train)
+        seen = train if masked is None else masked
+        ranking, notes["seen_items_removed"] = _without_seen(ranking, seen)
     if max_train_interactions is not None:
         users = _cold(users, train, max_train_interactions)
     _report(notes, method)
@@ -145,6 +147,7 @@ def evaluate(
     like_from: float,
     max_train_interactions: int | None = None,
     items: pl.Series | None = None,
+    masked: pl.DataFrame | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> pl.DataFrame:
@@ -160,6 +163,7 @@ def evaluate(
         like_from: lowest rating that counts as relevant.
         max_train_interactions: keep only users with at most so many training interactions.
         items: ids of all items of the data set; where given, a list may hold no others.
+        masked: interactions whose items are taken out of a list; `train` where not given.
         bootstrap: resamples of users; 0 leaves the intervals null.
         seed: seed of the resampling; equal seeds and users give paired resamples.
 
@@ -172,6 +176,7 @@ def evaluate(
     judged = judge(
         ranking, train, test, method=method, protocol=protocol, cutoffs=cutoffs,
         like_from=like_from, max_train_interactions=max_train_interactions, items=items,
+        masked=masked,
     )  # fmt: skip
     return judged.table(bootstrap=bootstrap, seed=seed)
 

@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from recsys_core.artifacts import ArtifactRef
-from recsys_core.columns import AVAILABLE, ITEM
+from recsys_core.columns import AVAILABLE, ITEM, RATING
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
 
@@ -54,6 +54,11 @@ class SplitRef(ArtifactRef):
         return self._parts(str(self.manifest.facts[MASKED]))
 
     @property
+    def masks(self) -> bool:
+        """Whether lists leave anything out."""
+        return bool(self.manifest.facts[MASKED] != NO_PART)
+
+    @property
     def known(self) -> pl.DataFrame:
         """All that is no test."""
         return self._parts("train+valid")
@@ -62,6 +67,14 @@ class SplitRef(ArtifactRef):
         if names == NO_PART:
             return self.table("train").clear()
         return pl.concat([self.table(name) for name in names.split("+")])
+
+
+def shown_history(split: SplitRef, data: DatasetRef) -> pl.DataFrame:
+    """The training interactions as prompts show them: implicit feedback has no ratings."""
+    train = split.table("train")
+    if data.scale.is_implicit:
+        return train.with_columns(pl.lit(None, train.schema[RATING]).alias(RATING))
+    return train
 
 
 class ItemProfilesRef(ArtifactRef):

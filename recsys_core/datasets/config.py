@@ -7,7 +7,6 @@ import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from recsys_core.datasets.splits import FOLDS, KINDS
-from recsys_core.interactions.feedback import RatingScale
 from recsys_core.section import Section
 
 if TYPE_CHECKING:
@@ -101,18 +100,6 @@ class DataConfig(Section):
                 f" positive={self.positive} and rating_max={self.rating_max} must be in this order"
             )
         return self
-
-    @property
-    def scale(self) -> RatingScale:
-        """The scale where no data say more: 1 to 5, unless configured."""
-        low = 1.0 if self.rating_min is None else self.rating_min
-        high = 5.0 if self.rating_max is None else self.rating_max
-        return RatingScale(
-            rating_min=low,
-            rating_max=high,
-            like_from=low + 0.75 * (high - low) if self.positive is None else self.positive,
-            dislike_from=low + 0.25 * (high - low) if self.negative is None else self.negative,
-        )
 
 
 class TmdbConfig(Section):

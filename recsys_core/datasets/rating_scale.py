@@ -74,12 +74,8 @@ def explicit_scale(ratings: pl.Series, config: DataConfig) -> RatingScale:
         given = None not in (config.rating_min, config.rating_max)
         if given or (lowest <= low and high <= highest and binary):
             break
-    width = highest - lowest
-    return RatingScale(
-        rating_min=lowest,
-        rating_max=highest,
-        like_from=lowest + 0.75 * width if config.positive is None else config.positive,
-        dislike_from=lowest + 0.25 * width if config.negative is None else config.negative,
+    return RatingScale.between(
+        lowest, highest, like_from=config.positive, dislike_from=config.negative
     )
 
 

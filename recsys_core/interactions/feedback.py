@@ -50,6 +50,24 @@ class RatingScale(Section):
         return self.feedback == "implicit"
 
     @classmethod
+    def between(
+        cls,
+        lowest: float,
+        highest: float,
+        *,
+        like_from: float | None = None,
+        dislike_from: float | None = None,
+    ) -> "RatingScale":
+        """Ratings of a scale; liked is three quarters up, disliked one quarter, unless given."""
+        width = highest - lowest
+        return cls(
+            rating_min=lowest,
+            rating_max=highest,
+            like_from=lowest + 0.75 * width if like_from is None else like_from,
+            dislike_from=lowest + 0.25 * width if dislike_from is None else dislike_from,
+        )
+
+    @classmethod
     def implicit(cls, highest: float = 1.0, *, like_from: float = 0.0) -> "RatingScale":
         """The scale of weights above 0 and up to `highest`."""
         return cls(

@@ -9,7 +9,7 @@ from prefect import flow
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, JUDGED, RANK, USER, Schema
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank.config import FusionConfig
 from tasks.fusion import fusion
 from tasks.fusion_policy import fusion_policy
@@ -94,7 +94,7 @@ def fusing(
     judged = judgements(store, candidates=candidates, good=good)
     choose = {"candidates": candidates, "judged": judged} if valid else {"tuned": tuned}
     policy = fusion_policy(
-        store, data=data, split=split, ratings=DataConfig().scale, config=config, seed=0, **choose
+        store, data=data, split=split, ratings=RatingScale(), config=config, seed=0, **choose
     )
     return policy, fusion(
         store, candidates=candidates, judged=judged, policy=policy, llm_weight=config.llm_weight,

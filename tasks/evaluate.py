@@ -1,5 +1,7 @@
 """Step `evaluate`: the metrics of every method's lists on the test split, both protocols."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
@@ -16,6 +18,7 @@ from tasks.runtime.references import (
     MetricsRef,
     RerankedRef,
     SplitRef,
+    UserGroup,
 )
 from tasks.runtime.step import step
 
@@ -63,8 +66,9 @@ def evaluate(
             # Users without an interaction have lists, too, which nothing can be compared with.
             tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
             frames += _accuracy(
-                name, tested, known, masked, test, items[ITEM], ratings, config, seed
-            )
+                name, tested, known, masked, test, items[ITEM], ratings, config, seed,
+                groups=split.user_groups(config),
+            )  # fmt: skip
             frames.append(
                 beyond_accuracy(
                     tested,
@@ -107,13 +111,15 @@ def _accuracy(
     ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
+    *,
+    groups: Sequence[UserGroup],
 ) -> list[pl.DataFrame]:
     return [
         protocols.evaluate(
             ranking, known, test, method=name, protocol=protocol, cutoffs=config.cutoffs,
-            like_from=ratings.like_from, max_train_interactions=cold, items=items,
-            masked=masked, bootstrap=config.bootstrap, seed=seed,
+            like_from=ratings.like_from, max_train_interactions=group.at_most, items=items,
+            masked=masked, history=group.history, bootstrap=config.bootstrap, seed=seed,
         )
         for protocol in (protocols.FULL, protocols.CONDENSED)
-        for cold in (None, config.cold_below - 1)
+        for group in groups
     ]  # fmt: skip

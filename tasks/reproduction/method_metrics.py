@@ -44,10 +44,11 @@ def method_metrics(
     judged = [
         judge(
             ranking, known, test, masked=masked, method=method, protocol=protocol,
-            cutoffs=config.cutoffs, like_from=ratings.like_from, max_train_interactions=cold,
+            items=data.table("items")[ITEM], cutoffs=config.cutoffs, like_from=ratings.like_from,
+            max_train_interactions=group.at_most, history=group.history,
         )
         for protocol in (FULL, CONDENSED)
-        for cold in (None, config.cold_below - 1)
+        for group in split.user_groups(config)
     ]  # fmt: skip
     metrics = [one.table(bootstrap=config.bootstrap, seed=seed) for one in judged]
     out.table("metrics", pl.concat(metrics), METRICS)

@@ -1,11 +1,14 @@
 """References typed by what they hold, so that mixed-up wiring of the flows fails the type check."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import AVAILABLE, ITEM, RATING
+from recsys_core.evaluation.config import EvaluationConfig
+from recsys_core.evaluation.protocols import History
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
 
@@ -35,8 +38,28 @@ class DatasetRef(ArtifactRef):
         return self.table("items").filter(pl.col(AVAILABLE))[ITEM]
 
 
+@dataclass(frozen=True, kw_only=True)
+class UserGroup:
+    """Test users that are measured apart.
+
+    Attributes:
+        at_most: those with at most so many training interactions; None for all.
+        history: those whom training saw (`warm`), or those who came later (`new`).
+    """
+
+    at_most: int | None = None
+    history: History | None = None
+
+
 class SplitRef(ArtifactRef):
     """Tables `train`, `valid` and `test` of interactions."""
+
+    def user_groups(self, config: EvaluationConfig) -> list[UserGroup]:
+        """All users, cold users, and for a split by time the known and the new ones."""
+        groups = [UserGroup(), UserGroup(at_most=config.cold_below - 1)]
+        if self.manifest.facts["kind"] == "time":
+            groups += [UserGroup(history="warm"), UserGroup(history="new")]
+        return groups
 
     @property
     def learns_from_valid(self) -> bool:

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from recsys_core.columns import INDEX, ITEM, JUDGED, LLM_SCORE, RANK, USER, check
-from recsys_core.evaluation.metrics import NDCG, Bools, Floats, accuracy
+from recsys_core.evaluation import metrics
+from recsys_core.evaluation.metrics import Bools, Floats
 from recsys_core.interactions.feedback import is_liked
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion import SCALES, Scale, fuse
@@ -98,7 +99,7 @@ def measure(
         hits: Bools = np.zeros((total.size, width), np.bool_)
         for part in (ranked.filter(_HIT), below.filter(pl.col(RANK) <= width)):
             hits[part[INDEX].to_numpy(), part[RANK].to_numpy() - 1] = True
-        values: Floats = accuracy(hits, total, (K,))[NDCG][:, 0]
+        values: Floats = metrics.ndcg(metrics.hits_of(hits, total, (K,)))[:, 0]
         return values
 
     graph = ndcg(rows)

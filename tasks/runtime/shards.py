@@ -139,8 +139,8 @@ def merge(out: ArtifactWriter, parts: Sequence[ArtifactRef], schemas: Mapping[st
 def merged_facts(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Facts of shards as those of the whole.
 
-    Numbers add up, and so do counts by name; what a run has spent so far (`run_...`) is the largest
-    one; of anything else the first is taken.
+    Numbers add up, and so do counts by name; of what is spent so far (`run_...`, `root_...`) the
+    largest is taken, and of anything else the first.
     """
     merged: dict[str, Any] = {}
     for one in facts:
@@ -154,4 +154,4 @@ def _added(name: str, before: Any, value: Any) -> Any:
         return before
     if isinstance(value, Mapping):
         return dict(Counter(before) + Counter(value))
-    return max(before, value) if name.startswith("run_") else before + value
+    return max(before, value) if name.startswith(("run_", "root_")) else before + value

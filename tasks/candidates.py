@@ -1,17 +1,20 @@
-"""Candidates: the items with the highest graph scores that a user does not know yet."""
+"""Step `candidates`: candidate generation by the graph model's scores, known items left out."""
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES
+from recsys_core.config import RunConfig
+from recsys_core.interactions.lookup import vector_array
+from recsys_core.interactions.topk import ranked_lists, top_k
 from tasks.graph import read_graph
+from tasks.runtime.references import CandidatesRef, GraphRef, ModelRef, SplitRef
 from tasks.runtime.step import step
-from tasks.runtime.vector_tables import vector_array
 
 
-@step("candidates", version="1")
+@step("candidates", version="1", returns=CandidatesRef)
 def candidates(
-    out: ArtifactWriter, split: ArtifactRef, graph: ArtifactRef, model: ArtifactRef, k: int
+    out: ArtifactWriter, *, split: SplitRef, graph: GraphRef, model: ModelRef, k: int
 ) -> None:
     """Top k by dot product for every user, batched, known items left out.
 
@@ -24,9 +27,6 @@ def candidates(
         model: refined vectors.
         k: length of the lists.
     """
-    from recsys_core.graph.inference.topk import candidates as as_table
-    from recsys_core.graph.inference.topk import top_k
-
     nodes = read_graph(graph)
     train, valid = split.table("train"), split.table("valid")
 
@@ -34,9 +34,14 @@ def candidates(
         users, items = model.table(f"{prefix}users"), model.table(f"{prefix}items")
         seen = nodes.edges_of(known)
         indices, scores = top_k(vector_array(users), vector_array(items), seen.users, seen.items, k)
-        return as_table(nodes, indices, scores)
+        return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 
     final = best("", pl.concat([train, valid]))
     out.table("candidates", final, CANDIDATES)
     held_out = best("search_", train) if not valid.is_empty() else final.clear()
     out.table("valid_candidates", held_out, CANDIDATES)
+
+
+def list_length(config: RunConfig) -> int:
+    """How many candidates per user a run needs: for reranking, and for the largest cut-off."""
+    return max(config.rerank.candidates, *config.evaluation.cutoffs)

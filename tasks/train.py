@@ -1,6 +1,6 @@
-"""Train: the graph attention network, stopped by validation, then fitted to all training rows."""
+"""Step `train`: the graph model, stopped early by validation, refitted on validation rows too."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CURVES
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale
@@ -8,25 +8,27 @@ from recsys_core.interactions.lookup import aligned
 from tasks.embed import FEATURES
 from tasks.graph import read_graph
 from tasks.runtime.progress import progress
+from tasks.runtime.references import EmbeddingsRef, GraphRef, ModelRef, SplitRef
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import write_vectors
-from tasks.warm_start import WARM, start_of
+from tasks.runtime.warm_start import WARM, start_of
 
 BEST_EPOCH = "best_epoch"
 
 
-@step("train", version="11", timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="11", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
-    split: ArtifactRef,
-    graph: ArtifactRef,
-    embeddings: ArtifactRef,
+    *,
+    split: SplitRef,
+    graph: GraphRef,
+    embeddings: EmbeddingsRef,
     config: GraphConfig,
     ratings: RatingScale,
     seed: int,
-    tuned: ArtifactRef | None = None,
-    earlier: ArtifactRef | None = None,
-    earlier_split: ArtifactRef | None = None,
+    tuned: ModelRef | None = None,
+    earlier: ModelRef | None = None,
+    earlier_split: SplitRef | None = None,
 ) -> None:
     """Train the graph model (paper, section 2.2).
 

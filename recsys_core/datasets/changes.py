@@ -1,4 +1,4 @@
-"""Which items changed since they were last processed, and where that state is kept.
+"""Change detection for items: what differs from the last processed state, and that state.
 
 The state of a source is a table of item ids and the hash of each item's row. It lies under the
 artifact root (`state/<source>/`), so every machine that shares the root shares the state.

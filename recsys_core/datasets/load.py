@@ -1,4 +1,4 @@
-"""The one door to data: a named MovieLens, or any folder that keeps the contract.
+"""Load a data set: a named MovieLens, or any folder that keeps the contract.
 
 A named data set comes from, in this order: the local folder that was given, the cache, the
 official archive, and (MovieLens 100K only, where GroupLens cannot be reached) the `recbole`

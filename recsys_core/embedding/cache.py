@@ -1,8 +1,7 @@
-"""Vectors on disk: a text that was embedded once is not embedded again.
+"""An embedding cache on disk (SQLite), by model and text.
 
-When a few items change, the embedding step has new inputs and starts anew; this cache makes it
-embed exactly the texts that changed. It is a help, never a source of truth: what is damaged is
-left out, and the texts are embedded again.
+When a few items change, the embedding step has new inputs and runs again; this cache makes it embed
+only the texts that changed. Rows with a wrong checksum are ignored, and their texts embedded again.
 """
 
 import logging

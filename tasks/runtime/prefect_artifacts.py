@@ -1,4 +1,4 @@
-"""Publish: what a run has to show, as artifacts in Prefect's UI. Only where a server is set.
+"""A run's results as artifacts in Prefect's UI, where a server is set.
 
 Tables hold plain JSON: a number that is not finite would empty the whole table, so it is left out.
 Text from data sets is escaped: titles and reasons are shown, never rendered.
@@ -23,7 +23,6 @@ from prefect.artifacts import (
 )
 from prefect.settings import get_current_settings
 
-from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import (
     CAPTION,
     COST,
@@ -39,8 +38,10 @@ from recsys_core.columns import (
     USER,
     VERDICT,
 )
+from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+from tasks.runtime.references import FiguresRef, RecommendationsRef
 
 HEADLINE_KEY: Final = "headline-metrics"
 """Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
@@ -51,9 +52,10 @@ _SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&"
 
 def publish_artifacts(
     summary: Summary,
-    recommendations: ArtifactRef,
+    *,
+    recommendations: RecommendationsRef,
     calls: pl.DataFrame,
-    drawn: ArtifactRef | None = None,
+    figures: FiguresRef,
 ) -> None:
     """Create the run's artifacts; does nothing without a server.
 
@@ -61,7 +63,7 @@ def publish_artifacts(
         summary: the run in numbers.
         recommendations: the served lists, with reasons.
         calls: the ledger of this run (`columns.LLM_CALLS`).
-        drawn: its plots, the table `figures`.
+        figures: its plots.
     """
     if not get_current_settings().api.url:
         return
@@ -76,7 +78,7 @@ def publish_artifacts(
     create_table_artifact(table(shown), key="recommendations", description=text, **sync)
     create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
     create_link_artifact(report_link(summary), key="report", link_text="report.html", **sync)
-    for key, text, uri in images(drawn.table("figures")) if drawn else ():
+    for key, text, uri in images(figures.table("figures")):
         create_image_artifact(uri, key=key, description=text, **sync)
 
 
@@ -119,7 +121,7 @@ def cost(summary: Summary) -> str:
 
 def headline_rows(summary: Summary) -> list[dict[str, Any]]:
     """A row per method, the best NDCG first."""
-    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get("ndcg") or 0.0))
+    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get(NDCG) or 0.0))
     return [{"method": method, **values} for method, values in best_first]
 
 

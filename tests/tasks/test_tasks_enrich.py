@@ -50,7 +50,7 @@ def data(store: ArtifactStore) -> ArtifactRef:
 
 def build(store: ArtifactStore, data: ArtifactRef, config: TmdbConfig, key: bool) -> ArtifactRef:
     with store.writer("enrich", content_key("enrich", "1", {"with_key": key})) as out:
-        enrich.__wrapped__(out, data, config, key)
+        enrich.__wrapped__(out, data=data, config=config, with_key=key)
         return out.commit(parameters={"config": config}, **COMMIT)
 
 
@@ -114,5 +114,5 @@ def test_what_shapes_the_result_is_in_the_content_key_and_limits_are_not() -> No
         inputs = {"config": TmdbConfig(**parameters), "with_key": with_key}
         return content_key("enrich", "1", inputs)
 
-    assert key() == key(requests_per_window=1, cache_file="elsewhere", api_key_env="OTHER")
+    assert key() == key(requests_per_10_s=1, cache_file="elsewhere", api_key_env="OTHER")
     assert len({key(), key(False), key(overwrite=True), key(language="de"), key(cast_size=3)}) == 5

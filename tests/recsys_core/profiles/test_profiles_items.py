@@ -105,7 +105,7 @@ def test_profiles_do_not_depend_on_how_many_a_call_writes(per_call: int) -> None
 def test_ready_made_profiles_leave_the_calls_and_a_bad_answer_marks_its_items() -> None:
     provider = Recorder(statuses=["failed"])
     ready = {2: Profile(overview="o", description="d")}
-    table = several(provider, 2, published=ready)
+    table = several(provider, 2, ready_made=ready)
     assert [one.subject for one in provider.requests] == ["items:1,3", "items:4,5", "item:6"]
     assert table[STATUS].to_list() == ["failed", "published", "failed", "ok", "ok", "ok"]
 

@@ -9,6 +9,8 @@ from recsys_core.columns import (
     METHOD,
     METHOD_PER_USER,
     METRICS,
+    RANK,
+    RANKING,
     STRATEGY,
     USER,
 )  # fmt: skip
@@ -36,7 +38,7 @@ from tasks.runtime.references import (
 from tasks.runtime.step import step
 
 
-@step("evaluate", version="2", returns=MetricsRef)
+@step("evaluate", version="3", returns=MetricsRef)
 def evaluate(
     out: ArtifactWriter,
     *,
@@ -56,7 +58,8 @@ def evaluate(
             `full` at the headline's cut-off) and `comparisons` (`columns.COMPARISONS`: our methods
             against the best baseline); empty where nothing is held out.
         data: the ingested data set.
-        split: train, valid and test.
+        split: train, valid and test; test interactions with items that may not be recommended
+            do not count.
         candidates: the graph model's lists.
         reranked: the same after reranking and fusion.
         baselines: a table of lists per baseline.
@@ -64,19 +67,20 @@ def evaluate(
         config: cut-offs, the bound of cold users, bootstrap resamples.
         seed: of the bootstrap; the same resamples for every method.
     """
-    items = data.table("items")
-    known, test = pl.concat([split.table("train"), split.table("valid")]), split.table("test")
+    items, allowed = data.table("items"), data.candidate_items
+    test = split.table("test").filter(pl.col(ITEM).is_in(allowed.implode()))
     own = our_lists(candidates, reranked)
     lists = {name: baselines.table(name) for name in baselines.tables} | own
     frames, headline = [pl.DataFrame(schema=dict(METRICS))], []
     for name, ranking in lists.items() if test.height else ():
-        judged = _judged(name, ranking, known, test, items[ITEM], ratings, config)
+        # Users without an interaction have lists, too, which nothing can be compared with.
+        tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
+        judged = _judged(name, tested, split, test, items[ITEM], ratings, config)
         headline.append(judged[0])
         frames += [one.table(bootstrap=config.bootstrap, seed=seed) for one in judged]
-        tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
         frames.append(
             beyond_accuracy(
-                tested, known, items[ITEM], method=name, cutoffs=config.cutoffs,
+                tested, split.known, allowed, method=name, cutoffs=config.cutoffs,
                 vectors=genre_vectors(items), bootstrap=config.bootstrap, seed=seed,
             )
         )  # fmt: skip
@@ -88,13 +92,22 @@ def evaluate(
 
 
 def our_lists(candidates: CandidatesRef, reranked: RerankedRef) -> dict[str, pl.DataFrame]:
-    """The graph's lists, those if everybody were reranked, and those that the policy serves."""
-    graph = {GRAPH_METHOD: candidates.table("candidates")}
-    everybody, served = reranked.table("everybody"), reranked.table("reranked")
-    strategies = sorted(set(everybody[STRATEGY]) - {GRAPH_ONLY})
-    if not strategies:
-        return graph
-    return graph | {reranked_method(strategies): everybody, SERVED_METHOD: served}
+    """The graph's lists, those with everybody reranked (if all were judged), the served ones."""
+    graph, everybody, served = (
+        candidates.table("candidates"), reranked.table("everybody"), reranked.table("reranked"),
+    )  # fmt: skip
+    lists = {GRAPH_METHOD: graph}
+    strategies = sorted(set(everybody[STRATEGY]))
+    if strategies and GRAPH_ONLY not in strategies:
+        lists[reranked_method(strategies)] = everybody
+    if set(served[STRATEGY]) - {GRAPH_ONLY} or not _same_order(graph, served):
+        lists[SERVED_METHOD] = served
+    return lists
+
+
+def _same_order(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    ordered = [lists.select(*RANKING).sort(USER, RANK) for lists in (one, other)]
+    return ordered[0].equals(ordered[1])
 
 
 def own_methods(metrics: pl.DataFrame) -> list[str]:
@@ -107,18 +120,19 @@ def own_methods(metrics: pl.DataFrame) -> list[str]:
 def _judged(
     name: str,
     ranking: pl.DataFrame,
-    known: pl.DataFrame,
+    split: SplitRef,
     test: pl.DataFrame,
     items: pl.Series,
     ratings: RatingScale,
     config: EvaluationConfig,
 ) -> list[protocols.Judgement]:
-    """One method under both protocols, of all users and of cold users; `full` of all first."""
+    """One method under both protocols, for every group of users; `full` of all users first."""
     return [
         protocols.judge(
-            ranking, known, test, method=name, protocol=protocol, cutoffs=config.cutoffs,
-            like_from=ratings.like_from, max_train_interactions=cold, items=items,
+            ranking, split.known, test, method=name, protocol=protocol, cutoffs=config.cutoffs,
+            like_from=ratings.like_from, max_train_interactions=group.at_most, items=items,
+            masked=split.masked, history=group.history,
         )
         for protocol in (protocols.FULL, protocols.CONDENSED)
-        for cold in (None, config.cold_below - 1)
+        for group in split.user_groups(config)
     ]  # fmt: skip

@@ -14,14 +14,14 @@ FORBIDDEN = {
     "flows": {"tests"},
 }
 LAYERS = (
-    ("section", "errors", "concurrency", "processes"),
+    ("redaction", "section", "errors", "concurrency", "processes"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),
     ("evaluation",),
     ("prompt_context",),
     ("embedding", "profiles"),
-    ("recommenders", "rerank"),
+    ("recommenders", "rerank", "diversity"),
     ("explanations", "graph"),
     ("report",),
     ("config",),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -12,6 +12,10 @@ from pydantic_core import ErrorDetails
 
 from recsys_core.config.run import RunConfig
 from recsys_core.errors import ConfigError
+from recsys_core.redaction import blanked
+
+_NOT_SHOWN: Final = frozenset({"value_error", "extra_forbidden"})
+"""Findings that say what they saw, and those about fields that do not exist (`api_key`)."""
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -79,15 +83,15 @@ def config_error(error: ValidationError) -> ConfigError:
 
 
 def _finding(item: ErrorDetails) -> str:
-    if item["type"] == "value_error":
+    if item["type"] in _NOT_SHOWN:
         return item["msg"]
     near = []
     if item["type"] == "literal_error":
         choices = re.findall(r"'([^']+)'", str(item.get("ctx", {}).get("expected", "")))
         near = get_close_matches(str(item["input"]), choices, 1)
     if near:
-        return f"{item['input']!r} is no choice, did you mean {near[0]!r}?"
-    return f"{item['msg']} (got {item['input']!r})"
+        return f"{blanked(repr(item['input']))} is no choice, did you mean {near[0]!r}?"
+    return f"{item['msg']} (got {blanked(repr(item['input']))})"
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

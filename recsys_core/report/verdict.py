@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from recsys_core.columns import CHOSEN, DIFFERENCE, METHOD, P_ADJUSTED, POLICY, REFERENCE
+from recsys_core.columns import DIFFERENCE, METHOD, P_ADJUSTED, REFERENCE
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.method_names import GRAPH_METHOD, SERVED_METHOD
 
@@ -14,9 +14,8 @@ LEVEL: Final = 0.05
 
 
 def verdict(
-    values: Mapping[str, Mapping[str, float]],
+    values: Mapping[str, Mapping[str, float | None]],
     comparisons: pl.DataFrame,
-    policies: pl.DataFrame,
     judge: str,
     k: int,
 ) -> str:
@@ -25,41 +24,32 @@ def verdict(
     Args:
         values: method -> metric -> mean under the headline protocol.
         comparisons: `columns.COMPARISONS`: own methods against the best baseline.
-        policies: `columns.POLICIES`: whose lists are reranked.
         judge: the model that reranks, or `rules`.
         k: cut-off.
     """
-    ndcg = {name: one[NDCG] for name, one in values.items() if one.get(NDCG) is not None}
+    ndcg = {name: value for name, one in values.items() if (value := one.get(NDCG)) is not None}
     if not ndcg:
         return "Nothing was held out, so nothing was measured."
-    parts = [part for part in (_served(policies, judge), _reranking(ndcg, policies, judge, k),
-                               _against(ndcg, comparisons)) if part]  # fmt: skip
-    return "; ".join(parts) + "." if parts else ""
+    parts = (_served(ndcg, k), _reranking(ndcg, judge, k), _against(ndcg, comparisons))
+    text = "; ".join(part for part in parts if part)
+    return f"{text}." if text else ""
 
 
-def _policy(policies: pl.DataFrame) -> str | None:
-    chosen = policies.filter(pl.col(CHOSEN))[POLICY].to_list()
-    return str(chosen[0]) if chosen else None
+def _served(ndcg: Mapping[str, float], k: int) -> str:
+    if GRAPH_METHOD not in ndcg:
+        return ""
+    if SERVED_METHOD not in ndcg or not ndcg[GRAPH_METHOD]:
+        return "Served lists: the graph model's own"
+    change = ndcg[SERVED_METHOD] / ndcg[GRAPH_METHOD] - 1
+    return f"Served lists: the graph model's, reordered, which changes NDCG@{k} by {change:+.1%}"
 
 
-def _served(policies: pl.DataFrame, judge: str) -> str:
-    kept = "Served lists: the graph model's own"
-    return {
-        None: kept,
-        "none": kept,
-        "cold-only": f"Served lists: the graph model's, for cold users reranked by {judge}",
-        "all": f"Served lists: the graph model's, reranked by {judge}",
-    }.get(_policy(policies), "")
-
-
-def _reranking(ndcg: Mapping[str, float], policies: pl.DataFrame, judge: str, k: int) -> str:
+def _reranking(ndcg: Mapping[str, float], judge: str, k: int) -> str:
     names = [name for name in ndcg if name.startswith(f"{GRAPH_METHOD}+")]
     if not names or not ndcg.get(GRAPH_METHOD):
         return ""
     change = ndcg[names[0]] / ndcg[GRAPH_METHOD] - 1
     verb = "cost" if change < 0 else "add"
-    if _policy(policies) == "all":
-        return f"that {verb}s {_percent(change)} of NDCG@{k}"
     return f"reranking everybody's by {judge} would {verb} {_percent(change)} of NDCG@{k}"
 
 

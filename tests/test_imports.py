@@ -14,7 +14,8 @@ FORBIDDEN = {
     "flows": {"tests"},
 }
 LAYERS = (
-    ("redaction", "section", "errors", "concurrency", "processes"),
+    ("redaction",),
+    ("section", "errors", "concurrency", "processes"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),

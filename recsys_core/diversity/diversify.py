@@ -30,7 +30,7 @@ from recsys_core.diversity.selection import (
     pools_of,
     reordered,
 )
-from recsys_core.evaluation.metrics import NDCG, Bools, Floats, Ints, accuracy
+from recsys_core.evaluation.metrics import Bools, Floats, Ints, hits_of, ndcg
 from recsys_core.interactions.feedback import is_liked
 
 MMR, CALIBRATED, NONE = "mmr", "calibration", "none"
@@ -194,7 +194,7 @@ def _seen(
     shares = np.where(there[:, :, None], genres.shares[listed], 0.0).sum(axis=1)
     error = divergence(wanted, _divided(shares, there.sum(axis=1, keepdims=True).astype(float)))
     return {
-        NDCG_AT_10: float(accuracy(hit, total, (_K,))[NDCG].mean()),
+        NDCG_AT_10: float(ndcg(hits_of(hit, total, (_K,))).mean()),
         DIVERSITY: float(np.nanmean(diversity)) if (pairs > 0).any() else float("nan"),
         CALIBRATION: float(error.mean()),
     }

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsys_core.concurrency import map_bounded
 from recsys_core.llm.providers.base import Provider, Purpose, Request
-from recsys_core.llm.request.per_request_schema import choice
+from recsys_core.llm.request.json_schema import choice
 from recsys_core.prompt_context.models import MAX_ID_CHARS, CandidatesInput, UserContext
 from recsys_core.rerank.strategies.base import Judged, Strategy, ask
 from recsys_core.rerank.strategies.listwise import IDS, ids_of, place_scores, rank_by_rules

@@ -19,7 +19,7 @@ LAYERS = (
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),
     ("evaluation",),
-    ("prompt_context",),
+    ("prompt_context", "diversity"),
     ("embedding", "profiles"),
     ("recommenders", "rerank"),
     ("explanations", "graph"),

@@ -54,8 +54,7 @@ def pipeline(
         tuned: makes this the second pass of a `refit`: nothing is held out of its training, and
             the number of epochs and the fusion policy are those that this pass chose.
     """
-    store, seed, ratings = ArtifactStore(root=config.artifact_root), config.seed, config.data.scale
-    made = Results()
+    store, seed, made = ArtifactStore(root=config.artifact_root), config.seed, Results()
 
     if tuned is None:
         source = source_fingerprint(config.data)
@@ -67,6 +66,7 @@ def pipeline(
         made.split = split(store, data=made.data, config=config.split, seed=seed)
     else:
         made.data, made.split = tuned.data, split_everything(store, data=tuned.data)
+    ratings = made.data.scale
     if until == "split":
         return made
 
@@ -103,7 +103,12 @@ def pipeline(
         earlier_split=earlier.split if earlier else None,
     )  # fmt: skip
     made.candidates = candidates(
-        store, split=made.split, graph=made.graph, model=made.model, k=list_length(config)
+        store,
+        data=made.data,
+        split=made.split,
+        graph=made.graph,
+        model=made.model,
+        k=list_length(config),
     )
     if until == "candidates":
         return made

@@ -23,7 +23,7 @@ from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
-from tasks.runtime.references import DatasetRef, SplitRef
+from tasks.runtime.references import DatasetRef, SplitRef, shown_history
 
 
 @task(name="dry_run", tags={"recsys", "dry_run"}, cache_policy=NO_CACHE, persist_result=False)
@@ -61,14 +61,16 @@ async def _ask_all(
     provider: DryRunProvider, data: DatasetRef, split: SplitRef, config: RunConfig
 ) -> None:
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
-    evidence = select_history(train, config.data.scale, config.user_profiles)
+    evidence = select_history(train, data.scale, config.user_profiles)
     item_profiles = await profile_items(items, provider, per_call=config.item_profiles.per_call)
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
-    popular = Popularity(config.data.scale).fit(train, items[ITEM])
-    lists = popular.recommend(users, config.rerank.candidates, exclude=train)
+    popular = Popularity(data.scale).fit(train, items[ITEM])
+    lists = popular.recommend(
+        users, config.rerank.candidates, exclude=split.masked, among=data.candidate_items
+    )
     tables = RerankTables(
         candidates=lists,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -84,7 +86,7 @@ async def _ask_all(
     fused = fused_lists(lists, judged, users, weight=config.fusion.fixed_weight)
     recommendations, _ = await explain(
         fused,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -96,7 +98,7 @@ async def _ask_all(
     if config.explanations.judge:
         await judge_reasons(
             recommendations,
-            history=train,
+            history=shown_history(split, data),
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,

@@ -22,6 +22,7 @@ from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
 from tasks.probe import STAGE
 from tasks.runtime.llm_calls import LEDGER
+from tasks.runtime.messages import tell
 from tasks.runtime.references import DatasetRef, Results
 from tasks.runtime.run_folder import (
     CALLS_FILE,
@@ -86,7 +87,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
             data.table("items"),
         ),
         ours=own_methods(measured),
-        rating_max=config.data.rating_max,
+        rating_max=data.scale.rating_max,
     )
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
@@ -96,6 +97,11 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         REPORT_FILE: render(page).encode(),
     }
     publish(config.runs_root, run_name, files)
+    llm = summary.llm
+    tell(
+        f"Lists, metrics and report are in {summary.folder}. {llm.model}: {llm.calls:,} calls,"
+        f" {llm.tokens_in + llm.tokens_out:,} tokens, ${llm.cost_usd:.4f}"
+    )
     return summary
 
 

@@ -17,6 +17,7 @@ from tasks.runtime.references import (
     PolicyRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.sharded import Shard, sharded
 
@@ -65,7 +66,7 @@ def rerank(
         lists = lists.join(only.table("users"), on=USER, how="semi")
     tables = RerankTables(
         candidates=lists,
-        history=split.table("train"),
+        history=shown_history(split, data),
         items=data.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),

@@ -82,7 +82,7 @@ def _explicit(
                      " --data.rating_max")  # fmt: skip
         return table, None
     table = _on_scale(table, scale, config, findings)
-    if not table.select(is_liked(scale.like_from).any()).item():
+    if not findings and not table.select(is_liked(scale.like_from).any()).item():
         findings.add(
             f"none of the {table.height:,} ratings is {scale.like_from:g} or more, so nothing is"
             " liked", "lower --data.positive, or set --data.feedback implicit",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
+from recsys_core.columns import ITEM, METHOD, METRICS, RANK, RANKING, STRATEGY, USER
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors
 from recsys_core.evaluation.config import EvaluationConfig
@@ -85,13 +85,22 @@ def evaluate(
 
 
 def our_lists(candidates: CandidatesRef, reranked: RerankedRef) -> dict[str, pl.DataFrame]:
-    """The graph's lists, those if everybody were reranked, and those that the policy serves."""
-    graph = {GRAPH_METHOD: candidates.table("candidates")}
-    everybody, served = reranked.table("everybody"), reranked.table("reranked")
-    strategies = sorted(set(everybody[STRATEGY]) - {GRAPH_ONLY})
-    if not strategies:
-        return graph
-    return graph | {f"{GRAPH_METHOD}+{'/'.join(strategies)}": everybody, SERVED_METHOD: served}
+    """The graph's lists, those with everybody reranked (if all were judged), the served ones."""
+    graph, everybody, served = (
+        candidates.table("candidates"), reranked.table("everybody"), reranked.table("reranked"),
+    )  # fmt: skip
+    lists = {GRAPH_METHOD: graph}
+    strategies = sorted(set(everybody[STRATEGY]))
+    if strategies and GRAPH_ONLY not in strategies:
+        lists[f"{GRAPH_METHOD}+{'/'.join(strategies)}"] = everybody
+    if set(served[STRATEGY]) - {GRAPH_ONLY} or not _same_order(graph, served):
+        lists[SERVED_METHOD] = served
+    return lists
+
+
+def _same_order(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    ordered = [lists.select(*RANKING).sort(USER, RANK) for lists in (one, other)]
+    return ordered[0].equals(ordered[1])
 
 
 def own_methods(metrics: pl.DataFrame) -> list[str]:

@@ -24,7 +24,7 @@ from tasks.runtime.sharded import Shard, sharded
 
 @sharded(
     "rerank",
-    version="3",
+    version="4",
     returns=JudgementsRef,
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},

@@ -175,11 +175,14 @@ def test_what_may_be_recommended_is_given_by_column_and_by_files(tmp_path: Path)
         return load_dataset(config, tmp_path).items[AVAILABLE].to_list()
 
     (tmp_path / "stock.csv").write_text("item_id\na\nb\n")
-    (tmp_path / "bare.txt").write_text("a\nc\n")
+    (tmp_path / "bare.txt").write_text("a\nc\nno such item\n")
+    (tmp_path / "x.txt").write_text("y\nz\n")
     assert allowed() == [True, False, True]
     assert allowed(candidates=str(tmp_path / "stock.csv")) == [True, False, False]
     assert allowed(exclude=str(tmp_path / "stock.csv")) == [False, False, True]
     assert allowed(candidates=str(tmp_path / "bare.txt")) == [True, False, True]
+    data = load_dataset(DataConfig(source=str(tmp_path), exclude=str(tmp_path / "x.txt")), tmp_path)
+    assert "2 ids of --data.exclude names no item" in data.notes
     with pytest.raises(DataError, match="no item is left that may be recommended"):
         allowed(exclude=str(tmp_path / "bare.txt"))
 

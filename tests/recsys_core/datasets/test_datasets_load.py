@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from recsys_core.datasets import load
-from recsys_core.datasets import movielens_wheel as wheel
 from recsys_core.datasets.config import DataConfig, SplitConfig
-from recsys_core.datasets.download import Checksum, Patience
-from recsys_core.datasets.files import folder_files, zip_files
 from recsys_core.datasets.load import load_dataset, source_fingerprint
+from recsys_core.datasets.sources import movielens_wheel as wheel
+from recsys_core.datasets.sources.download import Checksum, Patience
+from recsys_core.datasets.sources.files import folder_files, zip_files
 from recsys_core.datasets.splits import split_interactions
 from recsys_core.errors import DataError, SourceUnavailable
 

@@ -31,10 +31,10 @@ from recsys_core.columns import (
     YEAR,
     check,
 )
-from recsys_core.datasets import contract_casts as casts
 from recsys_core.datasets.config import DataConfig, Role
-from recsys_core.datasets.contract_findings import Findings, counted, raise_all
-from recsys_core.datasets.interaction_policies import Rated, apply_policies
+from recsys_core.datasets.contract import casts
+from recsys_core.datasets.contract.findings import Findings, counted, raise_all
+from recsys_core.datasets.contract.policies import Rated, apply_policies
 from recsys_core.errors import DataError
 from recsys_core.interactions.feedback import Feedback, RatingScale
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.datasets.files import HEAD, Files, corrupt, listing, visible
+from recsys_core.datasets.sources.files import HEAD, Files, corrupt, listing, visible
 from recsys_core.errors import DataError
 
 PARQUET: Final = frozenset({"parquet", "pq"})

@@ -10,8 +10,8 @@ import polars as pl
 
 from recsys_core.columns import INTERACTIONS, ITEM, PART, POSITION, RATING, ROW, TIMESTAMP, USER
 from recsys_core.datasets.config import DataConfig
-from recsys_core.datasets.contract_findings import Findings
-from recsys_core.datasets.rating_scale import explicit_scale, feedback_of, implicit_weights
+from recsys_core.datasets.contract.findings import Findings
+from recsys_core.datasets.contract.rating_scale import explicit_scale, feedback_of, implicit_weights
 from recsys_core.interactions.feedback import Feedback, RatingScale, is_liked
 
 _SHOW: Final = (USER, ITEM, RATING)

@@ -1,4 +1,4 @@
-"""Evaluate: our lists beside the baselines', on the test split, under both protocols."""
+"""Evaluate: our lists and the baselines' on the test split, under both protocols."""
 
 import polars as pl
 

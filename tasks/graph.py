@@ -10,7 +10,7 @@ from recsys_core.graph.interaction_graph import (
     EDGES_TABLE,
     ITEMS_TABLE,
     USERS_TABLE,
-    Bipartite,
+    InteractionGraph,
 )
 from tasks.runtime.step import step
 
@@ -27,7 +27,7 @@ def graph(out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef) -> None:
     """
     users = data.table("users")
     known = user_attribute_features(users)
-    tables = Bipartite.from_interactions(
+    tables = InteractionGraph.from_interactions(
         split.table("train"), users[USER], data.table("items")[ITEM],
         known if known.shape[1] else None,
     ).tables()  # fmt: skip
@@ -38,6 +38,6 @@ def graph(out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef) -> None:
         out.table(ATTRIBUTES_TABLE, tables[ATTRIBUTES_TABLE], vectors(INDEX, known.shape[1]))
 
 
-def read_graph(ref: ArtifactRef) -> Bipartite:
+def read_graph(ref: ArtifactRef) -> InteractionGraph:
     """The graph that the step wrote."""
-    return Bipartite.from_tables({name: ref.table(name) for name in ref.tables})
+    return InteractionGraph.from_tables({name: ref.table(name) for name in ref.tables})

@@ -20,6 +20,7 @@ from recsys_core.columns import (
     YEAR,
     check,
 )
+from recsys_core.config.reproduction_methods import Text
 from recsys_core.embedding import (
     Embedder,
     Labels,
@@ -37,11 +38,10 @@ from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders import registry
+from recsys_core.recommenders.methods import builders
 from recsys_core.recommenders.tuning import tuned
 from recsys_core.report.summary import HEADLINE_K
 from tasks.embed import FEATURES
-from tasks.reproduction.methods import Text
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import write_vectors
 
@@ -120,14 +120,14 @@ def baseline(
         out: table `candidates` (`columns.CANDIDATES`).
         data: the ingested data set.
         split: train and valid; test is not looked at.
-        method: name in `baselines.registry`.
+        method: name in `recommenders.methods.BASELINES`.
         ratings: thresholds.
         k: length of the lists.
         seed: of the methods that draw.
     """
     train, valid = split.table("train"), split.table("valid")
-    builders = registry.select(registry.baselines(ratings, seed=seed), [method])[method]
-    found = tuned(builders, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
+    candidates = builders(method, ratings, seed=seed)
+    found = tuned(candidates, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
     known = pl.concat([train, valid])
     lists = found.recommender.recommend(data.table("users")[USER], k, exclude=known)
     out.table(LISTS, lists, CANDIDATES)

@@ -26,7 +26,7 @@ from recsys_core.columns import (
 )
 from recsys_core.config import ReproduceConfig, load_config
 from recsys_core.errors import ConfigError
-from recsys_core.report.reproduction import Reproduction, as_text, render
+from recsys_core.report.reproduction_page import Reproduction, as_text, render
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -167,7 +167,7 @@ def test_another_run_redoes_only_what_is_new(first: Reproduction, place: Path) -
     assert [one.reranking.strategy for one in again.strategies] == ["prompt-level", "relevancy"]
     assert all(set(one.changes) == {"full", "condensed"} for one in again.strategies)
     assert not any(one.costs for one in again.strategies), "rules cost nothing"
-    assert any("Rules judged for all four strategies" in note for note in again.notes)
+    assert any("Rules judged for all strategies" in note for note in again.notes)
     assert any("no choice has seen" in note for note in again.notes)
     page = render(again)
     assert "Lists of <bdi>gat_best</bdi>, reranked" in page

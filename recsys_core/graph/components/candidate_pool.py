@@ -80,9 +80,7 @@ def ndcg_of(scorer: Scorer, target: Target) -> npt.NDArray[np.float64]:
         scores = unseen_scores(scorer, target, users)
         top = scores.topk(min(target.k, scores.shape[1]), dim=1).indices.numpy()
         truth = target.relevant[users]
-        hits = np.isin(
-            np.arange(len(users))[:, None] * scores.shape[1] + top, _cells(truth)
-        )
+        hits = np.isin(np.arange(len(users))[:, None] * scores.shape[1] + top, _cells(truth))
         found.append(_ndcg(hits, np.diff(truth.indptr), target.k))
     return np.concatenate(found)
 
@@ -160,9 +158,7 @@ class CandidatePool:
         )
 
 
-def pooled_candidates(
-    scorers: Mapping[str, Scorer], target: Target, *, top: int
-) -> CandidatePool:
+def pooled_candidates(scorers: Mapping[str, Scorer], target: Target, *, top: int) -> CandidatePool:
     """The `top` best items of every component for each user of the target, scored by all."""
     parts = [_block(scorers, target, users, top) for users in target.blocks(len(scorers))]
     counts = np.concatenate([part.counts for part in parts])

@@ -5,9 +5,10 @@ in the row is its `HistoryInput`: the rating's weight, that weight fading with e
 or how far the rating lies above the item's usual one.
 """
 
+import logging
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,12 @@ from recsys_core.errors import DataError
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
 
 Bools = npt.NDArray[np.bool_]
+
+InputKind = Literal["weights", "deviations"]
+KINDS: Final[tuple[InputKind, ...]] = get_args(InputKind)
+_DECAY: Final = "_decay_"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,13 +167,23 @@ class HistoryInput:
         decay: factor for every later rating of the user; 1 keeps the weights.
     """
 
-    kind: Literal["weights", "deviations"] = "weights"
+    kind: InputKind = "weights"
     decay: float = 1.0
 
     @property
     def name(self) -> str:
         """As it stands in tables and reports."""
-        return self.kind if self.decay == 1.0 else f"{self.kind}_decay_{self.decay:g}"
+        return self.kind if self.decay == 1.0 else f"{self.kind}{_DECAY}{self.decay:g}"
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The input of a name."""
+        kind, _, decay = name.partition(_DECAY)
+        if kind not in KINDS:
+            raise DataError(
+                f"No input of histories is called {name!r}.", expected=f"one of {', '.join(KINDS)}."
+            )
+        return cls(kind=cast(InputKind, kind), decay=float(decay or 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,23 +238,27 @@ class InputRows:
     def values(self, wanted: HistoryInput) -> Floats:
         """(n,) the number of every rated pair.
 
-        Raises:
-            DataError: the input needs ratings, or an order, that the histories lack.
+        Users without an order, or without ratings, are scored by what is known of them: their
+        weights do not decay, and nothing deviates. A warning says so.
         """
         values = self.histories.weights
         if wanted.kind == "deviations":
             values = self._deviations()
-        if wanted.decay != 1.0:
-            values = values * np.float32(wanted.decay) ** self.histories.ages()
+        if wanted.decay != 1.0 and len(values):
+            values = values * self._fading(wanted)
         return values.astype(np.float32)
+
+    def _fading(self, wanted: HistoryInput) -> Floats:
+        if self.histories.order is None:
+            _log.warning("Input %s: no order of the ratings is known, none decays.", wanted.name)
+            return np.ones(len(self.histories), np.float32)
+        fading: Floats = np.float32(wanted.decay) ** self.histories.ages()
+        return fading
 
     def _deviations(self) -> Floats:
         if self.usual is None or self.histories.ratings is None:
-            raise DataError(
-                "A component reads how far ratings lie above the usual ones, and there are none.",
-                expected="histories with ratings, and the usual ratings of the items.",
-                fix="leave rating components out for interactions without ratings.",
-            )
+            _log.warning("Input deviations: no ratings are known, none deviates from the usual.")
+            return np.zeros(len(self.histories), np.float32)
         above = self.histories.ratings - self.usual.values[self.histories.items]
         deviations: Floats = above / np.float32(self.usual.spread)
         return deviations

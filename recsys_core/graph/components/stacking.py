@@ -7,7 +7,7 @@ goes whose loss is within the noise of these users, for it costs time and gains 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -37,6 +37,7 @@ class StackedWeights:
         users: users these values are means of.
         evaluations: tries that were spent.
         budget: tries that were allowed.
+        cut: entries that a row of the summed maps keeps, and NDCG@k with and without the cut.
     """
 
     weights: Mapping[str, float]
@@ -46,6 +47,7 @@ class StackedWeights:
     users: int
     evaluations: int
     budget: int
+    cut: Mapping[str, float] = field(default_factory=dict)
 
     def facts(self) -> dict[str, object]:
         """Plain values for a manifest, a summary or a report."""
@@ -57,6 +59,7 @@ class StackedWeights:
             "users": self.users,
             "evaluations": self.evaluations,
             "budget": self.budget,
+            "cut": dict(self.cut),
         }
 
 
@@ -86,9 +89,7 @@ def learn_weights(
     without = search.removed(noise)
     chosen = np.flatnonzero(search.weights)
     return StackedWeights(
-        weights={
-            pool.names[c]: float(search.weights[c] / pool.scales[c]) for c in chosen
-        },
+        weights={pool.names[c]: float(search.weights[c] / pool.scales[c]) for c in chosen},
         alone=dict(zip(pool.names, search.alone, strict=True)),
         without=without,
         ndcg=float(pool.ndcg(pool.total(search.weights)).mean()),
@@ -115,7 +116,8 @@ class _Search:
         gained = True
         while gained and self.spent < self.budget:
             total = self.pool.total(self.weights)
-            gained = any([self._improve(int(c), total) for c in order])
+            improved = [self._improve(int(c), total) for c in order]
+            gained = any(improved)
 
     def _improve(self, c: int, total: torch.Tensor) -> bool:
         """Try weights of one component; `total` is changed to the sum of the kept ones."""

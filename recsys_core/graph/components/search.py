@@ -19,6 +19,7 @@ import numpy as np
 
 from recsys_core.errors import DataError
 from recsys_core.graph.components.candidate_pool import (
+    CandidatePool,
     Target,
     ndcg_of,
     pooled_candidates,
@@ -51,6 +52,9 @@ _ROWS_KEPT: Final = (200, 300, 500)
 """Entries per row of the served matrices that are tried, the fewest first."""
 _CUT_LOSS: Final = 1e-3
 """Relative loss of NDCG up to which fewer entries are taken."""
+_TIE_BREAK: Final = 1e-3
+"""Share of a popularity in a sum that has no use for one: nothing to a user with a history, and
+the whole order to a user without."""
 _JUDGED: Final = 9
 """Tries for the weight of a component that is judged beside the best one."""
 
@@ -103,7 +107,18 @@ class ComponentSearch:
             return _unlearned(next(iter(scorers)))
         pool = pooled_candidates(scorers, self.target, top=_top(self.target.k))
         learned = learn_weights(pool, budget=self._budget.weights)
+        learned = replace(learned, weights=self._with_prior(learned, pool))
         return replace(learned, cut=self._cut(learned, external))
+
+    def _with_prior(self, learned: StackedWeights, pool: CandidatePool) -> dict[str, float]:
+        """The weights, with a popularity among them that orders items for users of no history."""
+        priors = [name for name, part in self.fitted.items() if isinstance(part, ItemPrior)]
+        if not priors or any(name in learned.weights for name in priors):
+            return dict(learned.weights)
+        scales = dict(zip(pool.names, pool.scales, strict=True))
+        spread = sum(weight * scales[name] for name, weight in learned.weights.items())
+        best = max(priors, key=lambda name: learned.alone[name])
+        return {**learned.weights, best: _TIE_BREAK * spread / scales[best]}
 
     def refit(
         self, histories: Histories, learned: StackedWeights, *, features: Floats | None = None

@@ -19,7 +19,6 @@ import numpy as np
 
 from recsys_core.errors import DataError
 from recsys_core.graph.components.candidate_pool import (
-    CandidatePool,
     Target,
     ndcg_of,
     pooled_candidates,
@@ -52,9 +51,6 @@ _ROWS_KEPT: Final = (200, 300, 500)
 """Entries per row of the served matrices that are tried, the fewest first."""
 _CUT_LOSS: Final = 1e-3
 """Relative loss of NDCG up to which fewer entries are taken."""
-_TIE_BREAK: Final = 1e-3
-"""Share of a popularity in a sum that has no use for one: nothing to a user with a history, and
-the whole order to a user without."""
 _JUDGED: Final = 9
 """Tries for the weight of a component that is judged beside the best one."""
 
@@ -107,18 +103,7 @@ class ComponentSearch:
             return _unlearned(next(iter(scorers)))
         pool = pooled_candidates(scorers, self.target, top=_top(self.target.k))
         learned = learn_weights(pool, budget=self._budget.weights)
-        learned = replace(learned, weights=self._with_prior(learned, pool))
         return replace(learned, cut=self._cut(learned, external))
-
-    def _with_prior(self, learned: StackedWeights, pool: CandidatePool) -> dict[str, float]:
-        """The weights, with a popularity among them that orders items for users of no history."""
-        priors = [name for name, part in self.fitted.items() if isinstance(part, ItemPrior)]
-        if not priors or any(name in learned.weights for name in priors):
-            return dict(learned.weights)
-        scales = dict(zip(pool.names, pool.scales, strict=True))
-        spread = sum(weight * scales[name] for name, weight in learned.weights.items())
-        best = max(priors, key=lambda name: learned.alone[name])
-        return {**learned.weights, best: _TIE_BREAK * spread / scales[best]}
 
     def refit(
         self, histories: Histories, learned: StackedWeights, *, features: Floats | None = None
@@ -159,16 +144,32 @@ class ComponentSearch:
                 for name, weight in learned.weights.items()
                 if name in self.chosen
             },
+            _NEWCOMERS: self._newcomers(learned),
             "cut": dict(learned.cut),
         }
+
+    def _newcomers(self, learned: StackedWeights) -> dict[str, object]:
+        """The popularity that ranks items best alone: what users without a history are shown."""
+        priors = [name for name, part in self.fitted.items() if isinstance(part, ItemPrior)]
+        if not priors:
+            return {}
+        best = max(priors, key=lambda name: learned.alone[name])
+        return {best: {"settings": dict(self.chosen[best].settings)}}
 
     def _summed(
         self, learned: StackedWeights, most: int | None, facts: Mapping[str, object] | None = None
     ) -> ItemToItemModel:
         weights = learned.weights
         parts = [(part, weights[name]) for name, part in self.fitted.items() if name in weights]
-        n_items = self.data.histories.shape[1]
-        return summed(parts, n_items, most=most, usual=self.data.usual, facts=facts)
+        newcomers = next(iter((facts or {}).get(_NEWCOMERS, {})), None)  # type: ignore[call-overload]
+        return summed(
+            parts,
+            self.data.histories.shape[1],
+            most=most,
+            usual=self.data.usual,
+            newcomers=self.fitted.get(newcomers),
+            facts=facts,
+        )
 
     def _cut(self, learned: StackedWeights, external: Mapping[str, Vectors]) -> dict[str, float]:
         """How many entries a row keeps: the fewest that lose less than a thousandth of NDCG."""
@@ -185,6 +186,7 @@ class ComponentSearch:
 
 
 _ROW: Final = "row_entries"
+_NEWCOMERS: Final = "users_without_history"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,8 +301,17 @@ def refit_from(
                 fix="train anew instead of refitting.",
             )
         parts.append((COMPONENTS[name].fit(data, entry["settings"]), entry["weight"]))
-    most = _row_entries(facts)
-    return summed(parts, histories.shape[1], most=most, usual=data.usual, facts=facts)
+    newcomers = None
+    for name, entry in facts.get(_NEWCOMERS, {}).items():  # type: ignore[attr-defined]
+        newcomers = COMPONENTS[name].fit(data, entry["settings"])
+    return summed(
+        parts,
+        histories.shape[1],
+        most=_row_entries(facts),
+        usual=data.usual,
+        newcomers=newcomers,
+        facts=facts,
+    )
 
 
 def _row_entries(facts: Mapping[str, object]) -> int | None:

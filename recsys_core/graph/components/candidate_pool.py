@@ -20,8 +20,8 @@ from recsys_core.graph.components.item_maps import Scorer
 from recsys_core.graph.interaction_graph import Floats, Indices
 from recsys_core.interactions.topk import best_columns
 
-_BLOCK_CELLS: Final = 16_000_000
-"""Scores held per component (64 MB): bounds memory, changes nothing."""
+_BLOCK_CELLS: Final = 32_000_000
+"""Scores held at once (128 MB): bounds memory, changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,8 @@ class Target:
     k: int
 
     def blocks(self, scorers: int = 1) -> Iterator[Indices]:
-        """The users, as many at a time as scores of so many scorers fit."""
-        step = max(1, _BLOCK_CELLS // (self.relevant.shape[1] * max(scorers // 4, 1)))
+        """The users, as many at a time as the scores of so many scorers fit."""
+        step = max(1, _BLOCK_CELLS // (self.relevant.shape[1] * scorers))
         for start in range(0, len(self.users), step):
             yield self.users[start : start + step]
 

@@ -10,7 +10,7 @@ row. A server needs the item's row for every item of the history, and adds.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -60,6 +60,9 @@ TABLES: Final[Mapping[str, Schema]] = {
 }
 """Tables of the artifact and their schemas."""
 
+Facts = Mapping[str, Any]
+"""Plain values, as JSON holds them."""
+
 _BLOCK_CELLS: Final = 16_000_000
 """Scores held at once (64 MB): bounds memory, changes nothing."""
 
@@ -82,7 +85,7 @@ class ItemToItemModel:
     prior: Floats
     newcomers: Floats
     usual: UsualRatings | None = None
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
 
     @property
     def n_items(self) -> int:
@@ -183,9 +186,7 @@ class ItemToItemModel:
         }
 
     @classmethod
-    def from_tables(
-        cls, tables: Mapping[str, pl.DataFrame], facts: Mapping[str, object]
-    ) -> "ItemToItemModel":
+    def from_tables(cls, tables: Mapping[str, pl.DataFrame], facts: Facts) -> "ItemToItemModel":
         """The model that `tables()` and `facts` described."""
         priors = tables[PRIORS_TABLE].sort(ITEM_INDEX)
         n_items, spread = priors.height, facts.get(_SPREAD)
@@ -220,7 +221,7 @@ def summed(
     most: int | None = None,
     usual: UsualRatings | None = None,
     newcomers: FittedMap | None = None,
-    facts: Mapping[str, object] | None = None,
+    facts: Facts | None = None,
 ) -> ItemToItemModel:
     """Fitted components with their weights as one model.
 

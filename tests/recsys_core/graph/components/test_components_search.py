@@ -71,6 +71,17 @@ def test_a_user_without_a_history_is_shown_what_is_popular(found) -> None:
     assert (counts[items[0]] > np.median(counts)).all()
 
 
+def test_users_without_a_history_choose_no_component_but_their_popularity() -> None:
+    train, valid = histories()
+    train = train.where(train.users >= 20)
+    found = search_components(train, valid, effort="quick")
+    assert found.newcomers is not None
+    assert set(found.newcomers.users) <= set(range(20))
+    assert not set(found.target.users) & set(range(20))
+    model = found.refit(train, found.learn_weights())
+    assert model.facts["users_without_history"].keys() <= {"popularity", "recent_popularity"}
+
+
 class _Scorer:
     def __init__(self, model):
         self.model = model

@@ -380,8 +380,10 @@ class _State:
         )  # fmt: skip
 
     def _fits(self, component: Component) -> int:
+        """Fits within the budget; a component that reads the data once has one at any size."""
         size = len(self.data.histories) + _PER_ITEM * self.data.histories.shape[1]
-        return self.data.budget.fitted // (size * component.cost)
+        within = self.data.budget.fitted // (size * component.cost)
+        return max(within, 1) if component.cost == 1 else within
 
     def _base(self, component: Component) -> FittedMap | None:
         return self.fitted.get(self.best[0]) if component.beside else None

@@ -21,7 +21,7 @@ def learned(preset: str, items: Floats) -> tuple[FittedModel, Trained]:
     trained = run(CONFIGS[preset], valid=Edges.empty(), epochs=20, item_vectors=items)
     made = FittedModel(
         graph=graph, weights=trained.weights, user_text=users, item_text=items,
-        config=trained.config, data=DATA, components=trained.components,
+        config=trained.config, data=DATA, served=trained.served,
     )  # fmt: skip
     return made, trained
 
@@ -106,7 +106,7 @@ def test_attributes_of_new_users_count_and_must_be_those_of_training():
     trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=5)
     made = FittedModel(
         graph=graph, weights=trained.weights, user_text=users, item_text=items,
-        config=trained.config, data=DATA, components=trained.components,
+        config=trained.config, data=DATA, served=trained.served,
     )  # fmt: skip
     profiles = np.zeros((TASTES, users.shape[1]), np.float32)
     told = fold_in_users(made, profiles, Edges.empty(), attributes=plan[:TASTES])

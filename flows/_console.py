@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsys_core.columns import EXPLANATION, RANK, TITLE, USER
+from recsys_core.evaluation.metric_table import shown_in
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
 
-_METRICS = ("ndcg", "precision", "recall", "map")
+_METRICS = tuple(one.name for one in shown_in("accuracy"))
 _SHOWN = 5
 
 
@@ -20,7 +21,7 @@ def show(summary: Summary, console: Console | None = None) -> None:
     out = console or Console(width=None if Console().is_terminal else 120)
     folder = Path(summary.folder)
     out.print(f"\n[bold]Outputs[/bold] in {escape(str(folder))}")
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("[!.]*")):
         out.print(f"  {escape(path.name)}")
     out.print(f"Data: {escape(summary.data_source)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))

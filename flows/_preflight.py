@@ -1,7 +1,8 @@
 """What the flows share: the look before the first step."""
 
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
+from recsys_core.report.folder import check_run_folder
 from tasks.warm_start import earlier_model
 
 
@@ -10,11 +11,13 @@ def check_ready(config: RunConfig) -> None:
 
     Raises:
         StorageError: a root cannot be written.
-        ConfigError: `graph.device` is `cuda` and torch sees no CUDA device, or there is no run
-            that `graph.warm_start_from` names.
+        ConfigError: the run's folder would replace one that is not ours, `graph.device` is `cuda`
+            and torch sees no CUDA device, or there is no run that `graph.warm_start_from` names.
     """
     for root in (config.artifact_root, config.runs_root):
         ArtifactStore(root=root).check_writable()
+    if config.run_name is not None:
+        check_run_folder(config.runs_root, config.run_name)
     earlier_model(config)
     if config.graph.device == "cuda":
         from recsys_core.graph.training.trainer import choose_device

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from prefect import flow
 
 from flows._preflight import check_ready
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key

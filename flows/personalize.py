@@ -23,7 +23,7 @@ from flows._preflight import check_ready
 from flows.evaluate import measure
 from flows.ingest import prepare
 from flows.rerank import recommend
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import Summary
 from tasks.dry_run import plan

@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows._preflight import check_ready
 from flows.ingest import Sources, prepare
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, file_hash
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks.profile import item_profiles, user_profiles
@@ -24,11 +24,11 @@ class Profiles:
 
 def describe(store: ArtifactStore, config: RunConfig, sources: Sources) -> Profiles:
     """Write the profiles; users' come from the training part only."""
-    ready = config.profiles
-    items = item_profiles(store, sources.data, config.llm, ready, file_hash(ready.items_file))
+    mine, theirs = config.item_profiles, config.user_profiles
+    items = item_profiles(store, sources.data, config.llm, mine, file_hash(mine.file))
     users = user_profiles(
-        store, sources.data, sources.parts, items, config.llm, ready, config.data.scale,
-        file_hash(ready.users_file),
+        store, sources.data, sources.parts, items, config.llm, theirs, config.data.scale,
+        file_hash(theirs.file),
     )  # fmt: skip
     return Profiles(items=items, users=users)
 
@@ -38,7 +38,8 @@ def profile(config: RunConfig = RunConfig()) -> list[StepSummary]:
     """Write item and user profiles, and whatever has to be there before them.
 
     Args:
-        config: every parameter of a run; `data`, `split`, `llm` and `profiles` matter here.
+        config: every parameter of a run; `data`, `split`, `llm`, `item_profiles` and
+            `user_profiles` matter here.
     """
     check_ready(config)
     store = ArtifactStore(root=config.artifact_root)

@@ -7,7 +7,7 @@ from prefect import flow
 from flows._preflight import check_ready
 from flows.ingest import Sources, prepare
 from flows.train import Trained, fit
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import rerank as steps

@@ -1,4 +1,4 @@
-"""Score a ranked list that anybody made: `python -m flows.evaluate --help`.
+"""Evaluate ranked lists from any recommender: `python -m flows.evaluate --help`.
 
 Plain library calls without Prefect: it starts in a second and needs no run folder.
 """
@@ -29,6 +29,7 @@ from recsys_core.columns import (
 )
 from recsys_core.config import config_error
 from recsys_core.datasets.config import DataConfig, SplitConfig
+from recsys_core.datasets.splits import KINDS
 from recsys_core.errors import DataError
 from recsys_core.evaluation.protocols import Judgement, ProtocolName, judge
 from recsys_core.evaluation.rankings import ranked_by_score
@@ -59,7 +60,7 @@ def _judged(options: argparse.Namespace) -> tuple[Judgement, str]:
     split = split_interactions(interactions, split_config, options.seed)
     judged = judge(
         _ranking(options.recommendations),
-        pl.concat([split.train, split.valid]),
+        split.known,
         split.test,
         method=options.method or options.recommendations.stem,
         protocol=options.protocol,
@@ -178,7 +179,7 @@ def _add_fold(parser: argparse.ArgumentParser) -> None:
     seed = "seed of random folds and of the resampling (%(default)s)"
     lowest, highest = (f"{end} rating of the scale (%(default)s)" for end in ("lowest", "highest"))
     parser.add_argument("--fold", type=int, default=1, help=fold)
-    parser.add_argument("--split", choices=("auto", "blocks", "random"), default="auto", help=kind)
+    parser.add_argument("--split", choices=tuple(KINDS), default="auto", help=kind)
     parser.add_argument("--seed", type=_count, default=0, help=seed)
     parser.add_argument("--rating-min", type=float, default=1.0, help=lowest)
     parser.add_argument("--rating-max", type=float, default=5.0, help=highest)

@@ -8,7 +8,7 @@ from flows._preflight import check_ready
 from flows.embed import vectorise
 from flows.ingest import Sources, prepare
 from flows.profile import Profiles, describe
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
 from tasks import train as steps

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from flows._preflight import check_ready
 from flows.ingest import fetch
-from recsys_core.artifacts.store import ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes
 from tasks.metadata_changes import watch

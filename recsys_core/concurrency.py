@@ -1,8 +1,9 @@
-"""Many awaitable jobs with a bound on how many are under way."""
+"""Bounded concurrency, and objects that all threads of the process share."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import threading
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Any, Final, TypeVar, cast
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -42,3 +43,18 @@ async def map_bounded(
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [results[number] for number in range(len(results))]
+
+
+_SHARED: Final[dict[Hashable, Any]] = {}
+_SHARED_LOCK: Final = threading.Lock()
+
+
+def shared(key: Hashable, make: Callable[[], R]) -> R:
+    """The process's one object under `key`, made at the first call: a limit, a budget.
+
+    Two clients of one endpoint in one process must not have its rate twice.
+    """
+    with _SHARED_LOCK:
+        if key not in _SHARED:
+            _SHARED[key] = make()
+        return cast(R, _SHARED[key])

@@ -2,13 +2,11 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders.base import Recommender
-from recsys_core.recommenders.ease import MAX_ITEMS
-from recsys_core.recommenders.popularity import Popularity
-from recsys_core.recommenders.tuning import tuned_ease
+from recsys_core.recommenders.methods import BASELINES, builders
+from recsys_core.recommenders.tuning import tuned
 from tasks.runtime.step import step
 
 
@@ -16,7 +14,7 @@ from tasks.runtime.step import step
 def baselines(
     out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef, config: RatingScale, k: int
 ) -> None:
-    """Rank the items for every user by popularity and by a tuned EASE.
+    """Rank the items for every user by each baseline that every run measures.
 
     Args:
         out: a table per method, named after it (`columns.CANDIDATES`).
@@ -28,12 +26,15 @@ def baselines(
     train, valid = split.table("train"), split.table("valid")
     known = pl.concat([train, valid])
     items, users = data.table("items")[ITEM], data.table("users")[USER]
-    methods: list[Recommender] = [Popularity(config).fit(known, items)]
-    if items.len() <= MAX_ITEMS:
-        ease = tuned_ease(train, valid, items, config)
-        methods.append(ease.recommender)
-        out.fact("ease_regularisation", ease.choice)
-    else:
-        out.fact("skipped", f"ease: {items.len():,} items, its matrix is made for {MAX_ITEMS:,}")
-    for method in methods:
-        out.table(method.name, method.recommend(users, k, exclude=known), CANDIDATES)
+    for name, one in BASELINES.items():
+        if not one.in_every_run:
+            continue
+        if one.max_items is not None and items.len() > one.max_items:
+            told = f"{name}: {items.len():,} items, its matrix is made for {one.max_items:,}"
+            out.fact("skipped", told)
+            continue
+        found = tuned(builders(name, config), train, valid, items, like_from=config.like_from)
+        if found.valid_ndcg:
+            out.fact(f"{name}_choice", found.choice)
+        lists = found.recommender.recommend(users, k, exclude=known)
+        out.table(name, lists, CANDIDATES)

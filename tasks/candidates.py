@@ -4,7 +4,7 @@ from functools import partial
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CANDIDATES
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import vector_array

@@ -9,21 +9,21 @@ import polars as pl
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons
 from recsys_core.explanations.explainer import explain
 from recsys_core.interactions.lookup import vector_table
 from recsys_core.llm.accounting.budget import Estimate, Planned, estimate
-from recsys_core.llm.providers.dry_run import PlanningProvider
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.llm.providers.dry_run import DryRunProvider
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
 from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 
 
 @task(name="plan", tags={"recsys", "plan"}, cache_policy=NO_CACHE, persist_result=False)
@@ -38,7 +38,7 @@ def plan(data: ArtifactRef, split: ArtifactRef, config: RunConfig) -> Estimate:
         split: its training part is what requests show.
         config: the run's parameters.
     """
-    provider = PlanningProvider(config.llm)
+    provider = DryRunProvider(config.llm)
     asyncio.run(_ask_all(provider, data, split, config))
     planned = provider.planned()
     total = estimate(planned, config.llm)
@@ -58,15 +58,15 @@ def lines(planned: Sequence[Planned]) -> list[str]:
 
 
 async def _ask_all(
-    provider: PlanningProvider, data: ArtifactRef, split: ArtifactRef, config: RunConfig
+    provider: DryRunProvider, data: ArtifactRef, split: ArtifactRef, config: RunConfig
 ) -> None:
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
-    evidence = select_evidence(train, config.data.scale, config.profiles)
-    item_profiles = await profile_items(items, provider, per_call=config.profiles.items_per_call)
+    evidence = select_history(train, config.data.scale, config.user_profiles)
+    item_profiles = await profile_items(items, provider, per_call=config.item_profiles.per_call)
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
     popular = Popularity(config.data.scale).fit(train, items[ITEM])
     lists = popular.recommend(users, config.rerank.candidates, exclude=train)
-    tables = Tables(
+    tables = RerankTables(
         candidates=lists,
         history=train,
         items=items,

@@ -2,23 +2,23 @@
 
 from typing import Final
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
     Embedder,
     VectorCache,
+    concatenate_features,
     descriptions_of,
     item_texts,
-    label_vectors,
+    label_features,
     labels_of,
-    side_by_side,
     user_texts,
-    word_vectors,
-    year_vectors,
+    word_features,
+    year_features,
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
-from recsys_core.embedding.raw_texts import plain_item_texts
+from recsys_core.embedding.raw_texts import raw_item_texts
 from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
@@ -41,7 +41,7 @@ def embed(
     Args:
         out: tables `items` and `users`, an id and the vector of its text each; and
             `item_features`: text, facts, labels, words and year of every item side by side.
-        data: the ingested data set: titles, years and genres stand beside the profile.
+        data: the ingested data set: titles, years and genres.
         items: item profiles.
         users: user profiles.
         config: model and back end.
@@ -53,7 +53,7 @@ def embed(
     of_items, of_users = item_texts(catalogue, profiles), user_texts(users.table("user_profiles"))
     texts = {
         ITEM: of_items[TEXT].to_list(),
-        "facts": plain_item_texts(catalogue, "facts")[TEXT].to_list(),
+        "facts": raw_item_texts(catalogue, "facts")[TEXT].to_list(),
         "labels": labels.names,
         USER: of_users[TEXT].to_list(),
     }
@@ -61,12 +61,12 @@ def embed(
     found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
     write_vectors(out, "items", of_items[ITEM], found[ITEM])
     write_vectors(out, "users", of_users[USER], found[USER])
-    features = side_by_side(
+    features = concatenate_features(
         found[ITEM],
         found["facts"],
-        label_vectors(labels, found["labels"]),
-        word_vectors(descriptions_of(catalogue[ITEM], profiles)),
-        year_vectors(catalogue[YEAR]),
+        label_features(labels, found["labels"]),
+        word_features(descriptions_of(catalogue[ITEM], profiles)),
+        year_features(catalogue[YEAR]),
     )
     write_vectors(out, FEATURES, catalogue[ITEM], features)
     out.fact("backend", embedder.backend)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import INTERACTIONS, ITEM, ITEMS, OVERVIEW, TITLE, UNMATCHED, USER, YEAR
 from recsys_core.datasets.config import TmdbConfig
-from recsys_core.datasets.tmdb.cache import AnswerCache
+from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.client import TmdbClient, api_key
 from recsys_core.datasets.tmdb.enrich import enrich as enrich_items
 from recsys_core.errors import ConfigError
@@ -59,7 +59,7 @@ def _ask(
 
     async def run() -> tuple[pl.DataFrame, pl.DataFrame]:
         with (
-            AnswerCache(Path(config.cache_file).expanduser()) as cache,
+            ResponseCache(Path(config.cache_file).expanduser()) as cache,
             progress("TMDB", items.height) as report,
         ):
             async with TmdbClient(config, key, cache) as client:

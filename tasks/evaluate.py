@@ -1,8 +1,8 @@
-"""Evaluate: our lists beside the baselines', on the test split, under both protocols."""
+"""Evaluate: our lists and the baselines' on the test split, under both protocols."""
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors

@@ -4,14 +4,14 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import METRICS, MODEL, RANK, USER
 from recsys_core.config import RunConfig
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.explanations.config import ExplanationConfig
-from recsys_core.explanations.evaluation.llm_judge import JUDGE_MEASURES, TITLES
+from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS, TITLES
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons as judge_sample
-from recsys_core.explanations.evaluation.metrics import averaged, evaluate_explanations
+from recsys_core.explanations.evaluation.metrics import average_per_user, evaluate_explanations
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.report.summary import HEADLINE_K
@@ -112,7 +112,9 @@ def judge_reasons(
             ),
         )
     method = f"{writers(lists)}, judged by {llm.model}"
-    out.table(TABLE, averaged(rows, JUDGE_MEASURES, method, TITLES, bootstrap, seed), METRICS)
+    out.table(
+        TABLE, average_per_user(rows, JUDGE_METRICS, method, TITLES, bootstrap, seed), METRICS
+    )
     for name, value in facts.items():
         out.fact(name, value)
 

@@ -1,6 +1,6 @@
 """Explain: a reason for every recommendation, with the evidence it rests on."""
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
 from recsys_core.config import FanOutConfig
 from recsys_core.explanations.config import ExplanationConfig

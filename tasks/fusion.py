@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, POLICIES, RERANKED, RERANKED_USERS, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank import fusion_policy as policies

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import EDGES, INDEX, ITEM, USER, vectors
-from recsys_core.embedding.user_features import attribute_vectors
+from recsys_core.embedding.user_features import user_attribute_features
 from recsys_core.graph.interaction_graph import (
     ATTRIBUTES_TABLE,
     EDGES_TABLE,
@@ -26,7 +26,7 @@ def graph(out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef) -> None:
         split: only its training part becomes edges.
     """
     users = data.table("users")
-    known = attribute_vectors(users)
+    known = user_attribute_features(users)
     tables = InteractionGraph.from_interactions(
         split.table("train"), users[USER], data.table("items")[ITEM],
         known if known.shape[1] else None,

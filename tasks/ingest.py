@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import INTERACTIONS, ITEMS, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import Dataset

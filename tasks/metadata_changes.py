@@ -1,4 +1,4 @@
-"""Metadata changes: announced as an event, remembered as processed when a run is complete."""
+"""Emit a Prefect event for changed items, and record the items of a complete run as processed."""
 
 import logging
 from datetime import timedelta
@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes, SourceState, compare, item_state
 

@@ -1,6 +1,6 @@
 """Plots: what the report draws, once for the same results."""
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import FIGURES
 from recsys_core.report.figures import figures
 from tasks.evaluate import own_methods

@@ -2,14 +2,14 @@
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import EVIDENCE, ITEM, ITEM_PROFILES, USER, USER_PROFILES
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
-from recsys_core.profiles.config import ProfileConfig
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.profiles.config import ItemProfileConfig, UserProfileConfig
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
-from recsys_core.profiles.ready_made import read_published
+from recsys_core.profiles.ready_made import read_ready_made
 from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import profile_users
 from tasks.runtime.llm import ask
@@ -24,7 +24,7 @@ def item_profiles(
     out: ArtifactWriter,
     data: ArtifactRef,
     llm: LLMConfig,
-    config: ProfileConfig,
+    config: ItemProfileConfig,
     published: str | None = None,
 ) -> None:
     """Write a profile of every item, one request each by default (paper, section 2.1.1).
@@ -37,13 +37,13 @@ def item_profiles(
         published: content hash of the file of ready-made profiles.
     """
     items = data.table("items")
-    ready = _ready_made(out, config.items_file, published, ITEM, items[ITEM])
+    ready = _ready_made(out, config.file, published, ITEM, items[ITEM])
     with progress("item profiles", items.height) as report:
         profiles = ask(
             out,
             llm,
             lambda model: profile_items(
-                items, model, ready, per_call=config.items_per_call, on_item=report
+                items, model, ready, per_call=config.per_call, on_item=report
             ),
         )
     out.table("item_profiles", profiles, ITEM_PROFILES)
@@ -56,7 +56,7 @@ def user_profiles(
     split: ArtifactRef,
     items: ArtifactRef,
     llm: LLMConfig,
-    config: ProfileConfig,
+    config: UserProfileConfig,
     ratings: RatingScale,
     published: str | None = None,
 ) -> None:
@@ -73,8 +73,8 @@ def user_profiles(
         published: content hash of the file of ready-made profiles.
     """
     users = data.table("users")[USER]
-    evidence = select_evidence(split.table("train"), ratings, config)
-    ready = _ready_made(out, config.users_file, published, USER, users)
+    evidence = select_history(split.table("train"), ratings, config)
+    ready = _ready_made(out, config.file, published, USER, users)
     with progress("user profiles", users.len()) as report:
         profiles = ask(
             out,
@@ -99,7 +99,7 @@ def _ready_made(
     """Ready-made profiles; those not used, or not as they are, are said, not hidden."""
     if path is None:
         return {}
-    ready = read_published(path, key, known)
+    ready = read_ready_made(path, key, known)
     out.fact("published_file", published)
     out.fact("published", len(ready.profiles))
     out.fact("published_unknown_ids", ready.unknown)

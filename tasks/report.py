@@ -11,7 +11,7 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import LLM_CALLS, METRICS
 from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData

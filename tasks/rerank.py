@@ -1,12 +1,12 @@
 """Rerank: the top candidates judged by the model; what is made of it is the fusion's business."""
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank as rerank_users
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tasks.profile import DAY
 from tasks.runtime.llm import LEDGER, ask
 from tasks.runtime.progress import progress
@@ -48,7 +48,7 @@ def judge(
     lists = shard.of(candidates.table("candidates"))
     if only is not None:
         lists = lists.join(only.table("users"), on=USER, how="semi")
-    tables = Tables(
+    tables = RerankTables(
         candidates=lists,
         history=split.table("train"),
         items=data.table("items"),

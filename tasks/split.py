@@ -1,6 +1,6 @@
 """Split: which interactions are learned from, which stop the training, which judge it."""
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import INTERACTIONS
 from recsys_core.datasets import splits
 from recsys_core.datasets.config import SplitConfig

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import CURVES
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale

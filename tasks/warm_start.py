@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, open_artifact
+from recsys_core.artifacts import ArtifactRef, open_artifact
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError

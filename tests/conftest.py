@@ -57,11 +57,13 @@ def tmdb(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeTmdb"]:
 
 
 @pytest.fixture
-def tmdb_config(tmdb: "FakeTmdb", tmp_path: Path) -> "TmdbConfig":
-    """Parameters that lead to the fake TMDB, with a cache of the test's own."""
+def tmdb_config(tmdb: "FakeTmdb", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "TmdbConfig":
+    """Parameters that lead to the fake TMDB, with a cache of the test's own and short waits."""
     from recsys_core.datasets.config import TmdbConfig
+    from recsys_core.datasets.tmdb import client
 
+    monkeypatch.setattr(client, "BACKOFF_S", 0.01)
     return TmdbConfig(
-        base_url=tmdb.url, cache_file=str(tmp_path / "tmdb" / "answers.sqlite"), backoff_s=0.01,
-        timeout_s=5.0, requests_per_window=1000, max_attempts=4,
+        base_url=tmdb.url, cache_file=str(tmp_path / "tmdb" / "answers.sqlite"), timeout_s=5.0,
+        requests_per_10_s=1000, max_attempts=4,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from recsys_core.columns import GENRES, ITEM, OVERVIEW, TITLE, YEAR
 from recsys_core.datasets.config import TmdbConfig
-from recsys_core.datasets.tmdb.cache import AnswerCache
+from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.client import TmdbClient
 
 V3_KEY = "0123456789abcdef0123456789abcdef"
@@ -215,7 +215,7 @@ def with_client(
     """The result of `work` with an open client, and the client."""
 
     async def main() -> tuple[Any, TmdbClient]:
-        with AnswerCache(Path(config.cache_file)) as cache:
+        with ResponseCache(Path(config.cache_file)) as cache:
             async with TmdbClient(config, SecretStr(key), cache) as client:
                 return await work(client), client
 

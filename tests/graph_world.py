@@ -110,7 +110,7 @@ def result(trained: Trained) -> str:
 def main(folder: str, preset: str, threads: str) -> None:
     from pyarrow.fs import LocalFileSystem
 
-    from recsys_core.artifacts.partial import Scratch
+    from recsys_core.artifacts import Scratch
 
     torch.set_num_threads(int(threads))
 

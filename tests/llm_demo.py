@@ -42,16 +42,16 @@ from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
 from recsys_core.llm.providers.base import Provider, Usage
-from recsys_core.profiles.config import ProfileConfig
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.profiles.config import UserProfileConfig
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests import small_llm
 
-PROFILES = ProfileConfig(max_liked=4, max_disliked=4, batch_size=2)
+PROFILES = UserProfileConfig(max_liked=4, max_disliked=4, batch_size=2)
 RERANK = RerankConfig(strategy="relevancy")
 
 
@@ -112,9 +112,9 @@ async def ask_everything(taken: Sample, data: RatingScale, provider: Provider) -
     """Profiles of the items, of the users, and scores of the candidates."""
     started = time.perf_counter()
     items = await profile_items(taken.items, provider)
-    evidence = select_evidence(taken.rated, data, PROFILES)
+    evidence = select_history(taken.rated, data, PROFILES)
     users = await profile_users(taken.users, evidence, taken.items, items, provider)
-    tables = Tables(
+    tables = RerankTables(
         candidates=taken.candidates, history=taken.rated, items=taken.items, item_profiles=items,
         user_profiles=users, user_vectors=_no_vectors(taken.users),
         item_vectors=_no_vectors(taken.items[ITEM]),
@@ -136,7 +136,8 @@ def demonstrate(taken: Sample, data: RatingScale, url: str, folder: Path) -> Sho
     """Ask the model at `url`, with the settings of any other run."""
     config = LLMConfig(
         model=small_llm.NAME, api_base=url, max_in_flight=small_llm.SLOTS, timeout_s=600,
-        max_failed_share=1.0, tailored_schemas=True, cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
+        max_failed_share=1.0, per_request_schemas=True,
+        cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
     )  # fmt: skip
 
     async def run() -> Shown:

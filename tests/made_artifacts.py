@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import polars as pl
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     CANDIDATES,
     INTERACTIONS,
@@ -26,7 +26,7 @@ from recsys_core.columns import (
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tasks import rerank as steps
 from tests.rerank_world import world
 
@@ -47,7 +47,11 @@ def put(store: ArtifactStore, name: str, tables: Made) -> ArtifactRef:
 
 
 def judged(
-    store: ArtifactStore, tables: Tables, llm: LLMConfig, config: RerankConfig, fan: FanOutConfig
+    store: ArtifactStore,
+    tables: RerankTables,
+    llm: LLMConfig,
+    config: RerankConfig,
+    fan: FanOutConfig,
 ) -> ArtifactRef:
     """The step `rerank` on these tables; to be called in a flow."""
 

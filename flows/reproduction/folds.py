@@ -12,14 +12,16 @@ from flows.ingest import Sources, prepare
 from flows.profile import Profiles, describe
 from flows.rerank import judge
 from flows.train import Trained
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, file_hash
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, file_hash
 from recsys_core.columns import MODEL
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
+from recsys_core.config.reproduction_methods import VARIANTS
+from recsys_core.config.reproduction_methods import trained as models
 from recsys_core.datasets.config import DataConfig
 from tasks import train as training
 from tasks.candidates import candidates
 from tasks.graph import graph
-from tasks.reproduction.methods import PREFIX, VARIANTS, models
+from tasks.reproduction.notes import PREFIX
 from tasks.reproduction.report import Measured, chosen
 from tasks.reproduction.steps import LISTS, baseline, measured, plain_vectors, published_lists
 from tasks.runtime.shards import fan_out

@@ -1,4 +1,4 @@
-"""Artifacts: what one step hands to the next, complete or absent, never half.
+"""Artifacts on disk: what one step hands to the next, complete or absent, never half.
 
 An artifact is a folder `<root>/<step>/<key>/` of Parquet tables (and safetensors weights) with a
 `manifest.json` beside them. `key` is the hash of the step, its version, its parameters and the
@@ -8,144 +8,33 @@ temporary name and renamed, the manifest last: without a manifest there is no ar
 The root is a path or a URI of any file system that pyarrow knows (`file://`, `s3://`, ...).
 """
 
-import errno
-import hashlib
-import importlib.metadata
 import io
 import json
-import platform
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import polars as pl
 import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from recsys_core.artifacts.filesystem import resolve, storage_error
+from recsys_core.artifacts.hashing import canonical_json, content_hash
+from recsys_core.artifacts.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    files_hash,
+    library_versions,
+    read_file,
+    read_manifest,
+    verify,
+)
 from recsys_core.artifacts.partial import Scratch
 from recsys_core.columns import Schema, check
-from recsys_core.errors import DamagedArtifact, DataError, StorageError
-
-MANIFEST: Final = "manifest.json"
-SCHEMA_VERSION: Final = 1
-_LIBRARIES: Final = ("numpy", "polars", "pyarrow", "torch", "dgl", "sentence-transformers")
-
-
-def content_hash(value: bytes | str | object) -> str:
-    """SHA-256 of bytes, of a text, or of the canonical JSON of anything else."""
-    if isinstance(value, str):
-        value = value.encode()
-    if not isinstance(value, bytes):
-        value = json.dumps(value, sort_keys=True, default=_plain, separators=(",", ":")).encode()
-    return hashlib.sha256(value).hexdigest()
-
-
-def file_hash(path: str | None) -> str | None:
-    """Content hash of a file that the user names; None for no file.
-
-    Raises:
-        DataError: the file is missing or cannot be read.
-    """
-    if path is None:
-        return None
-    try:
-        return content_hash(Path(path).expanduser().read_bytes())
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error}", expected="a readable file.", fix="check the path."
-        ) from error
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, ArtifactRef):
-        return value.content_hash
-    if isinstance(value, BaseModel):
-        # A configuration section leaves out what steers how the work is done, not what comes out.
-        identity = getattr(value, "identity", None)
-        return identity() if identity else value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} cannot be part of a content key")
-
-
-def resolve(root: str) -> tuple[pafs.FileSystem, str]:
-    """File system and path of a root given as a path or a URI.
-
-    Raises:
-        StorageError: the URI names a file system that is not known, or is malformed.
-    """
-    _refuse_secrets(root)
-    try:
-        if "://" in root:
-            filesystem, path = pafs.FileSystem.from_uri(root)
-            return filesystem, path
-        return pafs.LocalFileSystem(), str(Path(root).expanduser().resolve())
-    except (ValueError, OSError) as error:
-        raise StorageError(
-            f"Artifact root {root!r} cannot be opened: {error}",
-            expected="a folder, or a URI such as file:///data/artifacts or s3://bucket/prefix.",
-            fix="set artifact_root to one of these.",
-        ) from error
-
-
-def _refuse_secrets(root: str) -> None:
-    # A URI ends up in manifests, logs and Prefect's database.
-    scheme, found, rest = root.partition("://")
-    if found and ("@" in rest.partition("/")[0] or "?" in rest):
-        raise StorageError(
-            f"The {scheme} URI of the artifact root holds a key, or options after `?`.",
-            expected="s3://bucket/prefix, and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and"
-            " AWS_ENDPOINT_URL in the environment.",
-            fix="shorten the URI, and set these variables where flows run.",
-        )
-
-
-def local_folder(root: str) -> Path | None:
-    """The folder of a root on this machine's own disk, or None for a remote one.
-
-    Raises:
-        StorageError: the root is malformed.
-    """
-    filesystem, path = resolve(root)
-    return Path(path) if isinstance(filesystem, pafs.LocalFileSystem) else None
-
-
-class Manifest(BaseModel):
-    """What is in an artifact, and how it came to be."""
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: int = SCHEMA_VERSION
-    step: str
-    step_version: str
-    key: str
-    content_hash: str
-    files: dict[str, "FileEntry"]
-    parameters: dict[str, Any]
-    inputs: dict[str, str]
-    facts: dict[str, Any]
-    """What the step wants the run's summary to say: the data source, counted fallbacks, ..."""
-    libraries: dict[str, str]
-    created: datetime
-    seconds: float
-    peak_memory_mib: float
-    built_by: str
-    """The flow run that built it; another run that meets it found it in the cache."""
-
-    @property
-    def rows(self) -> int:
-        return sum(entry.rows for entry in self.files.values())
-
-
-class FileEntry(BaseModel):
-    """One file of an artifact."""
-
-    model_config = ConfigDict(frozen=True)
-
-    sha256: str
-    size: int
-    rows: int = 0
+from recsys_core.errors import DamagedArtifact, StorageError
 
 
 class ArtifactRef(BaseModel):
@@ -174,6 +63,10 @@ class ArtifactRef(BaseModel):
             raise ValueError(f"{self.uri} holds other content than this reference names")
         return self
 
+    def identity(self) -> str:
+        """What content keys are made of: the same content elsewhere is the same input."""
+        return self.content_hash
+
     @cached_property
     def manifest(self) -> Manifest:
         return read_manifest(self.uri)
@@ -193,40 +86,7 @@ class ArtifactRef(BaseModel):
 
     def data(self, filename: str) -> bytes:
         """Read one file whole."""
-        return _read(f"{self.uri}/{filename}")
-
-
-def read_manifest(uri: str) -> Manifest:
-    """Read the manifest of the artifact at `uri`.
-
-    Raises:
-        DamagedArtifact: there is none, or it is not a manifest of this schema version.
-    """
-    try:
-        manifest = Manifest.model_validate_json(_read(f"{uri}/{MANIFEST}"))
-    except ValueError as error:
-        raise _damaged(uri, f"its manifest cannot be read ({error})") from error
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise _damaged(uri, f"its manifest has schema version {manifest.schema_version}")
-    return manifest
-
-
-def verify(uri: str) -> Manifest:
-    """Read an artifact whole and compare every file with its manifest.
-
-    Raises:
-        DamagedArtifact: a file is missing, truncated or altered.
-    """
-    manifest = read_manifest(uri)
-    for name, entry in manifest.files.items():
-        data = _read(f"{uri}/{name}")
-        if len(data) != entry.size:
-            raise _damaged(uri, f"{name} has {len(data)} bytes, not {entry.size}")
-        if content_hash(data) != entry.sha256:
-            raise _damaged(uri, f"{name} was altered after it was written")
-    if manifest.content_hash != _files_hash(manifest.files):
-        raise _damaged(uri, "its manifest was altered after it was written")
-    return manifest
+        return read_file(f"{self.uri}/{filename}")
 
 
 def open_artifact(uri: str) -> "ArtifactRef":
@@ -236,32 +96,6 @@ def open_artifact(uri: str) -> "ArtifactRef":
         DamagedArtifact: a file is missing, truncated or altered.
     """
     return _reference(uri, verify(uri))
-
-
-def _files_hash(files: Mapping[str, FileEntry]) -> str:
-    return content_hash({name: entry.sha256 for name, entry in files.items()})
-
-
-def _damaged(uri: str, what: str) -> DamagedArtifact:
-    return DamagedArtifact(
-        f"Artifact {uri}: {what}.",
-        expected="the files that its manifest names, unchanged.",
-        fix="run the flow again; the step that wrote it is done anew.",
-    )
-
-
-def _read(uri: str) -> bytes:
-    filesystem, path = resolve(uri)
-    try:
-        with filesystem.open_input_stream(path) as stream:
-            data: bytes = stream.read()
-            return data
-    except FileNotFoundError as error:
-        raise _damaged(uri.rpartition("/")[0], f"{path.rpartition('/')[2]} is missing") from error
-    except OSError as error:
-        raise StorageError(
-            f"{uri} cannot be read: {error}", fix="check the permissions and the store."
-        ) from error
 
 
 class ArtifactStore(BaseModel):
@@ -376,9 +210,9 @@ class ArtifactWriter:
             step=self.step,
             step_version=version,
             key=self.key,
-            content_hash=_files_hash(self.files),
+            content_hash=files_hash(self.files),
             files=self.files,
-            parameters=json.loads(json.dumps(parameters, default=_plain)),
+            parameters=json.loads(canonical_json(dict(parameters))),
             inputs=dict(inputs),
             facts=self.facts,
             libraries=library_versions(),
@@ -415,32 +249,6 @@ class ArtifactWriter:
             raise storage_error(self.uri, error) from error
 
 
-def storage_error(place: str, error: OSError) -> StorageError:
-    """The error for a failed write at `place`, with advice that fits the cause."""
-    advice = {
-        errno.ENOSPC: "free some disk space or point artifact_root at a larger disk.",
-        errno.EACCES: "give this user write permission or choose another artifact_root.",
-        errno.EROFS: "the file system is read-only: choose another artifact_root.",
-    }
-    return StorageError(
-        f"Cannot write to {place}: {error}",
-        expected="a place that can be written, with enough room.",
-        fix=advice.get(error.errno or 0, "check the path, its permissions and the store.")
-        + " Finished steps are kept; the same command goes on from there.",
-    )
-
-
 def _delete_if_there(filesystem: pafs.FileSystem, path: str) -> None:
     if filesystem.get_file_info(path).type != pafs.FileType.NotFound:
         filesystem.delete_file(path)
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of Python and of the libraries whose numbers end up in artifacts."""
-    versions = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -1,7 +1,8 @@
 """`RunConfig`: the sections of all steps composed into one run."""
 
 import os
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -11,7 +12,7 @@ from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.graph.config import GraphConfig
 from recsys_core.llm.config import LLMConfig
-from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.config import ItemProfileConfig, UserProfileConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
 from recsys_core.section import Section
 
@@ -56,14 +57,34 @@ def _placed(given: str) -> str:
 Place = Annotated[str, AfterValidator(_placed)]
 
 
+FORMER_PROFILES: Final[Mapping[str, str]] = {
+    "profiles": "its fields are in `item_profiles` (items_per_call is `per_call`, items_file is"
+    " `file`) and `user_profiles` (max_liked, max_disliked, batch_size; users_file is `file`)",
+}
+
+
+def _not_reserved(name: str) -> str:
+    if name == "latest":
+        raise ValueError("`latest` is the link to the last run; choose another name")
+    return name
+
+
+RunName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"), AfterValidator(_not_reserved)
+]
+
+
 class RunConfig(Section):
     """A whole run of the pipeline."""
+
+    former_names: ClassVar[Mapping[str, str]] = FORMER_PROFILES
 
     data: DataConfig = DataConfig()
     tmdb: TmdbConfig = TmdbConfig()
     split: SplitConfig = SplitConfig()
     llm: LLMConfig = LLMConfig()
-    profiles: ProfileConfig = ProfileConfig()
+    item_profiles: ItemProfileConfig = ItemProfileConfig()
+    user_profiles: UserProfileConfig = UserProfileConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     graph: GraphConfig = GraphConfig()
     rerank: RerankConfig = RerankConfig()
@@ -84,8 +105,9 @@ class RunConfig(Section):
     runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs; `latest` points to the last one. Default: the environment
     variable RECSYS_RUNS, else `runs`."""
-    run_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    """Name of the run's folder. Default: the time and the data set."""
+    run_name: RunName | None = None
+    """Name of the run's folder; an earlier run of that name is replaced. Default: the time and the
+    data set."""
 
     @model_validator(mode="after")
     def _a_judge_is_a_model(self) -> "RunConfig":

@@ -1,4 +1,4 @@
-"""Data sets: readers of MovieLens and of the generic contract, their checks, their splits.
+"""Data sets: readers, the contract they are checked against, and their splits.
 
-`load.load_dataset` is the one door; `splits.split_interactions` divides what came through it.
+`load.load_dataset` reads any source; `splits.split_interactions` divides its interactions.
 """

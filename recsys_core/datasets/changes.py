@@ -1,4 +1,4 @@
-"""Which items changed since they were last processed, and where that state is kept.
+"""Change detection for items: what differs from the last processed state, and that state.
 
 The state of a source is a table of item ids and the hash of each item's row. It lies under the
 artifact root (`state/<source>/`), so every machine that shares the root shares the state.
@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict
 
-from recsys_core.artifacts.store import content_hash, resolve, storage_error
+from recsys_core.artifacts import content_hash, resolve, storage_error
 from recsys_core.columns import CONTENT, ITEM, ITEM_STATE, check
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError, StorageError

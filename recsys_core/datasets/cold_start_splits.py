@@ -1,4 +1,4 @@
-"""Cold-start splits: users and items that training never saw (DESIGN, protocols).
+"""Cold-start splits: held-out users and items that training never saw (DESIGN, protocols).
 
 The rows are put in order by their ids before anything is drawn, so a split depends on the data
 and the seed alone, not on the order of the file.

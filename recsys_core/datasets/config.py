@@ -1,11 +1,18 @@
 """Configuration of data sets, TMDB and splits."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from recsys_core.datasets.splits import FOLDS, KINDS
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.section import Section
+
+if TYPE_CHECKING:
+    SplitKindName = str
+else:  # a Literal, so that --help and the form offer the names of the table
+    SplitKindName = Literal[tuple(KINDS)]
 
 
 class DataConfig(Section):
@@ -48,9 +55,15 @@ class TmdbConfig(Section):
     """Overviews, keywords, cast and directors from The Movie Database (TMDB)."""
 
     runtime_fields: ClassVar[frozenset[str]] = frozenset({
-        "api_key_env", "cache_file", "requests_per_window", "window_s", "max_in_flight",
-        "timeout_s", "max_attempts", "backoff_s", "backoff_max_s",
+        "api_key_env", "cache_file", "requests_per_10_s", "max_in_flight", "timeout_s",
+        "max_attempts",
     })  # fmt: skip
+    former_names: ClassVar[Mapping[str, str]] = {
+        "requests_per_window": "set requests_per_10_s",
+        "window_s": "the window is 10 s; set requests_per_10_s",
+        "backoff_s": "leave it out: waits double from 1 s",
+        "backoff_max_s": "leave it out: no wait is longer than 60 s",
+    }
 
     enabled: bool = True
     """Whether TMDB is asked where a key is set."""
@@ -66,29 +79,24 @@ class TmdbConfig(Section):
     """Address of the API."""
     cache_file: str = ".cache/tmdb.sqlite"
     """File of TMDB's answers; none of them is asked for twice. Remove it to ask anew."""
-    requests_per_window: int = Field(default=40, ge=1)
-    """Requests in any window, per process; retries count."""
-    window_s: float = Field(default=10.0, gt=0)
-    """Length of the window in seconds."""
+    requests_per_10_s: int = Field(default=40, ge=1)
+    """Requests in any 10 seconds, per process; retries count. TMDB has allowed 40."""
     max_in_flight: int = Field(default=8, ge=1, le=256)
     """Items looked up at a time."""
     timeout_s: float = Field(default=20.0, gt=0)
     """Longest wait for one answer, in seconds."""
     max_attempts: int = Field(default=6, ge=1, le=20)
     """Attempts per request at time-outs, resets, 429 and 5xx."""
-    backoff_s: float = Field(default=1.0, ge=0)
-    """Wait before the second attempt; it doubles with every further one, with jitter."""
-    backoff_max_s: float = Field(default=60.0, ge=0)
-    """Longest wait between attempts; a longer Retry-After ends the step."""
 
 
 class SplitConfig(Section):
     """How interactions are divided into train, validation and test."""
 
-    kind: Literal["auto", "blocks", "random"] = "auto"
-    """`blocks`: five consecutive blocks of the file (MovieLens 100K's official folds u1-u5);
-    `random`: five seeded random blocks; `auto`: blocks for MovieLens 100K in its own order."""
-    fold: int = Field(default=1, ge=1, le=5)
+    kind: SplitKindName = Field(
+        default="auto",
+        description="; ".join(f"`{name}`: {kind.help}" for name, kind in KINDS.items()),
+    )
+    fold: int = Field(default=1, ge=1, le=FOLDS)
     """Which of the five folds is the test split."""
     valid_share: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the training interactions held out for early stopping."""

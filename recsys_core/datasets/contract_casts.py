@@ -1,4 +1,4 @@
-"""Casts of benign variants to the contract's types; anything doubtful is a finding.
+"""Casts to the contract's column types; a value that cannot be cast safely is a finding.
 
 Each cast takes a column and returns it in the contract's type, or None after noting why not.
 """

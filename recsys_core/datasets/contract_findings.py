@@ -1,4 +1,4 @@
-"""What is wrong with a file, collected so that one error names everything at once."""
+"""Validation findings of a table, collected so that one error names them all."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Downloads that survive a bad network: resumed, retried, compared with a checksum.
+"""Download a file: resumed, retried, verified by a checksum.
 
 A download is kept as `NAME.part` until its checksum agrees, then renamed: `NAME` is whole or
 absent. Errors are told apart by what helps: waiting (`SourceUnavailable`), another disk or

@@ -1,4 +1,4 @@
-"""The files of a data set, wherever they lie: a folder, a URI, or an archive that stays closed.
+"""Read the files of a data set from a folder, a URI or a zip archive.
 
 Archives are read member by member in memory and never unpacked, so no member name can reach a
 path outside the archive.

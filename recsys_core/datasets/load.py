@@ -1,4 +1,4 @@
-"""The one door to data: a named MovieLens, or any folder that keeps the contract.
+"""Load a data set: a named MovieLens, or any folder that keeps the contract.
 
 A named data set comes from, in this order: the local folder that was given, the cache, the
 official archive, and (MovieLens 100K only, where GroupLens cannot be reached) the `recbole`
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.datasets import movielens
 from recsys_core.datasets import movielens_wheel as wheel
 from recsys_core.datasets.config import DataConfig

@@ -1,4 +1,4 @@
-"""MovieLens 100K and 1M: from the published files to the contract.
+"""Readers of MovieLens 100K and 1M as published.
 
 Read are the official archives (Harper and Konstan, "The MovieLens Datasets", TiiS 5(4), 2015)
 and RecBole's atomic files of MovieLens 100K, which keep the order of `u.data`.

@@ -1,4 +1,4 @@
-"""MovieLens 100K out of the `recbole` wheel, where GroupLens cannot be reached.
+"""Fallback source of MovieLens 100K: the `recbole` wheel, where GroupLens cannot be reached.
 
 The wheel comes from whatever package index pip is configured for; its hash is pinned, it is
 opened as an archive, and nothing of it is installed or run.

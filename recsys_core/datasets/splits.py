@@ -6,15 +6,18 @@ The official folds u1 to u5 of MovieLens 100K are the five consecutive blocks of
 
 import hashlib
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
 from recsys_core.columns import ITEM, RATING, ROW, USER
-from recsys_core.datasets.config import SplitConfig
 from recsys_core.errors import DataError
+
+if TYPE_CHECKING:  # the configuration's choices are the table below
+    from recsys_core.datasets.config import SplitConfig
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +25,6 @@ FOLDS: Final = 5
 _ML_100K_ROWS: Final = 100_000
 # SHA-256 of u.data's (user, item, rating) as "196,242,3\n...", in the file's order.
 _ML_100K_DIGEST: Final = "d5812f98b37f839b32a323e8ce7dbf8f55a6aaa33e755a9abf2feb77e97f183b"
-
-Kind = Literal["blocks", "random", "none"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,48 +35,34 @@ class Split:
         train: what models, profiles and graphs are made from.
         valid: held out of training for early stopping.
         test: the fold's block, never seen before the evaluation.
-        kind: how the folds were made; `none` where nothing is held out.
+        kind: name in `KINDS`; `none` where nothing is held out.
     """
 
     train: pl.DataFrame
     valid: pl.DataFrame
     test: pl.DataFrame
-    kind: Kind
+    kind: str
+
+    @property
+    def known(self) -> pl.DataFrame:
+        """What is no test: a user's history at test time, and what lists leave out."""
+        return pl.concat([self.train, self.valid])
 
 
-def split_interactions(interactions: pl.DataFrame, config: SplitConfig, seed: int) -> Split:
-    """The fold `config.fold` of five, with `valid_share` of its training part held out.
+def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
+    """Train, validation and test, as `config.kind` of `KINDS` divides.
 
-    The folds' test blocks partition the interactions. No user loses the last training
-    interaction to validation. Equal arguments give equal splits.
+    Equal arguments give equal splits.
 
     Args:
         interactions: `columns.INTERACTIONS` in the file's order.
         config: kind, fold and share of validation.
-        seed: of the shuffle (the same for all folds) and of the validation sample.
+        seed: of whatever is drawn.
 
     Raises:
         DataError: there are too few interactions to fill the three parts.
     """
-    rows = interactions.height
-    if rows < FOLDS:
-        raise _too_few(f"{rows} interactions cannot be cut into {FOLDS} folds.")
-    kind = _kind(interactions, config)
-    order = np.arange(rows)
-    if kind == "random":
-        order = np.random.default_rng(seed).permutation(rows)
-    start, end = ((config.fold - 1) * rows // FOLDS, config.fold * rows // FOLDS)
-    in_test = np.zeros(rows, dtype=bool)
-    in_test[order[start:end]] = True
-    rest = interactions.filter(~pl.Series(in_test))
-    generator = np.random.default_rng([seed, config.fold])
-    in_valid = _validation(rest, config.valid_share, generator)
-    return Split(
-        train=rest.filter(~in_valid),
-        valid=rest.filter(in_valid),
-        test=interactions.filter(pl.Series(in_test)),
-        kind=kind,
-    )
+    return KINDS[config.kind].divide(interactions, config, seed)
 
 
 def everything(interactions: pl.DataFrame) -> Split:
@@ -94,10 +81,47 @@ def is_ml_100k_in_order(interactions: pl.DataFrame) -> bool:
     return hashlib.sha256(text.encode()).hexdigest() == _ML_100K_DIGEST
 
 
-def _kind(interactions: pl.DataFrame, config: SplitConfig) -> Literal["blocks", "random"]:
-    if config.kind != "auto":
-        return config.kind
-    return "blocks" if is_ml_100k_in_order(interactions) else "random"
+def _blocks(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
+    return _fold("blocks", interactions, np.arange(interactions.height), config, seed)
+
+
+def _random(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
+    order = np.random.default_rng(seed).permutation(interactions.height)
+    return _fold("random", interactions, order, config, seed)
+
+
+def _auto(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
+    divide = _blocks if is_ml_100k_in_order(interactions) else _random
+    return divide(interactions, config, seed)
+
+
+def _fold(
+    kind: str,
+    interactions: pl.DataFrame,
+    order: np.ndarray[tuple[int], np.dtype[np.int64]],
+    config: "SplitConfig",
+    seed: int,
+) -> Split:
+    """The fold `config.fold` of five equal parts of `order` as test, validation out of the rest.
+
+    The folds' test parts partition the interactions. No user loses the last training interaction
+    to validation. The seed draws the validation sample.
+    """
+    rows = interactions.height
+    if rows < FOLDS:
+        raise _too_few(f"{rows} interactions cannot be cut into {FOLDS} folds.")
+    start, end = ((config.fold - 1) * rows // FOLDS, config.fold * rows // FOLDS)
+    in_test = np.zeros(rows, dtype=bool)
+    in_test[order[start:end]] = True
+    rest = interactions.filter(~pl.Series(in_test))
+    generator = np.random.default_rng([seed, config.fold])
+    in_valid = _validation(rest, config.valid_share, generator)
+    return Split(
+        train=rest.filter(~in_valid),
+        valid=rest.filter(in_valid),
+        test=interactions.filter(pl.Series(in_test)),
+        kind=kind,
+    )
 
 
 def _validation(rest: pl.DataFrame, share: float, generator: np.random.Generator) -> pl.Series:
@@ -123,3 +147,27 @@ def _too_few(seen: str) -> DataError:
         expected=f"at least {FOLDS} interactions, and users with several of them.",
         fix="add interactions.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitKind:
+    """A way to divide interactions.
+
+    Attributes:
+        divide: (interactions, configuration, seed) -> split.
+        help: what it does, for `--help`.
+    """
+
+    divide: Callable[[pl.DataFrame, "SplitConfig", int], Split]
+    help: str
+
+
+KINDS: Final[Mapping[str, SplitKind]] = {
+    "auto": SplitKind(divide=_auto, help="blocks for MovieLens 100K in its own order, else random"),
+    "blocks": SplitKind(
+        divide=_blocks,
+        help="five consecutive blocks of the file (MovieLens 100K's official folds u1-u5)",
+    ),
+    "random": SplitKind(divide=_random, help="five seeded random blocks"),
+}
+"""Every split kind; choices of the configuration and of the command lines follow from it."""

@@ -1,4 +1,4 @@
-"""Normalised text: one form for titles, genres, overviews and further text columns."""
+"""Text normalisation of titles, genres, overviews and further text columns."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""MovieLens titles as people write them: the year apart, the article in front."""
+"""Normalise MovieLens titles: release year into its own column, leading article in front."""
 
 from typing import Final
 

@@ -1,19 +1,28 @@
-"""Text embeddings of the profiles: the text of each, the model folder, two back ends."""
+"""Text embeddings of profiles (sentence-transformers, by OpenVINO or torch), and item features."""
 
 from recsys_core.embedding.cache import VectorCache
 from recsys_core.embedding.embedder import Embedder
 from recsys_core.embedding.item_features import (
     Labels,
+    concatenate_features,
     descriptions_of,
-    label_vectors,
+    label_features,
     labels_of,
-    side_by_side,
-    word_vectors,
-    year_vectors,
+    word_features,
+    year_features,
 )
 from recsys_core.embedding.profile_texts import item_texts, user_texts
 
 __all__ = [
-    "Embedder", "Labels", "VectorCache", "descriptions_of", "item_texts", "label_vectors",
-    "labels_of", "side_by_side", "user_texts", "word_vectors", "year_vectors",
+    "Embedder",
+    "Labels",
+    "VectorCache",
+    "concatenate_features",
+    "descriptions_of",
+    "item_texts",
+    "label_features",
+    "labels_of",
+    "user_texts",
+    "word_features",
+    "year_features",
 ]  # fmt: skip

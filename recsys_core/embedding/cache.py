@@ -1,8 +1,7 @@
-"""Vectors on disk: a text that was embedded once is not embedded again.
+"""An embedding cache on disk (SQLite), by model and text.
 
-When a few items change, the embedding step has new inputs and starts anew; this cache makes it
-embed exactly the texts that changed. It is a help, never a source of truth: what is damaged is
-left out, and the texts are embedded again.
+When a few items change, the embedding step has new inputs and runs again; this cache makes it embed
+only the texts that changed. Rows with a wrong checksum are ignored, and their texts embedded again.
 """
 
 import logging
@@ -16,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import StorageError
 
 FILE: Final = "embeddings.sqlite"

@@ -12,7 +12,7 @@ from recsys_core.embedding.cache import VectorCache
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.encoders import Encoder, OpenVinoEncoder, TorchEncoder, Vectors
 from recsys_core.embedding.model_files import Architecture, architecture, fingerprint, model_folder
-from recsys_core.embedding.openvino_model import default_cache, precision
+from recsys_core.embedding.openvino_model import default_cache_folder, precision
 from recsys_core.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Embedder:
     def __init__(self, config: EmbeddingConfig, *, cache_folder: Path | None = None) -> None:
         self._batch_size = config.batch_size
         folder = model_folder(config.model)
-        self._encoder, reason = _open(config, folder, cache_folder or default_cache())
+        self._encoder, reason = _open(config, folder, cache_folder or default_cache_folder())
         self.identity = f"{fingerprint(folder)} {self._encoder.name}"
         self.backend = self._encoder.name + (f" ({reason})" if reason else "")
         _log.info("embedder", extra={"model": config.model, "backend": self.backend})

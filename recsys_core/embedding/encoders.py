@@ -1,20 +1,17 @@
-"""The two back ends: OpenVINO on the CPU, and sentence-transformers itself (CUDA, or the rest)."""
+"""The two inference back ends: OpenVINO on the CPU, and sentence-transformers (torch)."""
 
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys_core.embedding.model_files import Architecture
 from recsys_core.embedding.openvino_model import Precision, load
-
-if TYPE_CHECKING:
-    pass
 
 Vectors = npt.NDArray[np.float32]
 """Shape (n, d)."""

@@ -1,10 +1,9 @@
-"""What the graph model sees of an item: its text, its facts alone, its labels, words and year.
+"""Item features of the graph model: text embedding, embedded facts, labels, words and year.
 
-A sentence vector blends what it reads. Facts (title, year, genres) embedded apart, every label of
-the profile in a direction of its own, and the words of its description tell a linear map more about
-an item that nobody has rated: a structured profile is worth more than the sentence it can be
-written as. Labels that mean nearly the same lie near each other, so that a label of one item says
-something about others; so do years, the nearer the longer ago.
+One sentence embedding blends everything it reads. A linear map predicts the ratings of cold-start
+items better from concatenated features: the embedding of the profile text, that of the facts alone
+(title, year, genres), TF-IDF over genres and tags smoothed by the similarity of their embeddings,
+TF-IDF over the words of the description (truncated SVD), and a radial basis of the year.
 """
 
 from collections import Counter
@@ -21,21 +20,21 @@ from recsys_core.columns import DESCRIPTION, GENRES, ITEM, TAGS
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-AT_MOST: Final = 1024
-"""Directions of labels at most; so the width does not grow with the catalogue."""
-_COMPARED: Final = 1536
-"""Labels, the most frequent ones, whose likeness to one another gives the directions."""
-_SHARPNESS: Final = 2.5
-"""Gamma of the Gaussian kernel: two labels with a cosine of .7 are a fifth alike."""
-WORDS_AT_MOST: Final = 256
-"""Directions of words at most."""
-_WORD_IN: Final = 5
-"""Descriptions that a word must be in to count."""
-AGES: Final = 21
-"""Directions of years: ages from none to 150 years, by their logarithms."""
-_AGE_STEP: Final = 0.25
-_AGE_SHARE: Final = 0.75
-"""Squared length of a year beside the other parts, which have 1."""
+MAX_LABEL_DIMENSIONS: Final = 1024
+"""Dimensions of the label features at most, so that they do not grow with the catalogue."""
+_LANDMARKS: Final = 1536
+"""Landmarks of Nystroem's method: the most frequent labels."""
+_RBF_GAMMA: Final = 2.5
+"""Gamma of the RBF kernel: two labels with a cosine of .7 have a kernel value of a fifth."""
+MAX_WORD_DIMENSIONS: Final = 256
+"""Dimensions of the word features at most."""
+_MIN_DOCUMENTS: Final = 5
+"""Least document frequency of a word."""
+YEAR_DIMENSIONS: Final = 21
+"""Basis functions of the year, over the logarithm of ages of 0 to 150 years."""
+_AGE_BANDWIDTH: Final = 0.25
+_YEAR_WEIGHT: Final = 0.75
+"""Squared length of the year's features; those of the other parts have 1."""
 _LABEL: Final = "_label"
 
 
@@ -79,21 +78,18 @@ def _in_order(items: pl.Series, item_profiles: pl.DataFrame, value: pl.Expr) -> 
     return joined["_value"]
 
 
-def side_by_side(*parts: Floats) -> Floats:
-    """One description of every item: (n, sum of d) from parts (n, d) with rows of length 1 or less.
-
-    The rows have length 1 or less, too.
-    """
+def concatenate_features(*parts: Floats) -> Floats:
+    """Concatenate features (n, d) to (n, sum of d), scaled so that rows keep length 1 or less."""
     found: Floats = np.hstack(parts) / np.float32(len(parts) ** 0.5)
     return found
 
 
-def label_vectors(labels: Labels, meanings: Floats) -> Floats:
-    """TF-IDF over labels that may be alike: (n, directions), rows of length 1 or 0.
+def label_features(labels: Labels, embeddings: Floats) -> Floats:
+    """TF-IDF over labels, smoothed by the RBF kernel of their embeddings: (n, d).
 
-    The dot product of two rows is, but for their lengths, the sum over pairs of their labels of
-    both weights times the kernel of the two meanings: exactly so up to `AT_MOST` labels, and by
-    Nystroem's method, in the leading directions, beyond.
+    Rows have length 1, or 0 without a label. Before that, the dot product of two rows is the sum
+    over pairs of their labels of both TF-IDF weights times the kernel: exactly up to
+    `MAX_LABEL_DIMENSIONS` labels, by Nystroem's method in the leading eigenvectors beyond.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
@@ -103,29 +99,30 @@ def label_vectors(labels: Labels, meanings: Floats) -> Floats:
     weights = TfidfVectorizer(analyzer=list, vocabulary=labels.names, norm=None)
     # One thread: with several, the last bits depend on how many there are.
     with threadpool_limits(1):
-        rows = weights.fit_transform(labels.lists) @ _directions(meanings.astype(np.float64))
+        rows = weights.fit_transform(labels.lists) @ _kernel_map(embeddings.astype(np.float64))
     found: Floats = normalize(rows).astype(np.float32)
     return found
 
 
-def _directions(meanings: Doubles) -> Doubles:
-    """(n_labels, directions) whose dot products are the kernel of the meanings."""
+def _kernel_map(embeddings: Doubles) -> Doubles:
+    """Nystroem feature map (n_labels, d): its dot products approximate the RBF kernel."""
     from scipy.linalg import eigh
     from sklearn.metrics.pairwise import rbf_kernel
 
-    compared = meanings[:_COMPARED]
-    last = len(compared) - 1
+    landmarks = embeddings[:_LANDMARKS]
+    last = len(landmarks) - 1
     values, vectors = eigh(
-        rbf_kernel(compared, gamma=_SHARPNESS), subset_by_index=(max(0, last + 1 - AT_MOST), last)
+        rbf_kernel(landmarks, gamma=_RBF_GAMMA),
+        subset_by_index=(max(0, last + 1 - MAX_LABEL_DIMENSIONS), last),
     )
-    # Labels of one meaning make values that are zero but for rounding.
+    # Labels with equal embeddings make eigenvalues that are zero but for rounding.
     scaled = vectors / np.sqrt(values.clip(1e-9))
-    found: Doubles = rbf_kernel(meanings, compared, gamma=_SHARPNESS) @ scaled
+    found: Doubles = rbf_kernel(embeddings, landmarks, gamma=_RBF_GAMMA) @ scaled
     return found
 
 
-def word_vectors(texts: pl.Series) -> Floats:
-    """TF-IDF over the words of texts (n,) in its leading directions: (n, directions).
+def word_features(texts: pl.Series) -> Floats:
+    """TF-IDF over the words of texts (n,), reduced by truncated SVD: (n, d).
 
     Rows have length 1 or less; those of empty and null texts are zeros.
     """
@@ -135,46 +132,42 @@ def word_vectors(texts: pl.Series) -> Floats:
     words_of = CountVectorizer(stop_words="english").build_analyzer()
     lists = [words_of(text or "") for text in texts.to_list()]
     counts = Counter(word for words in lists for word in set(words))
-    known = sorted(word for word, count in counts.items() if count >= _WORD_IN)
+    known = sorted(word for word, count in counts.items() if count >= _MIN_DOCUMENTS)
     if not known:
         return np.zeros((len(lists), 0), np.float32)
     weights = TfidfVectorizer(analyzer=list, vocabulary=known, sublinear_tf=True)
     rows = weights.fit_transform(lists)
-    if len(known) > WORDS_AT_MOST:
+    if len(known) > MAX_WORD_DIMENSIONS:
         # One thread: with several, the last bits depend on how many there are.
         with threadpool_limits(1):
-            rows = TruncatedSVD(WORDS_AT_MOST, random_state=0).fit_transform(rows)
+            rows = TruncatedSVD(MAX_WORD_DIMENSIONS, random_state=0).fit_transform(rows)
     else:
         rows = rows.toarray()
     found: Floats = rows.astype(np.float32)
     return found
 
 
-def gaussian_places(at: Doubles, count: int) -> Doubles:
-    """Gaussians of values (n,) around 0, 1, 2, ...: (n, count), rows of length 1.
-
-    So values are alike the nearer they are.
-    """
+def gaussian_basis(values: Doubles, count: int) -> Doubles:
+    """Gaussian radial basis (n, count) of values (n,), centres 0, 1, 2, ...; rows of length 1."""
     from sklearn.preprocessing import normalize
 
-    steps = at[:, None] - np.arange(count)
+    steps = values[:, None] - np.arange(count)
     rows: Doubles = normalize(np.exp(-(steps**2) / 2))
     return rows
 
 
-def year_vectors(years: pl.Series) -> Floats:
-    """Places of years (n,) in time, (n, `AGES`): close to one another for years that are.
+def year_features(years: pl.Series) -> Floats:
+    """Radial basis of the logarithm of an item's age: (n, `YEAR_DIMENSIONS`) from years (n,).
 
-    A year apart is much for what is new and little for what is old, so logarithms of ages are
-    compared, by a Gaussian; ages are counted from the year after the last. Unknown years have
-    zeros.
+    The logarithm, since one year matters more between new items than between old ones. Ages count
+    from the year after the newest. Unknown years have zeros.
     """
     given = years.cast(pl.Float64)
     newest = given.max()
     if not isinstance(newest, float):
-        return np.zeros((len(years), AGES), np.float32)
+        return np.zeros((len(years), YEAR_DIMENSIONS), np.float32)
     ages = np.log1p(newest + 1 - given.fill_null(newest).to_numpy())
-    rows = _AGE_SHARE**0.5 * gaussian_places(ages / _AGE_STEP, AGES)
+    rows = _YEAR_WEIGHT**0.5 * gaussian_basis(ages / _AGE_BANDWIDTH, YEAR_DIMENSIONS)
     rows[given.is_null().to_numpy()] = 0
     found: Floats = rows.astype(np.float32)
     return found

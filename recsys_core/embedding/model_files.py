@@ -1,4 +1,4 @@
-"""Where the weights of a sentence-transformers model lie, and how the model is put together."""
+"""Files of a sentence-transformers model: finding or downloading them, and reading its modules."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import ConfigError, SourceUnavailable
 
 PACKAGED: Final = "all-MiniLM-L6-v2"
@@ -59,7 +59,7 @@ def _download(model: str) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What is needed to run a model without sentence-transformers.
+    """What running a model without sentence-transformers needs to know.
 
     Attributes:
         max_tokens: longer texts are cut there.

@@ -1,8 +1,8 @@
-"""A transformer as OpenVINO IR: converted once, kept in a cache, never trusted unchecked.
+"""The transformer as OpenVINO IR: converted once, cached with checksums.
 
-The precision follows the processor. With AMX, bfloat16 is four times as fast as stock float32
-and the smallest cosine to it is .9999. Without AMX, bfloat16 is slower than float32, and 8-bit
-weights (twice as fast) reach only .998 on short texts: there it is float32.
+The inference precision follows the processor. With AMX, bfloat16 is four times as fast as stock
+float32 and the smallest cosine to it is .9999. Without AMX, bfloat16 is slower than float32, and
+8-bit weights (twice as fast) reach only .998 on short texts: there it is float32.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from recsys_core.artifacts.store import content_hash, storage_error
+from recsys_core.artifacts import content_hash, storage_error
 from recsys_core.embedding.model_files import Architecture
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def precision() -> Precision:
     return "bf16" if "amx_bf16" in flags else "f32"
 
 
-def default_cache() -> Path:
+def default_cache_folder() -> Path:
     """The user's cache folder (XDG)."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "end-to-end-personalization" / "openvino"

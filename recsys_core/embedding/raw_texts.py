@@ -1,4 +1,4 @@
-"""Texts without a language model: what the ablations embed in the place of profiles.
+"""Raw item and user texts, without a profile: what the ablations embed in place of profiles.
 
 `integrated` is the paper's integrated text (section 3), a plain concatenation of title, genres and
 overview; `facts` stops before the overview. A user's text strings together those of the liked
@@ -24,11 +24,11 @@ from recsys_core.columns import (
     check,
 )
 
-PlainText = Literal["integrated", "facts"]
+RawText = Literal["integrated", "facts"]
 _ORDER: Final = "_order"
 
 
-def plain_item_texts(items: pl.DataFrame, kind: PlainText) -> pl.DataFrame:
+def raw_item_texts(items: pl.DataFrame, kind: RawText) -> pl.DataFrame:
     """The text of every item.
 
     Args:
@@ -50,7 +50,7 @@ def plain_item_texts(items: pl.DataFrame, kind: PlainText) -> pl.DataFrame:
     return items.select(ITEM, pl.concat_str(parts, separator=" ", ignore_nulls=True).alias(TEXT))
 
 
-def plain_user_texts(
+def raw_user_texts(
     users: pl.Series, evidence: pl.DataFrame, item_texts: pl.DataFrame
 ) -> pl.DataFrame:
     """The text of every user: those of the liked items of the evidence, the most telling first.
@@ -58,7 +58,7 @@ def plain_user_texts(
     Args:
         users: ids of all users.
         evidence: `columns.EVIDENCE`.
-        item_texts: of `plain_item_texts`.
+        item_texts: of `raw_item_texts`.
 
     Returns:
         Columns user_id and text, a row per user in the order of `users`; empty without a like.

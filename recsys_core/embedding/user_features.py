@@ -1,9 +1,9 @@
-"""What the graph model sees of a user who has rated nothing: age, country, plan and the like.
+"""User features from the columns of the users table (age, country, plan) for cold-start users.
 
-A table of users has columns of its own. Amounts become places on a line of ranks, so that users of
-nearly the same age are nearly the same, whatever the scale and its outliers; categories become a
-direction each. A column of another type, such as lists, is left out, and so is a category of few:
-names and addresses tell users apart, not what they have in common.
+Numbers and dates become ranks in a Gaussian radial basis, so that users of nearly the same age are
+nearly the same whatever the scale and its outliers; categories are one-hot encoded. Columns of
+other types, such as lists, are left out, and so are rare categories: names and addresses tell users
+apart, not what they have in common.
 """
 
 from typing import Final
@@ -14,53 +14,53 @@ import polars as pl
 from polars import selectors as columns
 
 from recsys_core.columns import USER
-from recsys_core.embedding.item_features import gaussian_places
+from recsys_core.embedding.item_features import gaussian_basis
 
 Floats = npt.NDArray[np.float32]
 
-PLACES: Final = 9
-"""Directions of an amount: Gaussians at as many places between the lowest and the highest rank."""
-SHARED_BY: Final = 10
-"""Users that a category must have to count."""
-CATEGORIES: Final = 64
+RANK_DIMENSIONS: Final = 9
+"""Basis functions of a numeric column, with centres between the lowest and the highest rank."""
+MIN_USERS: Final = 10
+"""Least number of users of a category."""
+MAX_CATEGORIES: Final = 64
 """Categories of a column at most, the most frequent ones."""
-_CATEGORY: Final = 0.25
-"""Length of a category beside an amount, which has 1: at 1 those of MovieLens cost what they
-gained on held-out ratings."""
+_CATEGORY_WEIGHT: Final = 0.25
+"""Length of a category's one-hot vector; that of a number is 1. At 1 the categories of MovieLens
+cost what they gained on held-out ratings."""
 
 
-def attribute_vectors(users: pl.DataFrame) -> Floats:
-    """The columns of a table of users as numbers: (n_users, d), in the order of the table.
+def user_attribute_features(users: pl.DataFrame) -> Floats:
+    """The columns of a table of users as features: (n_users, d), in the order of the table.
 
-    A missing value is a zero in every direction of its column; d is 0 without a column that counts.
+    A missing value is zero in all dimensions of its column; d is 0 without a usable column.
     """
     others = users.drop(USER, strict=False)
-    amounts = others.select(columns.numeric() | columns.temporal())
+    numbers = others.select(columns.numeric() | columns.temporal())
     names = columns.string() | columns.categorical() | columns.enum()
     categories = others.select(names | columns.boolean())
-    parts = [_places(one) for one in amounts] + [_categories(one) for one in categories]
+    parts = [_rank_features(one) for one in numbers] + [_one_hot(one) for one in categories]
     return np.hstack([np.zeros((users.height, 0), np.float32), *parts])
 
 
-def _places(amounts: pl.Series) -> Floats:
-    """(n, `PLACES`) rows of length 1, or 0 where there is no amount."""
-    values = amounts.to_physical().cast(pl.Float64).fill_nan(None)
+def _rank_features(numbers: pl.Series) -> Floats:
+    """(n, `RANK_DIMENSIONS`) rows of length 1, or 0 where there is no amount."""
+    values = numbers.to_physical().cast(pl.Float64).fill_nan(None)
     if values.n_unique() - bool(values.null_count()) < 2:
         return np.zeros((len(values), 0), np.float32)
     known = len(values) - values.null_count()
     shares = ((values.rank() - 0.5) / known).fill_null(0.0).to_numpy()
-    rows = gaussian_places(shares * (PLACES - 1), PLACES)
+    rows = gaussian_basis(shares * (RANK_DIMENSIONS - 1), RANK_DIMENSIONS)
     rows[values.is_null().to_numpy()] = 0
     found: Floats = rows.astype(np.float32)
     return found
 
 
-def _categories(values: pl.Series) -> Floats:
+def _one_hot(values: pl.Series) -> Floats:
     """(n, categories that count)."""
     named = values.cast(pl.String).rename("value")
     counts = named.drop_nulls().value_counts().sort("count", "value", descending=[True, False])
-    enough = counts.filter(pl.col("count").is_between(SHARED_BY, len(values) - 1))
-    kept = enough["value"].head(CATEGORIES).to_list()
+    enough = counts.filter(pl.col("count").is_between(MIN_USERS, len(values) - 1))
+    kept = enough["value"].head(MAX_CATEGORIES).to_list()
     rows = [(named == one).fill_null(value=False).to_numpy() for one in kept]
-    found: Floats = _CATEGORY * np.array(rows, np.float32).reshape(len(kept), len(values)).T
+    found: Floats = _CATEGORY_WEIGHT * np.array(rows, np.float32).reshape(len(kept), len(values)).T
     return found

@@ -1,4 +1,4 @@
-"""Attributes of items as keys: what a reason may name, and how two items are compared."""
+"""Item attributes as keys (`genre:Crime`): what an explanation may name and cite."""
 
 import re
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def _nameable(label: str) -> bool:
     return bool(label.strip()) and len(label) <= _LABEL_CHARS
 
 
-def fold(key: str) -> str:
+def normalise_key(key: str) -> str:
     """A key for comparison, without regard to case."""
     return key.casefold()
 

@@ -1,4 +1,4 @@
-"""A reason for every recommendation (paper, section 2.3), with the evidence that it rests on.
+"""An explanation of every recommendation (paper, section 2.3), with its evidence.
 
 One request covers all recommended titles of a user (or `ExplanationConfig.batch` of them); it
 begins like the reranker's, with the same words, profile and latest ratings, so that a cache of
@@ -22,10 +22,10 @@ from recsys_core.explanations.prompt import (
     EXPLANATION,
     ExplanationInput,
     Reason,
-    explain_by_rules,
+    explain_with_rules,
     unsupported,
 )
-from recsys_core.explanations.user_cases import ExplainedUser, ExplainedUsers
+from recsys_core.explanations.user_context import ExplanationContext, ExplanationContexts
 from recsys_core.llm.providers.base import Provider, Request
 from recsys_core.llm.providers.rules import RULES
 
@@ -83,7 +83,7 @@ async def explain(
     c.check(reranked, c.RERANKED, table="reranked")
     c.check(evidence, c.EVIDENCE, table="evidence")
     pool = reranked.filter(pl.col(c.RANK) <= titles).sort(c.USER, c.RANK)
-    users = ExplainedUsers(
+    users = ExplanationContexts(
         pool,
         history=history,
         items=items,
@@ -93,7 +93,7 @@ async def explain(
         batch=config.batch,
     )
 
-    async def work(user: ExplainedUser) -> _Explained:
+    async def work(user: ExplanationContext) -> _Explained:
         return await _explain_user(user, provider)
 
     explained = await map_bounded(users, work, at_once=_USERS_AT_ONCE, on_done=on_user)
@@ -101,7 +101,7 @@ async def explain(
     return frame, _facts(explained, users)
 
 
-async def _explain_user(user: ExplainedUser, provider: Provider) -> _Explained:
+async def _explain_user(user: ExplanationContext, provider: Provider) -> _Explained:
     done = _Explained()
     for variables in user.batches:
         request = Request(purpose=EXPLANATION, variables=variables, subject=f"user:{user.user}")
@@ -118,21 +118,21 @@ async def _explain_user(user: ExplainedUser, provider: Provider) -> _Explained:
             raise
         except LLMError:
             done.failed_requests += 1
-        _lay(done, variables, given, model)
+        _keep_supported(done, variables, given, model)
     return done
 
 
-def _lay(
+def _keep_supported(
     done: _Explained, variables: ExplanationInput, given: Mapping[str, Reason], model: str
 ) -> None:
-    """Add a reason for every title of `variables`: the given one if it holds, else the rule's."""
+    """Add a reason for every title: the model's if its citations hold, else the rule's."""
     kept = {
         item.id: given[item.id]
         for item in variables.items
         if item.id in given and not unsupported(variables, item, given[item.id])
     }
     complete = len(kept) == len(variables.items)
-    rule = () if complete else explain_by_rules(variables).reasons
+    rule = () if complete else explain_with_rules(variables).reasons
     written = {reason.id: reason for reason in rule}
     for item in variables.items:
         done.reasons.append(kept.get(item.id) or written[item.id])
@@ -161,7 +161,7 @@ def _recommendations(
     )
 
 
-def _facts(explained: Sequence[_Explained], users: ExplainedUsers) -> Facts:
+def _facts(explained: Sequence[_Explained], users: ExplanationContexts) -> Facts:
     reasons = [reason for user in explained for reason in user.reasons]
     return {
         "explained_items": len(reasons),

@@ -1,22 +1,22 @@
-"""The question for reasons: what a prompt shows, what an answer may claim, and the rule."""
+"""The explanation prompt: its variables, the answer's schema, the check of citations, the rule."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from recsys_core.explanations.attributes import fold
-from recsys_core.explanations.rule_explainer import Liked, Target, Writer
+from recsys_core.explanations.attributes import normalise_key
+from recsys_core.explanations.rule_explainer import LikedTitle, RecommendedTitle, RuleExplainer
 from recsys_core.llm.providers.base import Choices, Purpose
-from recsys_core.llm.request.checks import check_ids
-from recsys_core.llm.request.per_request_schema import choice, each
-from recsys_core.prompt_context.models import MAX_ID_CHARS, RecentItem, Shown, Taste
+from recsys_core.llm.request.json_schema import choice, each
+from recsys_core.llm.request.parsing import check_ids
+from recsys_core.prompt_context.models import MAX_ID_CHARS, PromptModel, RecentItem, Taste
 
 _SENTENCE_CHARS: Final = 600
 _IDS, _LIKED, _ATTRIBUTES = "ids", "liked", "attributes"
 
 
-class KnownItem(Shown):
+class KnownItem(PromptModel):
     """A title with its attributes as keys such as `genre:Crime`, `tag:Detective`."""
 
     id: str
@@ -26,7 +26,7 @@ class KnownItem(Shown):
     description: str = ""
 
 
-class ExplanationInput(Shown):
+class ExplanationInput(PromptModel):
     """A user's taste and latest ratings, titles that may be cited, and what is to be explained."""
 
     taste: Taste
@@ -68,11 +68,13 @@ class ExplanationAnswer(BaseModel):
     reasons: Annotated[tuple[Reason, ...], Field(max_length=200, json_schema_extra=each(_IDS))]
 
 
-def explain_by_rules(variables: ExplanationInput) -> ExplanationAnswer:
-    """A reason for every title from shared attributes; see `explain_rules`."""
-    targets = [Target(title=one.title, attributes=one.attributes) for one in variables.items]
+def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
+    """A reason for every title from shared attributes; see `rule_explainer`."""
+    targets = [
+        RecommendedTitle(title=one.title, attributes=one.attributes) for one in variables.items
+    ]
     wanted = (*variables.taste.genres, *variables.taste.tags)
-    writer = Writer(_citable(variables.liked), targets, wanted, variables.taste.dislikes)
+    writer = RuleExplainer(_citable(variables.liked), targets, wanted, variables.taste.dislikes)
     reasons = []
     for item, target in zip(variables.items, targets, strict=True):
         written = writer.write(target)
@@ -85,9 +87,14 @@ def explain_by_rules(variables: ExplanationInput) -> ExplanationAnswer:
     return ExplanationAnswer(reasons=tuple(reasons))
 
 
-def _citable(liked: Sequence[KnownItem]) -> list[Liked]:
+def _citable(liked: Sequence[KnownItem]) -> list[LikedTitle]:
     return [
-        Liked(id=one.id, title=one.title, year=one.year, keys=frozenset(map(fold, one.attributes)))
+        LikedTitle(
+            id=one.id,
+            title=one.title,
+            year=one.year,
+            keys=frozenset(map(normalise_key, one.attributes)),
+        )
         for one in liked
     ]
 
@@ -125,7 +132,7 @@ def _choices(variables: ExplanationInput) -> Choices:
 EXPLANATION = Purpose(
     name="explanation",
     answer=ExplanationAnswer,
-    rule=explain_by_rules,
+    rule=explain_with_rules,
     check=_check,
     choices=_choices,
 )

@@ -1,11 +1,11 @@
-"""How a reason is worded: the attributes it names, as phrases and as a choice of sentences."""
+"""Sentence templates of the rule-based explanations: attributes as phrases, several forms each."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from recsys_core.explanations.attributes import DECADE, GENRE, TAG, fold, kind, label
+from recsys_core.explanations.attributes import DECADE, GENRE, TAG, kind, label, normalise_key
 from recsys_core.explanations.vocabulary import ADJECTIVES, BEFORE, HEADS, IMPLIED, NAMES
 
 _TITLE_CHARS: Final = 80
@@ -13,7 +13,7 @@ _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class NamedAttributes:
     """The few shared attributes that a sentence names."""
 
     genres: tuple[str, ...]
@@ -22,11 +22,11 @@ class Named:
     decades: tuple[str, ...]
 
     @classmethod
-    def choose(cls, shared: Sequence[str], weights: Mapping[str, float]) -> "Named":
+    def choose(cls, shared: Sequence[str], weights: Mapping[str, float]) -> "NamedAttributes":
         """The most telling two genres, two themes and one adjective, and the decade."""
 
         def best(keys: list[str], number: int) -> tuple[str, ...]:
-            chosen = sorted(keys, key=lambda key: -weights[fold(key)])[:number]
+            chosen = sorted(keys, key=lambda key: -weights[normalise_key(key)])[:number]
             return tuple(key for key in keys if key in chosen)
 
         tags = [key for key in shared if kind(key) == TAG]
@@ -118,8 +118,8 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def liked_sentence(titles: Sequence[str], named: Named, place: int) -> str:
-    """A reason that cites one or two liked titles; `place` chooses among the forms."""
+def liked_sentence(titles: Sequence[str], named: NamedAttributes, variant: int) -> str:
+    """A reason that cites one or two liked titles; `variant` chooses among the forms."""
     if named.noun and named.theme:
         forms = _genre_and_theme(titles, named)
     elif named.noun:
@@ -128,10 +128,10 @@ def liked_sentence(titles: Sequence[str], named: Named, place: int) -> str:
         forms = _themes_only(titles, named)
     else:
         forms = _loose_tie(titles, named)
-    return forms[place % len(forms)]
+    return forms[variant % len(forms)]
 
 
-def _genre_and_theme(titles: Sequence[str], named: Named) -> list[str]:
+def _genre_and_theme(titles: Sequence[str], named: NamedAttributes) -> list[str]:
     liked, noun, theme = joined(titles), named.noun, named.theme
     return [
         f"Because you liked {liked}: another {noun} with {named.a_theme}.",
@@ -141,7 +141,7 @@ def _genre_and_theme(titles: Sequence[str], named: Named) -> list[str]:
     ]
 
 
-def _genre_only(titles: Sequence[str], named: Named) -> list[str]:
+def _genre_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
     liked, noun = joined(titles), with_article(named.noun)
     return [
         f"Because you liked {liked}: another {named.noun}.",
@@ -150,7 +150,7 @@ def _genre_only(titles: Sequence[str], named: Named) -> list[str]:
     ]
 
 
-def _themes_only(titles: Sequence[str], named: Named) -> list[str]:
+def _themes_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
     liked, theme = joined(titles), named.theme
     when = f" in the same decade, the {label(named.decades[0])}" if named.decades else ""
     return [
@@ -160,7 +160,7 @@ def _themes_only(titles: Sequence[str], named: Named) -> list[str]:
     ]
 
 
-def _loose_tie(titles: Sequence[str], named: Named) -> list[str]:
+def _loose_tie(titles: Sequence[str], named: NamedAttributes) -> list[str]:
     liked = joined(titles)
     when = f" and come from the {label(named.decades[0])}" if named.decades else ""
     all_of_them = "All three" if len(titles) > 1 else "Both"
@@ -180,7 +180,7 @@ def _their(titles: Sequence[str]) -> str:
     return "their" if len(titles) > 1 else "its"
 
 
-def taste_sentence(named: Named, place: int) -> str:
+def taste_sentence(named: NamedAttributes, variant: int) -> str:
     """A reason that rests on the user's profile alone."""
     noun = named.noun and with_article(named.noun)
     theme = named.theme and named.a_theme
@@ -189,10 +189,10 @@ def taste_sentence(named: Named, place: int) -> str:
         f"It fits the taste in your profile: {what}.",
         f"Close to what your profile says you enjoy: {what}.",
     ]
-    return forms[place % len(forms)]
+    return forms[variant % len(forms)]
 
 
-def open_sentence(itself: Named, *, has_liked: bool, place: int) -> str:
+def no_match_sentence(itself: NamedAttributes, *, has_liked: bool, variant: int) -> str:
     """What to say when nothing is shared: the truth. `itself` says what the title is."""
     this = f"this {itself.noun or 'title'}"
     if has_liked:
@@ -205,4 +205,4 @@ def open_sentence(itself: Named, *, has_liked: bool, place: int) -> str:
             f"We know no title that you liked yet; other people's ratings brought {this} here.",
             f"With no liked title to go by, {this} rests on other people's ratings.",
         ]
-    return forms[place % len(forms)]
+    return forms[variant % len(forms)]

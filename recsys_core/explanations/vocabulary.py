@@ -1,4 +1,4 @@
-"""Word lists of the wording: how genres and tags read within an English sentence."""
+"""Word lists of the sentence templates: how genres and tags read within an English sentence."""
 
 from typing import Final
 
@@ -29,7 +29,7 @@ ADJECTIVES: Final = _words("""
     suspenseful tender tense thought-provoking touching tragic uplifting violent visceral
     whimsical witty
 """)
-"""Tags that stand before the noun. They say less than themes: alone they are no resemblance."""
+"""Tags that stand before the noun. Sharing nothing but one of these is no match."""
 
 IMPLIED: Final = {
     "adventurous": "adventure", "character-driven": "drama", "competitive": "sport",

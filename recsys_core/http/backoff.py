@@ -1,9 +1,10 @@
-"""How long to wait before another attempt."""
+"""Exponential backoff with jitter, and what a response's `Retry-After` asks for."""
 
 import email.utils
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 
 def backoff(
@@ -15,6 +16,37 @@ def backoff(
     """
     full: float = min(first_s * 2.0 ** min(attempt - 1, 64), longest_s)
     return full * (random_ or random).uniform(0.5, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """The waits of one client: exponential with jitter, and `Retry-After` as a lower bound.
+
+    Attributes:
+        attempts: attempts in all.
+        first_s: wait before the second attempt; it doubles with every further one.
+        longest_s: longest wait; a server that asks for more gets no further attempt.
+    """
+
+    attempts: int
+    first_s: float
+    longest_s: float
+
+    def wait(self, attempt: int, asked_s: float | None, random_: random.Random) -> float | None:
+        """Seconds to wait after failed attempt `attempt` (from 1); None to give up.
+
+        Args:
+            attempt: number of the attempt that failed.
+            asked_s: what `Retry-After` asked for, if anything.
+            random_: source of the jitter.
+        """
+        if attempt >= self.attempts or (asked_s or 0.0) > self.longest_s:
+            return None
+        jittered = backoff(attempt, first_s=self.first_s, longest_s=self.longest_s, random_=random_)
+        if asked_s is None:
+            return jittered
+        # Never sooner than asked, and not all at the same moment.
+        return max(jittered, asked_s + 0.02 + 0.1 * jittered * random_.random())
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

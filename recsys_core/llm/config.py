@@ -1,14 +1,28 @@
 """Configuration of the language model."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from recsys_core.section import Section
 
 
+def _new_transport_name(given: object) -> object:
+    if given == "direct":
+        raise ValueError("`direct` is called `openai_http` now")
+    return given
+
+
 class LLMConfig(Section):
     """Who writes profiles, judges candidates and explains."""
+
+    former_names: ClassVar[Mapping[str, str]] = {
+        "tailored_schemas": "write `per_request_schemas`.",
+        "top_p": "it is never sent; set `temperature`.",
+        "backoff_s": "the first wait is one second; `backoff_max_s` bounds all waits.",
+        "batch_quiet_s": "a batch is sent two seconds after its last call.",
+    }
 
     model: str = "rules"
     """`rules` (no LLM), or any model name that litellm knows, such as `openai/gpt-4.1-mini`."""
@@ -20,13 +34,13 @@ class LLMConfig(Section):
     `OPENAI_API_KEY`. The key itself never stands in a configuration."""
     api_key_block: str | None = None
     """Name of a Prefect Secret block that holds the key, instead of the environment."""
-    transport: Literal["auto", "direct", "litellm"] = "auto"
-    """`litellm` reaches every provider; `direct` speaks to OpenAI-compatible endpoints at a tenth
-    of the CPU per call; `auto` is direct for models named `openai/...`."""
+    transport: Annotated[
+        Literal["auto", "openai_http", "litellm"], BeforeValidator(_new_transport_name)
+    ] = "auto"
+    """`litellm` reaches every provider; `openai_http` speaks to OpenAI-compatible endpoints at a
+    tenth of the CPU per call; `auto` is `openai_http` for models named `openai/...`."""
     temperature: float | None = Field(default=0.0, ge=0, le=2)
     """Sampling temperature; null leaves it to the endpoint. Never sent to reasoning models."""
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    """Nucleus sampling; null leaves it to the endpoint. Never sent to reasoning models."""
     seed: int | None = None
     """Sampling seed for endpoints that take one."""
     reasoning: bool | None = None
@@ -34,14 +48,14 @@ class LLMConfig(Section):
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     """Effort asked of a reasoning model; null leaves it to the endpoint."""
     reasoning_tokens: int = Field(default=4000, ge=0)
-    """Room for a reasoning model's thoughts on top of the answer's own maximum."""
+    """Room for a reasoning model's reasoning on top of the answer's own maximum."""
     schema_mode: Literal["auto", "always", "never"] = "auto"
     """Whether the JSON schema is sent as `response_format`; `auto` sends it, and asks for it in
     the prompt instead where the endpoint rejects it (counted)."""
-    tailored_schemas: bool = False
-    """Write the ids that may be answered into the schema of every call. For a server of your own
-    that holds the model to a schema (llama.cpp, vLLM): small models then rarely answer in vain.
-    Hosted ones prepare every new schema for seconds."""
+    per_request_schemas: bool = False
+    """Write the ids that may be answered into the JSON schema of every call. For a server of your
+    own with guided decoding (llama.cpp, vLLM): small models then rarely give an invalid answer.
+    Hosted ones take seconds to prepare every new schema."""
     max_in_flight: int = Field(default=16, ge=1, le=1024)
     """Calls at a time, per process and model."""
     requests_per_minute: float | None = Field(default=None, ge=1)
@@ -52,10 +66,9 @@ class LLMConfig(Section):
     """Longest wait for one answer, in seconds."""
     max_attempts: int = Field(default=6, ge=1, le=20)
     """Attempts per call at time-outs, resets, 408, 409, 429 and 5xx."""
-    backoff_s: float = Field(default=1.0, ge=0)
-    """Wait before the second attempt; it doubles with every further one, with jitter."""
     backoff_max_s: float = Field(default=60.0, ge=0)
-    """Longest wait between attempts; a longer Retry-After ends the call."""
+    """Longest wait between attempts; the first is one second, and it doubles, with jitter. A
+    longer Retry-After ends the call."""
     on_invalid: Literal["fallback", "stop"] = "fallback"
     """When an answer is not valid even after one repair call: `fallback` writes that text by
     rules, marked as failed and counted; `stop` ends the run."""
@@ -79,8 +92,6 @@ class LLMConfig(Section):
     with a password must come from one). Default: `llm.sqlite` in the artifact root."""
     batch: bool = False
     """Send calls as OpenAI-style batch files: half the price, answers within a day."""
-    batch_quiet_s: float = Field(default=2.0, gt=0)
-    """A batch is sent when no further call has come for this long."""
     batch_poll_s: float = Field(default=30.0, gt=0)
     """Seconds between two looks at a batch."""
 
@@ -99,6 +110,6 @@ class LLMConfig(Section):
         """The fields that shape the answers; limits, prices and budgets only shape the run."""
         fields = {"model"}
         if self.uses_model:
-            fields |= {"temperature", "top_p", "seed", "reasoning", "reasoning_effort"}
-            fields |= {"schema_mode", "tailored_schemas", "on_invalid", "on_unavailable"}
+            fields |= {"temperature", "seed", "reasoning", "reasoning_effort", "schema_mode"}
+            fields |= {"per_request_schemas", "on_invalid", "on_unavailable"}
         return self.model_dump(mode="json", include=fields)

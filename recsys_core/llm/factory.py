@@ -1,10 +1,11 @@
-"""The door to the LLM layer: a configuration in, an open provider out."""
+"""Opening a provider: `PROVIDERS` by kind, `TRANSPORTS` by name, chosen by the configuration."""
 
 import os
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from pydantic import SecretStr
 
@@ -12,17 +13,31 @@ from recsys_core.errors import ConfigError
 from recsys_core.llm.accounting.budget import Budget, shared_budget
 from recsys_core.llm.accounting.prices import Price, price_of
 from recsys_core.llm.config import LLMConfig
-from recsys_core.llm.execution.executor import Caller
+from recsys_core.llm.execution.executor import Executor
 from recsys_core.llm.execution.rate_limits import Limits, shared_limits
 from recsys_core.llm.providers.base import Provider
-from recsys_core.llm.providers.model import LiteLLMProvider
+from recsys_core.llm.providers.dry_run import DryRunProvider
+from recsys_core.llm.providers.model import ModelProvider
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.llm.store.answers import AnswerCache
 from recsys_core.llm.store.database import cache_url
 from recsys_core.llm.transport.base import Transport
-from recsys_core.llm.transport.openai_http import OPENAI, PREFIX, DirectTransport
+from recsys_core.llm.transport.openai_http import OPENAI, PREFIX, OpenAIHttpTransport
 
 _UNLIMITED: Final = 10**9
+
+Kind = Literal["rules", "model", "dry_run"]
+"""`dry_run` builds and counts the requests of the configured model, and asks nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opening:
+    """What a provider is opened with; see `open_provider`."""
+
+    config: LLMConfig
+    root: str
+    run: str
+    api_key: SecretStr | None
 
 
 @asynccontextmanager
@@ -32,6 +47,7 @@ async def open_provider(
     root: str = "artifacts",
     run: str = "",
     api_key: SecretStr | None = None,
+    kind: Kind | None = None,
 ) -> AsyncIterator[Provider]:
     """Open the configured provider: the rules, or a language model.
 
@@ -41,43 +57,76 @@ async def open_provider(
         run: name of the run; the budget's ceiling holds for all that open a provider under it.
             Without one the ceiling is this provider's own.
         api_key: the key, where it does not come from the environment (a Secret block).
+        kind: another provider than the configured one.
 
     Raises:
         ConfigError: a key is missing, or a ceiling in dollars has no price to count with.
         StorageError: the cache cannot be opened.
     """
-    if not config.uses_model:
-        yield RulesProvider()
-        return
-    key, price = _key(config, api_key), _price(config)
-    cache = AnswerCache(cache_url(config.cache_url, root))
+    chosen: Kind = kind or ("model" if config.uses_model else "rules")
+    opening = _Opening(config=config, root=root, run=run, api_key=api_key)
+    async with PROVIDERS[chosen](opening) as provider:
+        yield provider
+
+
+@asynccontextmanager
+async def _rules(_: _Opening) -> AsyncIterator[Provider]:
+    yield RulesProvider()
+
+
+@asynccontextmanager
+async def _dry_run(opening: _Opening) -> AsyncIterator[Provider]:
+    yield DryRunProvider(opening.config)
+
+
+@asynccontextmanager
+async def _model(opening: _Opening) -> AsyncIterator[Provider]:
+    config = opening.config
+    make = TRANSPORTS[transport_name(config)]
+    key, price = _key(config, opening.api_key), _price(config)
+    cache = AnswerCache(cache_url(config.cache_url, opening.root))
     try:
-        caller = Caller(
+        executor = Executor(
             config,
-            transport=_transport(config, key, cache),
+            transport=make(config, key, cache),
             cache=cache,
             limits=_limits(config),
-            budget=_budget(config, cache, run),
+            budget=_budget(config, cache, opening.run),
             price=price,
-            run=run or uuid.uuid4().hex,
+            run=opening.run or uuid.uuid4().hex,
             secret=key,
         )
         try:
-            yield LiteLLMProvider(config, caller=caller, cache=cache)
+            yield ModelProvider(config, executor=executor, cache=cache)
         finally:
-            await caller.close()
+            await executor.close()
     finally:
         await cache.close()
 
 
-def _direct(config: LLMConfig) -> bool:
-    if config.transport == "direct" and not config.model.startswith(PREFIX):
+PROVIDERS: Final[Mapping[Kind, Callable[[_Opening], AbstractAsyncContextManager[Provider]]]] = {
+    "rules": _rules,
+    "model": _model,
+    "dry_run": _dry_run,
+}
+
+
+def transport_name(config: LLMConfig) -> str:
+    """Key of the configured transport in `TRANSPORTS`.
+
+    Raises:
+        ConfigError: `openai_http` is asked for, and the model has another provider.
+    """
+    if config.batch:
+        return "batch"
+    if config.transport == "openai_http" and not config.model.startswith(PREFIX):
         raise ConfigError(
-            f"llm.transport is direct, and llm.model is {config.model!r}.",
-            expected="a model named openai/NAME: direct speaks to OpenAI-compatible endpoints.",
+            f"llm.transport is openai_http, and llm.model is {config.model!r}.",
+            expected="a model named openai/NAME: it speaks to OpenAI-compatible endpoints.",
             fix="name it openai/NAME with llm.api_base, or set llm.transport to litellm.",
         )
-    return config.transport != "litellm" and config.model.startswith(PREFIX)
+    openai = config.transport != "litellm" and config.model.startswith(PREFIX)
+    return "openai_http" if openai else "litellm"
 
 
 def _key(config: LLMConfig, given: SecretStr | None) -> SecretStr | None:
@@ -86,7 +135,9 @@ def _key(config: LLMConfig, given: SecretStr | None) -> SecretStr | None:
     provider = config.model.partition("/")[0] if "/" in config.model else "openai"
     name = config.api_key_env or f"{provider.upper()}_API_KEY"
     value = os.environ.get(name, "").strip()
-    needed = config.api_key_env is not None or (_direct(config) and _base(config) == OPENAI)
+    needed = config.api_key_env is not None or (
+        transport_name(config) == "openai_http" and _base(config) == OPENAI
+    )
     if not value and needed:
         raise ConfigError(
             f"The environment variable {name} is not set, and {config.model} needs a key.",
@@ -111,17 +162,19 @@ def _price(config: LLMConfig) -> Price:
     return price
 
 
-def _transport(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Transport:
-    if config.batch:
-        return _batches(config, key, cache)
-    if _direct(config):
-        return DirectTransport(api_base=_base(config), api_key=key, timeout_s=config.timeout_s)
+def _openai_http(config: LLMConfig, key: SecretStr | None, _: AnswerCache) -> Transport:
+    return OpenAIHttpTransport(api_base=_base(config), api_key=key, timeout_s=config.timeout_s)
+
+
+def _litellm(config: LLMConfig, key: SecretStr | None, _: AnswerCache) -> Transport:
     from recsys_core.llm.transport.litellm import LiteLLMTransport
 
-    return LiteLLMTransport(api_base=config.api_base, api_key=key, timeout_s=config.timeout_s)
+    return LiteLLMTransport(
+        model=config.model, api_base=config.api_base, api_key=key, timeout_s=config.timeout_s
+    )
 
 
-def _batches(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Transport:
+def _batch(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Transport:
     from recsys_core.llm.transport.batch import BatchTransport
     from recsys_core.llm.transport.batch_endpoint import (
         BatchEndpoint,
@@ -138,6 +191,13 @@ def _batches(config: LLMConfig, key: SecretStr | None, cache: AnswerCache) -> Tr
         provider = config.model.partition("/")[0]
         endpoint = LiteLLMBatches(provider, api_base=config.api_base, api_key=key)
     return BatchTransport(config, endpoint=endpoint, cache=cache)
+
+
+TRANSPORTS: Final[Mapping[str, Callable[[LLMConfig, SecretStr | None, AnswerCache], Transport]]] = {
+    "openai_http": _openai_http,
+    "litellm": _litellm,
+    "batch": _batch,
+}
 
 
 def _limits(config: LLMConfig) -> Limits:

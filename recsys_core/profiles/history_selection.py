@@ -1,4 +1,8 @@
-"""Which rated items a user's profile is written from, and in which turn (paper, section 2.1.2)."""
+"""User history selection: the rated items that a profile is written from, in batches, one per turn.
+
+Paper, section 2.1.2. The selected items are called evidence throughout: the table `evidence` keeps
+what was shown in which turn, and explanations may cite only what is in it.
+"""
 
 from typing import Final
 
@@ -15,7 +19,7 @@ from recsys_core.columns import (
     check,
 )
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.profiles.config import ProfileConfig
+from recsys_core.profiles.config import UserProfileConfig
 
 LIKED: Final = "liked"
 DISLIKED: Final = "disliked"
@@ -23,8 +27,10 @@ _PLACE: Final = "_place"
 _BATCH: Final = "_batch"
 
 
-def select_evidence(train: pl.DataFrame, data: RatingScale, config: ProfileConfig) -> pl.DataFrame:
-    """The evidence of every user who liked or disliked something in `train`.
+def select_history(
+    train: pl.DataFrame, data: RatingScale, config: UserProfileConfig
+) -> pl.DataFrame:
+    """Select and batch the history of every user who liked or disliked something in `train`.
 
     Per user up to `max_liked` liked and `max_disliked` disliked items, the most telling first:
     the highest (lowest) rating, then the most recent (unknown times last), then the item id.

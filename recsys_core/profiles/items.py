@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.columns import GENRES, ITEM, ITEM_PROFILES, ITEMS, OVERVIEW, TITLE, YEAR
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Reply, Request
-from recsys_core.llm.request.checks import check_ids
-from recsys_core.llm.request.per_request_schema import choice, each
+from recsys_core.llm.request.json_schema import choice, each
+from recsys_core.llm.request.parsing import check_ids
 from recsys_core.profiles.inputs import ItemProfileInput, ItemsProfileInput, NumberedItem
 from recsys_core.profiles.rules.items import write_item_profile
 from recsys_core.profiles.schema import Profile
@@ -79,7 +79,7 @@ SEVERAL_PROFILES: Final = Purpose(
 async def profile_items(
     items: pl.DataFrame,
     provider: Provider,
-    published: Mapping[Id, Profile] | None = None,
+    ready_made: Mapping[Id, Profile] | None = None,
     *,
     per_call: int = 1,
     on_item: Progress | None = None,
@@ -89,7 +89,7 @@ async def profile_items(
     Args:
         items: `columns.ITEMS`; further columns of strings, or of lists of strings, are shown too.
         provider: who writes the profiles.
-        published: ready-made profiles by item id; those items are not asked for.
+        ready_made: profiles by item id; those items are not asked for.
         per_call: how many items a request shows; neighbours in the order of the ids.
         on_item: called with the number of finished items after each request.
 
@@ -100,7 +100,7 @@ async def profile_items(
     Raises:
         LLMError: the provider gave up.
     """
-    ready = published or {}
+    ready = ready_made or {}
     rest = _further_text(items)
     written: list[Row] = []
     for raw in items.filter(_among(ready, items)).iter_rows(named=True):

@@ -30,7 +30,7 @@ _LIST_LIMITS: Final = {"genres": MAX_GENRES, "tags": MAX_TAGS, "dislikes": MAX_D
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class ReadyMadeProfiles:
     """Ready-made profiles by id, and what was seen while reading them.
 
     Attributes:
@@ -46,7 +46,7 @@ class Published:
     trimmed: int = 0
 
 
-def read_published(path: str, id_column: str, known: pl.Series) -> Published:
+def read_ready_made(path: str, id_column: str, known: pl.Series) -> ReadyMadeProfiles:
     """Read the profiles in the Parquet file at `path`.
 
     Args:
@@ -65,14 +65,14 @@ def read_published(path: str, id_column: str, known: pl.Series) -> Published:
     for key, text in written.select(id_column, PROFILE_TEXT).iter_rows():
         profiles[key], was_cut = _parse(text, place=f"{path}, {id_column} {key!r}")
         trimmed += was_cut
-    published = Published(
+    found = ReadyMadeProfiles(
         profiles=profiles,
         unknown=frame.height - inside.height,
         empty=inside.height - written.height,
         trimmed=trimmed,
     )
     logger.info("Read %d profiles from %s", len(profiles), path)
-    return published
+    return found
 
 
 def _read(path: str, id_column: str, known: pl.Series) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Rows of the two profile tables, in the library's own types."""
+"""The two profile tables: rows from profiles, tables from rows."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ from recsys_core.columns import (
 from recsys_core.profiles.schema import Profile
 
 PUBLISHED: Final = "published"
-"""Status, model and prompt version of a ready-made profile."""
+"""Value of status, model and prompt version of a ready-made profile."""
 AT_ONCE: Final = 256
 """Profiles under way at once; the provider has limits of its own for its calls."""
 

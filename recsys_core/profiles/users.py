@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import content_hash
 from recsys_core.columns import (
     GENRES,
     ITEM,
@@ -30,7 +30,7 @@ from recsys_core.errors import DataError
 from recsys_core.llm.providers.base import Provider, Purpose, Reply, Request
 from recsys_core.llm.providers.rules import RULES, RULES_VERSION
 from recsys_core.profiles.history_selection import LIKED
-from recsys_core.profiles.inputs import EvidenceItem, UserTurnInput
+from recsys_core.profiles.inputs import RatedItem, UserTurnInput
 from recsys_core.profiles.rules.users import NEUTRAL, refine_user_profile
 from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.tables import (
@@ -57,8 +57,8 @@ _SHOWN_OVERVIEW: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """A user and the batches of evidence of each turn."""
+class UserTurns:
+    """A user and the prompt variables of each turn."""
 
     user: Id
     turns: tuple[UserTurnInput, ...]
@@ -75,18 +75,18 @@ async def profile_users(
     items: pl.DataFrame,
     item_profiles: pl.DataFrame,
     provider: Provider,
-    published: Mapping[Id, Profile] | None = None,
+    ready_made: Mapping[Id, Profile] | None = None,
     on_user: Progress | None = None,
 ) -> pl.DataFrame:
     """A profile for every user.
 
     Args:
         users: the ids of all users, each once.
-        evidence: `columns.EVIDENCE` of the training split (`evidence.select_evidence`).
+        evidence: `columns.EVIDENCE` of the training split (`history_selection.select_history`).
         items: `columns.ITEMS`, for title and year.
         item_profiles: `columns.ITEM_PROFILES`, for what is shown of each item of the evidence.
         provider: who writes the profiles.
-        published: ready-made profiles by user id; those users are not asked for.
+        ready_made: profiles by user id; those users are not asked for.
         on_user: called with the number of finished users after each.
 
     Returns:
@@ -97,46 +97,46 @@ async def profile_users(
         DataError: the evidence names an item without a row in `items` or `item_profiles`.
         LLMError: the provider gave up.
     """
-    ready = published or {}
+    ready = ready_made or {}
 
-    async def write(case: Case) -> Row:
-        if case.user in ready:
-            return _row(case, ready[case.user], PUBLISHED, PUBLISHED, turns=0, status=PUBLISHED)
-        if not case.turns:
-            return _row(case, NEUTRAL, RULES, RULES_VERSION, turns=0, status=NO_EVIDENCE)
-        replies = await _refine(case, provider)
+    async def write(one: UserTurns) -> Row:
+        if one.user in ready:
+            return _row(one, ready[one.user], PUBLISHED, PUBLISHED, turns=0, status=PUBLISHED)
+        if not one.turns:
+            return _row(one, NEUTRAL, RULES, RULES_VERSION, turns=0, status=NO_EVIDENCE)
+        replies = await _refine(one, provider)
         last = replies[-1]
-        likes = any(turn.liked for turn in case.turns)
+        likes = any(turn.liked for turn in one.turns)
         status = worst_status(reply.status for reply in replies) if likes else NO_LIKES
         return _row(
-            case, last.answer, last.model, last.prompt_version, turns=len(replies), status=status
+            one, last.answer, last.model, last.prompt_version, turns=len(replies), status=status
         )
 
-    jobs = cases(users, evidence, items, item_profiles)
+    jobs = user_turns(users, evidence, items, item_profiles)
     rows = await map_bounded(jobs, write, at_once=AT_ONCE, on_done=on_user)
     return profile_table(rows, USER_PROFILES, USER, users.dtype)
 
 
-async def _refine(case: Case, provider: Provider) -> list[Reply[Profile]]:
+async def _refine(one: UserTurns, provider: Provider) -> list[Reply[Profile]]:
     replies: list[Reply[Profile]] = []
-    for turn in case.turns:
+    for turn in one.turns:
         previous = replies[-1].answer if replies else None
         variables = turn.model_copy(update={"previous": previous})
         replies.append(
             await provider.ask(
-                Request(purpose=USER_PROFILE, variables=variables, subject=f"user:{case.user}")
+                Request(purpose=USER_PROFILE, variables=variables, subject=f"user:{one.user}")
             )
         )
     return replies
 
 
-def cases(
+def user_turns(
     users: pl.Series,
     evidence: pl.DataFrame,
     items: pl.DataFrame,
     item_profiles: pl.DataFrame,
-) -> Iterator[Case]:
-    """Every user with the batches that their turns will show, made as they are taken."""
+) -> Iterator[UserTurns]:
+    """Every user with the batches of their turns, built lazily."""
     shown = _shown(evidence, items, item_profiles)
     per_user = (
         evidence.sort(USER, TURN, maintain_order=True)
@@ -146,10 +146,10 @@ def cases(
     everyone = users.alias(USER).to_frame().join(per_user, on=USER, how="left").sort(USER)
     for user, turns, polarities, ids in everyone.select(USER, TURN, POLARITY, ITEM).iter_rows():
         rows = zip(turns or (), polarities or (), map(shown.__getitem__, ids or ()), strict=True)
-        yield Case(user=user, turns=tuple(map(_turn, _by_turn(rows))))
+        yield UserTurns(user=user, turns=tuple(map(_turn, _by_turn(rows))))
 
 
-Rated = tuple[int, str, EvidenceItem]
+Rated = tuple[int, str, RatedItem]
 
 
 def _by_turn(rows: Iterable[Rated]) -> Iterator[list[Rated]]:
@@ -166,7 +166,7 @@ def _turn(batch: list[Rated]) -> UserTurnInput:
 
 def _shown(
     evidence: pl.DataFrame, items: pl.DataFrame, item_profiles: pl.DataFrame
-) -> dict[Id, EvidenceItem]:
+) -> dict[Id, RatedItem]:
     """What is shown of each item of the evidence: its profile's content in short."""
     used = evidence.select(ITEM).unique()
     known = item_profiles.select(ITEM, GENRES, TAGS, OVERVIEW).join(
@@ -181,7 +181,7 @@ def _shown(
             fix="write the item profiles of the same data set first.",
         )
     return {
-        row[ITEM]: EvidenceItem(
+        row[ITEM]: RatedItem(
             title=row[TITLE],
             year=row[YEAR],
             genres=tuple(row[GENRES]),
@@ -193,15 +193,15 @@ def _shown(
 
 
 def _row(
-    case: Case, profile: Profile, model: str, prompt_version: str, *, turns: int, status: str
+    one: UserTurns, profile: Profile, model: str, prompt_version: str, *, turns: int, status: str
 ) -> Row:
     return profile_row(
         USER,
-        case.user,
+        one.user,
         profile,
         model=model,
         prompt_version=prompt_version,
-        evidence_hash=case.evidence_hash,
+        evidence_hash=one.evidence_hash,
         turns=turns,
         status=status,
     )

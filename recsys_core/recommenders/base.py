@@ -1,4 +1,4 @@
-"""The interface of every recommender, and what those with a score for every item share."""
+"""The interface of every recommender, and the base of those that score every item at once."""
 
 import copy
 import logging
@@ -87,6 +87,12 @@ class MatrixRecommender(ABC):
 
     def __init__(self, config: RatingScale) -> None:
         self.config = config
+        self.name = type(self).__name__
+
+    def called(self, name: str) -> Self:
+        """The same recommender under this name in the metrics table."""
+        self.name = name
+        return self
 
     def fit(self, train: pl.DataFrame, items: pl.Series) -> Self:
         """Learn from training interactions; see `Recommender.fit`."""

@@ -1,8 +1,10 @@
-"""Recommenders for items without interactions: from the text of an item to what it would learn.
+"""Content-based recommenders for cold-start items.
 
 Both learn a ridge regression from text vectors to a target that the interactions give for the
 items that have some, and predict it for those that have none.
 """
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,9 @@ from recsys_core.recommenders.rating_matrix import Rows, Scores
 
 Floats = npt.NDArray[np.float64]
 
+GRID: Final = tuple({"penalty": value} for value in (3.0, 10.0, 30.0, 100.0))
+"""The candidates that are tried on validation."""
+
 
 class TextPopularity(MatrixRecommender):
     """Popularity, predicted from the text where an item has no interactions.
@@ -31,8 +36,6 @@ class TextPopularity(MatrixRecommender):
         texts: item and vector of every item.
         penalty: of the ridge, above 0.
     """
-
-    name = "text_popularity"
 
     def __init__(self, config: RatingScale, texts: pl.DataFrame, *, penalty: float = 10.0) -> None:
         super().__init__(config)
@@ -65,8 +68,6 @@ class TextRidge(FactorRecommender):
         iterations: of ALS.
         seed: of ALS.
     """
-
-    name = "text_ridge"
 
     def __init__(
         self,
@@ -158,11 +159,12 @@ def ridge(features: Floats, target: Floats, penalty: float) -> tuple[Floats, Flo
 
     `penalty`, above 0, is on the slopes; the intercept goes free.
     """
-    middle, mean = features.mean(axis=0), target.mean(axis=0)
-    x = features - middle
-    gram = x.T @ x + penalty * np.eye(x.shape[1])
-    slopes: Floats = np.linalg.solve(gram, x.T @ (target - mean))
-    return slopes, mean - middle @ slopes
+    from sklearn.linear_model import Ridge
+
+    found = Ridge(alpha=penalty, solver="cholesky").fit(features, target)
+    # With one target the library drops its axis.
+    slopes: Floats = found.coef_.reshape(target.shape[1], features.shape[1]).T
+    return slopes, np.reshape(found.intercept_, target.shape[1])
 
 
 def _checked(penalty: float) -> float:

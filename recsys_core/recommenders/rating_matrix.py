@@ -1,4 +1,4 @@
-"""Ids to rows and columns, ratings to weights, scores to ranked lists."""
+"""The user-item matrix of rating weights, and top-k lists from matrices of scores."""
 
 from dataclasses import dataclass, replace
 

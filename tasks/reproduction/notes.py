@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from typing import Final
 
+from recsys_core.columns import PUBLISHED
 from recsys_core.config import ReproduceConfig
-from tasks.reproduction.methods import PREFIX
 
+PREFIX: Final = f"{PUBLISHED}:"
+"""Before the names of the authors' own lists."""
 _PAPER_FILES: Final = ("item_profiles.parquet", "user_profiles.parquet", "table1.csv")
 _RULES_JUDGE: Final = (
-    "Rules judged for all four strategies. They give one and the same relevance to every question,"
+    "Rules judged for all strategies. They give one and the same relevance to every question,"
     " so the strategies differ in scale and ties only: which one to choose with a language model"
     " is not for these rows to say."
 )

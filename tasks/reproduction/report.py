@@ -13,7 +13,7 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import (
     COMPARISONS,
     DATA_SET,
@@ -32,16 +32,18 @@ from recsys_core.columns import (
     K,
 )
 from recsys_core.config import ReproduceConfig
+from recsys_core.config.reproduction_methods import VARIANTS, figure_2
+from recsys_core.config.reproduction_methods import table_1 as table_1_methods
 from recsys_core.errors import DataError
 from recsys_core.evaluation.cross_validation import compare_over_folds
+from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import CONDENSED, FULL, protocol_label
 from recsys_core.report.folder import publish
-from recsys_core.report.reproduction import Ablation, Reproduction, render
-from recsys_core.report.strategies import Reranking, StrategyRow, gains
+from recsys_core.report.reproduction_page import Ablation, Reproduction, render
+from recsys_core.report.strategy_gains import Reranking, StrategyRow, gains
 from recsys_core.report.summary import StepSummary
 from recsys_core.rerank.costs import strategy_costs
-from tasks.reproduction.methods import PREFIX, VARIANTS
-from tasks.reproduction.notes import notes_on
+from tasks.reproduction.notes import PREFIX, notes_on
 from tasks.reproduction.steps import headline_k
 from tasks.runtime.llm import LEDGER
 
@@ -51,20 +53,6 @@ TABLE_FILE: Final = "table1.parquet"
 COLD_FILE: Final = "cold.parquet"
 PAGE_FILE: Final = "reproduction.html"
 SUMMARY_FILE: Final = "summary.json"
-ABLATIONS: Final = (
-    ("gat_paper_no_llm", "gat_paper"), ("gat_paper_no_cosine", "gat_paper"),
-    ("gat_paper_integrated", "gat_paper"),
-    ("gat_best_no_llm", "gat_best"), ("gat_best_facts", "gat_best"),
-    ("gat_best_integrated", "gat_best"), ("gat_best_no_attributes", "gat_best"),
-    *((name, one.base) for name, one in VARIANTS.items() if one.base is not None),
-)  # fmt: skip
-TABLE_1_METHODS: Final[Mapping[str, str]] = {
-    "als": "als", "ngcf": "ngcf", "lightgcn": "lightgcn_bpr", "gat": "gat_paper_no_llm",
-    "integrated_text": "gat_paper_integrated", "unified_structure": "gat_paper",
-    "prompt_level": "gat_paper_prompt_level", "pairwise_bst": "gat_paper_pairwise",
-    "batchwise": "gat_paper_overlapping", "relevancy_score": "gat_paper_relevancy",
-}  # fmt: skip
-"""The paper's rows and our counterparts; its LightGCN learns by BPR."""
 _TABLE_1_K: Final = 10
 _PUBLISHED_RERANKING: Final = Reranking(
     base=f"{PREFIX}unified_structure", method=f"{PREFIX}relevancy_score", strategy="relevancy"
@@ -115,6 +103,7 @@ def report(
         folder=str(Path(config.runs_root).expanduser().resolve() / config.run_name),
         k=headline_k(config.evaluation),
         reference=config.reference,
+        figure_2=figure_2(),
         metrics=metrics,
         comparisons={name: found for name, found in tests.items() if found.height},
         ablations=[one for name in tests for one in _ablations(config, results, name)],
@@ -170,7 +159,7 @@ def _per_user(results: Sequence[Measured], data_set: str) -> dict[str, pl.DataFr
     for one in results:
         if one.data_set == data_set:
             values = one.result.table("per_user").filter(
-                (pl.col(PROTOCOL) == FULL) & (pl.col(METRIC) == "ndcg")
+                (pl.col(PROTOCOL) == FULL) & (pl.col(METRIC) == NDCG)
             )
             row = values.select(pl.lit(one.fold, pl.Int32).alias(FOLD), USER, VALUE)
             found.setdefault(one.method, []).append(row)
@@ -189,8 +178,8 @@ def _ablations(
 ) -> list[Ablation]:
     values = _per_user(results, data_set)
     found = []
-    for base in dict.fromkeys(base for _, base in ABLATIONS):
-        variants = {name for name, of in ABLATIONS if of == base}
+    for base in dict.fromkeys(one.ablates for one in VARIANTS.values() if one.ablates):
+        variants = {name for name, one in VARIANTS.items() if one.ablates == base}
         part = {name: one for name, one in values.items() if name == base or name in variants}
         if base in part and len(part) > 1:
             table = compare_over_folds(part, base, seed=config.seed)
@@ -241,12 +230,13 @@ def table_1(
         & (pl.col(FOLD) == 1)
         & (pl.col(DATA_SET) == metrics[DATA_SET][0])
     )
+    counterparts = table_1_methods()
     measured = {(row[METHOD], row[METRIC]): row[VALUE] for row in cold.iter_rows(named=True)}
     rows = [
         {
             METHOD: method, METRIC: metric, PAPER: value,
             PUBLISHED: measured.get((f"{PREFIX}{method}", metric)),
-            OURS: measured.get((TABLE_1_METHODS.get(method, ""), metric)),
+            OURS: measured.get((counterparts.get(method, ""), metric)),
         }
         for method, values in (paper if measured else {}).items()
         for metric, value in values.items()

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
 from recsys_core.columns import (
     CANDIDATES,
     GENRES,
@@ -20,28 +20,28 @@ from recsys_core.columns import (
     YEAR,
     check,
 )
+from recsys_core.config.reproduction_methods import Text
 from recsys_core.embedding import (
     Embedder,
     Labels,
     VectorCache,
-    label_vectors,
-    side_by_side,
-    year_vectors,
+    concatenate_features,
+    label_features,
+    year_features,
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.item_features import Floats
-from recsys_core.embedding.raw_texts import plain_item_texts, plain_user_texts
+from recsys_core.embedding.raw_texts import raw_item_texts, raw_user_texts
 from recsys_core.errors import DataError
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders import registry
+from recsys_core.recommenders.methods import builders
 from recsys_core.recommenders.tuning import tuned
 from recsys_core.report.summary import HEADLINE_K
 from tasks.embed import FEATURES
-from tasks.reproduction.methods import Text
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import write_vectors
 
@@ -87,7 +87,9 @@ def _plain_features(
     items = data.table("items")
     genres = Labels.of(items[GENRES])
     meanings, _ = embedder.encode_new(genres.names, cache)
-    return side_by_side(vectors, label_vectors(genres, meanings), year_vectors(items[YEAR]))
+    return concatenate_features(
+        vectors, label_features(genres, meanings), year_features(items[YEAR])
+    )
 
 
 def _plain_texts(
@@ -97,8 +99,8 @@ def _plain_texts(
     if text not in {"integrated", "facts"}:
         empty = [(name, key, data.table(name).select(key)) for name, key in _NODES]
         return [(name, key, ids.with_columns(pl.lit("").alias(TEXT))) for name, key, ids in empty]
-    items = plain_item_texts(data.table("items"), "integrated" if text == "integrated" else "facts")
-    people = plain_user_texts(data.table("users")[USER], users.table("evidence"), items)
+    items = raw_item_texts(data.table("items"), "integrated" if text == "integrated" else "facts")
+    people = raw_user_texts(data.table("users")[USER], users.table("evidence"), items)
     return [("items", ITEM, items), ("users", USER, people)]
 
 
@@ -118,14 +120,14 @@ def baseline(
         out: table `candidates` (`columns.CANDIDATES`).
         data: the ingested data set.
         split: train and valid; test is not looked at.
-        method: name in `baselines.registry`.
+        method: name in `recommenders.methods.BASELINES`.
         ratings: thresholds.
         k: length of the lists.
         seed: of the methods that draw.
     """
     train, valid = split.table("train"), split.table("valid")
-    builders = registry.select(registry.baselines(ratings, seed=seed), [method])[method]
-    found = tuned(builders, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
+    candidates = builders(method, ratings, seed=seed)
+    found = tuned(candidates, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
     known = pl.concat([train, valid])
     lists = found.recommender.recommend(data.table("users")[USER], k, exclude=known)
     out.table(LISTS, lists, CANDIDATES)

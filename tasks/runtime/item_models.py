@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.graph.components.item_model import TABLES, ItemToItemModel
 
 FACTS: Final = "item_model"

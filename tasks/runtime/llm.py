@@ -7,7 +7,7 @@ from typing import Final, TypeVar, cast
 from prefect.blocks.system import Secret
 from pydantic import SecretStr
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import LLM_CALLS
 from recsys_core.errors import ConfigError
 from recsys_core.llm.config import LLMConfig

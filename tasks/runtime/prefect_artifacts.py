@@ -23,7 +23,7 @@ from prefect.artifacts import (
 )
 from prefect.settings import get_current_settings
 
-from recsys_core.artifacts.store import ArtifactRef
+from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import (
     CAPTION,
     COST,
@@ -39,6 +39,7 @@ from recsys_core.columns import (
     USER,
     VERDICT,
 )
+from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
 
@@ -119,7 +120,7 @@ def cost(summary: Summary) -> str:
 
 def headline_rows(summary: Summary) -> list[dict[str, Any]]:
     """A row per method, the best NDCG first."""
-    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get("ndcg") or 0.0))
+    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get(NDCG) or 0.0))
     return [{"method": method, **values} for method, values in best_first]
 
 

@@ -15,7 +15,7 @@ from prefect.context import FlowRunContext
 from prefect.task_runners import TaskRunner
 from pydantic import BaseModel, ConfigDict
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactWriter
 from recsys_core.columns import RANK, USER, Schema
 from recsys_core.config import FanOutConfig
 from recsys_core.errors import ConfigError

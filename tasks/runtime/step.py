@@ -33,7 +33,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task, exponential_backoff
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
 from recsys_core.errors import RecsysError
 from tasks.runtime.resources import measured
 

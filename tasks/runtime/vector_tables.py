@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys_core.artifacts.store import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import vectors
 from recsys_core.interactions.lookup import vector_table
 

@@ -6,7 +6,7 @@ import sys
 import time
 
 RUNS = 7
-MODULES = ("recsys_core", "recsys_core.config", "recsys_core.artifacts.store", "tasks.runtime.step")
+MODULES = ("recsys_core", "recsys_core.config", "recsys_core.artifacts", "tasks.runtime.step")
 
 
 def main() -> None:

@@ -16,16 +16,16 @@ from recsys_core.datasets.splits import Split, split_interactions
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.providers.rules import RulesProvider
-from recsys_core.profiles.config import ProfileConfig
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.profiles.config import UserProfileConfig
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
-from recsys_core.profiles.ready_made import read_published
+from recsys_core.profiles.ready_made import read_ready_made
 from recsys_core.profiles.users import profile_users
 from recsys_core.recommenders.ease import Ease
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 DATA = DataConfig().scale
@@ -36,7 +36,7 @@ class World:
     """Everything that reranking and explaining read, and the ratings that judge them."""
 
     split: Split
-    tables: Tables
+    tables: RerankTables
     evidence: pl.DataFrame
     candidates: pl.DataFrame
 
@@ -57,9 +57,9 @@ def load(
     split = split_interactions(interactions, SplitConfig(), 0)
     people = interactions[USER].unique().sort().head(users or interactions.height)
     paper = shared / "paper"
-    ready_items = read_published(str(paper / "item_profiles.parquet"), ITEM, items[ITEM])
-    ready_users = read_published(str(paper / "user_profiles.parquet"), USER, people)
-    evidence = select_evidence(split.train, DATA, ProfileConfig())
+    ready_items = read_ready_made(str(paper / "item_profiles.parquet"), ITEM, items[ITEM])
+    ready_users = read_ready_made(str(paper / "user_profiles.parquet"), USER, people)
+    evidence = select_history(split.train, DATA, UserProfileConfig())
 
     async def write() -> tuple[pl.DataFrame, pl.DataFrame]:
         rules = RulesProvider()
@@ -73,7 +73,7 @@ def load(
         Ease(DATA).fit(split.train, items[ITEM]).recommend(people, depth, exclude=split.train)
     )
     none = {VECTOR: pl.Array(pl.Float32, 2)}
-    tables = Tables(
+    tables = RerankTables(
         candidates=candidates,
         history=split.train,
         items=items,

@@ -132,8 +132,8 @@ class Endpoint:
             "runs_root": str(self.place / "runs"), "graph.max_epochs": "4", "graph.hidden": "8",
             "graph.heads": "2", "evaluation.bootstrap": "20", "llm.model": "openai/fake",
             "llm.api_base": self.server.url, "llm.api_key_env": KEY_ENV, "llm.max_in_flight": "4",
-            "llm.backoff_s": "0.02", "rerank.strategy": "prompt-level", "rerank.candidates": "8",
-            "fan_out.shard_users": "8", **more,
+            "llm.backoff_max_s": "0.02", "rerank.strategy": "prompt-level",
+            "rerank.candidates": "8", "fan_out.shard_users": "8", **more,
         }  # fmt: skip
 
     def config(self, **more: str) -> RunConfig:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from flows import _console
 from flows.personalize import main, personalize
 from flows.train import train
-from recsys_core.artifacts.store import read_manifest
+from recsys_core.artifacts import read_manifest
 from recsys_core.columns import (
     EXPLANATION,
     ITEM,

@@ -26,7 +26,7 @@ from recsys_core.columns import (
 )
 from recsys_core.config import ReproduceConfig, load_config
 from recsys_core.errors import ConfigError
-from recsys_core.report.reproduction import Reproduction, as_text, render
+from recsys_core.report.reproduction_page import Reproduction, as_text, render
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -167,7 +167,7 @@ def test_another_run_redoes_only_what_is_new(first: Reproduction, place: Path) -
     assert [one.reranking.strategy for one in again.strategies] == ["prompt-level", "relevancy"]
     assert all(set(one.changes) == {"full", "condensed"} for one in again.strategies)
     assert not any(one.costs for one in again.strategies), "rules cost nothing"
-    assert any("Rules judged for all four strategies" in note for note in again.notes)
+    assert any("Rules judged for all strategies" in note for note in again.notes)
     assert any("no choice has seen" in note for note in again.notes)
     page = render(again)
     assert "Lists of <bdi>gat_best</bdi>, reranked" in page
@@ -179,12 +179,13 @@ def test_authors_profiles_go_with_their_own_fold_and_data(place: Path, tmp_path:
     for name in ("item_profiles.parquet", "user_profiles.parquet"):
         (tmp_path / name).touch()
     config = config_for(place, paper_folder=str(tmp_path))
-    first, second = (config.run(config.data, fold).profiles for fold in (1, 2))
-    large = config.run(config.large_data, 1).profiles
-    assert first.users_file == str(tmp_path / "user_profiles.parquet")
-    assert second.users_file is None
-    assert first.items_file == second.items_file == str(tmp_path / "item_profiles.parquet")
-    assert (large.items_file, large.users_file) == (None, None)
+    first, second = (config.run(config.data, fold) for fold in (1, 2))
+    large = config.run(config.large_data, 1)
+    assert first.user_profiles.file == str(tmp_path / "user_profiles.parquet")
+    assert second.user_profiles.file is None
+    of_items = [one.item_profiles.file for one in (first, second)]
+    assert of_items == [str(tmp_path / "item_profiles.parquet")] * 2
+    assert (large.item_profiles.file, large.user_profiles.file) == (None, None)
 
 
 @pytest.mark.parametrize(

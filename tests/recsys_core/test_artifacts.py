@@ -9,7 +9,7 @@ import pyarrow.fs as pafs
 import pytest
 from pydantic import ValidationError
 
-from recsys_core.artifacts.store import (
+from recsys_core.artifacts import (
     MANIFEST,
     ArtifactRef,
     ArtifactStore,
@@ -176,7 +176,7 @@ def test_a_table_that_breaks_its_schema_is_not_written(store: ArtifactStore) -> 
 def test_keys_depend_on_content_not_on_how_work_is_done(ref: ArtifactRef, tmp_path: Path) -> None:
     here, there = DataConfig(folder="/here").scale, DataConfig(folder="/there").scale
     assert content_hash({"config": here}) == content_hash({"config": there})
-    assert content_hash({"config": here}) != content_hash({"config": RatingScale(negative=1).scale})
+    assert content_hash({"config": here}) != content_hash({"config": RatingScale(dislike_from=1)})
     assert content_hash({"a": 1, "b": ref}) == content_hash({"b": ref, "a": 1})
     with pytest.raises(TypeError, match="content key"):
         content_hash({"path": tmp_path})

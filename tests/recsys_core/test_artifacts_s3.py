@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow.fs as pafs
 import pytest
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, verify
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, verify
 from recsys_core.columns import USER
 from recsys_core.errors import DamagedArtifact, StorageError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from recsys_core.config import RunConfig, load_config
+from recsys_core.config import ReproduceConfig, RunConfig, load_config
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
@@ -98,3 +98,23 @@ def test_every_field_explains_itself() -> None:
 )
 def test_the_example_files_are_configurations(path: Path) -> None:
     assert load_config(path) != RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "now"),
+    [
+        (RunConfig, {"profiles": {"max_liked": 3}}, "user_profiles"),
+        (ReproduceConfig, {"profiles": {"items_file": "x"}}, "item_profiles"),
+        (RunConfig, {"item_profiles": {"items_per_call": 2}}, "item_profiles.per_call"),
+        (RunConfig, {"user_profiles": {"users_file": "x"}}, "user_profiles.file"),
+    ],
+)
+def test_former_names_of_the_profiles_are_refused_with_the_new_ones(kind, given, now) -> None:
+    with pytest.raises(ConfigError, match=f"is no field any more.*{now}"):
+        load_config(None, given, kind)
+
+
+def test_what_users_show_is_no_part_of_item_profiles() -> None:
+    less = RunConfig.model_validate({"user_profiles": {"max_disliked": 3}})
+    assert less.item_profiles.identity() == RunConfig().item_profiles.identity()
+    assert less.user_profiles.identity() != RunConfig().user_profiles.identity()

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     INTERACTIONS,
     ITEM,
@@ -114,5 +114,5 @@ def test_what_shapes_the_result_is_in_the_content_key_and_limits_are_not() -> No
         inputs = {"config": TmdbConfig(**parameters), "with_key": with_key}
         return content_key("enrich", "1", inputs)
 
-    assert key() == key(requests_per_window=1, cache_file="elsewhere", api_key_env="OTHER")
+    assert key() == key(requests_per_10_s=1, cache_file="elsewhere", api_key_env="OTHER")
     assert len({key(), key(False), key(overwrite=True), key(language="de"), key(cast_size=3)}) == 5

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
     EVIDENCE,
     INTERACTIONS,
@@ -27,8 +27,8 @@ from recsys_core.columns import (
 )
 from recsys_core.config import RunConfig, load_config
 from recsys_core.explanations.config import ExplanationConfig
-from recsys_core.explanations.evaluation.llm_judge import JUDGE_MEASURES
-from recsys_core.explanations.evaluation.metrics import EXPLANATIONS, MEASURES
+from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS
+from recsys_core.explanations.evaluation.metrics import EXPLANATION_METRICS, EXPLANATIONS
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.providers.rules import RulesProvider
 from tasks.evaluate_explanations import judge_explanations
@@ -92,7 +92,7 @@ def test_reasons_are_measured_and_on_demand_judged(
     assert [one.step for one in log.steps] == ["explanation_metrics"]
     table = check(measured[0], METRICS, table="metrics")
     assert set(table[PROTOCOL]) == {EXPLANATIONS}
-    assert set(table[METRIC]) == set(MEASURES)
+    assert set(table[METRIC]) == set(EXPLANATION_METRICS)
     assert set(table["method"]) == {"rules"}
     assert set(table["k"]) == {10, 20}
     grounded = table.filter(pl.col(METRIC) == "grounded")
@@ -108,7 +108,7 @@ def test_reasons_are_measured_and_on_demand_judged(
         (_, judged), log = run(made, asked)
         _, again = run(made, asked)
     assert [one.cached for one in log.steps] == [True, False]
-    assert judged[METRIC].to_list() == list(JUDGE_MEASURES)
+    assert judged[METRIC].to_list() == list(JUDGE_METRICS)
     assert judged[VALUE].to_list() == [1.0, 0.0]
     assert judged["method"].unique().to_list() == ["rules, judged by openai/judge"]
     assert log.steps[1].ref.table("llm_calls").height == 5

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 
-from recsys_core.artifacts.store import MANIFEST
+from recsys_core.artifacts import MANIFEST
 from recsys_core.columns import LLM_SCORE, USER
 from tests import made_artifacts
 from tests.fake_openai import FakeOpenAI

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import INTERACTIONS, ITEM, RATING, TIMESTAMP, USER, vectors
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, DamagedArtifact

@@ -1,8 +1,7 @@
-"""Answers on disk: what a web API once said is never asked again.
+"""HTTP response cache on disk (SQLite): a request that was answered is never sent again.
 
-One SQLite file, shared by threads and processes of one machine. Every answer is a transaction of
-its own, so a killed process loses at most what was still under way. Keys are addresses without
-credentials.
+One file, shared by threads and processes of one machine. Every response is a transaction of its
+own, so a killed process loses at most the requests in flight. Keys are URLs without credentials.
 """
 
 import sqlite3
@@ -22,8 +21,8 @@ _TABLE: Final = """
     )"""
 
 
-class AnswerCache:
-    """Bodies by address; a context manager.
+class ResponseCache:
+    """Response bodies by URL; a context manager.
 
     Args:
         path: the file; it and its folder are made where missing.
@@ -50,13 +49,13 @@ class AnswerCache:
         self._db.close()
 
     def get(self, url: str) -> bytes | None:
-        """The body that `url` once gave, or None."""
+        """The stored body of `url`, or None."""
         with self._guarded(), closing(self._db.cursor()) as cursor:
             row = cursor.execute("SELECT body FROM answers WHERE url = ?", (url,)).fetchone()
             return zlib.decompress(row[0]) if row else None
 
     def put(self, url: str, body: bytes) -> None:
-        """Keep `body` as the answer of `url`; on return it is on disk."""
+        """Store `body` as the response of `url`; on return it is on disk."""
         row = (url, zlib.compress(body), datetime.now(UTC).isoformat(timespec="seconds"))
         with self._guarded():
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", row)

@@ -1,6 +1,6 @@
-"""A client of The Movie Database (TMDB), API v3: within its rate, retried, never asked twice.
+"""A client of The Movie Database (TMDB), API v3, with rate limit, retries and a response cache.
 
-    with AnswerCache(path) as cache:
+    with ResponseCache(path) as cache:
         async with TmdbClient(config, key, cache) as client:
             films = await client.search("Heat", 1995)
             film = await client.film(films[0].id)
@@ -22,7 +22,7 @@ import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from recsys_core.datasets.config import TmdbConfig
-from recsys_core.datasets.tmdb.cache import AnswerCache
+from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.schemas import Candidate, Film, SearchPage
 from recsys_core.errors import ConfigError, RecsysError, SourceUnavailable
 from recsys_core.http.backoff import backoff, retry_after
@@ -32,10 +32,15 @@ S = TypeVar("S", bound=BaseModel)
 
 logger = logging.getLogger(__name__)
 
-_NO_SUCH_THING: Final = frozenset({400, 404, 422})
-"""An answer as good as any other: TMDB has nothing for this title or id."""
-_TRY_AGAIN: Final = frozenset({408, 425, 429})
-_NOTHING: Final = b""
+_NOT_FOUND: Final = frozenset({400, 404, 422})
+"""TMDB has nothing for this title or id: cached like any other answer."""
+_RETRIED: Final = frozenset({408, 425, 429})
+WINDOW_S: Final = 10.0
+"""The window of `TmdbConfig.requests_per_10_s`."""
+BACKOFF_S: Final = 1.0
+BACKOFF_MAX_S: Final = 60.0
+"""Longest wait between attempts; a longer Retry-After ends the step."""
+_EMPTY: Final = b""
 
 
 def api_key(config: TmdbConfig) -> SecretStr | None:
@@ -75,15 +80,15 @@ class TmdbClient:
         cache: answers on disk.
     """
 
-    def __init__(self, config: TmdbConfig, key: SecretStr, cache: AnswerCache) -> None:
+    def __init__(self, config: TmdbConfig, key: SecretStr, cache: ResponseCache) -> None:
         self.requests = self.retries = self.cached = 0
         self._config, self._cache = config, cache
         self._base = config.base_url.rstrip("/")
-        self._limit = shared_limit(self._base, config.requests_per_window, config.window_s)
+        self._limit = shared_limit(self._base, config.requests_per_10_s, WINDOW_S)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._rest_until = 0.0
         self._http = httpx.AsyncClient(
-            transport=_WithKey(key, self._base, config.max_in_flight),
+            transport=_KeyTransport(key, self._base, config.max_in_flight),
             timeout=config.timeout_s,
             headers={"Accept": "application/json"},
         )
@@ -122,7 +127,7 @@ class TmdbClient:
                 self._cache.put(url, body)
             else:
                 self.cached += 1
-        return None if body == _NOTHING else shape.model_validate_json(body)
+        return None if body == _EMPTY else shape.model_validate_json(body)
 
     async def _ask(self, url: str, shape: type[BaseModel]) -> bytes:
         """The body that `url` gives, after as many attempts as it takes and is allowed."""
@@ -130,20 +135,19 @@ class TmdbClient:
         while True:
             try:
                 return await self._attempt(url, shape)
-            except _TryAgain as failure:
+            except _Retryable as failure:
                 wait = failure.wait or 0.0
-                if attempt >= self._config.max_attempts or wait > self._config.backoff_max_s:
+                if attempt >= self._config.max_attempts or wait > BACKOFF_MAX_S:
                     raise _unavailable(url, failure, attempt) from None
                 await self._pause(url, failure, attempt)
                 attempt += 1
                 self.retries += 1
 
-    async def _pause(self, url: str, failure: "_TryAgain", attempt: int) -> None:
+    async def _pause(self, url: str, failure: "_Retryable", attempt: int) -> None:
         now = asyncio.get_running_loop().time()
-        if failure.wait is not None:  # TMDB asked for rest: of all requests, not of this one
+        if failure.wait is not None:  # Retry-After holds for all requests, not for this one
             self._rest_until = max(self._rest_until, now + failure.wait)
-        longest = self._config.backoff_max_s
-        wait = backoff(attempt, first_s=self._config.backoff_s, longest_s=longest)
+        wait = backoff(attempt, first_s=BACKOFF_S, longest_s=BACKOFF_MAX_S)
         extra = {"url": url, "cause": str(failure), "attempt": attempt, "wait_s": wait}
         logger.warning("TMDB gave no answer, trying again", extra=extra)
         await asyncio.sleep(wait)
@@ -157,17 +161,17 @@ class TmdbClient:
                 async with asyncio.timeout(self._config.timeout_s):
                     response = await self._http.get(url)
             except (TimeoutError, httpx.TimeoutException):
-                raise _TryAgain(f"no answer within {self._config.timeout_s:g} s") from None
+                raise _Retryable(f"no answer within {self._config.timeout_s:g} s") from None
             except httpx.RequestError as error:
-                raise _TryAgain(f"{type(error).__name__}: {error}") from None
+                raise _Retryable(f"{type(error).__name__}: {error}") from None
         return self._read(response, url, shape)
 
     def _read(self, response: httpx.Response, url: str, shape: type[BaseModel]) -> bytes:
         status = response.status_code
-        if status in _NO_SUCH_THING:
-            return _NOTHING
-        if status in _TRY_AGAIN or status >= 500:
-            raise _TryAgain(f"HTTP {status}", retry_after(response.headers))
+        if status in _NOT_FOUND:
+            return _EMPTY
+        if status in _RETRIED or status >= 500:
+            raise _Retryable(f"HTTP {status}", retry_after(response.headers))
         if status != httpx.codes.OK:
             raise _refused(url, status, self._config.api_key_env)
         try:
@@ -175,11 +179,11 @@ class TmdbClient:
         except ValidationError as error:
             # Its own text would quote the body, and a server may echo the key.
             place = ".".join(map(str, error.errors()[0]["loc"])) or "body"
-            raise _TryAgain(f"the answer is not of the documented form at {place}") from None
+            raise _Retryable(f"the answer is not of the documented form at {place}") from None
         return response.content
 
 
-class _TryAgain(Exception):
+class _Retryable(Exception):
     """No answer, but the next attempt may get one; `wait` is what TMDB asked for, in seconds."""
 
     def __init__(self, what: str, wait: float | None = None) -> None:
@@ -187,8 +191,8 @@ class _TryAgain(Exception):
         self.wait = wait
 
 
-class _WithKey(httpx.AsyncHTTPTransport):
-    """Adds the key to what goes over the wire, and to nothing that comes back up."""
+class _KeyTransport(httpx.AsyncHTTPTransport):
+    """Adds the API key to the request below the client, so that no log or error can show it."""
 
     def __init__(self, key: SecretStr, base_url: str, connections: int) -> None:
         limits = httpx.Limits(max_connections=connections, keepalive_expiry=30)
@@ -228,7 +232,7 @@ def _refused(url: str, status: int, variable: str) -> RecsysError:
     )
 
 
-def _unavailable(url: str, failure: _TryAgain, attempts: int) -> SourceUnavailable:
+def _unavailable(url: str, failure: _Retryable, attempts: int) -> SourceUnavailable:
     asked = f"; it asks to wait {failure.wait:g} s" if failure.wait else ""
     return SourceUnavailable(
         f"TMDB gave no answer to {url} in {attempts} attempts: {failure}{asked}.",

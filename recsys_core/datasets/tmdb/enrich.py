@@ -1,4 +1,4 @@
-"""Items with what TMDB knows of them: overview, keywords, cast and directors (paper, section 2.1).
+"""Add TMDB's overview, keywords, cast and directors to items (paper, section 2.1).
 
 An item is looked up by its `tmdb_id` where it has one, else by title and year. What the data set
 says itself stays, unless `overwrite` is set. An item that TMDB does not have goes through as it

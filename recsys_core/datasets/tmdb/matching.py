@@ -1,4 +1,4 @@
-"""Which film of a search is the one that a title and a year mean.
+"""Match a title and a year with the results of a TMDB search.
 
 The rule: the normalised title equals the film's title or original title, and the years differ by
 at most one (festivals and releases fall into different years). Among several the nearest year

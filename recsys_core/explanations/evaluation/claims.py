@@ -1,6 +1,7 @@
-"""What a sentence claims, and whether it is so: attributes of an item, titles that a user liked.
+"""Claim extraction: the attributes and titles that an explanation names, and whether they hold.
 
-Claims are read from the words alone, so that they hold for any writer, whatever evidence it names:
+Claims are read from the sentence alone, so that any writer can be measured, whatever evidence it
+declares:
 
 - *titles*: what stands in quotation marks, and catalogue titles of two or more words;
 - *attributes*: genres, tags, keywords, people and decades of the catalogue's vocabulary, the
@@ -8,8 +9,8 @@ Claims are read from the words alone, so that they hold for any writer, whatever
   ("romantic" for Romance).
 
 An attribute is supported if the item has it, or if the item's own texts say it. What is in no
-vocabulary (a plot detail, a mood in free words) is no claim here: the rates are about what can be
-checked, and cannot tell more than that.
+vocabulary (a plot detail, a mood in free words) is not extracted: the rates cover checkable claims
+only.
 """
 
 import re

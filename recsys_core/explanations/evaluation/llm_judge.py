@@ -1,7 +1,7 @@
-"""An optional second opinion on the reasons: a language model reads and judges them.
+"""LLM-as-a-judge for the explanations, optional.
 
-It sees what the writer saw, and the sentences. Its opinion stands beside the automatic measures
-of `evaluation.explanations` and never in their place: small models judge near chance.
+The judge sees the writer's context and the sentences. Its verdicts are reported as metrics of their
+own, beside those of `explanations.evaluation.metrics`: small models judge near chance.
 """
 
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.errors import LLMError, LLMStopped
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.prompt import ExplanationInput, KnownItem
-from recsys_core.explanations.user_cases import ExplainedUser, ExplainedUsers
+from recsys_core.explanations.user_context import ExplanationContext, ExplanationContexts
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
-from recsys_core.llm.request.checks import check_ids
-from recsys_core.llm.request.per_request_schema import choice, each
-from recsys_core.prompt_context.models import MAX_ID_CHARS, RecentItem, Shown, Taste
+from recsys_core.llm.request.json_schema import choice, each
+from recsys_core.llm.request.parsing import check_ids
+from recsys_core.prompt_context.models import MAX_ID_CHARS, PromptModel, RecentItem, Taste
 
 TITLES: Final = 5
 """First entries of a list that are judged, all of them in one request."""
 JUDGE_SUPPORTED: Final = "judge_supported"
 JUDGE_CONVINCING: Final = "judge_convincing"
-JUDGE_MEASURES: Final = (JUDGE_SUPPORTED, JUDGE_CONVINCING)
+JUDGE_METRICS: Final = (JUDGE_SUPPORTED, JUDGE_CONVINCING)
 _USERS_AT_ONCE: Final = 64
 _MOST: Final = 5
 """Top of the scale of `convincing`."""
@@ -35,14 +35,14 @@ _MOST: Final = 5
 _IDS: Final = "ids"
 
 
-class GivenReason(Shown):
+class GivenReason(PromptModel):
     """A recommended title and the sentence about it."""
 
     item: KnownItem
     sentence: str
 
 
-class JudgeInput(Shown):
+class JudgeInput(PromptModel):
     """What the writer of the sentences saw, and the sentences."""
 
     taste: Taste
@@ -69,8 +69,8 @@ class JudgeAnswer(BaseModel):
     verdicts: Annotated[tuple[Verdict, ...], Field(max_length=20, json_schema_extra=each(_IDS))]
 
 
-def no_opinion(variables: JudgeInput) -> JudgeAnswer:
-    """What rules have to say: the middle, which plans of a run count and no result ever shows."""
+def neutral_verdicts(variables: JudgeInput) -> JudgeAnswer:
+    """A verdict in the middle of the scale: used by dry runs only, never written to a result."""
     return JudgeAnswer(
         verdicts=tuple(
             Verdict(id=one.item.id, supported=True, convincing=3) for one in variables.reasons
@@ -89,7 +89,7 @@ def _choices(variables: JudgeInput) -> Choices:
 EXPLANATION_JUDGE = Purpose(
     name="explanation_judge",
     answer=JudgeAnswer,
-    rule=no_opinion,
+    rule=neutral_verdicts,
     check=_check,
     choices=_choices,
 )
@@ -123,7 +123,7 @@ async def judge_reasons(
         on_user: called with the number of users done.
 
     Returns:
-        USER, ITEM, RANK and `JUDGE_MEASURES` between 0 and 1, a row per judged reason, and facts:
+        USER, ITEM, RANK and `JUDGE_METRICS` between 0 and 1, a row per judged reason, and facts:
         `unjudged` reasons got no valid answer and have no row.
 
     Raises:
@@ -133,13 +133,13 @@ async def judge_reasons(
     """
     c.check(recommendations, c.RECOMMENDATIONS, table="recommendations")
     pool = sampled(recommendations, config.judge_users, seed)
-    users = ExplainedUsers(
+    users = ExplanationContexts(
         pool, history=history, items=items, item_profiles=item_profiles,
         user_profiles=user_profiles, evidence=evidence, batch=TITLES,
     )  # fmt: skip
     said = {(str(user), str(item)): text for user, item, text in pool.select(_KEYS).iter_rows()}
 
-    async def work(user: ExplainedUser) -> Verdicts:
+    async def work(user: ExplanationContext) -> Verdicts:
         return await _verdicts(user, said, provider)
 
     judged = await map_bounded(users, work, at_once=_USERS_AT_ONCE, on_done=on_user)
@@ -161,7 +161,7 @@ def sampled(recommendations: pl.DataFrame, users: int, seed: int) -> pl.DataFram
 
 
 async def _verdicts(
-    user: ExplainedUser, said: Mapping[tuple[str, str], str], provider: Provider
+    user: ExplanationContext, said: Mapping[tuple[str, str], str], provider: Provider
 ) -> Verdicts:
     """The verdicts on one user's reasons; none where the model gave no valid answer."""
     found: Verdicts = {}
@@ -198,6 +198,6 @@ def _rows(pool: pl.DataFrame, judged: list[Verdicts]) -> pl.DataFrame:
         JUDGE_CONVINCING: [None if one is None else (one.convincing - 1) / scale
                            for one in verdicts],
     }  # fmt: skip
-    columns = [pl.Series(name, values[name], pl.Float64) for name in JUDGE_MEASURES]
+    columns = [pl.Series(name, values[name], pl.Float64) for name in JUDGE_METRICS]
     rows = pool.select(c.USER, c.ITEM, c.RANK).with_columns(columns)
-    return rows.drop_nulls(JUDGE_MEASURES)
+    return rows.drop_nulls(JUDGE_METRICS)

@@ -49,7 +49,14 @@ PERSONAL: Final = "personal"
 DISLIKES_RESPECTED: Final = "dislikes_respected"
 READABLE: Final = "readable"
 UNSUPPORTED: Final = "unsupported_claims"
-MEASURES: Final = (GROUNDED, SPECIFIC, PERSONAL, DISLIKES_RESPECTED, READABLE, UNSUPPORTED)
+EXPLANATION_METRICS: Final = (
+    GROUNDED,
+    SPECIFIC,
+    PERSONAL,
+    DISLIKES_RESPECTED,
+    READABLE,
+    UNSUPPORTED,
+)
 SUPPORT: Final = "support"
 """Share of an explanation's claims that hold; the score that tells true from false."""
 
@@ -59,8 +66,8 @@ _BROKEN: Final = re.compile(r"[{}<>\[\]|\\]|https?:|\b(?:genre|tag|decade):|\b(\
 
 
 @dataclass(frozen=True, kw_only=True)
-class People:
-    """What is known of the users: liked titles and items, taste, dislikes."""
+class UserFacts:
+    """What explanations may say about each user: liked titles and items, taste, dislikes."""
 
     liked_titles: dict[Any, frozenset[Words]]
     liked_items: dict[Any, frozenset[Any]]
@@ -68,9 +75,9 @@ class People:
     dislikes: dict[Any, frozenset[Words]]
 
 
-def people(
+def user_facts(
     history: pl.DataFrame, items: pl.DataFrame, user_profiles: pl.DataFrame, like_from: float
-) -> People:
+) -> UserFacts:
     """What explanations may say about users.
 
     Args:
@@ -83,7 +90,7 @@ def people(
     liked = history.filter(is_liked(like_from)).group_by(c.USER).agg(c.ITEM)
     own = {user: frozenset(found) for user, found in liked.iter_rows()}
     profiles = list(user_profiles.iter_rows(named=True))
-    return People(
+    return UserFacts(
         liked_items=own,
         liked_titles={user: frozenset(titles[one] for one in found if one in titles)
                       for user, found in own.items()},
@@ -93,10 +100,10 @@ def people(
     )  # fmt: skip
 
 
-class Checker:
-    """Checks explanations of recommended items one by one."""
+class ClaimChecker:
+    """Holds the claims of explanations to the catalogue and to what is known of the users."""
 
-    def __init__(self, catalogue: Catalogue, known: People) -> None:
+    def __init__(self, catalogue: Catalogue, known: UserFacts) -> None:
         self.catalogue, self.known = catalogue, known
         self._claims: dict[str, Claims] = {}
 
@@ -120,15 +127,15 @@ class Checker:
         liked = self.known.liked_titles.get(user, frozenset())
         return title in liked or title == self.catalogue.facts[item].title
 
-    def measures(self, row: dict[str, Any], others: "Others") -> dict[str, float]:
-        """All measures of one explanation; NaN where one does not apply."""
+    def metrics(self, row: dict[str, Any], others: "ComparisonSample") -> dict[str, float]:
+        """All metrics of one explanation; NaN where one does not apply."""
         claims, verdicts = self.claims(row[c.EXPLANATION]), self.verdicts(row)
         dislikes = self.known.dislikes.get(row[c.USER], frozenset())
         support = sum(verdicts) / len(verdicts) if verdicts else np.nan
         return {
             GROUNDED: float(all(verdicts)),
-            SPECIFIC: others.foreign_items(row[c.ITEM], claims),
-            PERSONAL: others.foreign_users(row[c.USER], row[c.ITEM], claims),
+            SPECIFIC: others.share_of_other_items(row[c.ITEM], claims),
+            PERSONAL: others.share_of_other_users(row[c.USER], row[c.ITEM], claims),
             DISLIKES_RESPECTED: float(dislikes.isdisjoint(claims.attributes)) if dislikes
             else np.nan,
             READABLE: float(readable(row[c.EXPLANATION])),
@@ -137,13 +144,13 @@ class Checker:
         }  # fmt: skip
 
 
-class Others:
-    """A sample of items and users on whom every explanation is tried: does it fit them as well?
+class ComparisonSample:
+    """Samples of other items and users: how many would the same explanation be true of?
 
-    Whether a claim holds is worked out for all of them at once, and once per claim.
+    Whether a claim holds is computed for the whole sample at once, and once per claim.
     """
 
-    def __init__(self, recommendations: pl.DataFrame, checker: Checker, seed: int) -> None:
+    def __init__(self, recommendations: pl.DataFrame, checker: ClaimChecker, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self._checker = checker
         self._items, self._users = (
@@ -154,16 +161,16 @@ class Others:
         self._of_tastes: dict[Words, Bools] = {}
         self._of_titles: dict[Words, Bools] = {}
 
-    def foreign_items(self, item: Any, claims: Claims) -> float:
+    def share_of_other_items(self, item: Any, claims: Claims) -> float:
         """The share of the items of which the claimed attributes are not all true."""
 
         def holds(label: Words) -> Bools:
             return np.array([self._checker.catalogue.supports(one, label) for one in self._items])
 
         fits = [_once(self._of_items, label, holds) for label in claims.attributes]
-        return _foreign(fits, [one != item for one in self._items])
+        return _share_not_fitting(fits, [one != item for one in self._items])
 
-    def foreign_users(self, user: Any, item: Any, claims: Claims) -> float:
+    def share_of_other_users(self, user: Any, item: Any, claims: Claims) -> float:
         """The share of the users for whom the sentence would not be true."""
         known, own = self._checker.known, self._checker.catalogue.facts[item].title
 
@@ -179,7 +186,7 @@ class Others:
         fits = [_once(self._of_titles, title, liked) for title in titles]
         if not titles:
             fits = [_once(self._of_tastes, label, wanted) for label in claims.attributes]
-        return _foreign(fits, [one != user for one in self._users])
+        return _share_not_fitting(fits, [one != user for one in self._users])
 
 
 def _once(cache: dict[Words, Bools], key: Words, work: Callable[[Words], Bools]) -> Bools:
@@ -188,7 +195,7 @@ def _once(cache: dict[Words, Bools], key: Words, work: Callable[[Words], Bools])
     return cache[key]
 
 
-def _foreign(fits: list[Bools], others: list[bool]) -> float:
+def _share_not_fitting(fits: list[Bools], others: list[bool]) -> float:
     """The share of `others` whom not every claim fits; without a claim it fits them all."""
     count = sum(others)
     if not count:
@@ -212,7 +219,9 @@ def readable(sentence: str) -> bool:
     )
 
 
-def checked(recommendations: pl.DataFrame, checker: Checker, seed: int) -> pl.DataFrame:
+def check_explanations(
+    recommendations: pl.DataFrame, checker: ClaimChecker, seed: int
+) -> pl.DataFrame:
     """USER, ITEM, RANK and a column per measure, a row per explanation.
 
     Args:
@@ -220,9 +229,9 @@ def checked(recommendations: pl.DataFrame, checker: Checker, seed: int) -> pl.Da
         checker: catalogue and users.
         seed: of the sample of other items and users.
     """
-    others = Others(recommendations, checker, seed)
-    rows = [checker.measures(row, others) for row in recommendations.iter_rows(named=True)]
-    schema = dict.fromkeys((*MEASURES, SUPPORT), pl.Float64)
+    others = ComparisonSample(recommendations, checker, seed)
+    rows = [checker.metrics(row, others) for row in recommendations.iter_rows(named=True)]
+    schema = dict.fromkeys((*EXPLANATION_METRICS, SUPPORT), pl.Float64)
     measured = pl.DataFrame(rows, schema=schema)
     return pl.concat([recommendations.select(c.USER, c.ITEM, c.RANK), measured], how="horizontal")
 
@@ -261,35 +270,39 @@ def evaluate_explanations(
         DataError: a table breaks its contract.
     """
     c.check(recommendations, c.RECOMMENDATIONS, table="recommendations")
-    known = people(history, items, user_profiles, like_from)
-    rows = checked(recommendations, Checker(Catalogue(items, item_profiles), known), seed)
-    tables = [averaged(rows, MEASURES, method, k, bootstrap, seed) for k in cutoffs]
+    known = user_facts(history, items, user_profiles, like_from)
+    rows = check_explanations(
+        recommendations, ClaimChecker(Catalogue(items, item_profiles), known), seed
+    )
+    tables = [
+        average_per_user(rows, EXPLANATION_METRICS, method, k, bootstrap, seed) for k in cutoffs
+    ]
     return pl.concat([pl.DataFrame(schema=dict(c.METRICS)), *tables])
 
 
-def averaged(
-    rows: pl.DataFrame, measures: Sequence[str], method: str, k: int, bootstrap: int, seed: int
+def average_per_user(
+    rows: pl.DataFrame, metrics: Sequence[str], method: str, k: int, bootstrap: int, seed: int
 ) -> pl.DataFrame:
     """Measures of single explanations as `columns.METRICS`: per user first, then over users.
 
     Args:
         rows: USER, RANK and a column per measure, a row per explanation; null or NaN where a
             measure does not apply.
-        measures: columns to average.
+        metrics: columns to average.
         method: name in the table.
         k: how many first entries of each list count.
         bootstrap: resamples of users for the 95 % intervals; 0 leaves them out.
         seed: of the resamples.
     """
     top = rows.filter(pl.col(c.RANK) <= k).group_by(c.USER).agg(
-        pl.col(name).fill_nan(None).mean() for name in measures
+        pl.col(name).fill_nan(None).mean() for name in metrics
     ).sort(c.USER)  # fmt: skip
-    values: Floats = top.select(measures).cast(pl.Float64).fill_null(np.nan).to_numpy()
+    values: Floats = top.select(metrics).cast(pl.Float64).fill_null(np.nan).to_numpy()
     value, counted = means(values)
     low, high = intervals(values, resamples=bootstrap, seed=seed)
     columns = {
-        c.METHOD: [method] * len(measures), c.PROTOCOL: [EXPLANATIONS] * len(measures),
-        c.K: [k] * len(measures), c.METRIC: measures, c.VALUE: value, c.CI_LOW: low,
+        c.METHOD: [method] * len(metrics), c.PROTOCOL: [EXPLANATIONS] * len(metrics),
+        c.K: [k] * len(metrics), c.METRIC: metrics, c.VALUE: value, c.CI_LOW: low,
         c.CI_HIGH: high, c.USERS: counted,
     }  # fmt: skip
     return pl.DataFrame(columns).cast(dict(c.METRICS)).fill_nan(None)  # type: ignore[arg-type]

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import torch
 
-from recsys_core.artifacts.partial import Scratch
-from recsys_core.artifacts.store import content_hash
+from recsys_core.artifacts import Scratch, content_hash
 from recsys_core.errors import StorageError
 from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.training.spec import Fit, Row, TrainingSpec

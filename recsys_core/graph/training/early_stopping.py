@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys_core.evaluation.metrics import ndcg
+from recsys_core.evaluation.metrics import hits_of, ndcg
 from recsys_core.graph.interaction_graph import Edges, Floats
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.topk import top_k
@@ -37,4 +37,5 @@ class Validator:
         found, _ = top_k(user_vectors, item_vectors, self._train.users, self._train.items, self._k)
         lists = found[self._users]
         keys = np.where(lists < 0, -1, self._users[:, None] * self._n_items + lists)
-        return float(ndcg(np.isin(keys, self._relevant), self._counts).mean())
+        hits = hits_of(np.isin(keys, self._relevant), self._counts, [self._k])
+        return float(ndcg(hits).mean())

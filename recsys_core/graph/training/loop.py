@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from recsys_core.artifacts.partial import Scratch
+from recsys_core.artifacts import Scratch
 from recsys_core.columns import BPR_LOSS, COSINE_LOSS, EPOCH, LEARNING_RATE, LOSS, PHASE, VALID_NDCG
 from recsys_core.errors import ConfigError, TrainingError
 from recsys_core.graph.interaction_graph import Floats

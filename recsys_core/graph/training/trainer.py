@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import polars as pl
 import torch
 
-from recsys_core.artifacts.partial import Scratch
+from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig, TrainingConfig

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from recsys_core.concurrency import shared
 from recsys_core.errors import BudgetExceeded
 from recsys_core.llm.accounting.prices import Price, price_of
 from recsys_core.llm.config import LLMConfig
@@ -166,16 +167,11 @@ def _seconds(one: Planned, config: LLMConfig) -> float:
     return rounds * (_ASSUMED_LATENCY_S + one.tokens_out / _ASSUMED_TOKENS_PER_S)
 
 
-_SHARED: Final[dict[tuple[object, ...], Budget]] = {}
-_SHARED_LOCK: Final = threading.Lock()
-
-
 def shared_budget(
     run: tuple[str, str], spent: Spending, *, max_dollars: float | None, max_tokens: int | None
 ) -> Budget:
     """The budget of `run` (cache and name): one object for all who ask in this process."""
-    key = (run, max_dollars, max_tokens)
-    with _SHARED_LOCK:
-        if key not in _SHARED:
-            _SHARED[key] = Budget(max_dollars=max_dollars, max_tokens=max_tokens, spent=spent)
-        return _SHARED[key]
+    return shared(
+        ("llm budget", run, max_dollars, max_tokens),
+        lambda: Budget(max_dollars=max_dollars, max_tokens=max_tokens, spent=spent),
+    )

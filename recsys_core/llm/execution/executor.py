@@ -1,4 +1,4 @@
-"""One call from end to end: cache, one flight per key, budget, limits, attempts, ledger."""
+"""Executing one request: cache, single flight per key, budget, rate limits, attempts, ledger."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -14,30 +13,25 @@ from typing import Final
 from pydantic import SecretStr
 
 from recsys_core.errors import LLMError, LLMRefused, LLMUnavailable
+from recsys_core.http.backoff import Backoff
 from recsys_core.llm.accounting.budget import Budget, Spending
 from recsys_core.llm.accounting.ledger import Call, Verdict
 from recsys_core.llm.accounting.prices import Price
 from recsys_core.llm.accounting.tokens import TokenEstimator, guess
 from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.execution.dialects import Dialects
 from recsys_core.llm.execution.rate_limits import Limits
-from recsys_core.llm.execution.retry import Backoff
-from recsys_core.llm.request.chat_request import Question
-from recsys_core.llm.request.json_schema import (
-    Dialect,
-    complains_about_format,
-    response_format,
-    schema_of,
-)
-from recsys_core.llm.request.templates import schema_prompt
+from recsys_core.llm.request.chat_request import AnyChat
+from recsys_core.llm.request.json_schema import Dialect
 from recsys_core.llm.store.answers import AnswerCache, Record
-from recsys_core.llm.transport.base import Completion, Outgoing, SendFailed, Transport
+from recsys_core.llm.transport.base import Completion, SendFailed, Transport
 
 _LOG: Final = logging.getLogger(__name__)
+FIRST_WAIT_S: Final = 1.0
+"""Wait before the second attempt."""
 _WAITED_LONG_S: Final = 1.0
 _SECRET: Final = 8
 """Shortest key that is one."""
-
-Judge = Callable[[Completion], Verdict]
 
 
 class ItemRefused(LLMRefused):
@@ -54,12 +48,18 @@ class _Trace:
     waited: float = 0.0
 
 
-class Caller:
-    """Makes calls, each answer once.
+class Executor:
+    """Executes requests; every answer is bought once.
 
     Args:
+        config: attempts, time-outs, schema mode.
+        transport: the way to the endpoint.
+        cache: answers, ledger and spending.
+        limits: rate limits, shared with whoever else uses the endpoint in this process.
+        budget: the ceiling, shared within the run.
+        price: of a token.
         run: name under which the budget adds up.
-        secret: the key, to be blanked out wherever an endpoint echoes it.
+        secret: the key, blanked out wherever an endpoint echoes it.
     """
 
     def __init__(
@@ -83,31 +83,29 @@ class Caller:
         """Keys of the answers that came from the cache."""
         self._tokens = TokenEstimator()
         self._backoff = Backoff(
-            attempts=config.max_attempts, first_s=config.backoff_s, longest_s=config.backoff_max_s
+            attempts=config.max_attempts, first_s=FIRST_WAIT_S, longest_s=config.backoff_max_s
         )
         self._random = random.Random()  # noqa: S311 - jitter must differ between processes
-        self._dialects: dict[str, Dialect] = {}
+        self._dialects = Dialects(config.schema_mode, self.counts)
         self._flights: dict[str, asyncio.Task[tuple[Completion, bool]]] = {}
         self._sent: set[asyncio.Task[object]] = set()
         self._closing = False
         self._refusal: LLMError | None = None
 
-    async def complete(
-        self, question: Question, judge: Judge, *, fresh: bool = False
-    ) -> tuple[Completion, bool]:
-        """The model's answer to `question`, and whether it came from the cache.
+    async def execute(self, chat: AnyChat, *, fresh: bool = False) -> tuple[Completion, bool]:
+        """The model's answer to `chat`, and whether it came from the cache.
 
-        `judge` gives the verdict for the ledger. `fresh` asks again and replaces the cached answer.
-        The call is a task of its own: an asker that is cancelled does not lose what is paid for.
+        `fresh` asks again and replaces the cached answer. The call is a task of its own: an asker
+        that is cancelled does not lose what is paid for.
 
         Raises:
             LLMError: there is no answer.
         """
-        flight = self._flights.get(question.key)
+        flight = self._flights.get(chat.key)
         if flight is None:
-            flight = asyncio.create_task(self._fly(question, judge, fresh))
-            self._flights[question.key] = flight
-            flight.add_done_callback(partial(self._landed, question.key))
+            flight = asyncio.create_task(self._fly(chat, fresh))
+            self._flights[chat.key] = flight
+            flight.add_done_callback(partial(self._landed, chat.key))
         else:
             self.counts["shared_answers"] += 1
         return await asyncio.shield(flight)
@@ -129,44 +127,41 @@ class Caller:
         if not flight.cancelled():
             flight.exception()  # seen, even if every asker is gone
 
-    async def _fly(self, question: Question, judge: Judge, fresh: bool) -> tuple[Completion, bool]:
+    async def _fly(self, chat: AnyChat, fresh: bool) -> tuple[Completion, bool]:
         asked = time.monotonic()
-        cached = None if fresh else await self._cache.get(question.key)
+        cached = None if fresh else await self._cache.get(chat.key)
         if cached is None:
             await self._transport.prepare()
             async with self._limits.in_flight():
                 if self._refusal is not None:  # a call that waited meets it without being sent
                     raise self._refusal
                 if not fresh and time.monotonic() - asked > _WAITED_LONG_S:
-                    cached = await self._cache.get(question.key)  # by another process, meanwhile
+                    cached = await self._cache.get(chat.key)  # by another process, meanwhile
                 if cached is None:
                     trace = _Trace(time.time(), waited=time.monotonic() - asked)
-                    return await self._buy(question, judge, trace, fresh), False
+                    return await self._buy(chat, trace, fresh), False
         self.counts["cached_answers"] += 1
-        self.found.add(question.key)
+        self.found.add(chat.key)
         return cached, True
 
-    async def _buy(
-        self, question: Question, judge: Judge, trace: _Trace, fresh: bool
-    ) -> Completion:
-        guessed = guess(question.messages, schema_of(question.answer))
-        tokens_in = self._tokens.prompt(guessed)
-        dollars = self._price.dollars(tokens_in, question.longest)
-        reserved = Spending(dollars=dollars, tokens=tokens_in + question.longest)
+    async def _buy(self, chat: AnyChat, trace: _Trace, fresh: bool) -> Completion:
+        tokens_in = self._tokens.prompt(chat.prompt_tokens)
+        dollars = self._price.dollars(tokens_in, chat.max_answer_tokens)
+        reserved = Spending(dollars=dollars, tokens=tokens_in + chat.max_answer_tokens)
         await self.budget.reserve(reserved)
         total = None
         try:
-            completion = await self._attempt(question, guessed, trace)
+            completion = await self._attempt(chat, trace)
             if completion.billed:
                 self._tokens.learn(
-                    question.purpose, guessed, completion.tokens_in, completion.tokens_out
+                    chat.purpose, chat.prompt_tokens, completion.tokens_in, completion.tokens_out
                 )
-            total = await self._store(question, trace, completion, judge(completion), fresh)
+            total = await self._store(chat, trace, completion, chat.verdict(completion), fresh)
             return completion
         except SendFailed as failure:
             verdict: Verdict = "unavailable" if failure.retryable else "refused"
-            await self._store(question, trace, None, verdict, fresh)
-            error = self._error(question, trace, failure)
+            await self._store(chat, trace, None, verdict, fresh)
+            error = self._error(chat, trace, failure)
             if failure.fatal:
                 self._refusal = error
             raise error from None
@@ -174,40 +169,38 @@ class Caller:
             self._sent.discard(_this_task())
             self.budget.release(reserved, total)
 
-    async def _attempt(self, question: Question, guessed: int, trace: _Trace) -> Completion:
+    async def _attempt(self, chat: AnyChat, trace: _Trace) -> Completion:
         while True:
             trace.attempts += 1
-            dialect = self._dialect(question)
+            dialect = self._dialects.of(chat)
             try:
-                return await self._send(question, dialect, guessed, trace)
+                return await self._send(chat, dialect, trace)
             except SendFailed as failure:
-                if self._lower_dialect(question, dialect, failure):
+                if self._dialects.lower(chat, dialect, failure):
                     continue
-                wait = self._backoff.wait(trace.attempts, failure, self._random)
-                if wait is None or self._closing:
+                wait = self._backoff.wait(trace.attempts, failure.retry_after, self._random)
+                if wait is None or self._closing or not failure.retryable:
                     raise
                 self.counts["retries"] += 1
                 _LOG.warning("attempt failed", extra={
-                    "subject": question.subject, "purpose": question.purpose, "wait_s": wait,
+                    "subject": chat.subject, "purpose": chat.purpose, "wait_s": wait,
                     "attempt": trace.attempts, "problem": str(failure)[:200],
                 })  # fmt: skip
             trace.waited += wait
             await asyncio.sleep(wait)
 
-    async def _send(
-        self, question: Question, dialect: Dialect, guessed: int, trace: _Trace
-    ) -> Completion:
-        outgoing = self._outgoing(question, dialect)
-        tokens_in = self._tokens.prompt(guessed)
+    async def _send(self, chat: AnyChat, dialect: Dialect, trace: _Trace) -> Completion:
+        payload = chat.payload(dialect)
+        tokens_in = self._tokens.prompt(chat.prompt_tokens)
         asked = time.monotonic()
         start = await self._limits.start(
-            tokens_in + self._tokens.answer(question.purpose, question.longest)
+            tokens_in + self._tokens.answer(chat.purpose, chat.max_answer_tokens)
         )
         begun = time.monotonic()
         trace.waited += begun - asked
         self._sent.add(_this_task())
         try:
-            completion = self._checked(await self._transport.send(outgoing), guessed)
+            completion = self._checked(await self._transport.send(payload), chat)
         except SendFailed as failure:
             self._sent.discard(_this_task())
             self._limits.correct(start, tokens_in)
@@ -217,49 +210,17 @@ class Caller:
         self._limits.correct(start, completion.tokens_in + completion.tokens_out)
         return completion
 
-    def _outgoing(self, question: Question, dialect: Dialect) -> Outgoing:
-        messages = question.messages
-        if dialect is Dialect.PROMPT:
-            messages = schema_prompt(messages, schema_of(question.answer))
-        return Outgoing(
-            key=question.key,
-            model=self._config.model,
-            messages=messages,
-            parameters=question.parameters,
-            response_format=response_format(question.answer, dialect, question.choices),
-        )
-
-    def _dialect(self, question: Question) -> Dialect:
-        if self._config.schema_mode == "never":
-            return Dialect.PROMPT
-        richest = Dialect.TAILORED if question.choices else Dialect.BOUNDED
-        return self._dialects.get(question.purpose, richest)
-
-    def _lower_dialect(self, question: Question, used: Dialect, failure: SendFailed) -> bool:
-        """Whether the endpoint rejected the schema itself, so that the next dialect is due."""
-        rejected = failure.status in {400, 422} and complains_about_format(str(failure))
-        if self._config.schema_mode != "auto" or used is Dialect.PROMPT or not rejected:
-            return False
-        if self._dialect(question) is used:
-            self._dialects[question.purpose] = Dialect(used + 1)
-            self.counts["schema_fallbacks"] += 1
-            _LOG.warning("the endpoint rejects the schema", extra={
-                "purpose": question.purpose, "next": Dialect(used + 1).name.lower(),
-                "problem": str(failure)[:200],
-            })  # fmt: skip
-        return True
-
-    def _checked(self, completion: Completion, guessed: int) -> Completion:
+    def _checked(self, completion: Completion, chat: AnyChat) -> Completion:
         if not completion.billed:
             self.counts["answers_without_usage"] += 1
             answer = guess([{"content": completion.text}])
-            completion = replace(completion, tokens_in=guessed, tokens_out=answer)
+            completion = replace(completion, tokens_in=chat.prompt_tokens, tokens_out=answer)
         text, refusal = self._blanked(completion.text), self._blanked(completion.refusal)
         return replace(completion, text=text, refusal=refusal)
 
     async def _store(
         self,
-        question: Question,
+        chat: AnyChat,
         trace: _Trace,
         completion: Completion | None,
         verdict: Verdict,
@@ -269,11 +230,11 @@ class Caller:
         if completion is not None and not self._price.known:
             self.counts["answers_without_price"] += 1
         call = Call(
-            key=question.key,
-            purpose=question.purpose,
-            subject=question.subject,
+            key=chat.key,
+            purpose=chat.purpose,
+            subject=chat.subject,
             model=self._config.model,
-            prompt_version=question.prompt_version,
+            prompt_version=chat.prompt_version,
             tokens_in=used.tokens_in,
             tokens_out=used.tokens_out,
             cost=self._price.dollars(used.tokens_in, used.tokens_out, used.tokens_cached),
@@ -293,9 +254,9 @@ class Caller:
             )
         )
 
-    def _error(self, question: Question, trace: _Trace, failure: SendFailed) -> LLMError:
+    def _error(self, chat: AnyChat, trace: _Trace, failure: SendFailed) -> LLMError:
         seen = (
-            f"{self._config.model} gave no answer about {question.subject} ({question.purpose})"
+            f"{self._config.model} gave no answer about {chat.subject} ({chat.purpose})"
             f" in {trace.attempts} attempt(s): {failure}"
         )
         if failure.retryable:

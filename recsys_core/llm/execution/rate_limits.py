@@ -1,10 +1,8 @@
-"""Limits of one model in one process: calls in flight, requests and tokens per minute.
+"""Rate limits of one model in one process: calls in flight, requests and tokens per minute.
 
-Calls are paced evenly, and a window guards the rest: in no minute do more than the limit start,
-even after a pause or a correction. (Token buckets, as in aiolimiter, let a full bucket through at
-once and then the rate on top of it: up to twice the limit in a window.) A call is given its
-starting time when it asks, so the pace needs no lock across awaits and holds for all threads and
-event loops of the process. Tokens are estimated before a call and corrected after it.
+Requests and tokens have a `Pace` each (`recsys_core.http.rate_limit`). A call is given its start
+time when it asks, so no lock is held across awaits, and the limits hold for all threads and event
+loops of the process. Tokens are estimated before a call and corrected after it.
 """
 
 import asyncio
@@ -16,62 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-MINUTE: Final = 60.0
-MARGIN: Final = 0.01
-"""The pace stays this far below the limit, since requests reach the server with a jitter."""
+from recsys_core.concurrency import shared
+from recsys_core.http.rate_limit import Pace, PacedStart
+
 LATE: Final = 0.5
 """Seconds after which a missed start is given up for a new one: with the margin it stays
 inside the window."""
-
-
-@dataclass
-class Slot:
-    """One start: when, and how much it counts."""
-
-    at: float
-    weight: float
-    passed: bool = False
-
-
-class Pace:
-    """At most `limit` per minute, evenly spaced."""
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self._spacing = MINUTE * (1 + MARGIN) / limit
-        self._window = MINUTE * (1 + MARGIN)
-        self._slots: deque[Slot] = deque()
-        self._sum = 0.0
-        self._next = 0.0
-
-    def earliest(self, after: float, weight: float) -> float:
-        """The first time from `after` on at which `weight` may start."""
-        at, total = max(after, self._next), self._sum
-        for slot in self._slots:
-            if slot.at > at - self._window and total + weight <= self.limit * (1 + 1e-9):
-                break
-            at, total = max(at, slot.at + self._window), total - slot.weight
-        return at
-
-    def take(self, at: float, weight: float) -> Slot:
-        """Count `weight` as starting at `at`, which `earliest` has allowed."""
-        while self._slots and self._slots[0].at <= at - self._window:
-            old = self._slots.popleft()
-            old.passed = True
-            self._sum -= old.weight
-        slot = Slot(at, weight)
-        self._slots.append(slot)
-        self._sum += weight
-        self._next = at + weight * self._spacing
-        return slot
-
-    def correct(self, slot: Slot, weight: float) -> None:
-        """Let `slot` count `weight` instead, and the following ones start sooner or later."""
-        change = weight - slot.weight
-        slot.weight = weight
-        if not slot.passed:
-            self._sum += change
-        self._next += change * self._spacing
 
 
 @dataclass(frozen=True)
@@ -79,7 +27,7 @@ class Start:
     """A granted start, to be corrected or given back."""
 
     at: float
-    slots: tuple[tuple[Pace, Slot], ...]
+    slots: tuple[tuple[Pace, PacedStart], ...]
 
 
 class Limits:
@@ -181,10 +129,6 @@ def _wake(turn: asyncio.Future[None]) -> None:
         turn.set_result(None)
 
 
-_SHARED: Final[dict[tuple[object, ...], Limits]] = {}
-_SHARED_LOCK: Final = threading.Lock()
-
-
 def shared_limits(
     endpoint: str,
     *,
@@ -193,12 +137,11 @@ def shared_limits(
     tokens_per_minute: float | None,
 ) -> Limits:
     """The limits of `endpoint` with these bounds: one object for all who ask in this process."""
-    key = (endpoint, max_in_flight, requests_per_minute, tokens_per_minute)
-    with _SHARED_LOCK:
-        if key not in _SHARED:
-            _SHARED[key] = Limits(
-                max_in_flight=max_in_flight,
-                requests_per_minute=requests_per_minute,
-                tokens_per_minute=tokens_per_minute,
-            )
-        return _SHARED[key]
+    return shared(
+        ("llm limits", endpoint, max_in_flight, requests_per_minute, tokens_per_minute),
+        lambda: Limits(
+            max_in_flight=max_in_flight,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        ),
+    )

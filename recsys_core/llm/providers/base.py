@@ -25,7 +25,7 @@ def _accept(variables: BaseModel, answer: BaseModel) -> None:
 
 
 Choices = Mapping[str, Sequence[str]]
-"""What a part of an answer may be, by the mark that it has in the schema (`tailored.choice`)."""
+"""What a part of an answer may be, by the mark that it has in the schema (`json_schema.choice`)."""
 
 
 def _anything(_: BaseModel) -> Choices:

@@ -1,4 +1,4 @@
-"""What a run will ask for, before it asks: the same requests, answered by rules, only counted."""
+"""The dry run: the requests of a run are built and counted, and rules answer them."""
 
 from collections import Counter
 from typing import Final
@@ -10,16 +10,16 @@ from recsys_core.llm.accounting.budget import Planned
 from recsys_core.llm.accounting.tokens import guess
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.providers.base import A, Reply, Request, Usage, V
-from recsys_core.llm.request.chat_request import ask_for
+from recsys_core.llm.request.chat_request import build_chat_request
 
 _CHARACTERS_PER_TOKEN: Final = 4
 
 
-class PlanningProvider:
+class DryRunProvider:
     """Renders every request as the model would get it, and answers by the request's rule.
 
     Later requests that hold earlier answers (a user's next turn) are thus estimated from texts of
-    about the right length. Answers in the cache are not looked up: the plan is an upper bound.
+    about the right length. Answers in the cache are not looked up: the counts are an upper bound.
     """
 
     def __init__(self, config: LLMConfig) -> None:
@@ -32,15 +32,15 @@ class PlanningProvider:
 
     async def ask(self, request: Request[V, A]) -> Reply[A]:
         """Count the request; answer it by its rule."""
-        question = ask_for(request, self._config)
+        chat = build_chat_request(request, self._config)
         answer = request.purpose.rule(request.variables)
         name = request.purpose.name
-        if question.key not in self._keys:
-            self._keys.add(question.key)
+        if chat.key not in self._keys:
+            self._keys.add(chat.key)
             self._calls[name] += 1
-            self._tokens_in[name] += guess(question.messages)
+            self._tokens_in[name] += guess(chat.messages)
             self._tokens_out[name] += len(answer.model_dump_json()) // _CHARACTERS_PER_TOKEN + 1
-        return Reply(answer=answer, model=self.model, prompt_version=question.prompt_version)
+        return Reply(answer=answer, model=self.model, prompt_version=chat.prompt_version)
 
     def usage(self) -> Usage:
         """No call was made."""

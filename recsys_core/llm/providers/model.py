@@ -1,4 +1,4 @@
-"""The provider that asks a language model: one question, at most one repair, then the rule."""
+"""The provider that asks a language model: one call, at most one repair, then the rule."""
 
 import asyncio
 import logging
@@ -7,15 +7,14 @@ from collections import Counter
 from typing import Final
 
 from recsys_core.errors import LLMDown, LLMStopped, LLMUnavailable
-from recsys_core.llm.accounting.ledger import Verdict, ledger
+from recsys_core.llm.accounting.ledger import ledger
 from recsys_core.llm.config import LLMConfig
-from recsys_core.llm.execution.executor import Caller, ItemRefused
+from recsys_core.llm.execution.executor import Executor, ItemRefused
 from recsys_core.llm.providers.base import A, Reply, Request, Status, Usage, V
 from recsys_core.llm.providers.rules import RULES, RULES_VERSION
-from recsys_core.llm.request.chat_request import Question, ask_for, ask_repair
-from recsys_core.llm.request.parsing import InvalidAnswer, parse
+from recsys_core.llm.request.chat_request import ChatRequest, build_chat_request, repair_request
+from recsys_core.llm.request.parsing import Declined, InvalidAnswer
 from recsys_core.llm.store.answers import AnswerCache
-from recsys_core.llm.transport.base import Completion
 
 _LOG: Final = logging.getLogger(__name__)
 _AHEAD: Final = 2
@@ -25,12 +24,12 @@ _FEW: Final = 50
 0.05, two failures among the first answers are no verdict on the model yet, three are."""
 
 
-class LiteLLMProvider:
+class ModelProvider:
     """Answers by a language model, each answer validated; made by `open_provider`."""
 
-    def __init__(self, config: LLMConfig, *, caller: Caller, cache: AnswerCache) -> None:
+    def __init__(self, config: LLMConfig, *, executor: Executor, cache: AnswerCache) -> None:
         self.model = config.model
-        self._config, self._caller, self._cache = config, caller, cache
+        self._config, self._executor, self._cache = config, executor, cache
         # Of thousands asked at once, none shall be sent only after the prompts of all are written.
         # A batch file wants all of them.
         ahead = sys.maxsize if config.batch else _AHEAD * config.max_in_flight
@@ -52,9 +51,9 @@ class LiteLLMProvider:
             return await self._ask(request)
 
     async def _ask(self, request: Request[V, A]) -> Reply[A]:
-        question = ask_for(request, self._config)
+        chat = build_chat_request(request, self._config)
         try:
-            reply = await self._asked(request, question)
+            reply = await self._asked(chat)
         except (InvalidAnswer, ItemRefused) as error:
             reply = self._fallen_back(request, str(error))
         except LLMUnavailable as error:
@@ -70,69 +69,49 @@ class LiteLLMProvider:
         The ledger holds the calls of earlier runs, too, that did not live to report the answers
         which this one rests on.
         """
-        spent = self._caller.budget.spent
+        spent = self._executor.budget.spent
         facts = {"run_dollars": spent.dollars, "run_tokens": float(spent.tokens)}
-        counts = self._caller.counts + self._facts
+        counts = self._executor.counts + self._facts
         return Usage(
-            calls=ledger(self._cache.report(self._caller.session, self._caller.found)),
+            calls=ledger(self._cache.report(self._executor.session, self._executor.found)),
             answers=dict(self._answers),
             facts=facts | {name: float(count) for name, count in sorted(counts.items())},
         )
 
-    async def _asked(self, request: Request[V, A], question: Question) -> Reply[A]:
+    async def _asked(self, chat: ChatRequest[V, A]) -> Reply[A]:
         try:
-            return await self._exchange(request, question, fresh=False)
+            return await self._exchange(chat, fresh=False)
         except _Replayed as replayed:
             if not self._config.retry_failed:
                 raise InvalidAnswer(str(replayed)) from None
-            return await self._exchange(request, question, fresh=True)
+            return await self._exchange(chat, fresh=True)
 
-    async def _exchange(
-        self, request: Request[V, A], question: Question, *, fresh: bool
-    ) -> Reply[A]:
-        """The question and, if need be, the repair.
+    async def _exchange(self, chat: ChatRequest[V, A], *, fresh: bool) -> Reply[A]:
+        """The call and, if need be, the repair.
 
         Raises:
             InvalidAnswer: no valid answer.
             _Replayed: none, and all of it came from the cache.
         """
-        first, cached = await self._complete(request, question, fresh)
+        first, cached = await self._executor.execute(chat, fresh=fresh)
         try:
-            return self._reply(request, question, first, "ok")
-        except _Refused as refusal:
+            return self._reply(chat, chat.read(first))
+        except Declined as refusal:
             raise _failed(str(refusal), cached) from None
         except InvalidAnswer as error:
             problem = str(error)
         self._facts["repairs"] += 1
-        repair = ask_repair(question, first.text, problem, self._config)
-        second, also_cached = await self._complete(request, repair, fresh)
+        repair = repair_request(chat, first.text, problem)
+        second, also_cached = await self._executor.execute(repair, fresh=fresh)
         try:
-            return self._reply(request, question, second, "repaired")
+            return self._reply(repair, repair.read(second))
         except InvalidAnswer as error:
             raise _failed(str(error), cached and also_cached) from None
 
-    async def _complete(
-        self, request: Request[V, A], question: Question, fresh: bool
-    ) -> tuple[Completion, bool]:
-        def judge(completion: Completion) -> Verdict:
-            try:
-                _read(request, completion)
-            except _Refused:
-                return "refused"
-            except InvalidAnswer:
-                return "failed" if question.repair else "invalid"
-            return "repaired" if question.repair else "ok"
-
-        return await self._caller.complete(question, judge, fresh=fresh)
-
-    def _reply(
-        self, request: Request[V, A], question: Question, completion: Completion, status: Status
-    ) -> Reply[A]:
+    def _reply(self, chat: ChatRequest[V, A], answer: A) -> Reply[A]:
+        status: Status = "repaired" if chat.repair else "ok"
         return Reply(
-            answer=_read(request, completion),
-            model=self.model,
-            prompt_version=question.prompt_version,
-            status=status,
+            answer=answer, model=self.model, prompt_version=chat.prompt_version, status=status
         )
 
     def _fallen_back(self, request: Request[V, A], problem: str) -> Reply[A]:
@@ -162,24 +141,9 @@ class LiteLLMProvider:
         )
 
 
-class _Refused(InvalidAnswer):
-    """The model declined; asking it to repair a refusal is of no use."""
-
-
 class _Replayed(Exception):
     """The same invalid answers as in an earlier run, from the cache."""
 
 
 def _failed(problem: str, cached: bool) -> Exception:
     return _Replayed(problem) if cached else InvalidAnswer(problem)
-
-
-def _read(request: Request[V, A], completion: Completion) -> A:
-    if completion.refusal:
-        raise _Refused(f"the model declined: {completion.refusal[:300]}")
-    try:
-        return parse(completion.text, request.purpose, request.variables)
-    except InvalidAnswer as error:
-        if completion.cut:
-            raise InvalidAnswer(f"it was cut off, being too long; be shorter. {error}") from None
-        raise

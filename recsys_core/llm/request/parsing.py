@@ -1,13 +1,13 @@
-"""From a model's text to a validated answer: pure functions, no guessing.
+"""Parsing and validating a model's answer: pure functions that repair nothing.
 
-Models wrap JSON in code fences, talk before and after it, and think aloud first. All of that is
-passed over; the JSON value itself is never mended: what does not fit the schema, or does not fit
-the question, is an invalid answer and goes back to the model with the reason.
+Models wrap JSON in code fences, write text before and after it, and reason in tags first. All of
+that is skipped; the JSON value itself is never mended: what does not fit the schema, or the
+request, is an invalid answer, which goes back to the model with the reason.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from recsys_core.llm.providers.base import A, Purpose, V
 _TAG: Final = r"(?:think|thinking|thought|reasoning|reflection)"
 _THINKING: Final = re.compile(rf"<({_TAG})\b[^>]*>.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _LONE_END: Final = re.compile(rf"\A.*</{_TAG}\s*>", re.DOTALL | re.IGNORECASE)
-"""Some servers swallow the tag that opens the thoughts."""
+"""Some servers leave out the tag that opens the reasoning."""
 _FENCE: Final = re.compile(r"```[\w-]*[ \t]*\r?\n?(.*?)```", re.DOTALL)
 _LONGEST: Final = 400_000
 _TRIES: Final = 200
@@ -36,6 +36,10 @@ _DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 class InvalidAnswer(ValueError):
     """The answer cannot be used; the message says why, in words that a model can act on."""
+
+
+class Declined(InvalidAnswer):
+    """The model declined; asking it to repair a refusal is of no use."""
 
 
 def parse(text: str, purpose: Purpose[V, A], variables: V) -> A:
@@ -113,3 +117,23 @@ def _findings(error: ValidationError) -> str:
     ]
     more = len(found) - len(told)
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "") + "."
+
+
+def check_ids(asked: Iterable[str], answered: Iterable[str]) -> None:
+    """Refuse an answer that does not name exactly the ids that were asked for.
+
+    Raises:
+        ValueError: ids are missing, invented or named twice; all of them are listed.
+    """
+    wanted, given = list(asked), list(answered)
+    findings = {
+        "missing": [one for one in wanted if one not in given],
+        "not asked for": [one for one in given if one not in wanted],
+        "named twice": sorted({one for one in given if given.count(one) > 1}),
+    }
+    problems = [f"{what}: {', '.join(map(repr, ids))}" for what, ids in findings.items() if ids]
+    if problems:
+        raise ValueError(
+            f"the ids do not match ({'; '.join(problems)}); give each of these ids once:"
+            f" {', '.join(map(repr, wanted))}"
+        )

@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys_core import columns as c
-from recsys_core.artifacts.store import content_hash
 from recsys_core.errors import RecsysError
 from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.accounting.ledger import Call
@@ -53,11 +52,6 @@ class _Job:
     work: Record | str
     loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[Any]"
-
-
-def answer_key(**parts: object) -> str:
-    """The content key of a call: its model, parameters, prompt version, messages and schema."""
-    return content_hash(parts)
 
 
 class AnswerCache:

@@ -16,7 +16,7 @@ FATAL: Final = frozenset({401, 402, 403, 404, 405})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outgoing:
+class Payload:
     """One request to the endpoint.
 
     Attributes:
@@ -93,7 +93,7 @@ class Transport(Protocol):
     async def prepare(self) -> None:
         """Do once what must not count as latency, such as a slow import."""
 
-    async def send(self, outgoing: Outgoing) -> Completion:
+    async def send(self, payload: Payload) -> Completion:
         """Make one request.
 
         Raises:

@@ -1,8 +1,8 @@
 """The batch transport: calls are collected into OpenAI-style batch files, at half the price.
 
-It stands where the other transports stand, so validation, repair, cache, budget and ledger are
-the same; an answer merely takes up to a day. Whatever asks concurrently ends up in one file: a
-batch is sent when no further call has come for `batch_quiet_s`. Batches are recorded in the cache
+It is a transport like the others, so validation, repair, cache, budget and ledger are the same;
+an answer merely takes up to a day. Whatever asks concurrently ends up in one file: a
+batch is sent when no further call has come for `QUIET_S`. Batches are recorded in the cache
 by id; after a kill the same run attaches to them and sends nothing twice.
 """
 
@@ -12,13 +12,15 @@ from typing import Any, Final
 
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.store.answers import AnswerCache
-from recsys_core.llm.transport.base import Completion, Outgoing, SendFailed
+from recsys_core.llm.transport.base import Completion, Payload, SendFailed
 from recsys_core.llm.transport.batch_endpoint import BatchEndpoint
 from recsys_core.llm.transport.batch_files import MAX_BYTES, MAX_LINES, BatchRecord, lines, results
 from recsys_core.llm.transport.litellm import failure_of
 
 _LOG: Final = logging.getLogger(__name__)
 _DONE: Final = frozenset({"completed", "failed", "expired", "cancelled"})
+QUIET_S: Final = 2.0
+"""Seconds without a further call after which a batch is sent."""
 _LOOKS: Final = 20
 """Failed looks at a batch in a row before its calls are given up (the batch stays recorded)."""
 
@@ -35,25 +37,25 @@ class BatchTransport:
         self._record = BatchRecord(cache, f"{config.model} {config.api_base or ''}")
         self._ready = False
         self._opening = asyncio.Lock()
-        self._queue: list[Outgoing] = []
+        self._queue: list[Payload] = []
         self._waiting: _Waiting = {}
         self._early: dict[str, Completion] = {}
         self._under_way: set[str] = set()
         self._flush: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def send(self, outgoing: Outgoing) -> Completion:
+    async def send(self, payload: Payload) -> Completion:
         """Wait for the answer in a batch under way, or put the call into the next one."""
-        if outgoing.key in self._early:
-            return self._early.pop(outgoing.key)
+        if payload.key in self._early:
+            return self._early.pop(payload.key)
         answer = asyncio.get_running_loop().create_future()
-        self._waiting[outgoing.key] = answer
-        if outgoing.key not in self._under_way:
-            self._enqueue(outgoing)
+        self._waiting[payload.key] = answer
+        if payload.key not in self._under_way:
+            self._enqueue(payload)
         try:
             result: Completion = await answer
         finally:
-            self._waiting.pop(outgoing.key, None)
+            self._waiting.pop(payload.key, None)
         return result
 
     async def close(self) -> None:
@@ -90,24 +92,24 @@ class BatchTransport:
         except Exception as error:
             raise failure_of(error, self._config.timeout_s) from None
 
-    def _enqueue(self, outgoing: Outgoing) -> None:
-        self._queue.append(outgoing)
-        self._under_way.add(outgoing.key)
+    def _enqueue(self, payload: Payload) -> None:
+        self._queue.append(payload)
+        self._under_way.add(payload.key)
         if self._flush is not None:
             self._flush.cancel()
         full = len(self._queue) >= MAX_LINES
-        delay = 0.0 if full else self._config.batch_quiet_s
+        delay = 0.0 if full else QUIET_S
         self._flush = asyncio.get_running_loop().call_later(delay, self._send_queue)
 
     def _send_queue(self) -> None:
         calls, self._queue, self._flush = self._queue, [], None
         chunk: list[tuple[str, bytes]] = []
         size = 0
-        for outgoing, line in zip(calls, lines(calls), strict=True):
+        for payload, line in zip(calls, lines(calls), strict=True):
             if chunk and (len(chunk) >= MAX_LINES or size + len(line) > MAX_BYTES):
                 self._start(self._submit(chunk))
                 chunk, size = [], 0
-            chunk.append((outgoing.key, line))
+            chunk.append((payload.key, line))
             size += len(line)
         if chunk:
             self._start(self._submit(chunk))

@@ -15,22 +15,22 @@ import sqlalchemy as sa
 from recsys_core import columns as c
 from recsys_core.llm.store.answers import AnswerCache, upsert
 from recsys_core.llm.store.database import ANSWERS, BATCH_CALLS, BATCHES
-from recsys_core.llm.transport.base import Completion, Outgoing, SendFailed, read_completion
+from recsys_core.llm.transport.base import Completion, Payload, SendFailed, read_completion
 from recsys_core.llm.transport.openai_http import chat_body
 
 MAX_LINES: Final = 50_000
 MAX_BYTES: Final = 150_000_000
 
 
-def lines(calls: Iterable[Outgoing]) -> list[bytes]:
+def lines(calls: Iterable[Payload]) -> list[bytes]:
     """One line of a batch file per call; the call's key is its `custom_id`."""
     made = []
-    for outgoing in calls:
+    for payload in calls:
         line = {
-            "custom_id": outgoing.key,
+            "custom_id": payload.key,
             "method": "POST",
             "url": "/v1/chat/completions",
-            "body": chat_body(outgoing),
+            "body": chat_body(payload),
         }
         made.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
     return made

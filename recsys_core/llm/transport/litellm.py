@@ -1,7 +1,7 @@
-"""The transport to every provider: `litellm.acompletion`, tamed.
+"""The transport to every provider: `litellm.acompletion`, without its retries and logging.
 
 litellm is imported with the first call (several seconds), with its bundled price map instead of a
-download, without retries of its own and without its own logging of calls.
+download, one HTTP request per call.
 """
 
 import asyncio
@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from recsys_core.errors import ConfigError
 from recsys_core.http.backoff import retry_after
-from recsys_core.llm.transport.base import Completion, Outgoing, SendFailed, read_completion
+from recsys_core.llm.transport.base import Completion, Payload, SendFailed, read_completion
 
 _SWITCHES: Final = {
     "suppress_debug_info": True,  # or it prints hints to standard output at every error
@@ -45,9 +46,9 @@ class LiteLLMTransport:
     durable = False
 
     def __init__(
-        self, *, api_base: str | None, api_key: SecretStr | None, timeout_s: float
+        self, *, model: str, api_base: str | None, api_key: SecretStr | None, timeout_s: float
     ) -> None:
-        self._timeout = timeout_s
+        self._model, self._timeout = model, timeout_s
         self._fixed: dict[str, Any] = {
             "timeout": timeout_s,
             "max_retries": 0,
@@ -59,16 +60,22 @@ class LiteLLMTransport:
         self._preparing = asyncio.Lock()
 
     async def prepare(self) -> None:
-        """Import litellm, and have it import what it puts off until its first call."""
+        """Import litellm, and have it import what it puts off until its first call.
+
+        Raises:
+            ConfigError: litellm knows no provider of this model.
+        """
         async with self._preparing:
             if self._litellm is None:
-                self._litellm = await asyncio.to_thread(_warm)
+                litellm = await asyncio.to_thread(_warm)
+                _check_provider(litellm, self._model)
+                self._litellm = litellm
 
-    async def send(self, outgoing: Outgoing) -> Completion:
+    async def send(self, payload: Payload) -> Completion:
         """One request through litellm."""
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._litellm.acompletion(**self._arguments(outgoing))
+                response = await self._litellm.acompletion(**self._arguments(payload))
         except Exception as error:
             raise failure_of(error, self._timeout) from None
         return read_completion(response.model_dump())
@@ -78,21 +85,32 @@ class LiteLLMTransport:
         if self._litellm is not None:
             await close_clients(self._litellm)
 
-    def _arguments(self, outgoing: Outgoing) -> dict[str, Any]:
+    def _arguments(self, payload: Payload) -> dict[str, Any]:
         arguments = {
-            "model": outgoing.model,
-            "messages": outgoing.messages,
-            **outgoing.parameters,
+            "model": payload.model,
+            "messages": payload.messages,
+            **payload.parameters,
             **self._fixed,
         }
-        if outgoing.response_format is not None:
-            arguments["response_format"] = dict(outgoing.response_format)
+        if payload.response_format is not None:
+            arguments["response_format"] = dict(payload.response_format)
         if self._api_base is not None:
             arguments["api_base"] = self._api_base
             arguments["api_key"] = "none"  # a local server needs no key, but litellm wants one
         if self._key is not None:
             arguments["api_key"] = self._key.get_secret_value()
         return arguments
+
+
+def _check_provider(litellm: Any, model: str) -> None:
+    try:
+        litellm.get_llm_provider(model)
+    except litellm.exceptions.BadRequestError:
+        raise ConfigError(
+            f"llm.model is {model!r}, and litellm knows no provider of it.",
+            expected="`rules`, or PROVIDER/MODEL such as openai/gpt-4.1-mini or ollama/gemma3.",
+            fix="correct llm.model; a server of your own is openai/NAME with llm.api_base.",
+        ) from None
 
 
 def failure_of(error: Exception, timeout_s: float) -> SendFailed:

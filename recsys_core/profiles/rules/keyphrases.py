@@ -1,8 +1,8 @@
 """Key phrases and characters of a text, by rules: a RAKE-like extraction (Rose et al., 2010).
 
-Stop words, verbs and punctuation cut the text into runs; runs are scored by the degree and
-frequency of their words. Runs behind a determiner are noun phrases nearly always, which is all
-the grammar that is needed here.
+Stop words, verbs and punctuation cut the text into candidate phrases, scored by the degree and
+frequency of their words. What follows a determiner is nearly always a noun phrase, so no parser is
+needed.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from recsys_core.profiles.rules.stemming import Words, stem, words
+from recsys_core.profiles.rules.stemming import WordLists, stem, word_lists
 from recsys_core.profiles.text import is_plural, unique
 
 _TOKEN = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*|[^\w\s]")
@@ -25,7 +25,7 @@ _SENTENCE_ENDS: Final = frozenset(".!?:…")
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """A run of words that may be a phrase.
+    """A candidate phrase: words between stop words, verbs and punctuation.
 
     Attributes:
         words: as written; lower case unless it is a name.
@@ -59,7 +59,7 @@ class KeyPhrases:
 
 def key_phrases(text: str) -> KeyPhrases:
     """The characters, phrases and names of `text` (one line of plain prose)."""
-    lists = words()
+    lists = word_lists()
     found = list(chunks(text))
     scores = _scores(found)
     common = [chunk for chunk in found if not chunk.name]
@@ -75,7 +75,7 @@ def key_phrases(text: str) -> KeyPhrases:
 
 def chunks(text: str) -> Iterator[Chunk]:
     """Runs of words between stop words, verbs and punctuation."""
-    lists = words()
+    lists = word_lists()
     run: list[str] = []
     named, starts = False, True
     behind = before = ""
@@ -108,7 +108,7 @@ def _is_common(tokens: list[str], place: int, names: frozenset[str]) -> bool:
     return lower_next and tokens[place] not in names
 
 
-def _ends_phrase(token: str, lists: Words, *, before: str, open_run: bool, name: bool) -> bool:
+def _ends_phrase(token: str, lists: WordLists, *, before: str, open_run: bool, name: bool) -> bool:
     word = token.casefold()
     if not word[0].isalpha() or word in lists.stop or _POSSESSIVE.search(word):
         return True
@@ -120,7 +120,7 @@ def _ends_phrase(token: str, lists: Words, *, before: str, open_run: bool, name:
     return word.endswith("ly") or stem(word) in lists.verbs
 
 
-def _chunk(run: list[str], lists: Words, *, behind: str, name: bool) -> Iterator[Chunk]:
+def _chunk(run: list[str], lists: WordLists, *, behind: str, name: bool) -> Iterator[Chunk]:
     if len(run) > 1 and behind in lists.singular and not name and is_plural(run[-1]):
         run = run[:-1]  # `a girl disguises`: behind a singular it is a verb
     if len(run) > _LONGEST:
@@ -141,13 +141,13 @@ def _scores(found: Iterable[Chunk]) -> dict[tuple[str, ...], float]:
     return {run: sum(degree[word] / frequency[word] for word in run) for run in runs}
 
 
-def _is_phrase(chunk: Chunk, lists: Words) -> bool:
+def _is_phrase(chunk: Chunk, lists: WordLists) -> bool:
     last = chunk.words[-1]
     weak = len(last) < 3 or last in lists.weak_ends or last.endswith(("ing", "ed"))
     return len(chunk.words) > 1 and not weak and stem(last) not in lists.roles
 
 
-def _is_character(chunk: Chunk, lists: Words) -> bool:
+def _is_character(chunk: Chunk, lists: WordLists) -> bool:
     role = stem(chunk.words[-1])
     telling = len(chunk.words) > 1 or (role not in lists.common_roles and chunk.determined)
     return role in lists.roles and telling

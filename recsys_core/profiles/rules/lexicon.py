@@ -1,4 +1,4 @@
-"""Finds the themes of a text, the moods that genres imply, and what their audiences avoid."""
+"""A lexicon of themes and genres: themes by keywords, moods by genre, what audiences avoid."""
 
 import re
 from collections import Counter

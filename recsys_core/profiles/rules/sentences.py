@@ -1,4 +1,4 @@
-"""How labels read in a sentence."""
+"""Sentence templates of the rule-written profiles: genres and tags within prose."""
 
 import re
 from collections.abc import Iterable, Sequence

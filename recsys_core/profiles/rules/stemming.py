@@ -1,4 +1,4 @@
-"""The word lists of `words.yaml`, and the stems by which words are compared."""
+"""A suffix-stripping stemmer, and the word lists of `words.yaml`."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,8 +36,8 @@ def load_table(name: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
-    """What ends a phrase, and what makes it a character; explained in `words.yaml`."""
+class WordLists:
+    """Word lists of the key phrase extraction, explained in `words.yaml`."""
 
     determiners: frozenset[str]
     singular: frozenset[str]
@@ -49,11 +49,11 @@ class Words:
 
 
 @lru_cache(maxsize=1)
-def words() -> Words:
+def word_lists() -> WordLists:
     """The word lists, read at first use; verbs and roles as stems."""
     lists = {name: text.split() for name, text in load_table("words.yaml").items()}
     stems = {"verbs", "roles", "common_roles"}
-    return Words(
+    return WordLists(
         **{
             name: frozenset(map(stem, listed) if name in stems else listed)
             for name, listed in lists.items()

@@ -1,14 +1,14 @@
 """Writes and refines a user's profile without a language model (the rule of `USER_PROFILE`).
 
-The profile is all that is carried from turn to turn, as for a language model, so the order of
-its lists is their strength: a label's place in the previous profile counts like a number of
-items, and the items of the new batch are added to it.
+Only the profile is carried from turn to turn, as for a language model, so its lists are ordered by
+weight: a label's rank in the previous profile counts as a number of items (4 for the first, 1 for
+the last), to which the items of the new batch are added.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from recsys_core.profiles.inputs import EvidenceItem, UserTurnInput
+from recsys_core.profiles.inputs import RatedItem, UserTurnInput
 from recsys_core.profiles.rules.lexicon import genre_key, lexicon
 from recsys_core.profiles.rules.sentences import DECADE, about, genre_words, in_prose, themes_among
 from recsys_core.profiles.schema import DESCRIPTION_CHARS, MAX_TAGS, Profile
@@ -48,7 +48,7 @@ def refine_user_profile(turn: UserTurnInput) -> Profile:
     )
 
 
-def _tellable(item: EvidenceItem) -> list[str]:
+def _tellable(item: RatedItem) -> list[str]:
     """What may be disliked of an item: no decade, no place or people, no mood its genre implies."""
     known = lexicon()
     never = known.all_moods | known.never_disliked

@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from recsys_core.datasets.config import SplitConfig
-from recsys_core.datasets.splits import everything, is_ml_100k_in_order, split_interactions
+from recsys_core.datasets.splits import KINDS, everything, is_ml_100k_in_order, split_interactions
 from recsys_core.errors import DataError
 
 
@@ -24,14 +25,11 @@ def frame(users: list[Any]) -> pl.DataFrame:
 
 
 users = st.lists(st.integers(0, 6), min_size=20, max_size=60)
-kinds = st.sampled_from(["random", "blocks"])
 shares = st.floats(0.01, 0.49)
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    users=users, share=shares, seed=st.integers(0, 9), kind=st.sampled_from(["random", "blocks"])
-)
+@given(users=users, share=shares, seed=st.integers(0, 9), kind=st.sampled_from(sorted(KINDS)))
 def test_parts_are_disjoint_complete_and_repeatable(
     users: list[int], share: float, seed: int, kind: Any
 ) -> None:
@@ -68,6 +66,14 @@ def test_blocks_follow_the_file_and_random_does_not() -> None:
 def test_the_validation_share_is_met_exactly_where_users_allow() -> None:
     split = split_interactions(frame([0, 1] * 500), SplitConfig(valid_share=0.25), 3)
     assert (split.train.height, split.valid.height, split.test.height) == (600, 200, 200)
+
+
+def test_the_choices_and_their_help_are_the_table() -> None:
+    for name, kind in KINDS.items():
+        assert SplitConfig(kind=name).kind == name
+        assert f"`{name}`: {kind.help}" in (SplitConfig.model_fields["kind"].description or "")
+    with pytest.raises(ValidationError, match="'auto', 'blocks' or 'random'"):
+        SplitConfig(kind="alphabetic")
 
 
 def test_too_few_rows_are_an_error() -> None:
@@ -111,6 +117,6 @@ def test_fold_one_is_the_official_one(shared_data: Path) -> None:
     assert split.kind == "blocks"
     assert split.test.height == 20_000
     assert split.test["user_id"].n_unique() == 459
-    training = pl.concat([split.train, split.valid])["user_id"].value_counts()
+    training = split.known["user_id"].value_counts()
     cold = training.filter(pl.col("count") < 10)["user_id"]
     assert split.test.filter(pl.col("user_id").is_in(cold.implode()))["user_id"].n_unique() == 6

@@ -6,13 +6,13 @@ from sklearn.metrics.pairwise import rbf_kernel
 from recsys_core.columns import GENRES, ITEM, TAGS
 from recsys_core.embedding import item_features as module
 from recsys_core.embedding.item_features import (
-    AGES,
+    YEAR_DIMENSIONS,
     Labels,
-    label_vectors,
+    concatenate_features,
+    label_features,
     labels_of,
-    side_by_side,
-    word_vectors,
-    year_vectors,
+    word_features,
+    year_features,
 )
 
 
@@ -38,53 +38,53 @@ def test_every_label_once_the_most_frequent_first_whatever_its_case() -> None:
 
 def test_a_rarer_label_weighs_more_and_rows_have_length_one() -> None:
     both, common = ["common", "rarer"], ["common"]
-    found = label_vectors(labels(both, both, both, common, common, common), unlike(2))
+    found = label_features(labels(both, both, both, common, common, common), unlike(2))
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
     assert 0.5 < found[0] @ found[3] < 0.5**0.5, "what they share is the smaller part"
 
 
 def test_items_are_as_alike_as_their_labels() -> None:
-    meanings = units(3)
-    found = label_vectors(labels(["a"], ["b"], ["c"]), meanings)
-    np.testing.assert_allclose(found @ found.T, rbf_kernel(meanings, gamma=2.5), atol=1e-5)
+    embeddings = units(3)
+    found = label_features(labels(["a"], ["b"], ["c"]), embeddings)
+    np.testing.assert_allclose(found @ found.T, rbf_kernel(embeddings, gamma=2.5), atol=1e-5)
 
 
 def test_labels_of_one_meaning_are_one() -> None:
     given = labels(["sci-fi"], ["war"], ["science fiction"])
     assert given.names == ["sci-fi", "science fiction", "war"]
-    found = label_vectors(given, units(2)[[0, 0, 1]])
+    found = label_features(given, units(2)[[0, 0, 1]])
     np.testing.assert_allclose(found[0], found[2], atol=1e-5)
 
 
 @pytest.mark.parametrize("lists", [(), ([], None), ([" "], [])])
 def test_without_a_label_there_is_no_direction(lists: tuple[list[str] | None, ...]) -> None:
-    assert label_vectors(labels(*lists), units(0)).shape == (len(lists), 0)
+    assert label_features(labels(*lists), units(0)).shape == (len(lists), 0)
 
 
 def test_an_item_without_a_label_has_zeros_beside_others() -> None:
-    assert not label_vectors(labels(["a"], None), units(1))[1].any()
+    assert not label_features(labels(["a"], None), units(1))[1].any()
 
 
 def test_beyond_so_many_labels_the_rest_lie_among_the_most_frequent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_COMPARED", 2)
+    monkeypatch.setattr(module, "_LANDMARKS", 2)
     own = units(2)
     given = labels(["a"], ["a"], ["b"], ["b"], ["once"])
-    found = label_vectors(given, own[[0, 1, 0]])
+    found = label_features(given, own[[0, 1, 0]])
     assert found.shape == (5, 2)
     np.testing.assert_allclose(found[4], found[0], atol=1e-5)
 
 
 def test_only_so_many_directions_the_leading_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    meanings = units(6, 3)
+    embeddings = units(6, 3)
     given = labels(*([name] for name in "abcdef"))
-    whole = label_vectors(given, meanings)
+    whole = label_features(given, embeddings)
     errors = []
     for most in (2, 4):
-        monkeypatch.setattr(module, "AT_MOST", most)
-        found = label_vectors(given, meanings)
+        monkeypatch.setattr(module, "MAX_LABEL_DIMENSIONS", most)
+        found = label_features(given, embeddings)
         assert found.shape == (6, most)
         errors.append(np.abs(found @ found.T - whole @ whole.T).max())
     assert errors[0] > errors[1]
@@ -92,7 +92,7 @@ def test_only_so_many_directions_the_leading_ones(monkeypatch: pytest.MonkeyPatc
 
 def test_the_parts_stand_side_by_side_with_length_one() -> None:
     text, facts, short = units(4), units(4, 3), np.zeros((4, 2), np.float32)
-    found = side_by_side(text, facts, short)
+    found = concatenate_features(text, facts, short)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[:, :4] * 3**0.5, text, rtol=1e-5)
     np.testing.assert_allclose(found[:, 4:7] * 3**0.5, facts, rtol=1e-5)
@@ -109,39 +109,39 @@ def test_words_count_from_the_fifth_text_on_and_grammar_does_not() -> None:
         None,
         "",
     ]
-    found = word_vectors(pl.Series(texts, dtype=pl.String))
+    found = word_features(pl.Series(texts, dtype=pl.String))
     assert found.shape == (7, 1), "robot alone is in five"
     assert found[:5].tolist() == [[1.0]] * 5
     assert not found[5:].any()
-    assert word_vectors(pl.Series([*texts[:4], None])).shape == (5, 0)
-    assert word_vectors(pl.Series([None, "the of"], dtype=pl.String)).shape == (2, 0)
+    assert word_features(pl.Series([*texts[:4], None])).shape == (5, 0)
+    assert word_features(pl.Series([None, "the of"], dtype=pl.String)).shape == (2, 0)
 
 
 def test_many_words_are_told_in_their_leading_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     vocabulary = [f"word{n}" for n in range(12)]
     texts = pl.Series([" ".join(rng.choice(vocabulary, 6)) for _ in range(60)])
-    whole = word_vectors(texts)
+    whole = word_features(texts)
     assert whole.shape == (60, 12)
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, rtol=1e-6)
-    monkeypatch.setattr(module, "WORDS_AT_MOST", 5)
-    found = word_vectors(texts)
+    monkeypatch.setattr(module, "MAX_WORD_DIMENSIONS", 5)
+    found = word_features(texts)
     assert found.shape == (60, 5)
-    assert np.array_equal(found, word_vectors(texts))
+    assert np.array_equal(found, word_features(texts))
     left = np.linalg.svd(whole @ whole.T - found @ found.T)[1][0]
     assert left == pytest.approx(np.linalg.svd(whole)[1][5] ** 2, rel=0.05)
 
 
 def test_years_are_alike_the_nearer_and_the_longer_ago() -> None:
-    found = year_vectors(pl.Series([1998, 1997, 1991, 1951, 1950, None], dtype=pl.Int32))
+    found = year_features(pl.Series([1998, 1997, 1991, 1951, 1950, None], dtype=pl.Int32))
     assert found.dtype == np.float32
-    assert found.shape == (6, AGES)
+    assert found.shape == (6, YEAR_DIMENSIONS)
     np.testing.assert_allclose(np.linalg.norm(found[:5], axis=1), 0.75**0.5, rtol=1e-6)
     alike = found @ found.T
     assert alike[3, 4] > alike[0, 1] > alike[0, 2] > alike[0, 3]
     assert not found[5].any()
-    assert not year_vectors(pl.Series([None, None], dtype=pl.Int32)).any()
-    assert np.isfinite(year_vectors(pl.Series([0, 2020], dtype=pl.Int32))).all()
+    assert not year_features(pl.Series([None, None], dtype=pl.Int32)).any()
+    assert np.isfinite(year_features(pl.Series([0, 2020], dtype=pl.Int32))).all()
 
 
 def test_labels_are_genres_and_tags_in_the_order_of_the_items() -> None:

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import EVIDENCE, ITEM, ITEMS, TEXT, USER
-from recsys_core.embedding.raw_texts import plain_item_texts, plain_user_texts
+from recsys_core.embedding.raw_texts import raw_item_texts, raw_user_texts
 
 FILMS = pl.DataFrame(
     [
@@ -25,7 +25,7 @@ FILMS = pl.DataFrame(
     ],
 )
 def test_items_without_year_genres_or_overview_keep_their_title(kind, first):
-    texts = plain_item_texts(FILMS, kind)
+    texts = raw_item_texts(FILMS, kind)
     assert texts.columns == [ITEM, TEXT]
     assert texts[TEXT].to_list() == [first, "Title: Beta.", "Title: Gamma (2001). Genres: Farce."]
 
@@ -35,7 +35,7 @@ def test_users_get_the_texts_of_what_they_liked_in_the_order_of_the_turns():
     schema = {USER: pl.String, ITEM: pl.Int64} | {n: kind for n, kind in EVIDENCE.items() if kind}
     evidence = pl.DataFrame(rows, schema=schema, orient="row")
     users = pl.Series(USER, ["nobody", "u"])
-    texts = plain_user_texts(users, evidence, plain_item_texts(FILMS, "facts"))
+    texts = raw_user_texts(users, evidence, raw_item_texts(FILMS, "facts"))
     assert texts.rows() == [
         ("nobody", ""),
         ("u", "Title: Alpha (1990). Genres: Noir, Drama. Title: Gamma (2001). Genres: Farce."),

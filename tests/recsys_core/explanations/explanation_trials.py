@@ -18,7 +18,7 @@ import polars as pl
 from recsys_core import columns as c
 from recsys_core.evaluation.metrics import Floats
 from recsys_core.explanations.attributes import attributes, label
-from recsys_core.explanations.evaluation.metrics import Checker
+from recsys_core.explanations.evaluation.metrics import ClaimChecker
 from recsys_core.explanations.sentence_templates import in_sentence, shown_title
 
 ANOTHER_ITEM: Final = "another item"
@@ -37,7 +37,7 @@ def auc(true: Floats, false: Floats) -> float:
 
 
 def trials(
-    recommendations: pl.DataFrame, items: pl.DataFrame, checker: Checker, seed: int
+    recommendations: pl.DataFrame, items: pl.DataFrame, checker: ClaimChecker, seed: int
 ) -> dict[str, float]:
     """The area under the ROC curve of every trial, over explanations that claim anything.
 
@@ -59,7 +59,7 @@ def trials(
     return {name: auc(right, scores) for name, scores in wrong.items()}
 
 
-def supports(rows: list[Row], checker: Checker) -> Floats:
+def supports(rows: list[Row], checker: ClaimChecker) -> Floats:
     """The share of supported claims of every explanation that claims anything."""
     found = [verdicts for row in rows if (verdicts := checker.verdicts(row))]
     return np.array([np.mean(verdicts) for verdicts in found], np.float64)

@@ -19,7 +19,7 @@ from recsys_core.explanations.prompt import (
     ExplanationInput,
     KnownItem,
     Reason,
-    explain_by_rules,
+    explain_with_rules,
     unsupported,
 )
 from recsys_core.explanations.sentence_templates import genre_phrase, in_sentence, shown_title
@@ -29,7 +29,7 @@ from recsys_core.prompt_context.models import Taste
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests.rerank_world import Scripted, world
 
 
@@ -51,13 +51,13 @@ def reason(
     others: tuple[KnownItem, ...] = (),
 ) -> Reason:
     asked = ExplanationInput(taste=taste or Taste(), liked=liked, items=(item, *others))
-    answer = explain_by_rules(asked)
+    answer = explain_with_rules(asked)
     EXPLANATION.check(asked, answer)
     return answer.reasons[0]
 
 
 def run(
-    tables: Tables,
+    tables: RerankTables,
     evidence: pl.DataFrame,
     provider: Provider | None = None,
     *,
@@ -155,7 +155,7 @@ def test_sentences_and_liked_titles_take_turns() -> None:
     likes = [known(f"l{n}", f"Liked {n}", "Crime", "Thriller") for n in range(6)]
     targets = tuple(known(f"t{n}", f"New {n}", "Crime", "Thriller") for n in range(6))
     asked = ExplanationInput(taste=Taste(), liked=tuple(likes), items=targets)
-    found = explain_by_rules(asked).reasons
+    found = explain_with_rules(asked).reasons
     assert all(one.sentence[:9] != two.sentence[:9] for one, two in pairwise(found))
     assert len({name for one in found for name in one.liked_ids}) == 6
 
@@ -189,7 +189,7 @@ def test_every_reason_rests_on_true_evidence(
         taste=Taste(genres=wanted, dislikes=dislikes), liked=build("l", liked),
         items=build("t", targets),
     )  # fmt: skip
-    answer = explain_by_rules(asked)
+    answer = explain_with_rules(asked)
     EXPLANATION.check(asked, answer)
     by_id = {one.id: one for one in asked.liked}
     for found in answer.reasons:
@@ -326,7 +326,7 @@ def test_disliked_evidence_is_never_cited_and_users_without_likes_are_counted() 
 
 def test_users_and_items_without_profiles() -> None:
     tables, evidence = world()
-    bare = Tables(
+    bare = RerankTables(
         **{
             **vars(tables), "item_profiles": tables.item_profiles.clear(),
             "user_profiles": tables.user_profiles.clear(),

@@ -61,7 +61,7 @@ def test_litellm_sends_the_schema_and_reports_errors(server: FakeOpenAI, config:
 
 
 def batch(config: Make, **fields: Any) -> LLMConfig:
-    usual = {"batch": True, "batch_quiet_s": 0.2, "batch_poll_s": 0.1}
+    usual = {"batch": True, "batch_poll_s": 0.1}
     return config(**(usual | fields))
 
 

@@ -6,27 +6,27 @@ from hypothesis import strategies as st
 from recsys_core.columns import EVIDENCE, ITEM, POLARITY, RATING, TURN, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.profiles.config import ProfileConfig
-from recsys_core.profiles.history_selection import LIKED, select_evidence
+from recsys_core.profiles.config import UserProfileConfig
+from recsys_core.profiles.history_selection import LIKED, select_history
 from tests.recsys_core.profiles.profiles_world import ratings
 
 DATA = DataConfig().scale
 
 
-def picked(frame: pl.DataFrame, config: ProfileConfig, data: RatingScale = DATA) -> list[tuple]:
-    return select_evidence(frame, data, config).select(ITEM, POLARITY, TURN).rows()
+def picked(frame: pl.DataFrame, config: UserProfileConfig, data: RatingScale = DATA) -> list[tuple]:
+    return select_history(frame, data, config).select(ITEM, POLARITY, TURN).rows()
 
 
 def test_the_most_telling_come_first() -> None:
     rows = [(1, 1, 4.0, 50), (1, 2, 5.0, 10), (1, 3, 5.0, 20), (1, 4, 5.0, None), (1, 5, 3.0, 90)]
-    found = [item for item, *_ in picked(ratings(rows), ProfileConfig())]
+    found = [item for item, *_ in picked(ratings(rows), UserProfileConfig())]
     assert found == [3, 2, 4, 1]  # rating, then time (unknown last); the neutral 5 is left out
 
 
 def test_turns_alternate_in_batches() -> None:
     liked = [(1, item, 5.0, 100 - item) for item in range(1, 5)]
     disliked = [(1, item, 1.0, 100 - item) for item in range(11, 14)]
-    config = ProfileConfig(batch_size=2, max_liked=3)
+    config = UserProfileConfig(batch_size=2, max_liked=3)
     assert picked(ratings(liked + disliked), config) == [
         (1, "liked", 1), (2, "liked", 1), (11, "disliked", 2), (12, "disliked", 2),
         (3, "liked", 3), (13, "disliked", 4),
@@ -34,20 +34,20 @@ def test_turns_alternate_in_batches() -> None:
 
 
 def test_without_likes_the_first_turn_shows_dislikes() -> None:
-    assert picked(ratings([(1, 1, 2.0, 0)]), ProfileConfig()) == [(1, "disliked", 1)]
+    assert picked(ratings([(1, 1, 2.0, 0)]), UserProfileConfig()) == [(1, "disliked", 1)]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 10.0), (0.0, 1.0)])
 def test_another_scale(low: float, high: float) -> None:
     data = DataConfig(rating_min=low, rating_max=high).scale
     rows = [(1, 1, high, 0), (1, 2, low, 0), (1, 3, (low + high) / 2, 0)]
-    assert picked(ratings(rows), ProfileConfig(), data) == [(1, "liked", 1), (2, "disliked", 2)]
+    assert picked(ratings(rows), UserProfileConfig(), data) == [(1, "liked", 1), (2, "disliked", 2)]
 
 
 def test_string_ids_and_empty_input() -> None:
     frame = ratings([("u", "b", 5.0, None), ("u", "a", 5.0, None)], id_type=pl.String)
-    assert select_evidence(frame, DATA, ProfileConfig())[ITEM].to_list() == ["a", "b"]
-    empty = select_evidence(frame.clear(), DATA, ProfileConfig())
+    assert select_history(frame, DATA, UserProfileConfig())[ITEM].to_list() == ["a", "b"]
+    empty = select_history(frame.clear(), DATA, UserProfileConfig())
     assert (empty.height, empty.columns) == (0, list(EVIDENCE))
 
 
@@ -63,9 +63,9 @@ def test_string_ids_and_empty_input() -> None:
 )
 def test_limits_order_and_turns(given_ratings: dict, most: int, least: int, size: int) -> None:
     frame = ratings([(*key, *value) for key, value in given_ratings.items()])
-    config = ProfileConfig(max_liked=most, max_disliked=least, batch_size=size)
-    found = select_evidence(frame, DATA, config)
-    assert found.equals(select_evidence(frame.reverse(), DATA, config))  # input order is nothing
+    config = UserProfileConfig(max_liked=most, max_disliked=least, batch_size=size)
+    found = select_history(frame, DATA, config)
+    assert found.equals(select_history(frame.reverse(), DATA, config))  # input order is nothing
     assert found.join(frame, on=[USER, ITEM, RATING], how="anti").is_empty()
     for _, rows in found.group_by(USER):
         counts = rows.group_by(POLARITY).len().rows()

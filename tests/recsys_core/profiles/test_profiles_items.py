@@ -17,7 +17,7 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.errors import LLMRefused
 from recsys_core.llm.providers.rules import RulesProvider
-from recsys_core.llm.request.per_request_schema import tailored
+from recsys_core.llm.request.json_schema import per_request_schema
 from recsys_core.profiles.items import ItemProfiles, NumberedProfile, profile_items
 from recsys_core.profiles.schema import Profile
 from tests.recsys_core.profiles.profiles_world import CATALOGUE, Recorder, items, run
@@ -105,7 +105,7 @@ def test_profiles_do_not_depend_on_how_many_a_call_writes(per_call: int) -> None
 def test_ready_made_profiles_leave_the_calls_and_a_bad_answer_marks_its_items() -> None:
     provider = Recorder(statuses=["failed"])
     ready = {2: Profile(overview="o", description="d")}
-    table = several(provider, 2, published=ready)
+    table = several(provider, 2, ready_made=ready)
     assert [one.subject for one in provider.requests] == ["items:1,3", "items:4,5", "item:6"]
     assert table[STATUS].to_list() == ["failed", "published", "failed", "ok", "ok", "ok"]
 
@@ -125,11 +125,11 @@ def test_numbers_of_an_answer_are_those_of_the_request(given: list[str], told: s
         request.purpose.check(request.variables, answer)
 
 
-def test_a_tailored_schema_asks_for_each_number_once() -> None:
+def test_a_per_request_schema_asks_for_each_number_once() -> None:
     provider = Recorder()
     several(provider, 3)
     request = provider.requests[0]
-    schema = tailored(ItemProfiles, request.purpose.choices(request.variables))
+    schema = per_request_schema(ItemProfiles, request.purpose.choices(request.variables))
     entries = schema["properties"]["profiles"]["prefixItems"]
     assert [one["properties"]["id"]["enum"] for one in entries] == [["1"], ["2"], ["3"]]
     assert {"overview", "tags"} <= set(entries[0]["properties"]["profile"]["properties"])

@@ -4,10 +4,10 @@ import pytest
 
 from recsys_core.llm.request.templates import load_prompt, render
 from recsys_core.profiles.inputs import (
-    EvidenceItem,
     ItemProfileInput,
     ItemsProfileInput,
     NumberedItem,
+    RatedItem,
     UserTurnInput,
 )
 from recsys_core.profiles.schema import (
@@ -66,7 +66,7 @@ def test_an_item_without_anything_is_rendered() -> None:
 
 
 def test_user_turns_show_batch_and_profile() -> None:
-    item = EvidenceItem(title=ATTACK, tags=("Heist",), overview=ATTACK)
+    item = RatedItem(title=ATTACK, tags=("Heist",), overview=ATTACK)
     first = render("user_profile", UserTurnInput(liked=(item, item)))[1]["content"]
     assert "none yet" in first
     assert first.count("</liked>") == first.count("</profile>") == 1

@@ -5,7 +5,7 @@ import pytest
 
 from recsys_core.columns import ITEM, PROFILE_TEXT, USER
 from recsys_core.errors import DataError
-from recsys_core.profiles.ready_made import read_published
+from recsys_core.profiles.ready_made import read_ready_made
 from recsys_core.profiles.schema import LABEL_CHARS, MAX_TAGS, Profile
 
 GOOD = Profile(overview="o", genres=("Drama",), description="d").to_markdown("T")
@@ -20,7 +20,7 @@ def written(folder: Path, **columns: object) -> str:
 
 def test_reads_counts_and_leaves_out(tmp_path: Path) -> None:
     path = written(tmp_path, item_id=[1, 2, 9], profile=[GOOD, None, GOOD])
-    found = read_published(path, ITEM, KNOWN)
+    found = read_ready_made(path, ITEM, KNOWN)
     assert found.profiles == {1: Profile(overview="o", genres=("Drama",), description="d")}
     assert (found.unknown, found.empty, found.trimmed) == (1, 1, 0)
 
@@ -30,7 +30,7 @@ def test_long_texts_are_trimmed_and_counted(tmp_path: Path) -> None:
     text = GOOD.replace("**Tags**: ", f"**Tags**: {tags}").replace(
         "Dislikes", "Dislikes\n" + "x" * 99
     )
-    found = read_published(written(tmp_path, item_id=[1], profile=[text]), ITEM, KNOWN)
+    found = read_ready_made(written(tmp_path, item_id=[1], profile=[text]), ITEM, KNOWN)
     assert found.trimmed == 1
     assert len(found.profiles[1].tags) == MAX_TAGS
     assert len(found.profiles[1].dislikes[0]) == LABEL_CHARS
@@ -38,9 +38,9 @@ def test_long_texts_are_trimmed_and_counted(tmp_path: Path) -> None:
 
 def test_string_ids_and_narrow_integers(tmp_path: Path) -> None:
     strings = written(tmp_path, user_id=["a"], profile=[GOOD])
-    assert list(read_published(strings, USER, pl.Series(["a", "b"])).profiles) == ["a"]
+    assert list(read_ready_made(strings, USER, pl.Series(["a", "b"])).profiles) == ["a"]
     narrow = written(tmp_path, item_id=pl.Series([2], dtype=pl.Int16), profile=[GOOD])
-    assert list(read_published(narrow, ITEM, KNOWN).profiles) == [2]
+    assert list(read_ready_made(narrow, ITEM, KNOWN).profiles) == [2]
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_string_ids_and_narrow_integers(tmp_path: Path) -> None:
 )
 def test_bad_files_are_explained(tmp_path: Path, columns: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_published(written(tmp_path, **columns), ITEM, KNOWN)
+        read_ready_made(written(tmp_path, **columns), ITEM, KNOWN)
 
 
 def test_missing_and_corrupt_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        read_published(str(tmp_path / "none.parquet"), ITEM, KNOWN)
+        read_ready_made(str(tmp_path / "none.parquet"), ITEM, KNOWN)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
-        read_published(str(tmp_path / "bad.parquet"), ITEM, KNOWN)
+        read_ready_made(str(tmp_path / "bad.parquet"), ITEM, KNOWN)
 
 
 @pytest.mark.data
@@ -75,7 +75,7 @@ def test_every_profile_of_the_paper_is_read(
 ) -> None:
     path = shared_data / "paper" / f"{kind}_profiles.parquet"
     known = pl.read_parquet(path)[column]
-    found = read_published(str(path), column, known)
+    found = read_ready_made(str(path), column, known)
     assert len(found.profiles) == rows
     assert found.unknown == 0
     assert found.empty == known.len() - rows

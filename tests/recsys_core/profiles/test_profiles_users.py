@@ -20,8 +20,8 @@ from recsys_core.columns import (
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError
 from recsys_core.llm.providers.rules import RulesProvider
-from recsys_core.profiles.config import ProfileConfig
-from recsys_core.profiles.history_selection import select_evidence
+from recsys_core.profiles.config import UserProfileConfig
+from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import profile_users
@@ -35,7 +35,7 @@ TRAIN = ratings(
 
 
 def evidence_of(train: pl.DataFrame, size: int = 1) -> pl.DataFrame:
-    return select_evidence(train, DataConfig().scale, ProfileConfig(batch_size=size))
+    return select_history(train, DataConfig().scale, UserProfileConfig(batch_size=size))
 
 
 def profiles(train: pl.DataFrame = TRAIN, provider: object = None, **rest: object) -> pl.DataFrame:
@@ -82,7 +82,7 @@ def test_the_worst_status_counts() -> None:
 
 def test_published_profiles_are_not_asked_for() -> None:
     provider = Recorder()
-    table = profiles(provider=provider, published={1: Profile(overview="o", description="d")})
+    table = profiles(provider=provider, ready_made={1: Profile(overview="o", description="d")})
     assert {request.subject for request in provider.requests} == {"user:2"}
     assert table.select(OVERVIEW, STATUS, TURNS).row(0) == ("o", "published", 0)
 
@@ -119,7 +119,7 @@ def test_movielens_is_profiled_without_a_glimpse_of_the_test_split(shared_data: 
     interactions = pl.read_parquet(shared_data / "ml-100k" / "interactions.parquet")
     train = interactions[20_000:]
     item_table = run(profile_items(items, RulesProvider()))
-    evidence = select_evidence(train, DataConfig().scale, ProfileConfig())
+    evidence = select_history(train, DataConfig().scale, UserProfileConfig())
     assert evidence.join(train, on=[USER, ITEM], how="anti").is_empty()
     users = interactions[USER].unique()
     table = run(profile_users(users, evidence, items, item_table, RulesProvider()))

@@ -1,4 +1,4 @@
-"""All four strategies and the reasons by a real, small language model, end to end.
+"""All strategies and the reasons by a real, small language model, end to end.
 
 It proves the machinery on answers that no test wrote; a model of this size judges near chance.
 """
@@ -21,10 +21,10 @@ from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.costs import strategy_costs
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.strategies.registry import STRATEGIES
 from tests import small_llm
 from tests.rerank_world import ranked, world
 
-STRATEGIES = ("prompt-level", "pairwise", "overlapping", "relevancy")
 TABLES, EVIDENCE = world(n_users=2, n_items=16, depth=5)
 
 pytestmark = [
@@ -45,7 +45,8 @@ def url() -> Iterator[str]:
 def config(url: str, folder: Path) -> LLMConfig:
     return LLMConfig(
         model=small_llm.NAME, api_base=url, max_in_flight=small_llm.SLOTS, timeout_s=300,
-        max_failed_share=1.0, tailored_schemas=True, cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
+        max_failed_share=1.0, per_request_schemas=True,
+        cache_url=f"sqlite:///{folder / 'llm.sqlite'}",
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def server(tmp_path: Path) -> Iterator[FakeOpenAI]:
 
 def run(server: FakeOpenAI, step: Callable[[Provider], Any], **fields: Any) -> Facts:
     config = LLMConfig(
-        model="openai/fake", api_base=server.url, max_attempts=2, backoff_s=0.01,
+        model="openai/fake", api_base=server.url, max_attempts=2, backoff_max_s=0.01,
         max_in_flight=2, **fields,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 from prefect import flow
 from prefect.blocks.system import Secret
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, ITEM_PROFILES, VERDICT
 from recsys_core.errors import ConfigError
 from recsys_core.llm.config import LLMConfig

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, JUDGED, RANK, RANKING, USER, Schema
 from recsys_core.config import FanOutConfig
 from recsys_core.datasets.config import DataConfig

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from prefect import flow
 
-from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.errors import DataError, SourceUnavailable
 from tasks.runtime.step import RunLog, content_key, run_log, step

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from recsys_core.columns import TMDB_ID
 from recsys_core.datasets.config import TmdbConfig
-from recsys_core.datasets.tmdb.cache import AnswerCache
+from recsys_core.datasets.tmdb import client as tmdb_client
+from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.client import TmdbClient, api_key
 from recsys_core.datasets.tmdb.enrich import enrich
 from recsys_core.errors import ConfigError, RecsysError, SourceUnavailable, StorageError
@@ -131,12 +132,15 @@ class TestClient:
         assert {one.id for one in films} == {862}
         assert (client.requests, client.cached, len(tmdb.seen)) == (1, 19, 1)
 
-    def test_the_rate_holds_in_every_window_failures_included(self, tmdb, tmdb_config) -> None:
+    def test_the_rate_holds_in_every_window_failures_included(
+        self, tmdb, tmdb_config, monkeypatch
+    ) -> None:
         async def work(client: TmdbClient) -> Any:
             return await asyncio.gather(*(client.film(n) for n in range(1, 23)))
 
         tmdb.faults = [None, 503, None, "reset", None, 503]
-        config = tmdb_config.model_copy(update={"requests_per_window": 5, "window_s": 0.3})
+        monkeypatch.setattr(tmdb_client, "WINDOW_S", 0.3)
+        config = tmdb_config.model_copy(update={"requests_per_10_s": 5})
         with_client(config, work)
         times = sorted(seen.at for seen in tmdb.seen)
         assert len(times) == 25
@@ -162,7 +166,7 @@ class TestCache:
         assert len(tmdb.seen) == 3
 
     def test_two_at_once_share_a_file(self, tmp_path) -> None:
-        with AnswerCache(tmp_path / "c") as one, AnswerCache(tmp_path / "c") as other:
+        with ResponseCache(tmp_path / "c") as one, ResponseCache(tmp_path / "c") as other:
             one.put("http://x", b"answer")
             assert other.get("http://x") == b"answer"
             assert other.get("http://y") is None
@@ -170,15 +174,15 @@ class TestCache:
     def test_a_file_that_is_no_cache(self, tmp_path) -> None:
         (tmp_path / "c").write_bytes(b"not a database, but long enough to be looked at" * 9)
         with pytest.raises(StorageError, match="remove the file"):
-            AnswerCache(tmp_path / "c")
+            ResponseCache(tmp_path / "c")
 
     def test_a_place_that_cannot_be_written(self, tmp_path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(StorageError, match="cannot be used"):
-            AnswerCache(tmp_path / "file" / "c")
+            ResponseCache(tmp_path / "file" / "c")
 
     def test_a_damaged_answer(self, tmp_path) -> None:
-        with AnswerCache(tmp_path / "c") as cache:
+        with ResponseCache(tmp_path / "c") as cache:
             cache.put("http://x", b"answer")
             database = sqlite3.connect(tmp_path / "c")
             database.execute("UPDATE answers SET body = x'00'")
@@ -220,11 +224,12 @@ from pydantic import SecretStr
 from recsys_core.concurrency import map_bounded
 from recsys_core.datasets.config import TmdbConfig
 from recsys_core.datasets.tmdb.client import TmdbClient
-from recsys_core.datasets.tmdb.cache import AnswerCache
+from recsys_core.datasets.tmdb import client as tmdb_client
+from recsys_core.datasets.tmdb.cache import ResponseCache
 
 async def main():
     config = TmdbConfig.model_validate_json(os.environ["CONFIG"])
-    with AnswerCache(Path(config.cache_file)) as cache:
+    with ResponseCache(Path(config.cache_file)) as cache:
         async with TmdbClient(config, SecretStr("{V3_KEY}"), cache) as client:
             await map_bounded(range(1, 61), client.film, at_once=config.max_in_flight)
 
@@ -287,7 +292,7 @@ class TestSecrets:
         "wrong",
         [
             {"base_url": "https://user:secret@host/3"}, {"base_url": "ftp://host/3"},
-            {"base_url": "https://host/3?api_key=x"}, {"requests_per_window": 0}, {"window_s": 0},
+            {"base_url": "https://host/3?api_key=x"}, {"requests_per_10_s": 0}, {"window_s": 10},
             {"language": "English"}, {"api_key_env": "a.b.c"},
         ],
     )  # fmt: skip

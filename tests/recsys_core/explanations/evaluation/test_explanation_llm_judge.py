@@ -14,29 +14,29 @@ from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.llm_judge import (
     EXPLANATION_JUDGE,
     JUDGE_CONVINCING,
-    JUDGE_MEASURES,
+    JUDGE_METRICS,
     JUDGE_SUPPORTED,
     TITLES,
     JudgeAnswer,
     Verdict,
     judge_reasons,
 )
-from recsys_core.explanations.evaluation.metrics import averaged
+from recsys_core.explanations.evaluation.metrics import average_per_user
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
 from recsys_core.llm.providers.base import Provider, Request
-from recsys_core.llm.providers.dry_run import PlanningProvider
+from recsys_core.llm.providers.dry_run import DryRunProvider
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.llm.request.templates import render
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests.fake_openai import FakeOpenAI, Received
 from tests.rerank_world import Scripted, ranked, world
 
 TABLES, EVIDENCE = world(n_users=6)
 
 
-def reasons(tables: Tables = TABLES, evidence: pl.DataFrame = EVIDENCE) -> pl.DataFrame:
+def reasons(tables: RerankTables = TABLES, evidence: pl.DataFrame = EVIDENCE) -> pl.DataFrame:
     found, _ = asyncio.run(
         explain(
             ranked(tables), history=tables.history, items=tables.items,
@@ -84,8 +84,8 @@ def test_the_first_five_reasons_of_a_sample_are_judged() -> None:
 
 def test_the_measures_become_rows_with_intervals() -> None:
     rows, _ = given(reasons(), Scripted(opinion), judge_users=4)
-    table = averaged(rows, JUDGE_MEASURES, "judge", TITLES, 50, 0)
-    assert table["metric"].to_list() == list(JUDGE_MEASURES)
+    table = average_per_user(rows, JUDGE_METRICS, "judge", TITLES, 50, 0)
+    assert table["metric"].to_list() == list(JUDGE_METRICS)
     assert table["value"].to_list() == pytest.approx([0.8, 0.5])
     assert table["users"].to_list() == [4, 4]
 
@@ -113,7 +113,10 @@ def test_without_lists_nothing_is_asked() -> None:
     provider = Scripted(opinion)
     rows, facts = given(reasons().clear(), provider)
     assert (rows.height, facts, provider.asked) == (0, {"judged": 0, "unjudged": 0}, [])
-    assert averaged(rows, JUDGE_MEASURES, "judge", TITLES, 50, 0)["value"].to_list() == [None] * 2
+    assert (
+        average_per_user(rows, JUDGE_METRICS, "judge", TITLES, 50, 0)["value"].to_list()
+        == [None] * 2
+    )
 
 
 def test_the_answer_must_name_every_title_once() -> None:
@@ -144,7 +147,7 @@ def test_a_judge_needs_a_model_and_is_part_of_the_plan() -> None:
     assert load_config(None, {"explanations": {"judge": True}, "llm": {"model": "openai/x"}})
     assert ExplanationConfig(judge=True).identity() == ExplanationConfig().identity()
     assert not RunConfig().explanations.judge
-    provider = PlanningProvider(LLMConfig(model="openai/x"))
+    provider = DryRunProvider(LLMConfig(model="openai/x"))
     given(reasons(), provider, judge_users=3)
     assert [(one.purpose, one.calls) for one in provider.planned()] == [("explanation_judge", 3)]
 

@@ -17,13 +17,13 @@ from recsys_core.columns import (
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.claims import Catalogue, words
 from recsys_core.explanations.evaluation.metrics import (
+    EXPLANATION_METRICS,
     EXPLANATIONS,
-    MEASURES,
-    Checker,
-    Others,
+    ClaimChecker,
+    ComparisonSample,
     evaluate_explanations,
-    people,
     readable,
+    user_facts,
 )
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.providers.rules import RulesProvider
@@ -61,7 +61,7 @@ TASTES = frame(
      {"user_id": 2, **profile(genres=["Musical"])}],
 )  # fmt: skip
 CATALOGUE = Catalogue(ITEMS_TABLE, PROFILES)
-CHECKER = Checker(CATALOGUE, people(HISTORY, ITEMS_TABLE, TASTES, 4.0))
+CHECKER = ClaimChecker(CATALOGUE, user_facts(HISTORY, ITEMS_TABLE, TASTES, 4.0))
 
 
 def said(
@@ -134,7 +134,7 @@ def test_grounded_by_hand(row: dict[str, Any], grounded: float, unsupported: flo
 
 def measure(row: dict[str, Any]) -> dict[str, float]:
     pool = pl.DataFrame({"user_id": [1, 2, 1, 2, 1], "item_id": [1, 2, 3, 4, 5]})
-    return CHECKER.measures(row, Others(pool, CHECKER, seed=0))
+    return CHECKER.metrics(row, ComparisonSample(pool, CHECKER, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_the_table_is_a_metrics_table_of_user_means() -> None:
     found = table(rows, cutoffs=(1, 2))
     check(found, METRICS, table="metrics")
     assert set(found["protocol"]) == {EXPLANATIONS}
-    assert found["metric"].to_list() == [*MEASURES, *MEASURES]
+    assert found["metric"].to_list() == [*EXPLANATION_METRICS, *EXPLANATION_METRICS]
     values = {(row["k"], row["metric"]): row for row in found.iter_rows(named=True)}
     assert values[1, "grounded"]["value"] == pytest.approx((0 + 1) / 2)
     assert values[2, "grounded"]["value"] == pytest.approx((1 / 2 + 1) / 2)
@@ -251,8 +251,8 @@ def explained(seed: int) -> tuple[Any, pl.DataFrame]:
 
 def test_the_metric_tells_true_from_shuffled_and_planted() -> None:
     tables, found = explained(0)
-    known = people(tables.history, tables.items, tables.user_profiles, 4.0)
-    checker = Checker(Catalogue(tables.items, tables.item_profiles), known)
+    known = user_facts(tables.history, tables.items, tables.user_profiles, 4.0)
+    checker = ClaimChecker(Catalogue(tables.items, tables.item_profiles), known)
     areas = trials(found, tables.items, checker, seed=0)
     # Six genres and six tags only: by chance many a false claim is true here. The thresholds for
     # real catalogues are in the test on MovieLens.
@@ -281,8 +281,8 @@ def test_the_metric_tells_true_from_false_on_movielens(shared_data: Any) -> None
 
     data, found = explained_world(users=120, shared=shared_data)
     tables = data.tables
-    known = people(data.split.train, tables.items, tables.user_profiles, 4.0)
-    checker = Checker(Catalogue(tables.items, tables.item_profiles), known)
+    known = user_facts(data.split.train, tables.items, tables.user_profiles, 4.0)
+    checker = ClaimChecker(Catalogue(tables.items, tables.item_profiles), known)
     areas = trials(found, tables.items, checker, seed=0)
     assert areas["another item"] > 0.9
     assert areas["another user"] > 0.85

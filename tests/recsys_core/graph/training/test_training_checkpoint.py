@@ -11,8 +11,8 @@ import pytest
 import torch
 from pyarrow.fs import LocalFileSystem
 
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.artifacts.partial import FOLDER, Scratch
-from recsys_core.artifacts.store import ArtifactStore
 from recsys_core.errors import StorageError
 from recsys_core.graph.config import GraphConfig
 from tests.conftest import ROOT

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pyarrow.fs import LocalFileSystem
 
-from recsys_core.artifacts.partial import Scratch
+from recsys_core.artifacts import Scratch
 from recsys_core.columns import EPOCH, ITEM, USER, VALID_NDCG
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig

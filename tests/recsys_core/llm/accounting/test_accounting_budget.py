@@ -9,7 +9,7 @@ from recsys_core.llm.accounting.budget import Budget, Planned, Spending, estimat
 from recsys_core.llm.accounting.prices import Price, price_of
 from recsys_core.llm.accounting.tokens import TokenEstimator, guess
 from recsys_core.llm.config import LLMConfig
-from recsys_core.llm.providers.dry_run import PlanningProvider
+from recsys_core.llm.providers.dry_run import DryRunProvider
 from recsys_core.llm.request.chat_request import decoding, reasons
 from tests.recsys_core.llm.llm_world import echo
 
@@ -124,13 +124,13 @@ def test_reasoning_models_are_known_by_name(model: str, expected: bool) -> None:
 
 
 def test_reasoning_models_get_room_and_no_temperature() -> None:
-    config = LLMConfig(model="openai/o4-mini", temperature=0.5, top_p=0.9, seed=3,
+    config = LLMConfig(model="openai/o4-mini", temperature=0.5, seed=3,
                        reasoning_tokens=1000, reasoning_effort="low")  # fmt: skip
     expected = {"seed": 3, "max_completion_tokens": 1400, "reasoning_effort": "low"}
     assert decoding(config, 400) == (expected, 1400)
     plain = config.model_copy(update={"reasoning": False})
     assert decoding(plain, 400) == (
-        {"seed": 3, "max_tokens": 400, "temperature": 0.5, "top_p": 0.9}, 400
+        {"seed": 3, "max_tokens": 400, "temperature": 0.5}, 400
     )  # fmt: skip
     silent = LLMConfig(model="openai/m", temperature=None)
     assert decoding(silent, 5) == ({"max_tokens": 5}, 5)
@@ -148,7 +148,7 @@ def test_tokens_are_guessed_from_above_and_learned() -> None:
 
 
 def test_a_plan_counts_every_distinct_request_once_and_asks_nobody() -> None:
-    provider = PlanningProvider(LLMConfig(model="openai/m"))
+    provider = DryRunProvider(LLMConfig(model="openai/m"))
 
     async def main() -> list[str]:
         replies = [await provider.ask(echo(word)) for word in ("a", "b" * 300, "a")]

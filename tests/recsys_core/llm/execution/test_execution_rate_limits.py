@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.llm.execution.rate_limits import MARGIN, Limits, Pace, shared_limits
+from recsys_core.http.rate_limit import MARGIN, Pace
+from recsys_core.llm.execution.rate_limits import Limits, shared_limits
 
 
 def most_in_a_minute(starts: list[tuple[float, float]]) -> float:

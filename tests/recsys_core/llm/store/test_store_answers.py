@@ -13,7 +13,7 @@ from recsys_core import columns as c
 from recsys_core.errors import ConfigError, StorageError
 from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.accounting.ledger import Call, ledger, totals
-from recsys_core.llm.store.answers import AnswerCache, Record, answer_key
+from recsys_core.llm.store.answers import AnswerCache, Record
 from recsys_core.llm.store.database import cache_url
 from recsys_core.llm.transport.base import Completion
 
@@ -110,14 +110,6 @@ def test_ledger_rows_have_their_types_and_totals() -> None:
     assert summed["calls"].to_list() == [1, 1]
     assert summed[c.ATTEMPTS].to_list() == [1, 3]
     assert ledger([]).is_empty()
-
-
-def test_keys_differ_in_every_part() -> None:
-    parts = {"model": "m", "parameters": {"seed": 0}, "prompt_version": "v", "messages": ["a"],
-             "schema": {}}  # fmt: skip
-    changed = [{name: "other"} for name in parts]
-    assert len({answer_key(**(parts | change)) for change in [{}, *changed]}) == 6
-    assert answer_key(**parts) == answer_key(**dict(reversed(parts.items())))
 
 
 WRITER = """

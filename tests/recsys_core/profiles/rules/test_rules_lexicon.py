@@ -2,7 +2,7 @@ import pytest
 
 from recsys_core.profiles.rules.keyphrases import key_phrases
 from recsys_core.profiles.rules.lexicon import genre_key, lexicon
-from recsys_core.profiles.rules.stemming import stem, words
+from recsys_core.profiles.rules.stemming import stem, word_lists
 from recsys_core.profiles.text import lead, plain, sentences, with_article
 
 
@@ -75,8 +75,8 @@ def test_phrases_of_hostile_text_stay_short() -> None:
 
 
 def test_word_lists_are_read() -> None:
-    assert {"a", "the"} <= words().determiners
-    assert words().singular <= words().determiners
+    assert {"a", "the"} <= word_lists().determiners
+    assert word_lists().singular <= word_lists().determiners
 
 
 def test_sentences_and_leads() -> None:

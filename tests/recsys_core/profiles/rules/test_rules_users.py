@@ -1,13 +1,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.profiles.inputs import EvidenceItem, UserTurnInput
+from recsys_core.profiles.inputs import RatedItem, UserTurnInput
 from recsys_core.profiles.rules.users import NEUTRAL, refine_user_profile
 from recsys_core.profiles.schema import Profile
 
 
-def shown(genres: str, tags: str) -> EvidenceItem:
-    return EvidenceItem(title="T", genres=tuple(genres.split()), tags=tuple(tags.split("|")))
+def shown(genres: str, tags: str) -> RatedItem:
+    return RatedItem(title="T", genres=tuple(genres.split()), tags=tuple(tags.split("|")))
 
 
 CRIME = shown("Crime Thriller", "Heist|Revenge|1990s")
@@ -66,14 +66,14 @@ def test_only_dislikes_say_so() -> None:
 
 def test_nothing_known_is_neutral() -> None:
     assert refine_user_profile(UserTurnInput()) == refine_user_profile(
-        UserTurnInput(liked=(EvidenceItem(title="T"),))
+        UserTurnInput(liked=(RatedItem(title="T"),))
     )
     assert NEUTRAL.genres == NEUTRAL.dislikes == ()
 
 
 LABELS = st.lists(st.sampled_from(["Drama", "drama", "War", "Love", "A b", "1990s"]), max_size=4)
 BATCH = st.lists(
-    st.builds(EvidenceItem, title=st.just("T"), genres=LABELS.map(tuple), tags=LABELS.map(tuple)),
+    st.builds(RatedItem, title=st.just("T"), genres=LABELS.map(tuple), tags=LABELS.map(tuple)),
     max_size=5,
 ).map(tuple)
 

@@ -9,20 +9,25 @@ from pydantic import BaseModel, Field
 
 from recsys_core.explanations.evaluation.llm_judge import EXPLANATION_JUDGE, GivenReason, JudgeInput
 from recsys_core.explanations.prompt import EXPLANATION, ExplanationInput, KnownItem
-from recsys_core.llm.request.json_schema import Dialect, response_format, schema_of
-from recsys_core.llm.request.per_request_schema import choice, each, tailored
-from recsys_core.prompt_context.models import Candidate, Taste
-from recsys_core.rerank.strategies.listwise import RankingInput
+from recsys_core.llm.request.json_schema import (
+    Dialect,
+    choice,
+    each,
+    per_request_schema,
+    response_format,
+    schema_of,
+)
+from recsys_core.prompt_context.models import Candidate, CandidatesInput, Taste
 from recsys_core.rerank.strategies.prompt_level import PROMPT_LEVEL
-from recsys_core.rerank.strategies.relevancy import RELEVANCY, RelevancyInput
+from recsys_core.rerank.strategies.relevancy import RELEVANCY
 
 ITEMS = tuple(
     KnownItem(id=name, title=name, attributes=keys)
     for name, keys in (("a", ("genre:Crime", "tag:Heist")), ("b", ("genre:Drama",)), ("c", ()))
 )
 CANDIDATES = tuple(Candidate(id=one.id, title=one.title) for one in ITEMS)
-RANKING = RankingInput(taste=Taste(), recent=(), candidates=CANDIDATES)
-SCORES = RelevancyInput(taste=Taste(), recent=(), candidates=CANDIDATES)
+RANKING = CandidatesInput(taste=Taste(), recent=(), candidates=CANDIDATES)
+SCORES = CandidatesInput(taste=Taste(), recent=(), candidates=CANDIDATES)
 REASONS = ExplanationInput(taste=Taste(), liked=ITEMS[:1], items=ITEMS)
 JUDGED = JudgeInput(
     taste=Taste(), liked=(), reasons=tuple(GivenReason(item=one, sentence="S.") for one in ITEMS)
@@ -34,7 +39,7 @@ QUESTIONS = [
 
 
 def validator(purpose, variables):
-    sent = response_format(purpose.answer, Dialect.TAILORED, purpose.choices(variables))
+    sent = response_format(purpose.answer, Dialect.PER_REQUEST, purpose.choices(variables))
     assert sent is not None
     schema = sent["json_schema"]["schema"]
     Draft202012Validator.check_schema(schema)
@@ -104,6 +109,6 @@ class Plain(BaseModel):
 
 
 def test_what_has_no_choices_stays_as_it_is() -> None:
-    schema = tailored(Plain, {})["properties"]
+    schema = per_request_schema(Plain, {})["properties"]
     assert (schema["kind"]["type"], schema["notes"]["maxItems"]) == ("string", 2)
-    assert tailored(Plain, {"kinds": ("x",)})["properties"]["kind"]["enum"] == ["x"]
+    assert per_request_schema(Plain, {"kinds": ("x",)})["properties"]["kind"]["enum"] == ["x"]

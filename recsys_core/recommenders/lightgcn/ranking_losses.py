@@ -1,4 +1,4 @@
-"""Losses of the graph baselines: softmax over all items, and BPR."""
+"""Losses of LightGCN and NGCF: softmax over all items, and BPR."""
 
 from collections.abc import Iterator
 from typing import Final, Protocol
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding, logsigmoid, normalize
 
 from recsys_core.interactions.negative_sampling import NegativeSampler
-from recsys_core.recommenders.lightgcn.config import GraphSettings
+from recsys_core.recommenders.lightgcn.config import LightGcnConfig
 from recsys_core.recommenders.rating_matrix import Rows
 
 _CELLS: Final = 8_000_000
@@ -24,7 +24,7 @@ class Objective(Protocol):
         """Scalar loss; users (n_users, d), items (n_items, d)."""
 
 
-def objective(matrix: sparse.csr_matrix, settings: GraphSettings) -> Objective:
+def objective(matrix: sparse.csr_matrix, settings: LightGcnConfig) -> Objective:
     """The loss that the settings name, on the weights (n_users, n_items)."""
     rng = np.random.default_rng(settings.seed)
     if settings.loss == "softmax":
@@ -40,7 +40,7 @@ class Softmax:
     """
 
     def __init__(
-        self, matrix: sparse.csr_matrix, settings: GraphSettings, rng: np.random.Generator
+        self, matrix: sparse.csr_matrix, settings: LightGcnConfig, rng: np.random.Generator
     ) -> None:
         self._matrix, self._temperature = matrix, settings.temperature
         users = np.flatnonzero(matrix.getnnz(axis=1))
@@ -61,7 +61,7 @@ class Bpr:
     """
 
     def __init__(
-        self, matrix: sparse.csr_matrix, settings: GraphSettings, rng: np.random.Generator
+        self, matrix: sparse.csr_matrix, settings: LightGcnConfig, rng: np.random.Generator
     ) -> None:
         pairs = matrix.tocoo()
         self._rng, (n_users, n_items) = rng, matrix.shape

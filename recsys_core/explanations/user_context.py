@@ -1,4 +1,4 @@
-"""From tables to the requests for reasons."""
+"""The users' context for explanations: from tables to the variables of the prompt."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ import polars as pl
 from recsys_core import columns as c
 from recsys_core.explanations.attributes import attributes
 from recsys_core.explanations.prompt import ExplanationInput, KnownItem
-from recsys_core.rerank.user_cases import item_facts, recent, recent_items, taste, tastes
+from recsys_core.prompt_context.tables import item_facts, recent, recent_items, taste, tastes
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainedUser:
-    """One user's requests."""
+class ExplanationContext:
+    """One user's prompt variables, one set per request."""
 
     user: str
     batches: tuple[ExplanationInput, ...]
 
 
-class ExplainedUsers:
-    """The requests of all users of `pool`, made one by one in its order."""
+class ExplanationContexts:
+    """The contexts of all users of `pool`, built lazily in its order."""
 
     def __init__(
         self,
@@ -55,12 +55,12 @@ class ExplainedUsers:
         """Users who have no liked title to cite."""
         return self._frame[c.LIKED].null_count()
 
-    def __iter__(self) -> Iterator[ExplainedUser]:
+    def __iter__(self) -> Iterator[ExplanationContext]:
         for row in self._frame.iter_rows(named=True):
             shown = [self._items[item] for item in row[c.ITEM]]
             liked = tuple(self._items[item] for item in row[c.LIKED] or () if item in self._items)
             parts = [shown[at : at + self._batch] for at in range(0, len(shown), self._batch)]
-            yield ExplainedUser(
+            yield ExplanationContext(
                 user=str(row[c.USER]),
                 batches=tuple(
                     ExplanationInput(
@@ -72,7 +72,7 @@ class ExplainedUsers:
 
 
 def known_item(row: Mapping[str, Any]) -> KnownItem:
-    """A row of `rerank.cases.item_facts` with its attributes as keys."""
+    """A row of `prompt_context.tables.item_facts` with its attributes as keys."""
     return KnownItem(
         id=str(row[c.ITEM]), title=row[c.TITLE], year=row[c.YEAR], description=row[c.DESCRIPTION],
         attributes=attributes(row[c.GENRES], row[c.TAGS], row[c.YEAR]),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.llm.execution.retry import Backoff
+from recsys_core.http.backoff import Backoff
 from recsys_core.llm.transport.base import SendFailed, read_completion
 
 BACKOFF = Backoff(attempts=5, first_s=1.0, longest_s=20.0)
@@ -12,14 +12,12 @@ BACKOFF = Backoff(attempts=5, first_s=1.0, longest_s=20.0)
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529, None])
 def test_what_may_pass_is_tried_again(status: int | None) -> None:
-    failure = SendFailed("x", status=status)
-    assert BACKOFF.wait(1, failure, random.Random(0)) is not None
-    assert BACKOFF.wait(5, failure, random.Random(0)) is None
+    assert SendFailed("x", status=status).retryable
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 307])
 def test_what_cannot_pass_is_not(status: int) -> None:
-    assert BACKOFF.wait(1, SendFailed("x", status=status), random.Random(0)) is None
+    assert not SendFailed("x", status=status).retryable
 
 
 def test_an_empty_account_is_not_a_rate_limit() -> None:
@@ -32,10 +30,8 @@ def test_an_empty_account_is_not_a_rate_limit() -> None:
 def test_waits_grow_with_jitter_and_never_undercut_the_endpoint(
     attempt: int, seed: int, asked: float
 ) -> None:
-    free = BACKOFF.wait(attempt, SendFailed("x", status=500), random.Random(seed))
-    told = BACKOFF.wait(
-        attempt, SendFailed("x", status=429, retry_after=asked), random.Random(seed)
-    )
+    free = BACKOFF.wait(attempt, None, random.Random(seed))
+    told = BACKOFF.wait(attempt, asked, random.Random(seed))
     planned = min(20.0, 2.0 ** (attempt - 1))
     assert free is not None
     assert told is not None
@@ -44,8 +40,12 @@ def test_waits_grow_with_jitter_and_never_undercut_the_endpoint(
 
 
 def test_an_endpoint_that_asks_for_too_long_gets_no_further_attempt() -> None:
-    failure = SendFailed("x", status=429, retry_after=21)
-    assert BACKOFF.wait(1, failure, random.Random(0)) is None
+    assert BACKOFF.wait(1, 21, random.Random(0)) is None
+
+
+def test_the_last_attempt_is_the_last() -> None:
+    assert BACKOFF.wait(4, None, random.Random(0)) is not None
+    assert BACKOFF.wait(5, None, random.Random(0)) is None
 
 
 @pytest.mark.parametrize(

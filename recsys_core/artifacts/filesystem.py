@@ -1,0 +1,67 @@
+"""Where artifacts lie: file systems by URI, and the errors of reading and writing them."""
+
+import errno
+from pathlib import Path
+from typing import Final
+
+import pyarrow.fs as pafs
+
+from recsys_core.errors import StorageError
+
+_ADVICE: Final = {
+    errno.ENOSPC: "free some disk space or point artifact_root at a larger disk.",
+    errno.EACCES: "give this user write permission or choose another artifact_root.",
+    errno.EROFS: "the file system is read-only: choose another artifact_root.",
+}
+
+
+def resolve(root: str) -> tuple[pafs.FileSystem, str]:
+    """File system and path of a root given as a path or a URI.
+
+    Raises:
+        StorageError: the URI names a file system that is not known, or is malformed.
+    """
+    _refuse_secrets(root)
+    try:
+        if "://" in root:
+            filesystem, path = pafs.FileSystem.from_uri(root)
+            return filesystem, path
+        return pafs.LocalFileSystem(), str(Path(root).expanduser().resolve())
+    except (ValueError, OSError) as error:
+        raise StorageError(
+            f"Artifact root {root!r} cannot be opened: {error}",
+            expected="a folder, or a URI such as file:///data/artifacts or s3://bucket/prefix.",
+            fix="set artifact_root to one of these.",
+        ) from error
+
+
+def _refuse_secrets(root: str) -> None:
+    # A URI ends up in manifests, logs and Prefect's database.
+    scheme, found, rest = root.partition("://")
+    if found and ("@" in rest.partition("/")[0] or "?" in rest):
+        raise StorageError(
+            f"The {scheme} URI of the artifact root holds a key, or options after `?`.",
+            expected="s3://bucket/prefix, and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and"
+            " AWS_ENDPOINT_URL in the environment.",
+            fix="shorten the URI, and set these variables where flows run.",
+        )
+
+
+def local_folder(root: str) -> Path | None:
+    """The folder of a root on this machine's own disk, or None for a remote one.
+
+    Raises:
+        StorageError: the root is malformed.
+    """
+    filesystem, path = resolve(root)
+    return Path(path) if isinstance(filesystem, pafs.LocalFileSystem) else None
+
+
+def storage_error(place: str, error: OSError) -> StorageError:
+    """The error for a failed write at `place`, with advice that fits the cause."""
+    return StorageError(
+        f"Cannot write to {place}: {error}",
+        expected="a place that can be written, with enough room.",
+        fix=_ADVICE.get(error.errno or 0, "check the path, its permissions and the store.")
+        + " Finished steps are kept; the same command goes on from there.",
+    )

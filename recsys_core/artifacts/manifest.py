@@ -1,0 +1,131 @@
+"""The manifest of an artifact: its files with their hashes, and how they came to be."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from recsys_core.artifacts.filesystem import resolve
+from recsys_core.artifacts.hashing import content_hash
+from recsys_core.errors import DamagedArtifact, StorageError
+
+MANIFEST: Final = "manifest.json"
+SCHEMA_VERSION: Final = 1
+_LIBRARIES: Final = ("numpy", "polars", "pyarrow", "torch", "dgl", "sentence-transformers")
+
+
+class FileEntry(BaseModel):
+    """One file of an artifact."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    size: int
+    rows: int = 0
+
+
+class Manifest(BaseModel):
+    """What is in an artifact, and how it came to be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    step: str
+    step_version: str
+    key: str
+    content_hash: str
+    files: dict[str, FileEntry]
+    parameters: dict[str, Any]
+    inputs: dict[str, str]
+    facts: dict[str, Any]
+    """What the step wants the run's summary to say: the data source, counted fallbacks, ..."""
+    libraries: dict[str, str]
+    created: datetime
+    seconds: float
+    peak_memory_mib: float
+    built_by: str
+    """The flow run that built it; another run that meets it found it in the cache."""
+
+    @property
+    def rows(self) -> int:
+        return sum(entry.rows for entry in self.files.values())
+
+
+def read_manifest(uri: str) -> Manifest:
+    """Read the manifest of the artifact at `uri`.
+
+    Raises:
+        DamagedArtifact: there is none, or it is not a manifest of this schema version.
+    """
+    try:
+        manifest = Manifest.model_validate_json(read_file(f"{uri}/{MANIFEST}"))
+    except ValueError as error:
+        raise _damaged(uri, f"its manifest cannot be read ({error})") from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise _damaged(uri, f"its manifest has schema version {manifest.schema_version}")
+    return manifest
+
+
+def verify(uri: str) -> Manifest:
+    """Read an artifact whole and compare every file with its manifest.
+
+    Raises:
+        DamagedArtifact: a file is missing, truncated or altered.
+    """
+    manifest = read_manifest(uri)
+    for name, entry in manifest.files.items():
+        data = read_file(f"{uri}/{name}")
+        if len(data) != entry.size:
+            raise _damaged(uri, f"{name} has {len(data)} bytes, not {entry.size}")
+        if content_hash(data) != entry.sha256:
+            raise _damaged(uri, f"{name} was altered after it was written")
+    if manifest.content_hash != files_hash(manifest.files):
+        raise _damaged(uri, "its manifest was altered after it was written")
+    return manifest
+
+
+def files_hash(files: Mapping[str, FileEntry]) -> str:
+    """Content hash of an artifact: of the names and hashes of its files."""
+    return content_hash({name: entry.sha256 for name, entry in files.items()})
+
+
+def read_file(uri: str) -> bytes:
+    """Read one file of an artifact whole.
+
+    Raises:
+        DamagedArtifact: it is missing.
+        StorageError: it cannot be read.
+    """
+    filesystem, path = resolve(uri)
+    try:
+        with filesystem.open_input_stream(path) as stream:
+            data: bytes = stream.read()
+            return data
+    except FileNotFoundError as error:
+        raise _damaged(uri.rpartition("/")[0], f"{path.rpartition('/')[2]} is missing") from error
+    except OSError as error:
+        raise StorageError(
+            f"{uri} cannot be read: {error}", fix="check the permissions and the store."
+        ) from error
+
+
+def _damaged(uri: str, what: str) -> DamagedArtifact:
+    return DamagedArtifact(
+        f"Artifact {uri}: {what}.",
+        expected="the files that its manifest names, unchanged.",
+        fix="run the flow again; the step that wrote it is done anew.",
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries whose numbers end up in artifacts."""
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -20,7 +20,7 @@ from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.graph.training.trainer import Trained, train
 
-SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
+SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5, "effort": "quick"}
 CONFIGS = {
     "paper": GraphConfig(preset="paper", learning_rate=0.01, **SMALL),
     "best": GraphConfig(preset="best", **SMALL),

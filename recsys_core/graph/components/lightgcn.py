@@ -114,7 +114,7 @@ def lightgcn(spec: TrainingSpec) -> LightGcn | str:
     density = rows.nnz / np.sqrt(graph.n_users * graph.n_items)
     dense = np.clip(np.log(max(density, 1) / _SPARSE) / np.log(_DENSE / _SPARSE), 0, 1)
     temperature = float(_TEMPERATURES[0] + dense * (_TEMPERATURES[1] - _TEMPERATURES[0]))
-    width = _WIDTHS[int(dense >= 1)]
+    width = _WIDTHS[int(dense >= 1 or spec.config.effort == "quick")]
     users, items, messages = _train(rows, width, temperature, spec)
     return LightGcn(
         items=items, trained=users, messages=messages, temperature=temperature, decay=None,

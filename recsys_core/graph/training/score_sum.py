@@ -29,6 +29,10 @@ from recsys_core.interactions.feedback import RatingScale, rating_weights
 CUTOFF: Final = 10
 """Validation measures NDCG at this rank."""
 LIGHTGCN: Final = "lightgcn"
+_TIE_BREAK: Final = 1e-4
+"""Spread of the network's scores, relative to the sum's, where validation gives it no weight."""
+_JUDGED: Final = 100
+"""Users whose scores say how large the sum's are."""
 _HELD_OUT: Final = 0.1
 """Share of the training edges that choices are made on, where no validation rows are given."""
 
@@ -117,12 +121,12 @@ def choose(
     """
     components, skipped = _fit_components(spec)
     train, held_out = _histories(spec, spec.graph.edges), _histories(spec, valid)
-    vectors = {
+    own = network_alone(spec, fitted)
+    vectors = {NETWORK: Vectors(users=own.user_vectors, items=own.item_vectors)}
+    vectors |= {
         name: Vectors(users=one.of_training(spec.graph), items=one.items)
         for name, one in components.items()
     }
-    own = network_alone(spec, fitted)
-    vectors[NETWORK] = Vectors(users=own.user_vectors, items=own.item_vectors)
     found = search_components(
         train, held_out, features=spec.item_text, k=CUTOFF, effort=spec.config.effort,
         seed=spec.seed, memory=memory,
@@ -140,16 +144,39 @@ def choose(
     learned = found.learn_weights(external=vectors)
     model = found.refit(train, learned, features=spec.item_text)
     weights = {name: float(learned.weights.get(name, 0.0)) for name in vectors}
+    if not weights[NETWORK]:
+        weights[NETWORK] = _tie_break(vectors, weights, model, train)
     choice = Choice(weights=weights, lightgcn_decay=decay, item_model=model.facts)
     facts = {
         "components": found.facts(),
         "components_missing": skipped | dict(found.skipped),
         "valid_ndcg_alone": learned.alone,
         "valid_ndcg_without": learned.without,
-        "valid_ndcg_of_sum": learned.ndcg,
+        "valid_ndcg_of_sum": learned.ndcg if learned.users else None,
+        "components_cut": dict(learned.cut),
     }
     logger.info("components chosen on validation", extra=facts | {"weights": learned.weights})
     return choice, _summed(own, spec, components, weights, model), facts
+
+
+def _tie_break(
+    vectors: dict[str, Vectors],
+    weights: dict[str, float],
+    model: ItemToItemModel,
+    histories: Histories,
+) -> float:
+    """A weight that ranks by the network where the sum has nothing to say, and nowhere else.
+
+    Items that nobody rated are in no map, users without ratings have no history: without the
+    network they would all score alike.
+    """
+    users = np.arange(min(histories.shape[0], _JUDGED))
+    rows = model.rows(histories)
+    total = model.scores(rows, users)
+    for name, one in vectors.items():
+        total += np.float32(weights[name]) * one.scores(rows, users)
+    own = float(vectors[NETWORK].scores(rows, users).std())
+    return _TIE_BREAK * float(total.std()) / own if own else 1.0
 
 
 def fit_choice(spec: TrainingSpec, fitted: Fit, choice: Choice) -> ScoreSum:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from recsys_core.config import RunConfig, load_config
-from recsys_core.errors import InputError, RecsysError, SourceUnavailable
+from recsys_core.errors import ConfigError, InputError, RecsysError, SourceUnavailable
 
 FAILED: Final = 1
 WRONG_INPUT: Final = 2
@@ -53,10 +53,26 @@ def parse(
         """YAML file of these parameters; what the command line says wins."""
 
     Arguments.__doc__ = description
-    given = CliSettingsSource[Any](
-        Arguments, cli_parse_args=[_with_underscores(one) for one in argv]
-    )()
+    argv = [_with_underscores(one) for one in argv]
+    _refuse_former_names(argv, kind)
+    given = CliSettingsSource[Any](Arguments, cli_parse_args=argv)()
     return load_config(given.pop("config", None), given, kind)
+
+
+def _refuse_former_names(argv: Sequence[str], kind: type[BaseModel]) -> None:
+    """Say the new name; the parser below would only say that it does not know the old one."""
+    for argument in argv:
+        name = argument.partition("=")[0].removeprefix("--").removeprefix("no-")
+        *sections, leaf = name.split(".")
+        found: Any = kind
+        for section in sections:
+            field = getattr(found, "model_fields", {}).get(section)
+            found = field and field.annotation
+        if argument.startswith("--") and leaf in getattr(found, "former_names", {}):
+            raise ConfigError(
+                f"{name} is no parameter any more: {found.former_names[leaf]}.",
+                fix="correct the command line; --help shows every parameter.",
+            )
 
 
 def _with_underscores(argument: str) -> str:

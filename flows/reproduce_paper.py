@@ -7,22 +7,20 @@ Every (fold, method) is an artifact: a run that was stopped goes on where it was
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from prefect import flow
 from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows import _command
-from flows._preflight import check_ready
+from flows._stages import check_ready
 from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import ReproduceConfig
 from recsys_core.report.reproduction_page import Reproduction, as_text
-from tasks.report import tell
 from tasks.reproduction.report import report
-from tasks.runtime.step import run_log
+from tasks.runtime.run_log import run_log
 
 
 @flow(name="reproduce-paper", description="The paper's methods and baselines on every fold.")
@@ -32,14 +30,13 @@ def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction
     Args:
         config: every parameter; see `--help`.
     """
-    started = datetime.now(UTC)
     store = ArtifactStore(root=config.artifact_root)
     check_ready(config.run(config.data, config.folds[0]))
     with run_log() as log:
-        folds = prepare_folds(store, config)
-        results = measure(store, folds, rank(store, config, folds))
+        folds = prepare_folds(store, config, log)
+        results = measure(store, folds, rank(store, config, log, folds))
         cold = measure_cold(store, config, folds[0])
-        return report(config, results, cold, authors(folds), choices(folds), tell(log), started)
+        return report(config, results, cold, authors(folds), choices(folds), log)
 
 
 def run(config: ReproduceConfig) -> Reproduction:

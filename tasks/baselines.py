@@ -1,18 +1,19 @@
-"""Baselines: the lists that ours are compared with."""
+"""Step `baselines`: the lists that the graph model's are compared with."""
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.methods import BASELINES, builders
 from recsys_core.recommenders.tuning import tuned
+from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("baselines", version="1")
+@step("baselines", version="1", returns=BaselinesRef)
 def baselines(
-    out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef, config: RatingScale, k: int
+    out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
 ) -> None:
     """Rank the items for every user by each baseline that every run measures.
 
@@ -20,7 +21,7 @@ def baselines(
         out: a table per method, named after it (`columns.CANDIDATES`).
         data: the ingested data set.
         split: train, valid and test; only train and valid are looked at.
-        config: rating thresholds.
+        ratings: thresholds.
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
@@ -33,7 +34,7 @@ def baselines(
             told = f"{name}: {items.len():,} items, its matrix is made for {one.max_items:,}"
             out.fact("skipped", told)
             continue
-        found = tuned(builders(name, config), train, valid, items, like_from=config.like_from)
+        found = tuned(builders(name, ratings), train, valid, items, like_from=ratings.like_from)
         if found.valid_ndcg:
             out.fact(f"{name}_choice", found.choice)
         lists = found.recommender.recommend(users, k, exclude=known)

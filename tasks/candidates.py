@@ -1,23 +1,25 @@
-"""Candidates: the items with the highest graph scores that a user does not know yet."""
+"""Step `candidates`: candidate generation by the graph model's scores, known items left out."""
 
 from functools import partial
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES
+from recsys_core.config import RunConfig
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import vector_array
 from recsys_core.interactions.topk import ranked_lists, top_k
 from tasks.graph import read_graph
 from tasks.runtime.item_models import read_item_model
+from tasks.runtime.references import CandidatesRef, GraphRef, ModelRef, SplitRef
 from tasks.runtime.step import step
 from tasks.train import SEARCHED, WEIGHING
 
 
-@step("candidates", version="2")
+@step("candidates", version="2", returns=CandidatesRef)
 def candidates(
-    out: ArtifactWriter, split: ArtifactRef, graph: ArtifactRef, model: ArtifactRef, k: int
+    out: ArtifactWriter, *, split: SplitRef, graph: GraphRef, model: ModelRef, k: int
 ) -> None:
     """Top k of every user by the model's score, in blocks of users, known items left out.
 
@@ -52,3 +54,8 @@ def candidates(
     out.table("candidates", final, CANDIDATES)
     held_out = best(SEARCHED, train) if not valid.is_empty() else final.clear()
     out.table("valid_candidates", held_out, CANDIDATES)
+
+
+def list_length(config: RunConfig) -> int:
+    """How many candidates per user a run needs: for reranking, and for the largest cut-off."""
+    return max(config.rerank.candidates, *config.evaluation.cutoffs)

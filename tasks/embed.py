@@ -1,8 +1,8 @@
-"""Embed: a vector of every item's and every user's text, and the features of every item."""
+"""Step `embeddings`: text vectors of items and users, and the features of items."""
 
 from typing import Final
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter, local_folder
+from recsys_core.artifacts import ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
     Embedder,
@@ -19,19 +19,26 @@ from recsys_core.embedding import (
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.raw_texts import raw_item_texts
+from tasks.runtime.references import (
+    DatasetRef,
+    EmbeddingsRef,
+    ItemProfilesRef,
+    UserProfilesRef,
+)
 from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 FEATURES: Final = "item_features"
-"""Table of what describes items to the graph model, beside those of vectors of texts."""
+"""Table of the vectors that describe items to the graph model: texts, labels, words, year."""
 
 
-@step("embeddings", version="4")
+@step("embeddings", version="4", returns=EmbeddingsRef)
 def embed(
     out: ArtifactWriter,
-    data: ArtifactRef,
-    items: ArtifactRef,
-    users: ArtifactRef,
+    *,
+    data: DatasetRef,
+    items: ItemProfilesRef,
+    users: UserProfilesRef,
     config: EmbeddingConfig,
 ) -> None:
     """Embed item and user profiles with the same model (paper, section 2.2).
@@ -41,7 +48,7 @@ def embed(
     Args:
         out: tables `items` and `users`, an id and the vector of its text each; and
             `item_features`: text, facts, labels, words and year of every item side by side.
-        data: the ingested data set: titles, years and genres.
+        data: the ingested data set: titles, years and genres are embedded, too.
         items: item profiles.
         users: user profiles.
         config: model and back end.

@@ -1,14 +1,22 @@
-"""Evaluate: our lists and the baselines' on the test split, under both protocols."""
+"""Step `evaluate`: the metrics of every method's lists on the test split, both protocols."""
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank.fusion import GRAPH_ONLY
+from tasks.runtime.references import (
+    BaselinesRef,
+    CandidatesRef,
+    DatasetRef,
+    MetricsRef,
+    RerankedRef,
+    SplitRef,
+)
 from tasks.runtime.step import step
 
 GRAPH_METHOD = "gat"
@@ -17,14 +25,15 @@ SERVED_METHOD = "served"
 """Name of the lists that the fusion's policy serves."""
 
 
-@step("evaluate", version="1")
+@step("evaluate", version="1", returns=MetricsRef)
 def evaluate(
     out: ArtifactWriter,
-    data: ArtifactRef,
-    split: ArtifactRef,
-    candidates: ArtifactRef,
-    reranked: ArtifactRef,
-    baselines: ArtifactRef,
+    *,
+    data: DatasetRef,
+    split: SplitRef,
+    candidates: CandidatesRef,
+    reranked: RerankedRef,
+    baselines: BaselinesRef,
     ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
@@ -66,7 +75,7 @@ def evaluate(
     out.table("metrics", pl.concat(frames), METRICS)
 
 
-def our_lists(candidates: ArtifactRef, reranked: ArtifactRef) -> dict[str, pl.DataFrame]:
+def our_lists(candidates: CandidatesRef, reranked: RerankedRef) -> dict[str, pl.DataFrame]:
     """The graph's lists, those if everybody were reranked, and those that the policy serves."""
     graph = {GRAPH_METHOD: candidates.table("candidates")}
     everybody, served = reranked.table("everybody"), reranked.table("reranked")

@@ -1,4 +1,4 @@
-"""Ingest: bring a data set into the contract, whichever source it comes from."""
+"""Step `ingest`: read a data set from its source and check it against the contract."""
 
 from pathlib import Path
 
@@ -9,14 +9,15 @@ from recsys_core.columns import INTERACTIONS, ITEMS, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import Dataset
 from recsys_core.datasets.load import load_dataset
+from tasks.runtime.references import DatasetRef
 from tasks.runtime.step import step
 
 CACHE = Path(".cache") / "datasets"
 """Where downloaded archives are kept, below the working directory."""
 
 
-@step("ingest", version="1", tags=("network",))
-def ingest(out: ArtifactWriter, config: DataConfig, fingerprint: str) -> None:
+@step("ingest", version="1", returns=DatasetRef, tags=("network",))
+def ingest(out: ArtifactWriter, *, config: DataConfig, fingerprint: str) -> None:
     """Read, check and store the interactions, items and users of a data set.
 
     Args:

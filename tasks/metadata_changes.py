@@ -8,9 +8,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from recsys_core.artifacts import ArtifactRef
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes, SourceState, compare, item_state
+from tasks.runtime.references import DatasetRef
 
 CHANGED: Final = "recsys.metadata.changed"
 MAX_IDS: Final = 1000
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 @task(name="watch", tags={"recsys", "watch"}, cache_policy=NO_CACHE, persist_result=False)
-def watch(config: RunConfig, data: ArtifactRef, repeat_after: timedelta) -> Changes:
+def watch(config: RunConfig, data: DatasetRef, repeat_after: timedelta) -> Changes:
     """Compare the items with those processed last; announce what changed.
 
     Args:
@@ -67,7 +67,7 @@ def payload(config: RunConfig, changes: Changes) -> dict[str, Any]:
 
 
 @task(name="processed", tags={"recsys"}, cache_policy=NO_CACHE, persist_result=False)
-def processed(config: RunConfig, data: ArtifactRef) -> None:
+def processed(config: RunConfig, data: DatasetRef) -> None:
     """Remember the items of a complete run, so that they are not announced again."""
     state = SourceState(config.artifact_root, config.data)
     state.set_processed(item_state(data.table("items")))

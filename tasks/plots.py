@@ -1,14 +1,15 @@
-"""Plots: what the report draws, once for the same results."""
+"""Step `plots`: the figures of the report."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import FIGURES
 from recsys_core.report.figures import figures
 from tasks.evaluate import own_methods
+from tasks.runtime.references import FiguresRef, MetricsRef, ModelRef
 from tasks.runtime.step import step
 
 
-@step("plots", version="1")
-def plots(out: ArtifactWriter, metrics: ArtifactRef, model: ArtifactRef) -> None:
+@step("plots", version="1", returns=FiguresRef)
+def plots(out: ArtifactWriter, *, metrics: MetricsRef, model: ModelRef) -> None:
     """Draw the metrics by cut-off and the training curves.
 
     Args:

@@ -1,8 +1,6 @@
-"""Report: the run's folder with lists, metrics, ledger, summary and the page to read."""
+"""Report: the run's folder with lists, metrics, ledger of calls, summary and HTML page."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,54 +9,32 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import LLM_CALLS, METRICS
 from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
 from recsys_core.report.samples import samples
-from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
+from recsys_core.report.summary import Summary, headline, llm_summary
 from recsys_core.rerank.costs import strategy_costs
 from tasks.evaluate import own_methods
-from tasks.runtime.llm import LEDGER
-from tasks.runtime.step import RunLog, current_run_id
+from tasks.runtime.llm_calls import LEDGER
+from tasks.runtime.references import DatasetRef, Results
+from tasks.runtime.run_folder import (
+    CALLS_FILE,
+    METRICS_FILE,
+    RECOMMENDATIONS_FILE,
+    REPORT_FILE,
+    SUMMARY_FILE,
+)
+from tasks.runtime.run_log import RunLog, current_run_id
 
-RECOMMENDATIONS_FILE: Final = "recommendations.parquet"
-METRICS_FILE: Final = "metrics.parquet"
-CALLS_FILE: Final = "llm_calls.parquet"
-REPORT_FILE: Final = "report.html"
-SUMMARY_FILE: Final = "summary.json"
 RERANK: Final = "rerank"
 """Name in the log of the step that judges everybody's candidates."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lists:
-    """What leads from one split to lists with reasons."""
-
-    split: ArtifactRef
-    items: ArtifactRef
-    users: ArtifactRef
-    vectors: ArtifactRef
-    model: ArtifactRef
-    policy: ArtifactRef
-    candidates: ArtifactRef
-    reranked: ArtifactRef
-    recommendations: ArtifactRef
-
-
 @task(name="report", tags={"recsys", "report"}, cache_policy=NO_CACHE, persist_result=False)
-def report(
-    config: RunConfig,
-    log: RunLog,
-    data: ArtifactRef,
-    served: Lists,
-    metrics: ArtifactRef,
-    reasons: Sequence[ArtifactRef],
-    drawn: ArtifactRef,
-    started: datetime,
-) -> Summary:
+def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Results) -> Summary:
     """Write `runs/<run name>/` and let `runs/latest` lead to it.
 
     Not cached: it tells of this run, and takes a moment.
@@ -66,15 +42,12 @@ def report(
     Args:
         config: the run's parameters.
         log: the steps of this run.
-        data: the ingested data set.
-        served: the lists to hand out, and what they were made from.
-        metrics: the evaluation.
-        reasons: what the reasons are worth; a table `metrics` each.
-        drawn: the evaluation's plots.
-        started: when the run started, UTC.
+        evaluated: the pass that was measured on the test split.
+        served: the pass whose lists are served: the same, or that of a `refit`.
     """
-    measured = metrics.table("metrics")
-    told = [one.table("metrics") for one in reasons]
+    data, started = evaluated.data, log.started
+    measured = evaluated.metrics.table("metrics")
+    told = [one.table("metrics") for one in evaluated.explanation_metrics]
     explained = pl.concat([pl.DataFrame(schema=dict(METRICS)), *told])
     calls = made_calls(log)
     run_name = config.run_name or default_name(data, started)
@@ -86,7 +59,7 @@ def report(
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
         data_source=data.manifest.facts["source"],
         models=_models(config, served),
-        steps=tell(log),
+        steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
         facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
@@ -97,14 +70,14 @@ def report(
         summary=summary,
         metrics=measured,
         curves=served.model.table("curves"),
-        figures=drawn.table("figures"),
+        figures=evaluated.figures.table("figures"),
         calls=calls,
         costs=strategy_costs(judging_calls(log)),
         policies=served.policy.table("policies"),
         reasons=explained,
         samples=samples(
             lists,
-            served.users.table("user_profiles"),
+            served.user_profiles.table("user_profiles"),
             served.split.table("train"),
             data.table("items"),
         ),
@@ -120,21 +93,6 @@ def report(
     }
     publish(config.runs_root, run_name, files)
     return summary
-
-
-def tell(log: RunLog) -> list[StepSummary]:
-    """The steps of a flow, in the order in which they ended: rows, seconds, cached or not."""
-    return [
-        StepSummary(
-            step=one.step,
-            seconds=one.seconds,
-            peak_memory_mib=one.peak_memory_mib,
-            rows=one.rows,
-            cached=one.cached,
-            artifact=one.ref.uri,
-        )
-        for one in log.steps
-    ]
 
 
 def made_calls(log: RunLog) -> pl.DataFrame:
@@ -154,17 +112,17 @@ def judging_calls(log: RunLog) -> pl.DataFrame:
     return found[0] if found else pl.DataFrame(schema=dict(LLM_CALLS))
 
 
-def default_name(data: ArtifactRef, started: datetime) -> str:
+def default_name(data: DatasetRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
     kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
 
 
-def _models(config: RunConfig, served: Lists) -> dict[str, str]:
+def _models(config: RunConfig, served: Results) -> dict[str, str]:
     return {
         "llm": config.llm.model,
         "embedding": config.embedding.model,
-        "embedding_backend": str(served.vectors.manifest.facts["backend"]),
+        "embedding_backend": str(served.embeddings.manifest.facts["backend"]),
         "graph": config.graph.preset,
         "graph_device": str(served.model.manifest.facts["device"]),
     }

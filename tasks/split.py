@@ -1,21 +1,22 @@
-"""Split: which interactions are learned from, which stop the training, which judge it."""
+"""Step `split`: interactions cut into training, validation and test."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import INTERACTIONS
 from recsys_core.datasets import splits
 from recsys_core.datasets.config import SplitConfig
+from tasks.runtime.references import DatasetRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("split", version="1")
-def split(out: ArtifactWriter, data: ArtifactRef, config: SplitConfig, seed: int) -> None:
+@step("split", version="1", returns=SplitRef)
+def split(out: ArtifactWriter, *, data: DatasetRef, config: SplitConfig, seed: int) -> None:
     """Cut one fold: train, valid and test."""
     _write(out, splits.split_interactions(data.table("interactions"), config, seed))
 
 
-@step("split_everything", version="1")
-def split_everything(out: ArtifactWriter, data: ArtifactRef) -> None:
-    """Keep all interactions for training: the split behind lists that are served."""
+@step("split_everything", version="1", returns=SplitRef)
+def split_everything(out: ArtifactWriter, *, data: DatasetRef) -> None:
+    """Keep all interactions for training: the split of the second pass of a `refit`."""
     _write(out, splits.everything(data.table("interactions")))
 
 

@@ -1,8 +1,8 @@
-"""Train: the graph attention network, stopped by validation, then fitted to all training rows."""
+"""Step `train`: the graph model, stopped early by validation, refitted on validation rows too."""
 
 from typing import Final
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CURVES
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale
@@ -11,9 +11,10 @@ from tasks.embed import FEATURES
 from tasks.graph import read_graph
 from tasks.runtime.item_models import write_item_model
 from tasks.runtime.progress import progress
+from tasks.runtime.references import EmbeddingsRef, GraphRef, ModelRef, SplitRef
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import write_vectors
-from tasks.warm_start import WARM, start_of
+from tasks.runtime.warm_start import WARM, start_of
 
 BEST_EPOCH: Final = "best_epoch"
 CHOICE: Final = "choice"
@@ -24,24 +25,25 @@ SEARCHED: Final = "search_"
 """Prefix of the tables of the model that saw no validation row."""
 
 
-@step("train", version="12", timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="12", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
-    split: ArtifactRef,
-    graph: ArtifactRef,
-    embeddings: ArtifactRef,
+    *,
+    split: SplitRef,
+    graph: GraphRef,
+    embeddings: EmbeddingsRef,
     config: GraphConfig,
     ratings: RatingScale,
     seed: int,
-    tuned: ArtifactRef | None = None,
-    earlier: ArtifactRef | None = None,
-    earlier_split: ArtifactRef | None = None,
+    tuned: ModelRef | None = None,
+    earlier: ModelRef | None = None,
+    earlier_split: SplitRef | None = None,
 ) -> None:
     """Train the graph model (paper, section 2.2).
 
     Args:
         out: tables `users` and `items` (vectors), `item_to_item`, `item_factors` and
-            `item_prior` (the item-to-item part of the score), `curves`; `weights.safetensors`; and
+            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors`; and
             the first five of the model that saw no validation row, after the prefix `search_`. A
             server adds the dot product of the vectors and `ItemToItemModel.scores`.
         split: its validation part stops the training.

@@ -1,4 +1,4 @@
-"""Publish: what a run has to show, as artifacts in Prefect's UI. Only where a server is set.
+"""A run's results as artifacts in Prefect's UI, where a server is set.
 
 Tables hold plain JSON: a number that is not finite would empty the whole table, so it is left out.
 Text from data sets is escaped: titles and reasons are shown, never rendered.
@@ -23,7 +23,6 @@ from prefect.artifacts import (
 )
 from prefect.settings import get_current_settings
 
-from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import (
     CAPTION,
     COST,
@@ -42,6 +41,7 @@ from recsys_core.columns import (
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+from tasks.runtime.references import FiguresRef, RecommendationsRef
 
 HEADLINE_KEY: Final = "headline-metrics"
 """Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
@@ -52,9 +52,10 @@ _SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&"
 
 def publish_artifacts(
     summary: Summary,
-    recommendations: ArtifactRef,
+    *,
+    recommendations: RecommendationsRef,
     calls: pl.DataFrame,
-    drawn: ArtifactRef | None = None,
+    figures: FiguresRef,
 ) -> None:
     """Create the run's artifacts; does nothing without a server.
 
@@ -62,7 +63,7 @@ def publish_artifacts(
         summary: the run in numbers.
         recommendations: the served lists, with reasons.
         calls: the ledger of this run (`columns.LLM_CALLS`).
-        drawn: its plots, the table `figures`.
+        figures: its plots.
     """
     if not get_current_settings().api.url:
         return
@@ -77,7 +78,7 @@ def publish_artifacts(
     create_table_artifact(table(shown), key="recommendations", description=text, **sync)
     create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
     create_link_artifact(report_link(summary), key="report", link_text="report.html", **sync)
-    for key, text, uri in images(drawn.table("figures")) if drawn else ():
+    for key, text, uri in images(figures.table("figures")):
         create_image_artifact(uri, key=key, description=text, **sync)
 
 

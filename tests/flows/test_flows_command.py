@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from flows import _command
 from recsys_core.config import RunConfig
 from recsys_core.errors import BudgetExceeded, ConfigError, DataError, StorageError
+from recsys_core.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,6 +57,28 @@ def test_an_unknown_parameter_is_refused(capsys) -> None:
         parse("--sed=1")
     assert stop.value.code == 2
     assert "--sed=1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given", [["--part.old-name=3"], ["--part.old_name", "3"], ["--no-part.old_flag"]]
+)
+def test_a_former_name_is_refused_with_the_new_one(given: list[str]) -> None:
+    with pytest.raises(ConfigError, match="write `new_name`") as stop:
+        _command.parse(given, program="prog", description="", kind=Whole)
+    assert str(stop.value).startswith("part.old_")
+
+
+class Part(Section):
+    """A section one of whose fields was renamed."""
+
+    former_names: ClassVar = {"old_name": "write `new_name`", "old_flag": "write `new_name`"}
+    new_name: int = 1
+
+
+class Whole(Section):
+    """A configuration of one section."""
+
+    part: Part = Part()
 
 
 def test_help_explains_every_parameter(capsys) -> None:

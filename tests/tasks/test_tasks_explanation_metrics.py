@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from prefect import flow
 
-from recsys_core.artifacts import ArtifactRef, ArtifactStore
+from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import (
     EVIDENCE,
     INTERACTIONS,
@@ -31,16 +31,25 @@ from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS
 from recsys_core.explanations.evaluation.metrics import EXPLANATION_METRICS, EXPLANATIONS
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.providers.rules import RulesProvider
-from tasks.evaluate_explanations import judge_explanations
-from tasks.report import Lists, judging_calls
-from tasks.runtime.step import RunLog, StepRecord, run_log
+from tasks.explanation_judge import explanation_judge
+from tasks.explanation_metrics import explanation_metrics
+from tasks.report import judging_calls
+from tasks.runtime.references import (
+    DatasetRef,
+    ItemProfilesRef,
+    RecommendationsRef,
+    Results,
+    SplitRef,
+    UserProfilesRef,
+)
+from tasks.runtime.run_log import RunLog, StepRecord, run_log
 from tests.fake_openai import FakeOpenAI, Received
 from tests.made_artifacts import put
 from tests.rerank_world import ranked, world
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tuple[ArtifactStore, Lists, ArtifactRef]:
+def made(tmp_path: Path) -> tuple[ArtifactStore, Results]:
     """A store with everything that explained lists are made from."""
     tables, evidence = world(n_users=5)
     reasons, _ = asyncio.run(
@@ -51,18 +60,17 @@ def made(tmp_path: Path) -> tuple[ArtifactStore, Lists, ArtifactRef]:
         )
     )  # fmt: skip
     store = ArtifactStore(root=str(tmp_path / "artifacts"))
-    data = put(store, "data", {"items": (tables.items, ITEMS)})
-    lists = Lists(
-        split=put(store, "split", {"train": (tables.history, INTERACTIONS)}),
-        items=put(store, "items", {"item_profiles": (tables.item_profiles, ITEM_PROFILES)}),
-        users=put(store, "users", {
-            "user_profiles": (tables.user_profiles, USER_PROFILES),
-            "evidence": (evidence, EVIDENCE),
-        }),
-        recommendations=put(store, "reasons", {"recommendations": (reasons, RECOMMENDATIONS)}),
-        vectors=data, model=data, policy=data, candidates=data, reranked=data,
-    )  # fmt: skip
-    return store, lists, data
+    made = Results()
+    made.data = put(store, "data", {"items": (tables.items, ITEMS)}).as_type(DatasetRef)
+    made.split = put(store, "split", {"train": (tables.history, INTERACTIONS)}).as_type(SplitRef)
+    profiles = (tables.item_profiles, ITEM_PROFILES)
+    made.item_profiles = put(store, "items", {"item_profiles": profiles}).as_type(ItemProfilesRef)
+    made.user_profiles = put(store, "users", {
+        "user_profiles": (tables.user_profiles, USER_PROFILES), "evidence": (evidence, EVIDENCE),
+    }).as_type(UserProfilesRef)  # fmt: skip
+    explained = put(store, "reasons", {"recommendations": (reasons, RECOMMENDATIONS)})
+    made.recommendations = explained.as_type(RecommendationsRef)
+    return store, made
 
 
 def config(**llm: Any) -> RunConfig:
@@ -72,13 +80,22 @@ def config(**llm: Any) -> RunConfig:
 
 
 def run(
-    made: tuple[ArtifactStore, Lists, ArtifactRef], config: RunConfig
+    made: tuple[ArtifactStore, Results], config: RunConfig
 ) -> tuple[list[pl.DataFrame], RunLog]:
-    store, lists, data = made
+    store, lists = made
+    given = {
+        "data": lists.data, "split": lists.split, "items": lists.item_profiles,
+        "users": lists.user_profiles, "recommendations": lists.recommendations,
+        "bootstrap": config.evaluation.bootstrap, "seed": config.seed,
+    }  # fmt: skip
 
     @flow
     def measuring() -> list[pl.DataFrame]:
-        return [one.table("metrics") for one in judge_explanations(store, config, data, lists)]
+        found = [explanation_metrics(store, ratings=config.data.scale, **given)]
+        if config.explanations.judge:
+            judged = config.explanations.judge_users
+            found.append(explanation_judge(store, llm=config.llm, judged_users=judged, **given))
+        return [one.table("metrics") for one in found]
 
     with run_log() as log:
         return measuring(), log
@@ -86,7 +103,7 @@ def run(
 
 @pytest.mark.usefixtures("prefect_server")
 def test_reasons_are_measured_and_on_demand_judged(
-    made: tuple[ArtifactStore, Lists, ArtifactRef], tmp_path: Path
+    made: tuple[ArtifactStore, Results], tmp_path: Path
 ) -> None:
     measured, log = run(made, config())
     assert [one.step for one in log.steps] == ["explanation_metrics"]

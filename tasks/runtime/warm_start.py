@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, open_artifact
+from recsys_core.artifacts import open_artifact
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError
-from tasks.report import SUMMARY_FILE
+from tasks.runtime.references import ModelRef, SplitRef
+from tasks.runtime.run_folder import SUMMARY_FILE
 
 if TYPE_CHECKING:
     from recsys_core.graph.training.warm_start import Start
@@ -25,8 +26,8 @@ _SPLITS: Final = ("split", "split_everything")
 class Earlier:
     """A trained model, and the interactions that it was trained on."""
 
-    model: ArtifactRef
-    split: ArtifactRef
+    model: ModelRef
+    split: SplitRef
 
 
 def earlier_model(config: RunConfig, *, refit: bool = False) -> Earlier | None:
@@ -47,16 +48,16 @@ def earlier_model(config: RunConfig, *, refit: bool = False) -> Earlier | None:
     models = [uri for step, uri in steps if step == "train"]
     if not models:
         raise _no_run(config.graph.warm_start_from, "it names no trained model")
-    model = open_artifact(models[-1 if refit else 0])
+    model = open_artifact(models[-1 if refit else 0]).as_type(ModelRef)
     for uri in (uri for step, uri in steps if step in _SPLITS):
-        split = open_artifact(uri)
+        split = open_artifact(uri).as_type(SplitRef)
         if split.content_hash == model.manifest.inputs["split"]:
             return Earlier(model=model, split=split)
     raise _no_run(config.graph.warm_start_from, "it names no split that its model was trained on")
 
 
 def start_of(
-    earlier: ArtifactRef | None, earlier_split: ArtifactRef | None, split: ArtifactRef
+    earlier: ModelRef | None, earlier_split: SplitRef | None, split: SplitRef
 ) -> tuple["Start | None", str]:
     """The earlier model, unless it would spoil what is held out of this training; and the reason.
 

@@ -14,12 +14,13 @@ from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, DamagedArtifact
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.lookup import vector_table
-from tasks.warm_start import WARM, earlier_model, start_of
+from tasks.runtime.references import ModelRef, SplitRef
+from tasks.runtime.warm_start import WARM, earlier_model, start_of
 
 Rows = list[tuple[int, int]]
 
 
-def split(store: ArtifactStore, name: str, train: Rows, valid: Rows, test: Rows) -> ArtifactRef:
+def split(store: ArtifactStore, name: str, train: Rows, valid: Rows, test: Rows) -> SplitRef:
     with store.writer(name.rstrip("0123456789"), name) as out:
         for table, rows in (("train", train), ("valid", valid), ("test", test)):
             full = [(user, item, 5.0, None) for user, item in rows]
@@ -29,10 +30,10 @@ def split(store: ArtifactStore, name: str, train: Rows, valid: Rows, test: Rows)
             out.table(table, frame, INTERACTIONS)
         return out.commit(
             version="1", parameters={}, inputs={}, built_by="", seconds=0, peak_memory_mib=0
-        )
+        ).as_type(SplitRef)
 
 
-def model(store: ArtifactStore, name: str, of: ArtifactRef, *, warm: bool = False) -> ArtifactRef:
+def model(store: ArtifactStore, name: str, of: SplitRef, *, warm: bool = False) -> ModelRef:
     with store.writer("train", name) as out:
         for table, key in (("users", USER), ("items", ITEM)):
             found = vector_table(pl.Series(key, [1, 2]), torch.ones(2, 3).numpy())
@@ -42,7 +43,7 @@ def model(store: ArtifactStore, name: str, of: ArtifactRef, *, warm: bool = Fals
         return out.commit(
             version="1", parameters={}, inputs={"split": of.content_hash}, built_by="", seconds=0,
             peak_memory_mib=0,
-        )  # fmt: skip
+        ).as_type(ModelRef)  # fmt: skip
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 
 @pytest.fixture
-def old(store: ArtifactStore) -> ArtifactRef:
+def old(store: ArtifactStore) -> SplitRef:
     return split(store, "split1", [(1, 1), (1, 2)], [(2, 1)], [(2, 2)])
 
 
@@ -68,7 +69,7 @@ def finished(tmp_path: Path, steps: list[tuple[str, ArtifactRef]]) -> Path:
 
 
 def test_a_run_is_named_by_its_name_or_its_folder(
-    tmp_path: Path, store: ArtifactStore, old: ArtifactRef
+    tmp_path: Path, store: ArtifactStore, old: SplitRef
 ) -> None:
     all_rows = split(store, "split_everything2", [(1, 1), (1, 2), (2, 1), (2, 2)], [], [])
     first, last = model(store, "first", old), model(store, "last", all_rows)
@@ -88,7 +89,7 @@ def test_a_run_is_named_by_its_name_or_its_folder(
 
 @pytest.mark.parametrize("steps", [[], ["split"], ["train"]])
 def test_a_run_without_a_model_and_its_split_is_a_config_error(
-    steps: list[str], tmp_path: Path, store: ArtifactStore, old: ArtifactRef
+    steps: list[str], tmp_path: Path, store: ArtifactStore, old: SplitRef
 ) -> None:
     there = {"split": old, "train": model(store, "first", old)}
     finished(tmp_path, [(name, there[name]) for name in steps])
@@ -101,9 +102,7 @@ def test_no_such_run_is_a_config_error(tmp_path: Path) -> None:
         earlier_model(config(tmp_path))
 
 
-def test_a_model_that_is_gone_is_told(
-    tmp_path: Path, store: ArtifactStore, old: ArtifactRef
-) -> None:
+def test_a_model_that_is_gone_is_told(tmp_path: Path, store: ArtifactStore, old: SplitRef) -> None:
     gone = model(store, "first", old)
     finished(tmp_path, [("split", old), ("train", gone)])
     (Path(gone.uri) / "weights.safetensors").unlink()
@@ -112,7 +111,7 @@ def test_a_model_that_is_gone_is_told(
 
 
 def test_it_is_used_where_nothing_that_is_held_out_was_seen(
-    store: ArtifactStore, old: ArtifactRef
+    store: ArtifactStore, old: SplitRef
 ) -> None:
     new = split(store, "split3", [(1, 1), (1, 2), (2, 1)], [(1, 3)], [(2, 2)])
     start, why = start_of(model(store, "first", old), old, new)
@@ -126,7 +125,7 @@ def test_it_is_used_where_nothing_that_is_held_out_was_seen(
     ("valid", "test"), [([(1, 1)], [(2, 2)]), ([(1, 3)], [(2, 1)])], ids=["trained", "stopped"]
 )
 def test_it_is_not_used_where_it_has_seen_a_held_out_row(
-    valid: Rows, test: Rows, store: ArtifactStore, old: ArtifactRef
+    valid: Rows, test: Rows, store: ArtifactStore, old: SplitRef
 ) -> None:
     start, why = start_of(model(store, "first", old), old, split(store, "split3", [], valid, test))
     assert start is None
@@ -134,7 +133,7 @@ def test_it_is_not_used_where_it_has_seen_a_held_out_row(
 
 
 def test_a_chain_of_warm_starts_ends_where_something_is_held_out(
-    store: ArtifactStore, old: ArtifactRef
+    store: ArtifactStore, old: SplitRef
 ) -> None:
     chained = model(store, "first", old, warm=True)
     assert start_of(chained, old, split(store, "split3", [], [(1, 3)], []))[0] is None

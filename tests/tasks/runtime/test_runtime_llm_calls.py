@@ -14,7 +14,7 @@ from recsys_core.errors import ConfigError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.request.templates import load_prompt
 from recsys_core.profiles.items import profile_items
-from tasks.runtime.llm import LEDGER, ask
+from tasks.runtime.llm_calls import LEDGER, ask
 from tasks.runtime.step import step
 from tests.fake_openai import FakeOpenAI
 from tests.small_data import small_items
@@ -25,15 +25,15 @@ KEY = "sk-from-a-secret-block-0123456789"
 ITEMS = small_items().head(3)
 
 
-@step("asked", version="1")
-def asked(out: ArtifactWriter, llm: LLMConfig) -> None:
+@step("asked", version="1", returns=ArtifactRef)
+def asked(out: ArtifactWriter, *, llm: LLMConfig) -> None:
     """Profiles of three items."""
     out.table("profiles", ask(out, llm, lambda model: profile_items(ITEMS, model)), ITEM_PROFILES)
 
 
 @flow(name="asks")
 def asks(store: ArtifactStore, llm: LLMConfig) -> ArtifactRef:
-    return asked(store, llm)
+    return asked(store, llm=llm)
 
 
 @pytest.fixture
@@ -80,15 +80,15 @@ def test_several_items_per_call_arrive_as_one_request(server: FakeOpenAI, tmp_pa
 
     server.answer = answer
 
-    @step("several", version="1")
-    def several(out: ArtifactWriter, llm: LLMConfig) -> None:
+    @step("several", version="1", returns=ArtifactRef)
+    def several(out: ArtifactWriter, *, llm: LLMConfig) -> None:
         """Profiles of three items by one request."""
         found = ask(out, llm, lambda model: profile_items(ITEMS, model, per_call=3))
         out.table("profiles", found, ITEM_PROFILES)
 
     @flow(name="asks-for-several")
     def run() -> ArtifactRef:
-        return several(ArtifactStore(root=str(tmp_path)), config(server))
+        return several(ArtifactStore(root=str(tmp_path)), llm=config(server))
 
     table = run().table("profiles")
     assert table["overview"].to_list() == ["o"] * 3

@@ -13,7 +13,7 @@ from recsys_core.errors import ConfigError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
 from recsys_core.llm.providers.base import Provider, Usage
-from tasks.runtime.step import current_run_id
+from tasks.runtime.run_log import current_run_id
 
 R = TypeVar("R")
 

@@ -1,9 +1,12 @@
-"""What the flows share: the look before the first step."""
+"""What the flows share: the checks before the first step, and a run up to a last step."""
 
+from flows.pipeline import Last, pipeline
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
 from recsys_core.report.folder import check_run_folder
-from tasks.warm_start import earlier_model
+from recsys_core.report.summary import StepSummary
+from tasks.runtime.run_log import run_log
+from tasks.runtime.warm_start import earlier_model
 
 
 def check_ready(config: RunConfig) -> None:
@@ -23,3 +26,11 @@ def check_ready(config: RunConfig) -> None:
         from recsys_core.graph.training.trainer import choose_device
 
         choose_device(config.graph.device)
+
+
+def run_until(config: RunConfig, last: Last) -> list[StepSummary]:
+    """Run the pipeline up to a step; what the steps did."""
+    check_ready(config)
+    with run_log() as log:
+        pipeline(config, log, until=last)
+        return log.summaries()

@@ -1,4 +1,4 @@
-"""What a reader of the reproduction must know first."""
+"""Caveats: what limits the reproduction's figures, in sentences for its page."""
 
 from collections.abc import Collection
 from typing import Final
@@ -32,7 +32,7 @@ _PUBLISHED_USERS: Final = (
 )
 
 
-def notes_on(config: ReproduceConfig, methods: Collection[str], *, judged: bool) -> list[str]:
+def caveats(config: ReproduceConfig, methods: Collection[str], *, judged: bool) -> list[str]:
     """A sentence each.
 
     Args:

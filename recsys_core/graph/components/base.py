@@ -1,7 +1,7 @@
 """Additive components that are dot products: the network's columns, then theirs, make a vector.
 
-Their weights in the sum are learned on validation (`training.components`), as are those of the
-item-to-item maps (`item_model`). A new component is a module and a line in `COMPONENTS`.
+Their weights in the sum are learned on validation (`training.score_sum`), as are those of the
+item-to-item maps (`component_table`). A new one is a module and a line in `COMPONENTS`.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,9 @@ from recsys_core.graph.components.residual_ease import residual_ease
 from recsys_core.graph.components.temporal_popularity import temporal_popularity
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.training.spec import TrainingSpec
+
+NETWORK: Final = "network"
+"""Name of the network among the components."""
 
 
 class Component(Protocol):
@@ -63,7 +66,3 @@ def with_user_components(
     """
     columns = [weights[name] * one.users(edges, attributes) for name, one in components.items()]
     return np.hstack([weights[NETWORK] * network, *columns]).astype(np.float32)
-
-
-NETWORK: Final = "network"
-"""Name of the network among the components."""

@@ -146,7 +146,7 @@ def choose(
     weights = {name: float(learned.weights.get(name, 0.0)) for name in vectors}
     if not weights[NETWORK]:
         weights[NETWORK] = _tie_break(vectors, weights, model, train)
-    choice = Choice(weights=weights, lightgcn_decay=decay, item_model=model.facts)
+    choice = Choice(weights=weights, lightgcn_decay=decay, item_model=dict(model.facts))
     facts = {
         "components": found.facts(),
         "components_missing": skipped | dict(found.skipped),

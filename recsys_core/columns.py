@@ -117,6 +117,7 @@ SCORED_ITEM: Final = "scored_item"
 RATED_VECTOR: Final = "rated_vector"
 SCORED_VECTOR: Final = "scored_vector"
 PRIOR: Final = "prior"
+NEWCOMER_SCORE: Final = "newcomer_score"
 USUAL_RATING: Final = "usual_rating"
 
 GROUP: Final = "group"
@@ -163,7 +164,8 @@ ITEM_FACTORS: Final[Schema] = {
     RATED_VECTOR: pl.List(pl.Float32), SCORED_VECTOR: pl.List(pl.Float32),
 }  # fmt: skip
 ITEM_PRIORS: Final[Schema] = {
-    ITEM_INDEX: pl.Int64, PRIOR: pl.Float32, USUAL_RATING: pl.Float32,
+    ITEM_INDEX: pl.Int64, PRIOR: pl.Float32, NEWCOMER_SCORE: pl.Float32,
+    USUAL_RATING: pl.Float32,
 }  # fmt: skip
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
 JUDGED: Final[Schema] = {

@@ -14,12 +14,14 @@ import torch
 from scipy import sparse
 
 from recsys_core.errors import DataError
+from recsys_core.evaluation.metrics import hits_of, ndcg
 from recsys_core.graph.components.histories import InputRows
 from recsys_core.graph.components.item_maps import Scorer
 from recsys_core.graph.interaction_graph import Floats, Indices
+from recsys_core.interactions.topk import best_columns
 
-_BLOCK_CELLS: Final = 16_000_000
-"""Scores held per component (64 MB): bounds memory, changes nothing."""
+_BLOCK_CELLS: Final = 32_000_000
+"""Scores held at once (128 MB): bounds memory, changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,8 @@ class Target:
     k: int
 
     def blocks(self, scorers: int = 1) -> Iterator[Indices]:
-        """The users, as many at a time as scores of so many scorers fit."""
-        step = max(1, _BLOCK_CELLS // (self.relevant.shape[1] * max(scorers // 4, 1)))
+        """The users, as many at a time as the scores of so many scorers fit."""
+        step = max(1, _BLOCK_CELLS // (self.relevant.shape[1] * scorers))
         for start in range(0, len(self.users), step):
             yield self.users[start : start + step]
 
@@ -78,19 +80,11 @@ def ndcg_of(scorer: Scorer, target: Target) -> npt.NDArray[np.float64]:
     found = []
     for users in target.blocks():
         scores = unseen_scores(scorer, target, users)
-        top = scores.topk(min(target.k, scores.shape[1]), dim=1).indices.numpy()
+        top = best_columns(scores, min(target.k, scores.shape[1]))[1].numpy()
         truth = target.relevant[users]
         hits = np.isin(np.arange(len(users))[:, None] * scores.shape[1] + top, _cells(truth))
-        found.append(_ndcg(hits, np.diff(truth.indptr), target.k))
+        found.append(ndcg(hits_of(hits, np.diff(truth.indptr), [target.k]))[:, 0])
     return np.concatenate(found)
-
-
-def _ndcg(
-    hits: npt.NDArray[np.bool_], relevant: npt.NDArray[np.int32], k: int
-) -> npt.NDArray[np.float64]:
-    gains = (hits / np.log2(np.arange(hits.shape[1]) + 2.0)).sum(1)
-    values: npt.NDArray[np.float64] = gains / ideal_gain(relevant, k)
-    return values
 
 
 def ideal_gain(relevant: npt.NDArray[np.int32], k: int) -> npt.NDArray[np.float64]:
@@ -133,7 +127,8 @@ class CandidatePool:
     def ndcg(self, total: torch.Tensor) -> torch.Tensor:
         """(n_users,) NDCG@k of summed scores (n_users, width)."""
         ranked = total.masked_fill(~self.filled, -torch.inf)
-        best = ranked.topk(min(self.k, total.shape[1]), dim=1).indices
+        # Ties go to the lower item, as in the lists that are served: candidates stand by number.
+        _, best = best_columns(ranked, min(self.k, total.shape[1]))
         discount = 1.0 / torch.log2(torch.arange(best.shape[1], dtype=torch.float32) + 2.0)
         return (self.relevant.gather(1, best) * discount).sum(1) / self.ideal
 

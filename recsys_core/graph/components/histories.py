@@ -8,7 +8,7 @@ or how far the rating lies above the item's usual one.
 import logging
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Literal, Self, cast, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -183,7 +183,7 @@ class HistoryInput:
             raise DataError(
                 f"No input of histories is called {name!r}.", expected=f"one of {', '.join(KINDS)}."
             )
-        return cls(kind=cast(InputKind, kind), decay=float(decay or 1.0))
+        return cls(kind=kind, decay=float(decay or 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,15 @@
 
     score(u, i) = sum over inputs of (history(u) @ S)_i + (history(u) @ rated) . scored_i + prior_i
 
+A user without a history has the scores of a popularity instead.
+
 All maps of one input are added up, weights multiplied in, and cut to a few hundred entries per
 row. A server needs the item's row for every item of the history, and adds.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -21,6 +23,7 @@ from recsys_core.columns import (
     ITEM_INDEX,
     ITEM_PRIORS,
     ITEM_TO_ITEM,
+    NEWCOMER_SCORE,
     PRIOR,
     RATED_ITEM,
     RATED_VECTOR,
@@ -57,6 +60,9 @@ TABLES: Final[Mapping[str, Schema]] = {
 }
 """Tables of the artifact and their schemas."""
 
+Facts = Mapping[str, Any]
+"""Plain values, as JSON holds them."""
+
 _BLOCK_CELLS: Final = 16_000_000
 """Scores held at once (64 MB): bounds memory, changes nothing."""
 
@@ -69,6 +75,7 @@ class ItemToItemModel:
         maps: by input, (n_items, n_items) sparse; row = rated item, column = scored item.
         low_rank: by input, (n_items, d) of rated and of scored items.
         prior: (n_items,) added for every user.
+        newcomers: (n_items,) scores for a user without a history, instead of all others.
         usual: what deviations are measured from; None where no map reads them.
         facts: plain values: the components, their settings and weights, and what the cut cost.
     """
@@ -76,8 +83,9 @@ class ItemToItemModel:
     maps: Mapping[HistoryInput, sparse.csr_matrix]
     low_rank: Mapping[HistoryInput, tuple[Floats, Floats]]
     prior: Floats
+    newcomers: Floats
     usual: UsualRatings | None = None
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
 
     @property
     def n_items(self) -> int:
@@ -96,6 +104,7 @@ class ItemToItemModel:
             total += np.asarray(rows.matrix(wanted)[users] @ rated, np.float32) @ scored.T
         for wanted, weights in self.maps.items():
             _add_sparse(total, rows.matrix(wanted)[users] @ weights)
+        total[np.diff(rows.seen.indptr)[users] == 0] = self.newcomers
         return total
 
     def top_k(
@@ -169,6 +178,7 @@ class ItemToItemModel:
                 {
                     ITEM_INDEX: np.arange(self.n_items),
                     PRIOR: self.prior,
+                    NEWCOMER_SCORE: self.newcomers,
                     USUAL_RATING: usual,
                 },
                 schema=ITEM_PRIORS,
@@ -176,9 +186,7 @@ class ItemToItemModel:
         }
 
     @classmethod
-    def from_tables(
-        cls, tables: Mapping[str, pl.DataFrame], facts: Mapping[str, object]
-    ) -> "ItemToItemModel":
+    def from_tables(cls, tables: Mapping[str, pl.DataFrame], facts: Facts) -> "ItemToItemModel":
         """The model that `tables()` and `facts` described."""
         priors = tables[PRIORS_TABLE].sort(ITEM_INDEX)
         n_items, spread = priors.height, facts.get(_SPREAD)
@@ -197,6 +205,7 @@ class ItemToItemModel:
                 for wanted, some in _by_input(tables[FACTORS_TABLE])
             },
             prior=priors[PRIOR].to_numpy(),
+            newcomers=priors[NEWCOMER_SCORE].to_numpy(),
             usual=usual,
             facts=facts,
         )
@@ -211,7 +220,8 @@ def summed(
     *,
     most: int | None = None,
     usual: UsualRatings | None = None,
-    facts: Mapping[str, object] | None = None,
+    newcomers: FittedMap | None = None,
+    facts: Facts | None = None,
 ) -> ItemToItemModel:
     """Fitted components with their weights as one model.
 
@@ -220,6 +230,7 @@ def summed(
         n_items: number of items.
         most: entries kept per row of each input's matrix; None for all.
         usual: what deviations are measured from.
+        newcomers: a prior that orders items for users without a history; by default the sum's.
         facts: plain values to be stored with it.
     """
     maps: dict[HistoryInput, sparse.csr_matrix] = {}
@@ -238,7 +249,12 @@ def summed(
         maps = {wanted: largest_of_rows(weights, most) for wanted, weights in maps.items()}
     spread = {} if usual is None else {_SPREAD: float(usual.spread)}
     return ItemToItemModel(
-        maps=maps, low_rank=low_rank, prior=prior, usual=usual, facts={**(facts or {}), **spread}
+        maps=maps,
+        low_rank=low_rank,
+        prior=prior,
+        newcomers=newcomers.values if isinstance(newcomers, ItemPrior) else prior,
+        usual=usual,
+        facts={**(facts or {}), **spread},
     )
 
 

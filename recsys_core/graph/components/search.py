@@ -36,7 +36,7 @@ from recsys_core.graph.components.effort import BUDGETS, Budget, Effort, validat
 from recsys_core.graph.components.grid_search import ChosenSettings, choose_settings, decays_of
 from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import FittedMap, ItemPrior, Scorer, Vectors
-from recsys_core.graph.components.item_model import ItemToItemModel, summed
+from recsys_core.graph.components.item_model import Facts, ItemToItemModel, summed
 from recsys_core.graph.components.stacking import StackedWeights, learn_weights
 from recsys_core.graph.interaction_graph import Floats, Indices
 
@@ -144,16 +144,32 @@ class ComponentSearch:
                 for name, weight in learned.weights.items()
                 if name in self.chosen
             },
+            _NEWCOMERS: self._newcomers(learned),
             "cut": dict(learned.cut),
         }
 
+    def _newcomers(self, learned: StackedWeights) -> dict[str, object]:
+        """The popularity that ranks items best alone: what users without a history are shown."""
+        priors = [name for name, part in self.fitted.items() if isinstance(part, ItemPrior)]
+        if not priors:
+            return {}
+        best = max(priors, key=lambda name: learned.alone[name])
+        return {best: {"settings": dict(self.chosen[best].settings)}}
+
     def _summed(
-        self, learned: StackedWeights, most: int | None, facts: Mapping[str, object] | None = None
+        self, learned: StackedWeights, most: int | None, facts: Facts | None = None
     ) -> ItemToItemModel:
         weights = learned.weights
         parts = [(part, weights[name]) for name, part in self.fitted.items() if name in weights]
-        n_items = self.data.histories.shape[1]
-        return summed(parts, n_items, most=most, usual=self.data.usual, facts=facts)
+        newcomers = next(iter((facts or {}).get(_NEWCOMERS, {})), "")
+        return summed(
+            parts,
+            self.data.histories.shape[1],
+            most=most,
+            usual=self.data.usual,
+            newcomers=self.fitted.get(newcomers),
+            facts=facts,
+        )
 
     def _cut(self, learned: StackedWeights, external: Mapping[str, Vectors]) -> dict[str, float]:
         """How many entries a row keeps: the fewest that lose less than a thousandth of NDCG."""
@@ -170,6 +186,7 @@ class ComponentSearch:
 
 
 _ROW: Final = "row_entries"
+_NEWCOMERS: Final = "users_without_history"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +265,7 @@ def fit_components(
 
 
 def refit_from(
-    facts: Mapping[str, object],
+    facts: Facts,
     histories: Histories,
     *,
     features: Floats | None = None,
@@ -265,17 +282,15 @@ def refit_from(
     Raises:
         DataError: a component needs something that these rows lack.
     """
-    effort, seed, components = facts["effort"], facts["seed"], facts["components"]
-    budget = BUDGETS[effort]  # type: ignore[index]
     data = FitData(
         histories=histories,
         features=features,
-        budget=budget,
+        budget=BUDGETS[facts["effort"]],
         memory=memory,
-        seed=int(seed),  # type: ignore[call-overload]
+        seed=facts["seed"],
     )
     missing, parts = data.lacks(), []
-    for name, entry in components.items():  # type: ignore[attr-defined]
+    for name, entry in facts["components"].items():
         lacking = COMPONENTS[name].needs & missing
         if lacking:
             raise DataError(
@@ -284,13 +299,21 @@ def refit_from(
                 fix="train anew instead of refitting.",
             )
         parts.append((COMPONENTS[name].fit(data, entry["settings"]), entry["weight"]))
-    most = _row_entries(facts)
-    return summed(parts, histories.shape[1], most=most, usual=data.usual, facts=facts)
+    newcomers = None
+    for name, entry in facts.get(_NEWCOMERS, {}).items():
+        newcomers = COMPONENTS[name].fit(data, entry["settings"])
+    return summed(
+        parts,
+        histories.shape[1],
+        most=_row_entries(facts),
+        usual=data.usual,
+        newcomers=newcomers,
+        facts=facts,
+    )
 
 
-def _row_entries(facts: Mapping[str, object]) -> int | None:
-    cut = facts["cut"]
-    return int(cut[_ROW]) if isinstance(cut, Mapping) and _ROW in cut else None
+def _row_entries(facts: Facts) -> int | None:
+    return int(facts["cut"][_ROW]) if _ROW in facts["cut"] else None
 
 
 class _State:

@@ -1,7 +1,5 @@
 """Step `baselines`: the lists that the graph model's are compared with."""
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
@@ -11,7 +9,7 @@ from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("baselines", version="1", returns=BaselinesRef)
+@step("baselines", version="2", returns=BaselinesRef)
 def baselines(
     out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
 ) -> None:
@@ -25,7 +23,6 @@ def baselines(
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
-    known = pl.concat([train, valid])
     items, users = data.table("items")[ITEM], data.table("users")[USER]
     for name, one in BASELINES.items():
         if not one.in_every_run:
@@ -37,5 +34,8 @@ def baselines(
         found = tuned(builders(name, ratings), train, valid, items, like_from=ratings.like_from)
         if found.valid_ndcg:
             out.fact(f"{name}_choice", found.choice)
-        lists = found.recommender.recommend(users, k, exclude=known)
+        recommender = found.recommender
+        if not split.learns_from_valid:
+            recommender = recommender.fit(train, items)
+        lists = recommender.recommend(users, k, exclude=split.masked, among=data.candidate_items)
         out.table(name, lists, CANDIDATES)

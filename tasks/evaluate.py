@@ -1,9 +1,11 @@
 """Step `evaluate`: the metrics of every method's lists on the test split, both protocols."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
+from recsys_core.columns import ITEM, METHOD, METRICS, RANK, RANKING, STRATEGY, USER
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors
 from recsys_core.evaluation.config import EvaluationConfig
@@ -16,6 +18,7 @@ from tasks.runtime.references import (
     MetricsRef,
     RerankedRef,
     SplitRef,
+    UserGroup,
 )
 from tasks.runtime.step import step
 
@@ -25,7 +28,7 @@ SERVED_METHOD = "served"
 """Name of the lists that the fusion's policy serves."""
 
 
-@step("evaluate", version="1", returns=MetricsRef)
+@step("evaluate", version="2", returns=MetricsRef)
 def evaluate(
     out: ArtifactWriter,
     *,
@@ -43,7 +46,8 @@ def evaluate(
     Args:
         out: table `metrics` (`columns.METRICS`), empty where nothing is held out.
         data: the ingested data set.
-        split: train, valid and test.
+        split: train, valid and test; test interactions with items that may not be recommended
+            do not count.
         candidates: the graph model's lists.
         reranked: the same after reranking and fusion.
         baselines: a table of lists per baseline.
@@ -51,20 +55,25 @@ def evaluate(
         config: cut-offs, the bound of cold users, bootstrap resamples.
         seed: of the bootstrap; the same resamples for every method.
     """
-    items = data.table("items")
-    known, test = pl.concat([split.table("train"), split.table("valid")]), split.table("test")
+    items, allowed = data.table("items"), data.candidate_items
+    known, masked = split.known, split.masked
+    test = split.table("test").filter(pl.col(ITEM).is_in(allowed.implode()))
     lists = {name: baselines.table(name) for name in baselines.tables}
     lists |= our_lists(candidates, reranked)
     frames = [pl.DataFrame(schema=dict(METRICS))]
     if not test.is_empty():
         for name, ranking in lists.items():
-            frames += _accuracy(name, ranking, known, test, items[ITEM], ratings, config, seed)
+            # Users without an interaction have lists, too, which nothing can be compared with.
             tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
+            frames += _accuracy(
+                name, tested, known, masked, test, items[ITEM], ratings, config, seed,
+                groups=split.user_groups(config),
+            )  # fmt: skip
             frames.append(
                 beyond_accuracy(
                     tested,
                     known,
-                    items[ITEM],
+                    allowed,
                     method=name,
                     cutoffs=config.cutoffs,
                     vectors=genre_vectors(items),
@@ -76,13 +85,22 @@ def evaluate(
 
 
 def our_lists(candidates: CandidatesRef, reranked: RerankedRef) -> dict[str, pl.DataFrame]:
-    """The graph's lists, those if everybody were reranked, and those that the policy serves."""
-    graph = {GRAPH_METHOD: candidates.table("candidates")}
-    everybody, served = reranked.table("everybody"), reranked.table("reranked")
-    strategies = sorted(set(everybody[STRATEGY]) - {GRAPH_ONLY})
-    if not strategies:
-        return graph
-    return graph | {f"{GRAPH_METHOD}+{'/'.join(strategies)}": everybody, SERVED_METHOD: served}
+    """The graph's lists, those with everybody reranked (if all were judged), the served ones."""
+    graph, everybody, served = (
+        candidates.table("candidates"), reranked.table("everybody"), reranked.table("reranked"),
+    )  # fmt: skip
+    lists = {GRAPH_METHOD: graph}
+    strategies = sorted(set(everybody[STRATEGY]))
+    if strategies and GRAPH_ONLY not in strategies:
+        lists[f"{GRAPH_METHOD}+{'/'.join(strategies)}"] = everybody
+    if set(served[STRATEGY]) - {GRAPH_ONLY} or not _same_order(graph, served):
+        lists[SERVED_METHOD] = served
+    return lists
+
+
+def _same_order(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    ordered = [lists.select(*RANKING).sort(USER, RANK) for lists in (one, other)]
+    return ordered[0].equals(ordered[1])
 
 
 def own_methods(metrics: pl.DataFrame) -> list[str]:
@@ -96,18 +114,21 @@ def _accuracy(
     name: str,
     ranking: pl.DataFrame,
     known: pl.DataFrame,
+    masked: pl.DataFrame,
     test: pl.DataFrame,
     items: pl.Series,
     ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
+    *,
+    groups: Sequence[UserGroup],
 ) -> list[pl.DataFrame]:
     return [
         protocols.evaluate(
             ranking, known, test, method=name, protocol=protocol, cutoffs=config.cutoffs,
-            like_from=ratings.like_from, max_train_interactions=cold, items=items,
-            bootstrap=config.bootstrap, seed=seed,
+            like_from=ratings.like_from, max_train_interactions=group.at_most, items=items,
+            masked=masked, history=group.history, bootstrap=config.bootstrap, seed=seed,
         )
         for protocol in (protocols.FULL, protocols.CONDENSED)
-        for cold in (None, config.cold_below - 1)
+        for group in groups
     ]  # fmt: skip

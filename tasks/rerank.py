@@ -17,13 +17,14 @@ from tasks.runtime.references import (
     PolicyRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.sharded import Shard, sharded
 
 
 @sharded(
     "rerank",
-    version="3",
+    version="4",
     returns=JudgementsRef,
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},
@@ -65,7 +66,7 @@ def rerank(
         lists = lists.join(only.table("users"), on=USER, how="semi")
     tables = RerankTables(
         candidates=lists,
-        history=split.table("train"),
+        history=shown_history(split, data),
         items=data.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),

@@ -45,7 +45,7 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
         )
         return cold_start.submit(
             store, data=fold.made.data, facts=facts, profiles=profiles, new=new, method=method,
-            graph=graph, ratings=fold.run.data.scale, seed=seed,
+            graph=graph, ratings=fold.made.data.scale, seed=seed,
         )  # fmt: skip
 
     fan = FanOutConfig(shards_at_once=config.at_once)

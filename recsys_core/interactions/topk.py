@@ -27,7 +27,9 @@ def top_k(
     seen_items: Indices,
     k: int,
     batch: int | None = None,
+    *,
     added: Callable[[Indices], Floats] | None = None,
+    barred: Indices | None = None,
 ) -> tuple[Indices, Floats]:
     """The k items with the highest score per user, seen pairs left out.
 
@@ -41,6 +43,7 @@ def top_k(
         k: length of each list.
         batch: users scored at once; by default as many as 8 million scores allow.
         added: users (b,) -> scores (b, n_items) that are added to their dot products.
+        barred: (m,) items that are in no list.
 
     Returns:
         (items, scores), each (n_users, k). Where fewer than k items are left, the rest of the row
@@ -70,6 +73,8 @@ def top_k(
         if added is not None:
             block += torch.from_numpy(added(np.arange(start, stop)))
         block[seen[0, low:high] - start, seen[1, low:high]] = -torch.inf
+        if barred is not None:
+            block[:, torch.from_numpy(barred)] = -torch.inf
         best, chosen = best_columns(block, width)
         chosen[best == -torch.inf] = -1
         indices[start:stop, :width], scores[start:stop, :width] = chosen.numpy(), best.numpy()

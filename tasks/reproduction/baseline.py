@@ -1,7 +1,5 @@
 """Step `baseline`: the lists of one tuned baseline on one fold."""
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
@@ -11,7 +9,7 @@ from tasks.runtime.references import DatasetRef, ListsRef, SplitRef
 from tasks.runtime.step import HOUR, step
 
 
-@step("baseline", version="1", returns=ListsRef, timeout_seconds=6 * HOUR)
+@step("baseline", version="2", returns=ListsRef, timeout_seconds=6 * HOUR)
 def baseline(
     out: ArtifactWriter,
     *,
@@ -33,11 +31,15 @@ def baseline(
         k: length of the lists.
         seed: of the methods that draw.
     """
-    train, valid = split.table("train"), split.table("valid")
+    train, valid, items = split.table("train"), split.table("valid"), data.table("items")[ITEM]
     candidates = builders(method, ratings, seed=seed)
-    found = tuned(candidates, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
-    known = pl.concat([train, valid])
-    lists = found.recommender.recommend(data.table("users")[USER], k, exclude=known)
+    found = tuned(candidates, train, valid, items, like_from=ratings.like_from)
+    recommender = found.recommender
+    if not split.learns_from_valid:
+        recommender = recommender.fit(train, items)
+    lists = recommender.recommend(
+        data.table("users")[USER], k, exclude=split.masked, among=data.candidate_items
+    )
     out.table("candidates", lists, CANDIDATES)
     out.fact("choice", found.choice)
     out.fact("valid_ndcg", found.valid_ndcg)

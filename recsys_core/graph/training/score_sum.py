@@ -29,6 +29,8 @@ from recsys_core.interactions.feedback import RatingScale, rating_weights
 CUTOFF: Final = 10
 """Validation measures NDCG at this rank."""
 LIGHTGCN: Final = "lightgcn"
+_DAY: Final = 86_400.0
+"""Seconds; times within less are positions of a sequence."""
 _TIE_BREAK: Final = 1e-4
 """Spread of the network's scores, relative to the sum's, where validation gives it no weight."""
 _JUDGED: Final = 100
@@ -90,7 +92,10 @@ def histories_of(
 ) -> Histories:
     """Edges as the histories that item-to-item maps read."""
     weights = rating_weights(edges.ratings, scale, neutral_weight)
-    return Histories.from_edges(edges, shape, weights=weights, like_from=scale.like_from)
+    found = Histories.from_edges(edges, shape, weights=weights, like_from=scale.like_from)
+    if found.times is None or not len(edges) or np.ptp(found.times) >= _DAY:
+        return found
+    return replace(found, times=None)  # positions: an order, and no clock
 
 
 def network_alone(spec: TrainingSpec, fitted: Fit) -> ScoreSum:

@@ -1,6 +1,6 @@
 """Every component that may stand in the sum: what it needs, what is tried, how it is fitted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -52,6 +52,32 @@ class Need(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """Values of a parameter, of which a search tries some.
+
+    Attributes:
+        values: ascending; the search begins in the middle.
+        geometric: whether it may try half a rung beside the best one (the geometric mean).
+        whole: whether values between are rounded.
+    """
+
+    values: tuple[float, ...]
+    geometric: bool = False
+    whole: bool = False
+
+    def some(self, most: int) -> tuple[float, ...]:
+        """At most so many values, from the middle outwards."""
+        middle = (len(self.values) - 1) / 2
+        nearest = sorted(range(len(self.values)), key=lambda place: (abs(place - middle), place))
+        return tuple(self.values[place] for place in nearest[:most])
+
+
+LAMBDA: Final = Ladder(values=(2.5, 10.0, 40.0, 160.0, 640.0), geometric=True)
+"""Regularisation of the local regressions."""
+_Solve = Callable[[list[float]], list[sparse.csr_matrix]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitData:
     """What components are fitted on; what several of them need is computed once.
 
@@ -61,6 +87,7 @@ class FitData:
         budget: of the effort.
         memory: bytes that one fit may take.
         seed: of every random choice.
+        searching: whether several lambdas of a ridge will be asked for.
     """
 
     histories: Histories
@@ -68,6 +95,10 @@ class FitData:
     budget: Budget
     memory: int
     seed: int
+    searching: bool = False
+    _ridges: dict[Hashable, dict[float, sparse.csr_matrix]] = field(
+        default_factory=dict, repr=False
+    )
     _lists: dict[float, NeighbourLists] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -91,6 +122,28 @@ class FitData:
             self._lists[power] = cooccurrences(scaled_rows(self.weights, power), self.budget.width)
         return self._lists[power]
 
+    def ridge(self, key: Hashable, settings: Settings, solve: _Solve) -> sparse.csr_matrix:
+        """The map of one lambda.
+
+        A search solves the first lambdas of the ladder in one pass: the small Gram matrices cost
+        several times what their solutions do. The maps of the last key are kept.
+
+        Args:
+            key: everything but lambda that the map depends on.
+            settings: with `lambda`.
+            solve: lambdas -> maps.
+        """
+        strength = settings["lambda"]
+        if key not in self._ridges:
+            self._ridges.clear()
+            self._ridges[key] = {}
+        known = self._ridges[key]
+        if strength not in known:
+            first = LAMBDA.some(self.budget.values) if self.searching and not known else ()
+            lambdas = sorted({strength, *first})
+            known.update(zip(lambdas, solve(lambdas), strict=True))
+        return known[strength]
+
     @cached_property
     def alike(self) -> sparse.csr_matrix:
         """(n_items, n_items) cosines of the nearest features."""
@@ -110,27 +163,6 @@ class FitData:
             Need.MEMORY: fits,
         }
         return {need for need, met in there.items() if not met}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ladder:
-    """Values of a parameter, of which a search tries some.
-
-    Attributes:
-        values: ascending; the search begins in the middle.
-        geometric: whether it may try half a rung beside the best one (the geometric mean).
-        whole: whether values between are rounded.
-    """
-
-    values: tuple[float, ...]
-    geometric: bool = False
-    whole: bool = False
-
-    def some(self, most: int) -> tuple[float, ...]:
-        """At most so many values, from the middle outwards."""
-        middle = (len(self.values) - 1) / 2
-        nearest = sorted(range(len(self.values)), key=lambda place: (abs(place - middle), place))
-        return tuple(self.values[place] for place in nearest[:most])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,13 +202,22 @@ def scaled_rows(matrix: sparse.csr_matrix, power: float) -> sparse.csr_matrix:
 
 
 def _local_ease(data: FitData, settings: Settings) -> FittedMap:
-    lists = data.lists(settings.get("row_power", 0.0))
-    if "likeness" in settings:
-        kernel = data.alike.copy()
-        kernel.data = np.exp((kernel.data - 1.0) * np.float32(settings["sharpness"]))
-        lists = with_kernel(lists, kernel, settings["likeness"])
-    found = local_ridge(lists, [settings["lambda"]], size=int(settings["neighbours"]))[0]
+    def solve(lambdas: list[float]) -> list[sparse.csr_matrix]:
+        lists = data.lists(settings.get("row_power", 0.0))
+        if "likeness" in settings:
+            kernel = data.alike.copy()
+            kernel.data = np.exp((kernel.data - 1.0) * np.float32(settings["sharpness"]))
+            lists = with_kernel(lists, kernel, settings["likeness"])
+        return local_ridge(lists, lambdas, size=int(settings["neighbours"]))
+
+    found = data.ridge(_key("weights", settings), settings, solve)
     return _sparse(data, input_of(settings), found)
+
+
+def _key(kind: str, settings: Settings) -> Hashable:
+    """Everything that a ridge depends on but lambda."""
+    others = {name: value for name, value in settings.items() if name not in ("lambda", DECAY)}
+    return kind, tuple(sorted(others.items()))
 
 
 def _exact_ease(data: FitData, settings: Settings) -> FittedMap:
@@ -186,9 +227,12 @@ def _exact_ease(data: FitData, settings: Settings) -> FittedMap:
 
 def _deviation_ease(data: FitData, settings: Settings) -> FittedMap:
     wanted = HistoryInput(kind="deviations")
-    lists = cooccurrences(data.rows.matrix(wanted), data.budget.width)
-    found = local_ridge(lists, [settings["lambda"]], size=int(settings["neighbours"]))[0]
-    return _sparse(data, wanted, found)
+
+    def solve(lambdas: list[float]) -> list[sparse.csr_matrix]:
+        lists = cooccurrences(data.rows.matrix(wanted), data.budget.width)
+        return local_ridge(lists, lambdas, size=int(settings["neighbours"]))
+
+    return _sparse(data, wanted, data.ridge(_key("deviations", settings), settings, solve))
 
 
 def _user_knn(data: FitData, settings: Settings) -> FittedMap:
@@ -228,13 +272,16 @@ def _transitions(data: FitData, settings: Settings) -> FittedMap:
 
 
 def _past_to_future(data: FitData, settings: Settings) -> FittedMap:
-    found = past_to_future(
-        data.histories,
-        decay=settings["step_decay"],
-        strength=settings["lambda"],
-        size=int(settings["neighbours"]),
-        width=data.budget.width,
-    )
+    def solve(lambdas: list[float]) -> list[sparse.csr_matrix]:
+        return past_to_future(
+            data.histories,
+            lambdas,
+            decay=settings["step_decay"],
+            size=int(settings["neighbours"]),
+            width=data.budget.width,
+        )
+
+    found = data.ridge(_key("past_to_future", settings), settings, solve)
     return _sparse(data, input_of(settings), found)
 
 
@@ -260,17 +307,16 @@ def _sparse(data: FitData, wanted: HistoryInput, found: sparse.csr_matrix) -> Sp
     return SparseMap(input=wanted, weights=cut)
 
 
-_LAMBDA: Final = Ladder(values=(2.5, 10.0, 40.0, 160.0, 640.0), geometric=True)
 _NEIGHBOURS: Final = Ladder(values=(25.0, 50.0, 100.0), geometric=True, whole=True)
 _ROW_POWER: Final = Ladder(values=(0.25, 0.5))
 
 COMPONENTS: Final[Mapping[str, Component]] = {
     "local_ease": Component(
-        fit=_local_ease, grid={"lambda": _LAMBDA, "neighbours": _NEIGHBOURS}, decays="sets"
+        fit=_local_ease, grid={"lambda": LAMBDA, "neighbours": _NEIGHBOURS}, decays="sets"
     ),
     "local_ease_scaled": Component(
         fit=_local_ease,
-        grid={"row_power": _ROW_POWER, "lambda": _LAMBDA, "neighbours": _NEIGHBOURS},
+        grid={"row_power": _ROW_POWER, "lambda": LAMBDA, "neighbours": _NEIGHBOURS},
         decays="sets",
     ),
     "exact_ease": Component(
@@ -282,7 +328,7 @@ COMPONENTS: Final[Mapping[str, Component]] = {
     "local_ease_features": Component(
         fit=_local_ease,
         grid={
-            "lambda": _LAMBDA,
+            "lambda": LAMBDA,
             "likeness": Ladder(values=(10.0, 40.0, 160.0), geometric=True),
             "sharpness": Ladder(values=(1.5, 3.0, 6.0), geometric=True),
             "neighbours": Ladder(values=(50.0,)),
@@ -306,7 +352,7 @@ COMPONENTS: Final[Mapping[str, Component]] = {
     "past_to_future": Component(
         fit=_past_to_future,
         grid={
-            "lambda": _LAMBDA,
+            "lambda": LAMBDA,
             "step_decay": Ladder(values=(0.4, 0.6, 0.8)),
             "neighbours": Ladder(values=(50.0,)),
         },
@@ -330,7 +376,7 @@ COMPONENTS: Final[Mapping[str, Component]] = {
     ),
     "deviation_ease": Component(
         fit=_deviation_ease,
-        grid={"lambda": _LAMBDA, "neighbours": _NEIGHBOURS},
+        grid={"lambda": LAMBDA, "neighbours": _NEIGHBOURS},
         needs=frozenset({Need.RATINGS}),
         beside=True,
     ),

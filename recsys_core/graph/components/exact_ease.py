@@ -12,13 +12,13 @@ import numpy as np
 from scipy import sparse
 
 from recsys_core.errors import TrainingError
-from recsys_core.graph.components.sparse_products import largest_of_rows
 from recsys_core.graph.interaction_graph import Floats
 
 _Rows = Callable[[int, int], Floats]
 """Rows [start, stop) of the inverse."""
-_BLOCK_CELLS: Final = 32_000_000
-"""Cells of a block of rows (128 MB): bounds memory, changes nothing."""
+_BLOCK_CELLS: Final = 8_000_000
+"""Cells of a block of rows (32 MB, and twice that for their order): bounds memory, changes
+nothing."""
 
 
 def exact_ease(
@@ -104,5 +104,17 @@ def _cut_rows(inverse: _Rows, scale: Floats, most: int) -> sparse.csr_matrix:
         stop = min(start + step, n_items)
         block = inverse(start, stop) / -scale
         block[np.arange(stop - start), np.arange(start, stop)] = 0.0
-        parts.append(largest_of_rows(sparse.csr_matrix(block), most))
+        parts.append(_largest(block, most))
     return sparse.vstack(parts, format="csr", dtype=np.float32)
+
+
+def _largest(block: Floats, most: int) -> sparse.csr_matrix:
+    """The `most` largest entries by size in every row of a dense block."""
+    n_rows, n_items = block.shape
+    if most >= n_items:
+        return sparse.csr_matrix(block)
+    kept = np.argpartition(np.abs(block), n_items - most, axis=1)[:, n_items - most :]
+    kept.sort(axis=1)
+    values = np.take_along_axis(block, kept, axis=1)
+    starts = np.arange(n_rows + 1) * most
+    return sparse.csr_matrix((values.ravel(), kept.ravel(), starts), block.shape)

@@ -225,7 +225,14 @@ def search_components(
         memory: bytes that one fit may take.
     """
     budget = BUDGETS[effort]
-    data = FitData(histories=train, features=features, budget=budget, memory=memory, seed=seed)
+    data = FitData(
+        histories=train,
+        features=features,
+        budget=budget,
+        memory=memory,
+        seed=seed,
+        searching=True,
+    )
     why = _nothing_to_learn(train, valid)
     if why:
         every = dict.fromkeys(COMPONENTS, why)

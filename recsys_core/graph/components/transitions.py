@@ -1,5 +1,6 @@
 """What follows what: directed item-to-item maps from the order of each user's ratings."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -51,8 +52,8 @@ def directed_transitions(
 
 
 def past_to_future(
-    histories: Histories, *, decay: float, strength: float, size: int, width: int
-) -> sparse.csr_matrix:
+    histories: Histories, lambdas: Sequence[float], *, decay: float, size: int, width: int
+) -> list[sparse.csr_matrix]:
     """Ridge regression of what came next on what came before, on the nearest items of each.
 
     SLIT (Choi et al., "Session-aware Linear Item-Item Models", WWW 2021, eq. 12):
@@ -62,15 +63,15 @@ def past_to_future(
 
     Args:
         histories: rated pairs with an order; what weighs nothing (disliked) is left out.
+        lambdas: of the ridge, above 0; a map is returned for each.
         decay: factor per place away from the cut.
-        strength: lambda, above 0.
         size: items that each is regressed on.
         width: entries of S'S that are known per item.
     """
     past, future = past_and_future(histories, decay)
     targets = cross_cooccurrences(past, future, size)
     grams = cooccurrences(past, width)
-    return local_ridge(targets, [strength], size=size, grams=grams)[0]
+    return local_ridge(targets, lambdas, size=size, grams=grams)
 
 
 def past_and_future(

@@ -85,9 +85,8 @@ def test_every_cut_has_what_came_before_and_after(decay) -> None:
 
 def test_past_to_future_is_the_ridge_regression_on_the_other_items() -> None:
     rows = drawn_rows(1)
-    found = past_to_future(
-        sequences(*rows, n_items=8), decay=0.6, strength=3.0, size=100, width=100
-    ).toarray()
+    (found,) = past_to_future(sequences(*rows, n_items=8), [3.0], decay=0.6, size=100, width=100)
+    found = found.toarray()
     past, future = cuts(rows, 8, 0.6)
     gram, product = past.T @ past, past.T @ future
     for item in range(8):

@@ -50,12 +50,17 @@ class Target:
 def target_of(
     rows: InputRows, relevant: sparse.csr_matrix, k: int, *, most: int, seed: int
 ) -> Target:
-    """The users with something relevant, or `most` of them drawn at random.
+    """The users with a history and something relevant, or `most` of them drawn at random.
+
+    Users without a history say nothing about components that read it; where nobody has one, all
+    users with something relevant are taken.
 
     Raises:
         DataError: nobody has something relevant.
     """
-    users = np.flatnonzero(np.diff(relevant.indptr))
+    some = np.diff(relevant.indptr) > 0
+    known = some & (np.diff(rows.seen.indptr) > 0)
+    users = np.flatnonzero(known if known.any() else some)
     if not len(users):
         raise DataError(
             "No user has a liked item among the validation rows.",

@@ -14,7 +14,7 @@ class Budget:
         values: values tried of each parameter, from the middle of its list outwards.
         refine: whether a parameter on a ladder is tried half a rung up and down, too.
         fitted: interactions that all fits of one component may read together: a large data set
-            tries fewer settings, and at least one.
+            tries fewer settings, and leaves out what reads the data many times.
         users: validation users at most.
         scores: scores (users x items) of one evaluation at most; bounds the users, too.
         weights: tries of the search for the weights of the sum.

@@ -63,6 +63,7 @@ class ComponentSearch:
         data: the training rows and what was computed from them.
         effort: name of the budget.
         target: the validation users; None where nobody has a liked validation item.
+        newcomers: those without a history; None where there are none.
         fitted: component -> its map, fitted on the training rows.
         chosen: component -> its settings and what they are worth.
         skipped: component -> why it was not fitted.
@@ -71,6 +72,7 @@ class ComponentSearch:
     data: FitData
     effort: Effort
     target: Target | None
+    newcomers: Target | None
     fitted: Mapping[str, FittedMap]
     chosen: Mapping[str, ChosenSettings]
     skipped: Mapping[str, str]
@@ -144,16 +146,20 @@ class ComponentSearch:
                 for name, weight in learned.weights.items()
                 if name in self.chosen
             },
-            _NEWCOMERS: self._newcomers(learned),
+            _NEWCOMERS: self._popular(),
             "cut": dict(learned.cut),
         }
 
-    def _newcomers(self, learned: StackedWeights) -> dict[str, object]:
-        """The popularity that ranks items best alone: what users without a history are shown."""
-        priors = [name for name, part in self.fitted.items() if isinstance(part, ItemPrior)]
-        if not priors:
+    def _popular(self) -> dict[str, object]:
+        """The popularity that ranks items best for users without a history.
+
+        Judged on validation users of that kind; where there are none, on the others.
+        """
+        target = self.newcomers or self.target
+        priors = {n: part for n, part in self.fitted.items() if isinstance(part, ItemPrior)}
+        if not priors or target is None:
             return {}
-        best = max(priors, key=lambda name: learned.alone[name])
+        best = max(priors, key=lambda name: ndcg_of(priors[name], target).mean())
         return {best: {"settings": dict(self.chosen[best].settings)}}
 
     def _summed(
@@ -237,10 +243,18 @@ def search_components(
     if why:
         every = dict.fromkeys(COMPONENTS, why)
         return ComponentSearch(
-            data=data, effort=effort, target=None, fitted={}, chosen={}, skipped=every
+            data=data,
+            effort=effort,
+            target=None,
+            newcomers=None,
+            fitted={},
+            chosen={},
+            skipped=every,
         )
     most = validation_users(budget, train.shape[1])
-    target = target_of(data.rows, valid.relevant(), k, most=most, seed=seed)
+    relevant = valid.relevant()
+    target = target_of(data.rows, relevant, k, most=most, seed=seed)
+    new = np.flatnonzero((np.diff(relevant.indptr) > 0) & (np.diff(data.rows.seen.indptr) == 0))
     state = _State(data, target)
     for name, component in COMPONENTS.items():
         state.add(name, component)
@@ -248,6 +262,7 @@ def search_components(
         data=data,
         effort=effort,
         target=target,
+        newcomers=replace(target, users=new[:most]) if len(new) else None,
         fitted=state.fitted,
         chosen=state.chosen,
         skipped=state.skipped,
@@ -365,8 +380,10 @@ class _State:
         )  # fmt: skip
 
     def _fits(self, component: Component) -> int:
+        """Fits within the budget; a component that reads the data once has one at any size."""
         size = len(self.data.histories) + _PER_ITEM * self.data.histories.shape[1]
-        return self.data.budget.fitted // (size * component.cost)
+        within = self.data.budget.fitted // (size * component.cost)
+        return max(within, 1) if component.cost == 1 else within
 
     def _base(self, component: Component) -> FittedMap | None:
         return self.fitted.get(self.best[0]) if component.beside else None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recsys_core.errors import DataError
+from recsys_core.graph.components import search
 from recsys_core.graph.components.component_table import COMPONENTS, Ladder
 from recsys_core.graph.components.effort import BUDGETS
 from recsys_core.graph.components.grid_search import choose_settings
@@ -71,6 +72,17 @@ def test_a_user_without_a_history_is_shown_what_is_popular(found) -> None:
     assert (counts[items[0]] > np.median(counts)).all()
 
 
+def test_users_without_a_history_choose_no_component_but_their_popularity() -> None:
+    train, valid = histories()
+    train = train.where(train.users >= 20)
+    found = search_components(train, valid, effort="quick")
+    assert found.newcomers is not None
+    assert set(found.newcomers.users) <= set(range(20))
+    assert not set(found.target.users) & set(range(20))
+    model = found.refit(train, found.learn_weights())
+    assert model.facts["users_without_history"].keys() <= {"popularity", "recent_popularity"}
+
+
 class _Scorer:
     def __init__(self, model):
         self.model = model
@@ -115,6 +127,18 @@ def test_what_the_data_lack_is_skipped_and_said() -> None:
     assert "memory" in found.skipped["exact_ease"]
     model = found.refit(train.joined(valid), found.learn_weights())
     assert all(wanted.decay == 1.0 for wanted in model.maps)
+
+
+def test_beyond_the_budget_one_setting_of_each_cheap_component_is_fitted(monkeypatch) -> None:
+    tiny = replace(BUDGETS["quick"], fitted=1)
+    monkeypatch.setitem(search.BUDGETS, "quick", tiny)
+    train, valid = histories()
+    found = search_components(train, valid, features=FEATURES, effort="quick")
+    costly = {name for name, component in COMPONENTS.items() if component.cost > 1}
+    assert set(found.skipped) == costly
+    assert all("effort's budget" in why for why in found.skipped.values())
+    assert not [name for name, chosen in found.chosen.items() if len(chosen.tried) > 4]
+    assert found.learn_weights().weights
 
 
 def test_a_refit_on_rows_that_lack_what_was_chosen_is_refused() -> None:

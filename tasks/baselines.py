@@ -6,14 +6,19 @@ from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import Recommender
-from recsys_core.recommenders.ease import MAX_ITEMS
+from recsys_core.recommenders.ease import MAX_ITEMS, REGULARISATION
 from recsys_core.recommenders.popularity import Popularity
 from recsys_core.recommenders.tuning import tuned_ease
 from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("baselines", version="1", returns=BaselinesRef)
+@step(
+    "baselines",
+    version="1",
+    returns=BaselinesRef,
+    rests_on=lambda _: {"grid": list(REGULARISATION)},
+)
 def baselines(
     out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
 ) -> None:

@@ -18,6 +18,7 @@ from recsys_core.embedding import (
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
+from recsys_core.embedding.model_files import weights_hash
 from recsys_core.embedding.raw_texts import raw_item_texts
 from tasks.runtime.references import (
     DatasetRef,
@@ -32,7 +33,12 @@ FEATURES: Final = "item_features"
 """Table of the vectors that describe items to the graph model: texts, labels, words, year."""
 
 
-@step("embeddings", version="4", returns=EmbeddingsRef)
+@step(
+    "embeddings",
+    version="4",
+    returns=EmbeddingsRef,
+    rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
+)
 def embed(
     out: ArtifactWriter,
     *,

@@ -4,8 +4,9 @@ from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain as explain_users
+from recsys_core.explanations.prompt import EXPLANATION
 from recsys_core.llm.config import LLMConfig
-from tasks.runtime.llm_calls import LEDGER, ask
+from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
     DatasetRef,
@@ -25,6 +26,7 @@ from tasks.runtime.sharded import Shard, sharded
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},
     tags=("llm",),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION.name),
 )
 def explain(
     out: ArtifactWriter,

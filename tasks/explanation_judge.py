@@ -3,11 +3,16 @@
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import METRICS, USER
 from recsys_core.explanations.config import ExplanationConfig
-from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS, TITLES, judge_reasons
+from recsys_core.explanations.evaluation.llm_judge import (
+    EXPLANATION_JUDGE,
+    JUDGE_METRICS,
+    TITLES,
+    judge_reasons,
+)
 from recsys_core.explanations.evaluation.metrics import average_per_user
 from recsys_core.llm.config import LLMConfig
 from tasks.explanation_metrics import writers
-from tasks.runtime.llm_calls import ask
+from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
     DatasetRef,
@@ -20,7 +25,14 @@ from tasks.runtime.references import (
 from tasks.runtime.step import DAY, step
 
 
-@step("explanation_judge", version="1", returns=MetricsRef, timeout_seconds=DAY, tags=("llm",))
+@step(
+    "explanation_judge",
+    version="1",
+    returns=MetricsRef,
+    timeout_seconds=DAY,
+    tags=("llm",),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION_JUDGE.name),
+)
 def explanation_judge(
     out: ArtifactWriter,
     *,

@@ -1,12 +1,15 @@
 """Step `rerank`: the top candidates of every user judged by the language model."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank as rerank_users
 from recsys_core.rerank.user_cases import Tables
-from tasks.runtime.llm_calls import LEDGER, ask
+from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
     DatasetRef,
@@ -21,6 +24,12 @@ from tasks.runtime.references import (
 from tasks.runtime.sharded import Shard, sharded
 
 
+def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+    strategy = inputs["config"].strategy
+    names = [] if strategy == "none" else [strategy.replace("-", "_")]
+    return prompts_in_use(inputs["llm"], *names)
+
+
 @sharded(
     "rerank",
     version="3",
@@ -28,6 +37,7 @@ from tasks.runtime.sharded import Shard, sharded
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},
     tags=("llm",),
+    rests_on=_rests_on,
 )
 def rerank(
     out: ArtifactWriter,

@@ -6,15 +6,22 @@ from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import UserProfileConfig
 from recsys_core.profiles.history_selection import select_history
-from recsys_core.profiles.users import profile_users
-from tasks.runtime.llm_calls import ask
+from recsys_core.profiles.users import USER_PROFILE, profile_users
+from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.published_profiles import published_profiles
 from tasks.runtime.references import DatasetRef, ItemProfilesRef, SplitRef, UserProfilesRef
 from tasks.runtime.step import DAY, step
 
 
-@step("user_profiles", version="1", returns=UserProfilesRef, timeout_seconds=DAY, tags=("llm",))
+@step(
+    "user_profiles",
+    version="1",
+    returns=UserProfilesRef,
+    timeout_seconds=DAY,
+    tags=("llm",),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], USER_PROFILE.name),
+)
 def user_profiles(
     out: ArtifactWriter,
     *,

@@ -25,6 +25,8 @@ class FileEntry(BaseModel):
     sha256: str
     size: int
     rows: int = 0
+    in_content: bool = True
+    """Whether the artifact's content hash covers it; a ledger with its times is verified alone."""
 
 
 class Manifest(BaseModel):
@@ -88,8 +90,8 @@ def verify(uri: str) -> Manifest:
 
 
 def files_hash(files: Mapping[str, FileEntry]) -> str:
-    """Content hash of an artifact: of the names and hashes of its files."""
-    return content_hash({name: entry.sha256 for name, entry in files.items()})
+    """Content hash of an artifact: of the names and hashes of its files that are its content."""
+    return content_hash({name: one.sha256 for name, one in files.items() if one.in_content})
 
 
 def read_file(uri: str) -> bytes:

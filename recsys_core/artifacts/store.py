@@ -188,17 +188,26 @@ class ArtifactWriter:
             except OSError:  # never written, or the disk is gone: nothing is left to remove
                 continue
 
-    def table(self, name: str, frame: pl.DataFrame, schema: Schema) -> None:
-        """Write one table as Parquet after checking it against its schema."""
+    def table(
+        self, name: str, frame: pl.DataFrame, schema: Schema, *, in_content: bool = True
+    ) -> None:
+        """Write one table as Parquet after checking it against its schema.
+
+        Not `in_content` is for what tells how the work went (calls with their latencies): other
+        values of it make no other content, and what rests on this artifact is not redone.
+        """
         check(frame, schema, table=f"{self.step}/{name}")
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
-        self.data(f"{name}.parquet", buffer.getvalue(), rows=frame.height)
+        data = buffer.getvalue()
+        self.data(f"{name}.parquet", data, rows=frame.height, in_content=in_content)
 
-    def data(self, filename: str, data: bytes, *, rows: int = 0) -> None:
+    def data(self, filename: str, data: bytes, *, rows: int = 0, in_content: bool = True) -> None:
         """Write one file as it is."""
         self._put(filename, data)
-        self.files[filename] = FileEntry(sha256=content_hash(data), size=len(data), rows=rows)
+        self.files[filename] = FileEntry(
+            sha256=content_hash(data), size=len(data), rows=rows, in_content=in_content
+        )
 
     def fact(self, name: str, value: object) -> None:
         """Note something the run's summary shall say."""

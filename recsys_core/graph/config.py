@@ -14,7 +14,9 @@ class GraphConfig(Section):
     `preset` sets every field that is not given; the defaults below are those of `best`.
     """
 
-    runtime_fields: ClassVar[frozenset[str]] = frozenset({"checkpoint_every", "warm_start_from"})
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({
+        "checkpoint_every", "warm_start_from", "device", "backend",
+    })  # fmt: skip
 
     preset: Literal["paper", "best"] = "best"
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine

@@ -1,5 +1,8 @@
 """Step `baseline`: the lists of one tuned baseline on one fold."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
@@ -11,7 +14,18 @@ from tasks.runtime.references import DatasetRef, ListsRef, SplitRef
 from tasks.runtime.step import HOUR, step
 
 
-@step("baseline", version="1", returns=ListsRef, timeout_seconds=6 * HOUR)
+def _grid(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+    known = registry.baselines(inputs["ratings"])
+    return {"grid": list(registry.select(known, [inputs["method"]])[inputs["method"]])}
+
+
+@step(
+    "baseline",
+    version="1",
+    returns=ListsRef,
+    timeout_seconds=6 * HOUR,
+    rests_on=_grid,
+)
 def baseline(
     out: ArtifactWriter,
     *,

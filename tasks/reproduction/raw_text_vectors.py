@@ -16,6 +16,7 @@ from recsys_core.embedding import (
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.item_features import Floats
+from recsys_core.embedding.model_files import weights_hash
 from recsys_core.embedding.raw_texts import raw_item_texts, raw_user_texts
 from tasks.embed import FEATURES
 from tasks.reproduction.graph_variants import Text
@@ -24,7 +25,12 @@ from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 
-@step("plain_vectors", version="4", returns=EmbeddingsRef)
+@step(
+    "plain_vectors",
+    version="4",
+    returns=EmbeddingsRef,
+    rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
+)
 def raw_text_vectors(
     out: ArtifactWriter,
     *,

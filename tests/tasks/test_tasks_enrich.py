@@ -49,7 +49,7 @@ def data(store: ArtifactStore) -> ArtifactRef:
 
 
 def build(store: ArtifactStore, data: ArtifactRef, config: TmdbConfig, key: bool) -> ArtifactRef:
-    with store.writer("enrich", content_key("enrich", "1", {"with_key": key})) as out:
+    with store.writer("enrich", content_key("enrich", "1", {"with_key": key}, {})) as out:
         enrich.__wrapped__(out, data=data, config=config, with_key=key)
         return out.commit(parameters={"config": config}, **COMMIT)
 
@@ -112,7 +112,7 @@ def test_a_worker_without_the_flows_key(tmdb_config, store, data, monkeypatch) -
 def test_what_shapes_the_result_is_in_the_content_key_and_limits_are_not() -> None:
     def key(with_key: bool = True, **parameters: Any) -> str:
         inputs = {"config": TmdbConfig(**parameters), "with_key": with_key}
-        return content_key("enrich", "1", inputs)
+        return content_key("enrich", "1", inputs, {})
 
     assert key() == key(requests_per_10_s=1, cache_file="elsewhere", api_key_env="OTHER")
     assert len({key(), key(False), key(overwrite=True), key(language="de"), key(cast_size=3)}) == 5

@@ -1,0 +1,219 @@
+"""The source that every step reaches, pinned to its version: a forgotten raise fails a test.
+
+    python -m tests.step_sources                     # renews the pins of steps whose version rose
+    python -m tests.step_sources --same BEFORE AFTER # ... and of steps that give the same results
+
+BEFORE and AFTER are artifact roots: the same runs by the code before and after the change. Where a
+step wrote the same tables in both, its pin is renewed under its old version, and the hashes that
+were compared are kept beside it.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import tasks
+from tasks.runtime.llm_calls import LEDGER
+from tasks.runtime.sharded import Sharded
+from tasks.runtime.step import Step
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PINS: Final = ROOT / "tests" / "step_sources.json"
+PROJECT: Final = ("recsys_core", "tasks")
+RUNS_THE_WORK: Final = (
+    "tasks.runtime.step", "tasks.runtime.run_log", "tasks.runtime.progress",
+    "tasks.runtime.resources", "tasks.runtime.fan_out", "recsys_core.http",
+    "recsys_core.llm.transport", "recsys_core.llm.store", "recsys_core.llm.accounting",
+    "recsys_core.artifacts", "recsys_core.report",
+)  # fmt: skip
+"""Modules that carry results and do not make them; they are in no step's hash."""
+COMMAND: Final = "python -m tests.step_sources"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """A step as it is now: its declared version, and the hash of the source that it reaches."""
+
+    version: str
+    sources: str
+
+
+def steps() -> dict[str, Pinned]:
+    """Every step of `tasks/` by name."""
+    found = {}
+    for module in pkgutil.walk_packages(tasks.__path__, "tasks."):
+        if module.ispkg:
+            continue
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, Step | Sharded) and value.__module__ == module.name:
+                found[value.name] = Pinned(version=value.version, sources=sources_of(module.name))
+    return dict(sorted(found.items()))
+
+
+def sources_of(module: str) -> str:
+    """Hash of a module and of all modules of the project that it imports, directly or not."""
+    digest = hashlib.sha256()
+    for name in sorted(closure(module)):
+        digest.update(f"{name}\n{_text(name)}\n".encode())
+        for data in sorted(path_of(name).parent.glob("*.yaml")):
+            digest.update(data.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+@cache
+def closure(module: str) -> frozenset[str]:
+    """Names of the modules of the project that `module` reaches, itself among them."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and not _in(name, RUNS_THE_WORK):
+            found.add(name)
+            waiting += _imported(name)
+    return frozenset(found)
+
+
+@cache
+def _imported(module: str) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path_of(module).read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and _in(node.module or "", PROJECT):
+            found += [_home(node.module or "", alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if _in(alias.name, PROJECT)]
+    return found
+
+
+def _home(module: str, name: str) -> str:
+    """The module that `from module import name` is about, behind what a package re-exports."""
+    if _is_module(f"{module}.{name}"):
+        return f"{module}.{name}"
+    if path_of(module).name != "__init__.py":
+        return module
+    for node in ast.parse(path_of(module).read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name and _in(node.module, PROJECT):
+                    return _home(node.module, alias.name)
+    return module
+
+
+def _text(module: str) -> str:
+    """The module without comments and docstrings, which change no result."""
+    tree = ast.parse(path_of(module).read_text("utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [one for one in body if not _is_text(one)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def path_of(module: str) -> Path:
+    """The file of a module of the project."""
+    base = ROOT / module.replace(".", "/")
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def _is_module(name: str) -> bool:
+    return path_of(name).exists()
+
+
+def _in(name: str, packages: Sequence[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in packages)
+
+
+def pins() -> dict[str, dict[str, Any]]:
+    """What was pinned last: step -> version, sources, and the hashes that were compared, if any."""
+    found: dict[str, dict[str, Any]] = json.loads(PINS.read_text("utf-8"))
+    return found
+
+
+def complaints(
+    now: Mapping[str, Pinned], pinned: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Step -> what to do about it; empty where every pin fits."""
+    found = {}
+    for name, one in now.items():
+        before = pinned.get(name, {})
+        if before.get("version") != one.version:
+            found[name] = f"step {name} is new or its version rose: renew its pin ({COMMAND})."
+        elif before["sources"] != one.sources:
+            found[name] = (
+                f"the source of step {name} changed: raise the version of step {name}, or record"
+                f" that the result is the same, with the compared hashes ({COMMAND} --same)."
+            )
+    for name in sorted(pinned.keys() - now.keys()):
+        found[name] = f"step {name} is gone: renew the pins ({COMMAND})."
+    return found
+
+
+def renewed(
+    now: Mapping[str, Pinned],
+    pinned: Mapping[str, Mapping[str, Any]],
+    same: Mapping[str, Sequence[str]],
+) -> dict[str, dict[str, Any]]:
+    """The pins of the present source, for all steps that rose or gave the same results (`same`)."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, one in now.items():
+        before = pinned.get(name, {})
+        fits = before.get("version") != one.version or before.get("sources") == one.sources
+        if name in same and not fits:
+            found[name] = {**vars(one), "compared": list(same[name])}
+        elif fits and before.get("sources") != one.sources:
+            found[name] = dict(vars(one))
+        else:
+            found[name] = dict(before)
+    return found
+
+
+def same_results(before: Path, after: Path) -> dict[str, list[str]]:
+    """Step -> hashes of its tables, where both roots hold the same ones."""
+    roots = [dict(_tables(root)) for root in (before, after)]
+    return {name: sorted(found) for name, found in roots[0].items() if roots[1].get(name) == found}
+
+
+def _tables(root: Path) -> Iterator[tuple[str, set[str]]]:
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        manifests = [json.loads(path.read_text("utf-8")) for path in folder.glob("*/manifest.json")]
+        found = {
+            f"{name}:{entry['sha256'][:16]}"
+            for one in manifests
+            for name, entry in one["files"].items()
+            if name != f"{LEDGER}.parquet"
+        }
+        if found:
+            yield folder.name, found
+
+
+def main(argv: Sequence[str]) -> int:
+    """Renew the pins; 1 where a step's source changed and nothing says what that means."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--same", nargs=2, type=Path, metavar=("BEFORE", "AFTER"))
+    given = parser.parse_args(argv)
+    now, before = steps(), pins() if PINS.exists() else {}
+    same = same_results(*given.same) if given.same else {}
+    after = renewed(now, before, same)
+    PINS.write_text(json.dumps(after, indent=1) + "\n", "utf-8")
+    left = complaints(now, after)
+    for complaint in left.values():
+        print(complaint, file=sys.stderr)
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -29,7 +29,7 @@ from tasks.runtime.prefect_artifacts import publish_artifacts
 from tasks.runtime.references import Results
 from tasks.runtime.run_log import RunLog, one_record
 from tasks.runtime.warm_start import earlier_model
-from tasks.split import split, split_everything
+from tasks.split import split, split_everything, test_split
 from tasks.train import train
 from tasks.user_profiles import user_profiles
 from tasks.validation_sample import validation_sample
@@ -63,9 +63,12 @@ def pipeline(
         made.data = enrich(store, data=made.data, config=config.tmdb, with_key=with_key)
         if until == "enrich":
             return made
-        made.split = split(store, data=made.data, config=config.split, seed=seed)
+        interactions = made.data.interactions
+        made.split = split(store, interactions=interactions, config=config.split, seed=seed)
+        made.held_out = test_split(store, interactions=interactions, config=config.split, seed=seed)
     else:
-        made.data, made.split = tuned.data, split_everything(store, data=tuned.data)
+        made.data = tuned.data
+        made.split = split_everything(store, interactions=made.data.interactions)
     if until == "split":
         return made
 
@@ -75,25 +78,27 @@ def pipeline(
             return made
 
     made.item_profiles = item_profiles(
-        store, data=made.data, llm=config.llm, config=config.item_profiles,
+        store, catalogue=made.data.catalogue, llm=config.llm, config=config.item_profiles,
         published=file_hash(config.item_profiles.file),
     )  # fmt: skip
     made.user_profiles = user_profiles(
-        store, data=made.data, split=made.split, items=made.item_profiles, llm=config.llm,
-        config=config.user_profiles, ratings=ratings,
+        store, user_table=made.data.user_table, catalogue=made.data.catalogue, split=made.split,
+        items=made.item_profiles, llm=config.llm, config=config.user_profiles, ratings=ratings,
         published=file_hash(config.user_profiles.file),
     )  # fmt: skip
     if until == "user_profiles":
         return made
 
     made.embeddings = embed(
-        store, data=made.data, items=made.item_profiles, users=made.user_profiles,
+        store, catalogue=made.data.catalogue, items=made.item_profiles, users=made.user_profiles,
         config=config.embedding,
     )  # fmt: skip
     if until == "embed":
         return made
 
-    made.graph = graph(store, data=made.data, split=made.split)
+    made.graph = graph(
+        store, user_table=made.data.user_table, item_ids=made.data.item_ids, split=made.split
+    )
     earlier = earlier_model(config, refit=tuned is not None)
     made.model = train(
         store, split=made.split, graph=made.graph, embeddings=made.embeddings, config=config.graph,
@@ -108,12 +113,12 @@ def pipeline(
         return made
 
     judge = partial(
-        rerank, store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
+        rerank, store, config.fan_out, catalogue=made.data.catalogue, split=made.split, items=made.item_profiles,
         users=made.user_profiles, embeddings=made.embeddings, llm=config.llm, config=config.rerank,
         seed=seed,
     )  # fmt: skip
     policy = partial(
-        fusion_policy, store, data=made.data, split=made.split, ratings=ratings,
+        fusion_policy, store, user_table=made.data.user_table, split=made.split, ratings=ratings,
         config=config.fusion, seed=seed,
     )  # fmt: skip
     if config.fusion.policy == "auto" and tuned is None:
@@ -136,7 +141,7 @@ def pipeline(
         return made
 
     made.recommendations = explain(
-        store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
+        store, config.fan_out, catalogue=made.data.catalogue, split=made.split, items=made.item_profiles,
         users=made.user_profiles, reranked=made.reranked, llm=config.llm,
         config=config.explanations, titles=config.rerank.candidates,
     )  # fmt: skip
@@ -145,16 +150,21 @@ def pipeline(
 
     served = pipeline(config, log, until="explain", tuned=made) if config.refit else made
     made.baselines = baselines(
-        store, data=made.data, split=made.split, ratings=ratings, k=max(config.evaluation.cutoffs)
+        store,
+        user_table=made.data.user_table,
+        item_ids=made.data.item_ids,
+        split=made.split,
+        ratings=ratings,
+        k=max(config.evaluation.cutoffs),
     )
     made.metrics = evaluate(
-        store, data=made.data, split=made.split, candidates=made.candidates,
-        reranked=made.reranked, baselines=made.baselines, ratings=ratings,
+        store, catalogue=made.data.catalogue, split=made.split, held_out=made.held_out,
+        candidates=made.candidates, reranked=made.reranked, baselines=made.baselines, ratings=ratings,
         config=config.evaluation, seed=seed,
     )  # fmt: skip
     made.explanation_metrics = [
         explanation_metrics(
-            store, data=served.data, split=served.split, items=served.item_profiles,
+            store, catalogue=served.data.catalogue, split=served.split, items=served.item_profiles,
             users=served.user_profiles, recommendations=served.recommendations, ratings=ratings,
             bootstrap=config.evaluation.bootstrap, seed=seed,
         )
@@ -162,7 +172,7 @@ def pipeline(
     if config.explanations.judge:
         made.explanation_metrics.append(
             explanation_judge(
-                store, data=served.data, split=served.split, items=served.item_profiles,
+                store, catalogue=served.data.catalogue, split=served.split, items=served.item_profiles,
                 users=served.user_profiles, recommendations=served.recommendations, llm=config.llm,
                 judged_users=config.explanations.judge_users,
                 bootstrap=config.evaluation.bootstrap, seed=seed,

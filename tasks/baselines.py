@@ -9,7 +9,7 @@ from recsys_core.recommenders.base import Recommender
 from recsys_core.recommenders.ease import MAX_ITEMS, REGULARISATION
 from recsys_core.recommenders.popularity import Popularity
 from recsys_core.recommenders.tuning import tuned_ease
-from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
+from tasks.runtime.references import BaselinesRef, ItemIdsRef, SplitRef, UserTableRef
 from tasks.runtime.step import step
 
 
@@ -20,20 +20,27 @@ from tasks.runtime.step import step
     rests_on=lambda _: {"grid": list(REGULARISATION)},
 )
 def baselines(
-    out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
+    out: ArtifactWriter,
+    *,
+    user_table: UserTableRef,
+    item_ids: ItemIdsRef,
+    split: SplitRef,
+    ratings: RatingScale,
+    k: int,
 ) -> None:
     """Rank the items for every user by popularity and by a tuned EASE.
 
     Args:
         out: a table per method, named after it (`columns.CANDIDATES`).
-        data: the ingested data set.
+        user_table: all users.
+        item_ids: all items.
         split: train, valid and test; only train and valid are looked at.
         ratings: thresholds.
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
     known = pl.concat([train, valid])
-    items, users = data.table("items")[ITEM], data.table("users")[USER]
+    items, users = item_ids.table("item_ids")[ITEM], user_table.table("users")[USER]
     methods: list[Recommender] = [Popularity(ratings).fit(known, items)]
     if items.len() <= MAX_ITEMS:
         ease = tuned_ease(train, valid, items, ratings)

@@ -19,7 +19,7 @@ from tasks.runtime.step import DAY, step
 SOURCE = "The Movie Database (this product uses the TMDB API but is not endorsed by TMDB)"
 
 
-@step("enrich", version="1", returns=DatasetRef, timeout_seconds=DAY, tags=("network",))
+@step("enrich", version="2", returns=DatasetRef, timeout_seconds=DAY, tags=("network",))
 def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_key: bool) -> None:
     """Put what TMDB knows into the items; without a key the data set goes through as it is.
 
@@ -43,6 +43,7 @@ def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_ke
         out.fact("metadata", f"the data set's own: TMDB was not asked ({why})")
     out.table("interactions", data.table("interactions"), INTERACTIONS)
     out.table("items", items, ITEMS)
+    out.table("item_ids", items.select(ITEM), {ITEM: None})
     out.table("users", data.table("users"), {USER: None})
     out.table("unmatched", unmatched, UNMATCHED)
 

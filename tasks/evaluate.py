@@ -12,7 +12,8 @@ from recsys_core.rerank.fusion import GRAPH_ONLY
 from tasks.runtime.references import (
     BaselinesRef,
     CandidatesRef,
-    DatasetRef,
+    CatalogueRef,
+    HeldOutRef,
     MetricsRef,
     RerankedRef,
     SplitRef,
@@ -29,8 +30,9 @@ SERVED_METHOD = "served"
 def evaluate(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
+    held_out: HeldOutRef,
     candidates: CandidatesRef,
     reranked: RerankedRef,
     baselines: BaselinesRef,
@@ -42,8 +44,9 @@ def evaluate(
 
     Args:
         out: table `metrics` (`columns.METRICS`), empty where nothing is held out.
-        data: the ingested data set.
-        split: train, valid and test.
+        catalogue: the items, with their genres.
+        split: train and valid, which lists leave out.
+        held_out: the test part.
         candidates: the graph model's lists.
         reranked: the same after reranking and fusion.
         baselines: a table of lists per baseline.
@@ -51,8 +54,8 @@ def evaluate(
         config: cut-offs, the bound of cold users, bootstrap resamples.
         seed: of the bootstrap; the same resamples for every method.
     """
-    items = data.table("items")
-    known, test = pl.concat([split.table("train"), split.table("valid")]), split.table("test")
+    items = catalogue.table("items")
+    known, test = pl.concat([split.table("train"), split.table("valid")]), held_out.table("test")
     lists = {name: baselines.table(name) for name in baselines.tables}
     lists |= our_lists(candidates, reranked)
     frames = [pl.DataFrame(schema=dict(METRICS))]

@@ -9,7 +9,7 @@ from recsys_core.llm.config import LLMConfig
 from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     ItemProfilesRef,
     RecommendationsRef,
     RerankedRef,
@@ -32,7 +32,7 @@ def explain(
     out: ArtifactWriter,
     shard: Shard,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
@@ -46,7 +46,7 @@ def explain(
     Args:
         out: tables `recommendations` and `llm_calls`.
         shard: which users.
-        data: the ingested data set.
+        catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
         users: user profiles, and the evidence they were written from.
@@ -63,7 +63,7 @@ def explain(
             lambda model: explain_users(
                 lists,
                 history=split.table("train"),
-                items=data.table("items"),
+                items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),
                 evidence=users.table("evidence"),

@@ -15,7 +15,7 @@ from tasks.explanation_metrics import writers
 from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     ItemProfilesRef,
     MetricsRef,
     RecommendationsRef,
@@ -36,7 +36,7 @@ from tasks.runtime.step import DAY, step
 def explanation_judge(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
@@ -50,7 +50,7 @@ def explanation_judge(
 
     Args:
         out: tables `metrics` (`columns.METRICS`, protocol `explanations`) and `llm_calls`.
-        data: the ingested data set.
+        catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
         users: user profiles, and the evidence they were written from.
@@ -68,7 +68,7 @@ def explanation_judge(
             lambda model: judge_reasons(
                 lists,
                 history=split.table("train"),
-                items=data.table("items"),
+                items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),
                 evidence=users.table("evidence"),

@@ -11,7 +11,7 @@ from recsys_core.profiles.items import ITEM_PROFILE, SEVERAL_PROFILES, profile_i
 from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.published_profiles import published_profiles
-from tasks.runtime.references import DatasetRef, ItemProfilesRef
+from tasks.runtime.references import CatalogueRef, ItemProfilesRef
 from tasks.runtime.step import DAY, step
 
 
@@ -31,7 +31,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 def item_profiles(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     llm: LLMConfig,
     config: ItemProfileConfig,
     published: str | None = None,
@@ -40,12 +40,12 @@ def item_profiles(
 
     Args:
         out: tables `item_profiles` and `llm_calls`.
-        data: the ingested data set.
+        catalogue: the items.
         llm: who writes.
         config: items per request; ready-made profiles, if any.
         published: content hash of the file of ready-made profiles.
     """
-    items = data.table("items")
+    items = catalogue.table("items")
     ready = published_profiles(out, config.file, published, ITEM, items[ITEM])
     with progress("item profiles", items.height) as report:
         profiles = ask(

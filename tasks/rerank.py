@@ -12,7 +12,7 @@ from recsys_core.rerank.user_cases import Tables
 from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     EmbeddingsRef,
     ItemProfilesRef,
     JudgementsRef,
@@ -43,7 +43,7 @@ def rerank(
     out: ArtifactWriter,
     shard: Shard,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
@@ -59,7 +59,7 @@ def rerank(
     Args:
         out: tables `judged` and `llm_calls`.
         shard: which users.
-        data: the ingested data set.
+        catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
         users: user profiles.
@@ -76,7 +76,7 @@ def rerank(
     tables = Tables(
         candidates=lists,
         history=split.table("train"),
-        items=data.table("items"),
+        items=catalogue.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),
         user_vectors=embeddings.table("users"),

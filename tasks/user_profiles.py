@@ -10,7 +10,13 @@ from recsys_core.profiles.users import USER_PROFILE, profile_users
 from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.published_profiles import published_profiles
-from tasks.runtime.references import DatasetRef, ItemProfilesRef, SplitRef, UserProfilesRef
+from tasks.runtime.references import (
+    CatalogueRef,
+    ItemProfilesRef,
+    SplitRef,
+    UserProfilesRef,
+    UserTableRef,
+)
 from tasks.runtime.step import DAY, step
 
 
@@ -25,7 +31,8 @@ from tasks.runtime.step import DAY, step
 def user_profiles(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    user_table: UserTableRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     llm: LLMConfig,
@@ -37,7 +44,8 @@ def user_profiles(
 
     Args:
         out: tables `user_profiles`, `evidence` (what was shown, in which turn) and `llm_calls`.
-        data: the ingested data set.
+        user_table: all users.
+        catalogue: the items.
         split: only its training part is read.
         items: item profiles, for what is shown of an item.
         llm: who writes.
@@ -45,7 +53,7 @@ def user_profiles(
         ratings: thresholds of liked and disliked.
         published: content hash of the file of ready-made profiles.
     """
-    users = data.table("users")[USER]
+    users = user_table.table("users")[USER]
     evidence = select_history(split.table("train"), ratings, config)
     ready = published_profiles(out, config.file, published, USER, users)
     with progress("user profiles", users.len()) as report:
@@ -55,7 +63,7 @@ def user_profiles(
             lambda model: profile_users(
                 users,
                 evidence,
-                data.table("items"),
+                catalogue.table("items"),
                 items.table("item_profiles"),
                 model,
                 ready,

@@ -37,14 +37,15 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
     jobs = _jobs(config)
     if not jobs:
         return pl.DataFrame(schema=dict(COLD))
-    facts = text_vectors(store, fold, "facts")
+    data, facts = fold.made.data, text_vectors(store, fold, "facts")
     profiles = text_vectors(store, fold, "unified")
 
     def submit(job: Job) -> Submitted[ColdStartRef]:
         new, method, seed = job
         graph = VARIANTS[cast(Method, method)].graph(config) if method in GRAPH_TEXTS else None
         return cold_start.submit(
-            store, data=fold.made.data, facts=facts, profiles=profiles, new=new, method=method,
+            store, interactions=data.interactions, user_table=data.user_table,
+            item_ids=data.item_ids, facts=facts, profiles=profiles, new=new, method=method,
             graph=graph, ratings=fold.run.data.scale, seed=seed,
         )  # fmt: skip
 

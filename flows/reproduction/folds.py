@@ -79,7 +79,9 @@ def _prepared(
 ) -> Fold:
     run = config.run(data, number)
     made = pipeline(run, log, until="user_profiles")
-    made.graph = graph(store, data=made.data, split=made.split)
+    made.graph = graph(
+        store, user_table=made.data.user_table, item_ids=made.data.item_ids, split=made.split
+    )
     fold = Fold(run=run, number=number, made=made)
     for name in models(config.methods):
         text_vectors(store, fold, VARIANTS[name].text)
@@ -92,12 +94,13 @@ def text_vectors(store: ArtifactStore, fold: Fold, text: Text) -> EmbeddingsRef:
     if text not in fold.vectors:
         fold.vectors[text] = (
             embed(
-                store, data=made.data, items=made.item_profiles, users=made.user_profiles,
+                store, catalogue=made.data.catalogue, items=made.item_profiles, users=made.user_profiles,
                 config=config,
             )
             if text == "unified"
             else raw_text_vectors(
-                store, data=made.data, users=made.user_profiles, config=config, text=text
+                store, catalogue=made.data.catalogue, user_table=made.data.user_table,
+                users=made.user_profiles, config=config, text=text
             )
         )  # fmt: skip
     return fold.vectors[text]
@@ -130,7 +133,8 @@ def _submitted(
     run, made, ratings = fold.run, fold.made, fold.run.data.scale
     if method not in VARIANTS:
         return baseline.submit(
-            store, data=made.data, split=made.split, method=method, ratings=ratings,
+            store, user_table=made.data.user_table, item_ids=made.data.item_ids,
+            split=made.split, method=method, ratings=ratings,
             k=list_length(run), seed=run.seed,
         )  # fmt: skip
     variant = VARIANTS[method]
@@ -184,7 +188,7 @@ def measure(
             fold=fold.number,
             method=method,
             result=method_metrics(
-                store, split=fold.made.split, lists=one.lists, method=method,
+                store, split=fold.made.split, held_out=fold.made.held_out, lists=one.lists, method=method,
                 ratings=fold.run.data.scale, config=fold.run.evaluation, seed=fold.run.seed,
             ),
             judged=one.judged,

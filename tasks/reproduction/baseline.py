@@ -10,7 +10,7 @@ from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders import registry
 from recsys_core.recommenders.tuning import tuned
-from tasks.runtime.references import DatasetRef, ListsRef, SplitRef
+from tasks.runtime.references import ItemIdsRef, ListsRef, SplitRef, UserTableRef
 from tasks.runtime.step import HOUR, step
 
 
@@ -29,7 +29,8 @@ def _grid(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 def baseline(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    user_table: UserTableRef,
+    item_ids: ItemIdsRef,
     split: SplitRef,
     method: str,
     ratings: RatingScale,
@@ -40,7 +41,8 @@ def baseline(
 
     Args:
         out: table `candidates` (`columns.CANDIDATES`).
-        data: the ingested data set.
+        user_table: all users.
+        item_ids: all items.
         split: train and valid; test is not looked at.
         method: name in `recommenders.registry`.
         ratings: thresholds.
@@ -49,9 +51,11 @@ def baseline(
     """
     train, valid = split.table("train"), split.table("valid")
     builders = registry.select(registry.baselines(ratings, seed=seed), [method])[method]
-    found = tuned(builders, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
+    found = tuned(
+        builders, train, valid, item_ids.table("item_ids")[ITEM], like_from=ratings.like_from
+    )
     known = pl.concat([train, valid])
-    lists = found.recommender.recommend(data.table("users")[USER], k, exclude=known)
+    lists = found.recommender.recommend(user_table.table("users")[USER], k, exclude=known)
     out.table("candidates", lists, CANDIDATES)
     out.fact("choice", found.choice)
     out.fact("valid_ndcg", found.valid_ndcg)

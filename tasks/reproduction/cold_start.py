@@ -18,7 +18,6 @@ from recsys_core.datasets.cold_start_splits import (
 )
 from recsys_core.embedding.user_features import user_attribute_features
 from recsys_core.evaluation.cold_start import judge_cold_items, judge_cold_users
-from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import Judgement
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale
@@ -32,7 +31,13 @@ from recsys_core.recommenders.cold_start import (
 )
 from recsys_core.recommenders.registry import Builders
 from tasks.embed import FEATURES
-from tasks.runtime.references import ColdStartRef, DatasetRef, EmbeddingsRef
+from tasks.runtime.references import (
+    ColdStartRef,
+    EmbeddingsRef,
+    InteractionsRef,
+    ItemIdsRef,
+    UserTableRef,
+)
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import vector_table
 
@@ -60,7 +65,9 @@ K: Final = 10
 def cold_start(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    interactions: InteractionsRef,
+    user_table: UserTableRef,
+    item_ids: ItemIdsRef,
     facts: EmbeddingsRef,
     profiles: EmbeddingsRef,
     new: New,
@@ -76,7 +83,9 @@ def cold_start(
 
     Args:
         out: table `per_user` (`columns.PER_USER`): every metric of every user at k = 10.
-        data: the ingested data set.
+        interactions: all ratings.
+        user_table: all users.
+        item_ids: all items.
         facts: vectors of title, year and genres.
         profiles: features of the items, their profiles among them.
         new: who is held out.
@@ -85,10 +94,10 @@ def cold_start(
         ratings: thresholds.
         seed: of the draw and of the method.
     """
-    items = data.table("items")[ITEM]
+    items = item_ids.table("item_ids")[ITEM]
     texts = _texts(GRAPH_TEXTS.get(method, "all"), facts.table(FEATURES), profiles.table(FEATURES))
-    builders = _builders(method, texts, data.table("users"), graph, ratings, seed)
-    splits = _splits(data.table("interactions"), new, seed)
+    builders = _builders(method, texts, user_table.table("users"), graph, ratings, seed)
+    splits = _splits(interactions.table("interactions"), new, seed)
     choice, fitted = _fitted(builders, splits[0].train, items, ratings, seed, new)
     judged = [
         _judged(split, fitted, items, method, ratings)

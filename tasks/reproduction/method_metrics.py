@@ -9,7 +9,7 @@ from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import HEADLINE_K
-from tasks.runtime.references import ListsRef, MetricsRef, RerankedRef, SplitRef
+from tasks.runtime.references import HeldOutRef, ListsRef, MetricsRef, RerankedRef, SplitRef
 from tasks.runtime.step import step
 
 
@@ -18,6 +18,7 @@ def method_metrics(
     out: ArtifactWriter,
     *,
     split: SplitRef,
+    held_out: HeldOutRef,
     lists: ListsRef | RerankedRef,
     method: str,
     ratings: RatingScale,
@@ -28,7 +29,8 @@ def method_metrics(
 
     Args:
         out: tables `metrics` and `per_user`; the latter at one cut-off, for paired tests.
-        split: train, valid and test; only here are test ratings read.
+        split: train and valid.
+        held_out: the test part; only here are test ratings read.
         lists: the method's lists.
         method: name in the tables.
         ratings: thresholds.
@@ -39,7 +41,7 @@ def method_metrics(
     ranking = lists.table("reranked" if isinstance(lists, RerankedRef) else "candidates")
     judged = [
         judge(
-            ranking, known, split.table("test"), method=method, protocol=protocol,
+            ranking, known, held_out.table("test"), method=method, protocol=protocol,
             cutoffs=config.cutoffs, like_from=ratings.like_from, max_train_interactions=cold,
         )
         for protocol in (FULL, CONDENSED)

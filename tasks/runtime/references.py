@@ -4,12 +4,52 @@ from recsys_core.artifacts import ArtifactRef
 from recsys_core.report.summary import Summary
 
 
+class InteractionsRef(ArtifactRef):
+    """Table `interactions` of a data set."""
+
+
+class CatalogueRef(ArtifactRef):
+    """Table `items` of a data set: ids, titles, texts and labels."""
+
+
+class ItemIdsRef(ArtifactRef):
+    """Table `item_ids` of a data set: for what does not change with the items' texts."""
+
+
+class UserTableRef(ArtifactRef):
+    """Table `users` of a data set: everybody's id, and what is known beside their ratings."""
+
+
 class DatasetRef(ArtifactRef):
-    """Tables `interactions`, `items` and `users` of a data set."""
+    """A whole data set. Steps receive the parts that they read, and stay when others change."""
+
+    @property
+    def interactions(self) -> InteractionsRef:
+        """Everybody's ratings."""
+        return self.narrowed(InteractionsRef, "interactions")
+
+    @property
+    def catalogue(self) -> CatalogueRef:
+        """The items with their texts."""
+        return self.narrowed(CatalogueRef, "items")
+
+    @property
+    def item_ids(self) -> ItemIdsRef:
+        """The items' ids alone."""
+        return self.narrowed(ItemIdsRef, "item_ids")
+
+    @property
+    def user_table(self) -> UserTableRef:
+        """The users."""
+        return self.narrowed(UserTableRef, "users")
 
 
 class SplitRef(ArtifactRef):
-    """Tables `train`, `valid` and `test` of interactions."""
+    """Tables `train` and `valid` of interactions: all that training and choosing may see."""
+
+
+class HeldOutRef(ArtifactRef):
+    """Table `test` of interactions, which only the evaluation receives."""
 
 
 class ItemProfilesRef(ArtifactRef):
@@ -81,6 +121,7 @@ class Results:
 
     data: DatasetRef
     split: SplitRef
+    held_out: HeldOutRef
     item_profiles: ItemProfilesRef
     user_profiles: UserProfilesRef
     embeddings: EmbeddingsRef

@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsys_core.columns import EXPLANATION, RANK, TITLE, USER
+from recsys_core.evaluation.metric_table import shown_in
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
 
-_METRICS = ("ndcg", "precision", "recall", "map")
+_METRICS = tuple(one.name for one in shown_in("accuracy"))
 _SHOWN = 5
 
 

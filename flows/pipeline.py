@@ -82,7 +82,7 @@ def pipeline(
         published=file_hash(config.item_profiles.file),
     )  # fmt: skip
     made.user_profiles = user_profiles(
-        store, user_table=made.data.user_table, catalogue=made.data.catalogue, split=made.split,
+        store, known_users=made.data.known_users, catalogue=made.data.catalogue, split=made.split,
         items=made.item_profiles, llm=config.llm, config=config.user_profiles, ratings=ratings,
         published=file_hash(config.user_profiles.file),
     )  # fmt: skip
@@ -97,7 +97,7 @@ def pipeline(
         return made
 
     made.graph = graph(
-        store, user_table=made.data.user_table, item_ids=made.data.item_ids, split=made.split
+        store, known_users=made.data.known_users, item_ids=made.data.item_ids, split=made.split
     )
     earlier = earlier_model(config, refit=tuned is not None)
     made.model = train(
@@ -113,12 +113,12 @@ def pipeline(
         return made
 
     judge = partial(
-        rerank, store, config.fan_out, catalogue=made.data.catalogue, split=made.split, items=made.item_profiles,
-        users=made.user_profiles, embeddings=made.embeddings, llm=config.llm, config=config.rerank,
-        seed=seed,
+        rerank, store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
+        items=made.item_profiles, users=made.user_profiles, embeddings=made.embeddings,
+        llm=config.llm, config=config.rerank, seed=seed,
     )  # fmt: skip
     policy = partial(
-        fusion_policy, store, user_table=made.data.user_table, split=made.split, ratings=ratings,
+        fusion_policy, store, known_users=made.data.known_users, split=made.split, ratings=ratings,
         config=config.fusion, seed=seed,
     )  # fmt: skip
     if config.fusion.policy == "auto" and tuned is None:
@@ -141,8 +141,8 @@ def pipeline(
         return made
 
     made.recommendations = explain(
-        store, config.fan_out, catalogue=made.data.catalogue, split=made.split, items=made.item_profiles,
-        users=made.user_profiles, reranked=made.reranked, llm=config.llm,
+        store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
+        items=made.item_profiles, users=made.user_profiles, reranked=made.reranked, llm=config.llm,
         config=config.explanations, titles=config.rerank.candidates,
     )  # fmt: skip
     if until == "explain":
@@ -151,7 +151,7 @@ def pipeline(
     served = pipeline(config, log, until="explain", tuned=made) if config.refit else made
     made.baselines = baselines(
         store,
-        user_table=made.data.user_table,
+        known_users=made.data.known_users,
         item_ids=made.data.item_ids,
         split=made.split,
         ratings=ratings,
@@ -159,8 +159,8 @@ def pipeline(
     )
     made.metrics = evaluate(
         store, catalogue=made.data.catalogue, split=made.split, held_out=made.held_out,
-        candidates=made.candidates, reranked=made.reranked, baselines=made.baselines, ratings=ratings,
-        config=config.evaluation, seed=seed,
+        candidates=made.candidates, reranked=made.reranked, baselines=made.baselines,
+        ratings=ratings, config=config.evaluation, seed=seed,
     )  # fmt: skip
     made.explanation_metrics = [
         explanation_metrics(
@@ -172,8 +172,9 @@ def pipeline(
     if config.explanations.judge:
         made.explanation_metrics.append(
             explanation_judge(
-                store, catalogue=served.data.catalogue, split=served.split, items=served.item_profiles,
-                users=served.user_profiles, recommendations=served.recommendations, llm=config.llm,
+                store, catalogue=served.data.catalogue, split=served.split,
+                items=served.item_profiles, users=served.user_profiles,
+                recommendations=served.recommendations, llm=config.llm,
                 judged_users=config.explanations.judge_users,
                 bootstrap=config.evaluation.bootstrap, seed=seed,
             )

@@ -18,7 +18,7 @@ from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import ReproduceConfig
-from recsys_core.report.reproduction import Reproduction, as_text
+from recsys_core.report.reproduction_page import Reproduction, as_text
 from tasks.reproduction.report import report
 from tasks.runtime.run_log import run_log
 

@@ -5,11 +5,9 @@ import polars as pl
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders.base import Recommender
-from recsys_core.recommenders.ease import MAX_ITEMS, REGULARISATION
-from recsys_core.recommenders.popularity import Popularity
-from recsys_core.recommenders.tuning import tuned_ease
-from tasks.runtime.references import BaselinesRef, ItemIdsRef, SplitRef, UserTableRef
+from recsys_core.recommenders.methods import BASELINES, builders, grid_of
+from recsys_core.recommenders.tuning import tuned
+from tasks.runtime.references import BaselinesRef, ItemIdsRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
@@ -17,22 +15,24 @@ from tasks.runtime.step import step
     "baselines",
     version="1",
     returns=BaselinesRef,
-    rests_on=lambda _: {"grid": list(REGULARISATION)},
+    rests_on=lambda _: {
+        "grid": {name: grid_of(name) for name, one in BASELINES.items() if one.in_every_run}
+    },
 )
 def baselines(
     out: ArtifactWriter,
     *,
-    user_table: UserTableRef,
+    known_users: UsersRef,
     item_ids: ItemIdsRef,
     split: SplitRef,
     ratings: RatingScale,
     k: int,
 ) -> None:
-    """Rank the items for every user by popularity and by a tuned EASE.
+    """Rank the items for every user by each baseline that every run measures.
 
     Args:
         out: a table per method, named after it (`columns.CANDIDATES`).
-        user_table: all users.
+        known_users: all users.
         item_ids: all items.
         split: train, valid and test; only train and valid are looked at.
         ratings: thresholds.
@@ -40,13 +40,16 @@ def baselines(
     """
     train, valid = split.table("train"), split.table("valid")
     known = pl.concat([train, valid])
-    items, users = item_ids.table("item_ids")[ITEM], user_table.table("users")[USER]
-    methods: list[Recommender] = [Popularity(ratings).fit(known, items)]
-    if items.len() <= MAX_ITEMS:
-        ease = tuned_ease(train, valid, items, ratings)
-        methods.append(ease.recommender)
-        out.fact("ease_regularisation", ease.choice)
-    else:
-        out.fact("skipped", f"ease: {items.len():,} items, its matrix is made for {MAX_ITEMS:,}")
-    for method in methods:
-        out.table(method.name, method.recommend(users, k, exclude=known), CANDIDATES)
+    items, users = item_ids.table("item_ids")[ITEM], known_users.table("users")[USER]
+    for name, one in BASELINES.items():
+        if not one.in_every_run:
+            continue
+        if one.max_items is not None and items.len() > one.max_items:
+            told = f"{name}: {items.len():,} items, its matrix is made for {one.max_items:,}"
+            out.fact("skipped", told)
+            continue
+        found = tuned(builders(name, ratings), train, valid, items, like_from=ratings.like_from)
+        if found.valid_ndcg:
+            out.fact(f"{name}_choice", found.choice)
+        lists = found.recommender.recommend(users, k, exclude=known)
+        out.table(name, lists, CANDIDATES)

@@ -5,10 +5,11 @@ import polars as pl
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES
 from recsys_core.config import RunConfig
+from recsys_core.interactions.lookup import vector_array
+from recsys_core.interactions.topk import ranked_lists, top_k
 from tasks.graph import read_graph
 from tasks.runtime.references import CandidatesRef, GraphRef, ModelRef, SplitRef
 from tasks.runtime.step import step
-from tasks.runtime.vector_tables import vector_array
 
 
 @step("candidates", version="1", returns=CandidatesRef)
@@ -26,9 +27,6 @@ def candidates(
         model: refined vectors.
         k: length of the lists.
     """
-    from recsys_core.graph.inference.topk import candidates as as_table
-    from recsys_core.graph.inference.topk import top_k
-
     nodes = read_graph(graph)
     train, valid = split.table("train"), split.table("valid")
 
@@ -36,7 +34,7 @@ def candidates(
         users, items = model.table(f"{prefix}users"), model.table(f"{prefix}items")
         seen = nodes.edges_of(known)
         indices, scores = top_k(vector_array(users), vector_array(items), seen.users, seen.items, k)
-        return as_table(nodes, indices, scores)
+        return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 
     final = best("", pl.concat([train, valid]))
     out.table("candidates", final, CANDIDATES)

@@ -13,6 +13,7 @@ from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons
 from recsys_core.explanations.explainer import explain
+from recsys_core.interactions.lookup import vector_table
 from recsys_core.llm.accounting.budget import Estimate, Planned, estimate
 from recsys_core.llm.providers.dry_run import DryRunProvider
 from recsys_core.profiles.history_selection import select_history
@@ -21,9 +22,8 @@ from recsys_core.profiles.users import profile_users
 from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tasks.runtime.references import DatasetRef, SplitRef
-from tasks.runtime.vector_tables import vector_table
 
 
 @task(name="dry_run", tags={"recsys", "dry_run"}, cache_policy=NO_CACHE, persist_result=False)
@@ -66,7 +66,7 @@ async def _ask_all(
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
     popular = Popularity(config.data.scale).fit(train, items[ITEM])
     lists = popular.recommend(users, config.rerank.candidates, exclude=train)
-    tables = Tables(
+    tables = RerankTables(
         candidates=lists,
         history=train,
         items=items,

@@ -7,7 +7,7 @@ from recsys_core.columns import POLICIES, RERANKED_USERS, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank import fusion_policy as policies
 from recsys_core.rerank.config import FusionConfig
-from tasks.runtime.references import CandidatesRef, JudgementsRef, PolicyRef, SplitRef, UserTableRef
+from tasks.runtime.references import CandidatesRef, JudgementsRef, PolicyRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
@@ -15,7 +15,7 @@ from tasks.runtime.step import step
 def fusion_policy(
     out: ArtifactWriter,
     *,
-    user_table: UserTableRef,
+    known_users: UsersRef,
     split: SplitRef,
     ratings: RatingScale,
     config: FusionConfig,
@@ -28,7 +28,7 @@ def fusion_policy(
 
     Args:
         out: tables `policies` (what was compared, and the choice) and `users` (who is reranked).
-        user_table: all users.
+        known_users: all users.
         split: train and valid; both count for who is cold.
         ratings: thresholds.
         config: the policy, or `auto`.
@@ -51,7 +51,7 @@ def fusion_policy(
     else:
         table, why = policies.fixed("none", config), "nothing to choose with"
     choice = policies.chosen(table)
-    everybody, known = user_table.table("users")[USER], pl.concat([train, valid])
+    everybody, known = known_users.table("users")[USER], pl.concat([train, valid])
     users = policies.reranked_users(choice, everybody, known, config)
     out.table("policies", table, POLICIES)
     out.table("users", users.to_frame(), RERANKED_USERS)

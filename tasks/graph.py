@@ -10,28 +10,28 @@ from recsys_core.graph.interaction_graph import (
     EDGES_TABLE,
     ITEMS_TABLE,
     USERS_TABLE,
-    Bipartite,
+    InteractionGraph,
 )
-from tasks.runtime.references import GraphRef, ItemIdsRef, SplitRef, UserTableRef
+from tasks.runtime.references import GraphRef, ItemIdsRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
 @step("graph", version="3", returns=GraphRef)
 def graph(
-    out: ArtifactWriter, *, user_table: UserTableRef, item_ids: ItemIdsRef, split: SplitRef
+    out: ArtifactWriter, *, known_users: UsersRef, item_ids: ItemIdsRef, split: SplitRef
 ) -> None:
     """Number all users and items, and turn training interactions into edges.
 
     Args:
         out: tables `users` and `items` (id and node number), `edges`, and `user_attributes` (node
             number and vector) where the table of users has attributes.
-        user_table: all users, and what is known of them.
+        known_users: all users, and what is known of them.
         item_ids: all items.
         split: only its training part becomes edges.
     """
-    users = user_table.table("users")
+    users = known_users.table("users")
     known = user_attribute_features(users)
-    tables = Bipartite.from_interactions(
+    tables = InteractionGraph.from_interactions(
         split.table("train"), users[USER], item_ids.table("item_ids")[ITEM],
         known if known.shape[1] else None,
     ).tables()  # fmt: skip
@@ -42,6 +42,6 @@ def graph(
         out.table(ATTRIBUTES_TABLE, tables[ATTRIBUTES_TABLE], vectors(INDEX, known.shape[1]))
 
 
-def read_graph(ref: GraphRef) -> Bipartite:
+def read_graph(ref: GraphRef) -> InteractionGraph:
     """The graph that the step wrote."""
-    return Bipartite.from_tables({name: ref.table(name) for name in ref.tables})
+    return InteractionGraph.from_tables({name: ref.table(name) for name in ref.tables})

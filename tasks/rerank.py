@@ -8,7 +8,7 @@ from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank as rerank_users
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
@@ -73,7 +73,7 @@ def rerank(
     lists = shard.of(candidates.table("candidates"))
     if only is not None:
         lists = lists.join(only.table("users"), on=USER, how="semi")
-    tables = Tables(
+    tables = RerankTables(
         candidates=lists,
         history=split.table("train"),
         items=catalogue.table("items"),

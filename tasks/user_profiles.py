@@ -15,7 +15,7 @@ from tasks.runtime.references import (
     ItemProfilesRef,
     SplitRef,
     UserProfilesRef,
-    UserTableRef,
+    UsersRef,
 )
 from tasks.runtime.step import DAY, step
 
@@ -31,7 +31,7 @@ from tasks.runtime.step import DAY, step
 def user_profiles(
     out: ArtifactWriter,
     *,
-    user_table: UserTableRef,
+    known_users: UsersRef,
     catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
@@ -44,7 +44,7 @@ def user_profiles(
 
     Args:
         out: tables `user_profiles`, `evidence` (what was shown, in which turn) and `llm_calls`.
-        user_table: all users.
+        known_users: all users.
         catalogue: the items.
         split: only its training part is read.
         items: item profiles, for what is shown of an item.
@@ -53,7 +53,7 @@ def user_profiles(
         ratings: thresholds of liked and disliked.
         published: content hash of the file of ready-made profiles.
     """
-    users = user_table.table("users")[USER]
+    users = known_users.table("users")[USER]
     evidence = select_history(split.table("train"), ratings, config)
     ready = published_profiles(out, config.file, published, USER, users)
     with progress("user profiles", users.len()) as report:

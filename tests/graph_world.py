@@ -16,8 +16,8 @@ import torch
 from recsys_core.columns import ITEM, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
+from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.graph.training.trainer import Trained, train
 
 SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
@@ -44,7 +44,7 @@ def edges_of(users: object, items: object, ratings: object, times: object = None
     )
 
 
-def planted(seed: int = 0) -> tuple[Bipartite, Edges, Edges]:
+def planted(seed: int = 0) -> tuple[InteractionGraph, Edges, Edges]:
     """Users like the items of their taste: training, validation and test edges.
 
     They rate over half a year.
@@ -57,7 +57,7 @@ def planted(seed: int = 0) -> tuple[Bipartite, Edges, Edges]:
     seconds = np.random.default_rng([seed, 1]).integers(0, 26 * 7 * 86_400, len(users))
     edges = edges_of(users, items, np.where(fond, 5, 1), seconds)
     part = rng.choice(3, len(users), p=[0.7, 0.15, 0.15])
-    graph = Bipartite(
+    graph = InteractionGraph(
         user_ids=pl.Series(USER, [f"u{n}" for n in range(N_USERS)]),
         item_ids=pl.Series(ITEM, range(N_ITEMS)),
         edges=edges.where(part == 0),
@@ -73,20 +73,20 @@ def texts(seed: int = 1) -> tuple[Floats, Floats]:
     )
 
 
-def task_of(config: GraphConfig) -> Task:
-    """The planted graph as a task of one epoch."""
+def spec_of(config: GraphConfig) -> TrainingSpec:
+    """The planted graph as a spec of one epoch."""
     graph, _, _ = planted()
     users, items = texts()
-    return Task(
+    return TrainingSpec(
         phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
         config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
     )  # fmt: skip
 
 
-def task_with(edges: Edges, **changes: object) -> Task:
-    """A task of the preset `best` on other edges, with some fields of its configuration changed."""
-    task = task_of(CONFIGS["best"].model_copy(update=changes))
-    return replace(task, graph=task.graph.with_edges(edges))
+def spec_with(edges: Edges, **changes: object) -> TrainingSpec:
+    """A spec of the preset `best` on other edges, with some fields of its configuration changed."""
+    spec = spec_of(CONFIGS["best"].model_copy(update=changes))
+    return replace(spec, graph=spec.graph.with_edges(edges))
 
 
 def run(config: GraphConfig, seed: int = 0, **changes: object) -> Trained:

@@ -48,7 +48,7 @@ from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests import small_llm
 
 PROFILES = UserProfileConfig(max_liked=4, max_disliked=4, batch_size=2)
@@ -114,7 +114,7 @@ async def ask_everything(taken: Sample, data: RatingScale, provider: Provider) -
     items = await profile_items(taken.items, provider)
     evidence = select_history(taken.rated, data, PROFILES)
     users = await profile_users(taken.users, evidence, taken.items, items, provider)
-    tables = Tables(
+    tables = RerankTables(
         candidates=taken.candidates, history=taken.rated, items=taken.items, item_profiles=items,
         user_profiles=users, user_vectors=_no_vectors(taken.users),
         item_vectors=_no_vectors(taken.items[ITEM]),

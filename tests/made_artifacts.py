@@ -27,7 +27,7 @@ from recsys_core.columns import (
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tasks.rerank import rerank
 from tasks.runtime.references import (
     CandidatesRef,
@@ -58,7 +58,11 @@ def put(store: ArtifactStore, name: str, tables: Made) -> ArtifactRef:
 
 
 def judged(
-    store: ArtifactStore, tables: Tables, llm: LLMConfig, config: RerankConfig, fan: FanOutConfig
+    store: ArtifactStore,
+    tables: RerankTables,
+    llm: LLMConfig,
+    config: RerankConfig,
+    fan: FanOutConfig,
 ) -> JudgementsRef:
     """The step `rerank` on these tables; to be called in a flow."""
 

@@ -22,8 +22,8 @@ from recsys_core.columns import (
     Schema,
 )
 from recsys_core.llm.providers.base import Reply, Request, Usage
-from recsys_core.prompt_context.models import Candidate, Taste, UserCase
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.prompt_context.models import Candidate, Taste, UserContext
+from recsys_core.rerank.user_context import RerankTables
 
 GENRES = ("Crime", "Thriller", "Comedy", "Romance", "Drama", "Sci-Fi")
 TAGS = ("Serial Killer", "Detective", "Friendship", "Small Town", "Gritty", "Space")
@@ -52,8 +52,8 @@ def vectors(key: str, ids: list[Any], rng: random.Random, dimensions: int = 8) -
 
 def world(
     n_users: int = 4, n_items: int = 30, depth: int = 20, seed: int = 0, id_type: type = int
-) -> tuple[Tables, pl.DataFrame]:
-    """Tables of made-up users, items and candidates, and the evidence."""
+) -> tuple[RerankTables, pl.DataFrame]:
+    """RerankTables of made-up users, items and candidates, and the evidence."""
     rng = random.Random(seed)
     users = [id_type(n) if id_type is int else f"u{n}" for n in range(1, n_users + 1)]
     items = [id_type(n) if id_type is int else f"i{n}" for n in range(101, 101 + n_items)]
@@ -72,7 +72,7 @@ def world(
         for rank, item in enumerate(rng.sample(rest, min(depth, len(rest))), start=1):
             candidates.append({"user_id": user, "item_id": item, "rank": rank, "score": -rank / 7})
     liked = [{**row, "polarity": LIKED, "turn": 1} for row in history if float(row["rating"]) >= 4]
-    tables = Tables(
+    tables = RerankTables(
         candidates=frame(CANDIDATES, candidates, id_type),
         history=frame(INTERACTIONS, history, id_type),
         items=frame(
@@ -105,7 +105,7 @@ def world(
     return tables, frame(EVIDENCE, liked, id_type)
 
 
-def ranked(tables: Tables) -> pl.DataFrame:
+def ranked(tables: RerankTables) -> pl.DataFrame:
     """The candidates as lists to serve, in the graph's order."""
     return tables.candidates.with_columns(
         pl.col(SCORE).alias(GRAPH_SCORE),
@@ -114,10 +114,10 @@ def ranked(tables: Tables) -> pl.DataFrame:
     ).select(list(RERANKED))
 
 
-def case(n_items: int, user: str = "7") -> UserCase:
+def context(n_items: int, user: str = "7") -> UserContext:
     """A user with candidates `a0`, `a1`, ... in the graph's order."""
     candidates = tuple(Candidate(id=f"a{n}", title="Same title") for n in range(n_items))
-    return UserCase(user=user, taste=Taste(), recent=(), candidates=candidates)
+    return UserContext(user=user, taste=Taste(), recent=(), candidates=candidates)
 
 
 class Scripted:

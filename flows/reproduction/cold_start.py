@@ -1,29 +1,25 @@
 """The cold-start protocols of the reproduction: every method and seed, then one table."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import get_args
 
 import polars as pl
 
 from flows.reproduction.folds import Fold, text_vectors
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
-from recsys_core.config import FanOutConfig, Method, ReproduceConfig
-from recsys_core.evaluation.cold_start_table import cold_table
+from recsys_core.config import FanOutConfig, ReproduceConfig
+from recsys_core.config.reproduction_methods import VARIANTS
+from recsys_core.config.reproduction_methods import cold_start as methods_of
+from recsys_core.evaluation.cold_start import cold_table
 from recsys_core.evaluation.metrics import NDCG
-from tasks.reproduction.cold_start import (
-    GRAPH_TEXTS,
-    METHODS,
-    TEXT_BASELINES,
-    New,
-    cold_start,
-)
-from tasks.reproduction.graph_variants import VARIANTS
+from recsys_core.recommenders.methods import BASELINES, Held
+from tasks.reproduction.cold_start import cold_start
 from tasks.runtime.fan_out import fan_out
 from tasks.runtime.references import ColdStartRef
 from tasks.runtime.step import Submitted
 
-Job = tuple[New, str, int]
+Job = tuple[Held, str, int]
 
 
 def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> pl.DataFrame:
@@ -42,9 +38,9 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
 
     def submit(job: Job) -> Submitted[ColdStartRef]:
         new, method, seed = job
-        graph = VARIANTS[cast(Method, method)].graph(config) if method in GRAPH_TEXTS else None
+        graph = VARIANTS[method].graph(config) if method in VARIANTS else None
         return cold_start.submit(
-            store, interactions=data.interactions, user_table=data.user_table,
+            store, interactions=data.interactions, known_users=data.known_users,
             item_ids=data.item_ids, facts=facts, profiles=profiles, new=new, method=method,
             graph=graph, ratings=fold.run.data.scale, seed=seed,
         )  # fmt: skip
@@ -56,11 +52,12 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
 
 
 def _jobs(config: ReproduceConfig) -> list[Job]:
-    wanted = {*config.methods, *TEXT_BASELINES}
+    # Baselines that need texts cannot be asked for elsewhere: here they are always measured.
+    wanted = {*config.methods, *(name for name, one in BASELINES.items() if "texts" in one.needs)}
     return [
-        (new, method, seed)
-        for new, methods in METHODS.items()
-        for method in methods
+        (held, method, seed)
+        for held in get_args(Held)
+        for method in methods_of(held)
         if method in wanted
         for seed in config.cold_seeds
     ]

@@ -11,13 +11,15 @@ from flows.pipeline import pipeline
 from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.columns import MODEL
 from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
+from recsys_core.config.reproduction_methods import VARIANTS, Text
+from recsys_core.config.reproduction_methods import trained as models
 from recsys_core.datasets.config import DataConfig
 from tasks.candidates import candidates, list_length
 from tasks.embed import embed
 from tasks.graph import graph
 from tasks.reproduction.baseline import baseline
+from tasks.reproduction.caveats import PREFIX
 from tasks.reproduction.comparisons import Measured
-from tasks.reproduction.graph_variants import PREFIX, VARIANTS, Text, models
 from tasks.reproduction.method_metrics import method_metrics
 from tasks.reproduction.published_lists import published_lists
 from tasks.reproduction.raw_text_vectors import raw_text_vectors
@@ -80,7 +82,7 @@ def _prepared(
     run = config.run(data, number)
     made = pipeline(run, log, until="user_profiles")
     made.graph = graph(
-        store, user_table=made.data.user_table, item_ids=made.data.item_ids, split=made.split
+        store, known_users=made.data.known_users, item_ids=made.data.item_ids, split=made.split
     )
     fold = Fold(run=run, number=number, made=made)
     for name in models(config.methods):
@@ -94,12 +96,12 @@ def text_vectors(store: ArtifactStore, fold: Fold, text: Text) -> EmbeddingsRef:
     if text not in fold.vectors:
         fold.vectors[text] = (
             embed(
-                store, catalogue=made.data.catalogue, items=made.item_profiles, users=made.user_profiles,
-                config=config,
+                store, catalogue=made.data.catalogue, items=made.item_profiles,
+                users=made.user_profiles, config=config,
             )
             if text == "unified"
             else raw_text_vectors(
-                store, catalogue=made.data.catalogue, user_table=made.data.user_table,
+                store, catalogue=made.data.catalogue, known_users=made.data.known_users,
                 users=made.user_profiles, config=config, text=text
             )
         )  # fmt: skip
@@ -133,7 +135,7 @@ def _submitted(
     run, made, ratings = fold.run, fold.made, fold.run.data.scale
     if method not in VARIANTS:
         return baseline.submit(
-            store, user_table=made.data.user_table, item_ids=made.data.item_ids,
+            store, known_users=made.data.known_users, item_ids=made.data.item_ids,
             split=made.split, method=method, ratings=ratings,
             k=list_length(run), seed=run.seed,
         )  # fmt: skip
@@ -188,7 +190,8 @@ def measure(
             fold=fold.number,
             method=method,
             result=method_metrics(
-                store, split=fold.made.split, held_out=fold.made.held_out, lists=one.lists, method=method,
+                store, split=fold.made.split, held_out=fold.made.held_out, lists=one.lists,
+                method=method,
                 ratings=fold.run.data.scale, config=fold.run.evaluation, seed=fold.run.seed,
             ),
             judged=one.judged,

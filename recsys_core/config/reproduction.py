@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from recsys_core.config.reproduction_methods import METHODS, Method
 from recsys_core.config.run import (
     FORMER_PROFILES,
     FanOutConfig,
@@ -23,18 +24,6 @@ from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import ItemProfileConfig, UserProfileConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
 from recsys_core.section import Section
-
-Method = Literal[
-    "popularity", "item_knn", "ease", "ease_popularity", "als", "bpr", "lightgcn", "lightgcn_bpr",
-    "ngcf", "gat_best", "gat_best_no_llm", "gat_best_integrated", "gat_best_facts",
-    "gat_best_no_attributes", "gat_best_prompt_level", "gat_best_pairwise", "gat_best_overlapping",
-    "gat_best_relevancy", "gat_paper", "gat_paper_no_llm", "gat_paper_integrated",
-    "gat_paper_no_cosine", "gat_paper_prompt_level", "gat_paper_pairwise", "gat_paper_overlapping",
-    "gat_paper_relevancy",
-]  # fmt: skip
-
-
-"""What `reproduce_paper` compares: baselines, and the graph model in its variants."""
 
 
 def _paper_preset(given: Any) -> Any:
@@ -60,12 +49,12 @@ class ReproduceConfig(Section):
     cold_seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
     """Draws of the cold-start protocols on `data`: users who come after training and show 0 to 9
     ratings, and items that come after it. Empty (`[]`) leaves them out."""
-    methods: tuple[Method, ...] = Field(default=get_args(Method), min_length=1)
+    methods: tuple[Method, ...] = Field(default=METHODS, min_length=1)
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the
     profile, `facts` title, year and genres, `no_cosine` the BPR loss alone, `no_attributes` nothing
-    of the table of users; `prompt_level`, `pairwise`, `overlapping` and `relevancy` are the model's
-    lists reranked by that strategy."""
+    of the table of users; a name that ends with a rerank strategy (`_prompt_level`) is the model's
+    lists reranked by it."""
     paper_folder: str | None = None
     """Folder with the authors' published item_profiles.parquet, user_profiles.parquet (used with
     fold 1 of `data` only: they come from its training ratings), recommendations/*.parquet (lists

@@ -1,21 +1,35 @@
-"""Lists for users or items that training never saw, measured (DESIGN, protocols).
+"""Cold start: lists for users or items that training never saw, measured.
 
 `cold_user(n)`: every item but the n shown ones is ranked for a held-out user; relevant are the
 remaining ratings of at least `like_from`. `cold_item`: only held-out items are ranked, for every
-user with a relevant one among them. Averages are those of `full`; `pooled` joins several seeds.
+user with a relevant one among them. Averages are those of `full`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import ITEM, RANK, USER
+from recsys_core.columns import (
+    CI_HIGH,
+    CI_LOW,
+    COLD,
+    DIFFERENCE,
+    ITEM,
+    METHOD,
+    P_ADJUSTED,
+    PROTOCOL,
+    USER,
+    USERS,
+    VALUE,
+)
 from recsys_core.datasets.cold_start_splits import ColdItems, ColdUsers
 from recsys_core.errors import DataError
+from recsys_core.evaluation.cross_validation import compare_over_folds
 from recsys_core.evaluation.protocols import FULL, Judgement, judge
+from recsys_core.evaluation.significance import intervals, means
 from recsys_core.interactions.feedback import is_liked
 
 COLD_ITEM: Final = "cold_item"
@@ -74,39 +88,60 @@ def judge_cold_items(
     return replace(judged, protocol=COLD_ITEM)
 
 
-def pooled(judged: Sequence[Judgement]) -> Judgement:
-    """Several seeds of one method and protocol as one: a user counts once for each seed.
+def cold_table(
+    values: Mapping[str, pl.DataFrame], reference: str, *, bootstrap: int = 1000, seed: int = 0
+) -> pl.DataFrame:
+    """Mean, interval, and difference to `reference` of every method under every protocol.
 
-    Intervals of the pooled table take the (user, seed) pairs as independent.
+    Means and intervals take (user, seed) pairs as independent; the tests average a
+    user's differences over the seeds first. Holm's correction is per protocol.
 
-    Raises:
-        DataError: there are none, or they differ in method, protocol or cut-offs.
+    Args:
+        values: method -> fold (the seed), user, protocol and value; null where left out.
+        reference: the method that all others are compared with; where a protocol does not have
+            it, differences are null.
+        bootstrap: resamples of the intervals; 0 leaves them null.
+        seed: of the resampling.
+
+    Returns:
+        `columns.COLD`, a row per protocol and method, in the order of `values`.
     """
-    kinds = {(one.method, one.protocol, one.cutoffs) for one in judged}
-    if len(kinds) != 1:
-        raise DataError(
-            f"{len(kinds)} different measurements cannot be pooled: {sorted(kinds)}.",
-            expected="one method, one protocol and the same cut-offs for all seeds.",
+    protocols = pl.concat([one[PROTOCOL] for one in values.values()]).unique(maintain_order=True)
+    tables = [
+        _of_protocol(
+            {
+                name: part
+                for name, one in values.items()
+                if (part := one.filter(pl.col(PROTOCOL) == protocol)).height
+            },
+            protocol,
+            reference,
+            bootstrap,
+            seed,
         )
-    first = judged[0]
-    names = {name: 0 for one in judged for name in one.notes}
-    return replace(
-        first,
-        users=pl.concat([one.users for one in judged]),
-        values={
-            name: np.concatenate([one.values[name] for one in judged]) for name in first.values
-        },
-        notes={name: sum(one.notes.get(name, 0) for one in judged) for name in names},
-    )
+        for protocol in protocols
+    ]
+    return pl.concat([pl.DataFrame(schema=dict(COLD)), *tables])
 
 
-def random_ranking(users: pl.Series, items: pl.Series, k: int, seed: int) -> pl.DataFrame:
-    """Random items, k per user (user, item, rank): the floor of a protocol with few items."""
-    rng = np.random.default_rng(seed)
-    k = min(k, items.len())
-    order = rng.random((users.len(), items.len())).argsort(axis=1)[:, :k]
-    repeated = np.repeat(np.arange(users.len()), k)
-    ranks = pl.Series(RANK, np.tile(np.arange(1, k + 1), users.len()), dtype=pl.Int32)
-    return pl.DataFrame(
-        {USER: users.gather(repeated), ITEM: items.gather(order.ravel())}
-    ).with_columns(ranks)
+def _of_protocol(
+    values: Mapping[str, pl.DataFrame], protocol: str, reference: str, bootstrap: int, seed: int
+) -> pl.DataFrame:
+    rows = [
+        {METHOD: name, PROTOCOL: protocol, **_mean(one, bootstrap, seed)}
+        for name, one in values.items()
+    ]
+    table = pl.DataFrame(rows, schema={name: COLD[name] for name in rows[0]})
+    if reference not in values:
+        none = (pl.lit(None, pl.Float64).alias(name) for name in (DIFFERENCE, P_ADJUSTED))
+        return table.with_columns(*none).select(*COLD)
+    tests = compare_over_folds(values, reference, seed=seed).select(METHOD, DIFFERENCE, P_ADJUSTED)
+    return table.join(tests, on=METHOD, how="left", maintain_order="left").select(*COLD)
+
+
+def _mean(one: pl.DataFrame, bootstrap: int, seed: int) -> dict[str, float | int | None]:
+    found = one[VALUE].cast(pl.Float64).fill_null(float("nan")).to_numpy()[:, None]
+    (value,), (users,) = means(found)
+    low, high = intervals(found, resamples=bootstrap, seed=seed)
+    numbers = {VALUE: value, CI_LOW: low[0], CI_HIGH: high[0]}
+    return {k: None if np.isnan(v) else float(v) for k, v in numbers.items()} | {USERS: int(users)}

@@ -1,4 +1,4 @@
-"""Several folds at once: means over folds, and paired tests that count every user once."""
+"""Cross-validation: means over folds, and paired tests that count every user once."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,10 +1,13 @@
 """Ranking metrics of many users at many cut-offs at once.
 
 Everything works on a matrix of hits, (n_users, width): row u, column r says whether the item at
-rank r + 1 of user u's list is relevant. No loop runs over users.
+rank r + 1 of user u's list is relevant. No loop runs over users. `metric_table` names each metric
+and says where it is shown.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -14,64 +17,107 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+NDCG: Final = "ndcg"
 PRECISION: Final = "precision"
 RECALL: Final = "recall"
-NDCG: Final = "ndcg"
 MAP: Final = "map"
 MRR: Final = "mrr"
 HIT_RATE: Final = "hit_rate"
-ACCURACY: Final = (NDCG, PRECISION, RECALL, MAP, MRR, HIT_RATE)
-"""The metrics of `accuracy`, the headline first."""
 
 
-def accuracy(
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hits:
+    """What ranking metrics are computed from.
+
+    Attributes:
+        relevant: (n_users, width) whether the item at that rank is relevant; False past the end.
+        position: (n_users, width) the rank that counts, from 1; see `hits_of`.
+        n_relevant: (n_users,) relevant items of each user, inside the list or not.
+        cutoffs: the k, at most the width.
+    """
+
+    relevant: Bools
+    position: Ints
+    n_relevant: Ints
+    cutoffs: tuple[int, ...]
+
+    @cached_property
+    def at(self) -> Ints:
+        """Columns of the cut-offs."""
+        return np.asarray(self.cutoffs) - 1
+
+    @cached_property
+    def found(self) -> Ints:
+        """h(k): relevant items among the first 1 .. width, (n_users, width)."""
+        return np.cumsum(self.relevant, axis=1)
+
+    @cached_property
+    def reciprocal(self) -> Floats:
+        """1 / position of each hit, else 0, (n_users, width)."""
+        return _ratio(self.relevant, self.position)
+
+
+def hits_of(
     relevant: Bools, n_relevant: Ints, cutoffs: Sequence[int], *, rated: Bools | None = None
-) -> dict[str, Floats]:
-    """Every accuracy metric of every user at every cut-off (paper section 3).
-
-    With p the position of an item and h(k) the hits up to cut-off k:
-
-    - precision = h(k) / k, recall = h(k) / relevant, hit rate = 1 if h(k) > 0;
-    - NDCG = sum over hits of 1 / log2(p + 1), divided by the same sum over the positions
-      1 .. min(k, relevant) (binary gains, as in Jarvelin and Kekalainen 2002);
-    - MAP = sum over hits of (hits up to p) / p, divided by all relevant items;
-    - MRR = 1 / p of the first hit.
+) -> Hits:
+    """The hits of ranked lists.
 
     Args:
-        relevant: (n_users, width) whether the item at that rank is relevant; False past the end.
+        relevant: (n_users, width) whether the item at that rank is relevant.
         n_relevant: (n_users,) relevant items of each user, inside the list or not.
         cutoffs: the k, in ranks of the list; a k beyond the width finds nothing more.
         rated: (n_users, width) items that stay in the list. Where given, all others are taken out
             first: positions count only the kept items and precision divides by their number.
-
-    Returns:
-        Metric name -> (n_users, n_cutoffs); 0 where the denominator is 0.
     """
     relevant = _widened(relevant, max(cutoffs))
-    ranks = np.arange(1, relevant.shape[1] + 1)
-    position = np.broadcast_to(ranks, relevant.shape)
+    position = np.broadcast_to(np.arange(1, relevant.shape[1] + 1), relevant.shape)
     if rated is not None:
         position = np.cumsum(_widened(rated, max(cutoffs)), axis=1)
-    at = np.asarray(cutoffs) - 1
-    hits = np.cumsum(relevant, axis=1)
-    reciprocal = _ratio(relevant, position)
-    gain = relevant / np.log2(position + 1.0, where=relevant, out=np.ones(relevant.shape))
-    total = n_relevant[:, None]
-    return {
-        NDCG: _ratio(np.cumsum(gain, axis=1)[:, at], _ideal_gain(n_relevant, cutoffs)),
-        PRECISION: _ratio(hits[:, at], position[:, at]),
-        RECALL: _ratio(hits[:, at], total),
-        MAP: _ratio(np.cumsum(hits * reciprocal, axis=1)[:, at], total),
-        MRR: np.maximum.accumulate(reciprocal, axis=1)[:, at],
-        HIT_RATE: (hits[:, at] > 0).astype(np.float64),
-    }
+    return Hits(relevant=relevant, position=position, n_relevant=n_relevant, cutoffs=tuple(cutoffs))
 
 
-def _ideal_gain(n_relevant: Ints, cutoffs: Sequence[int]) -> Floats:
+def ndcg(hits: Hits) -> Floats:
+    """Sum over hits of 1 / log2(position + 1), divided by that of a perfect list.
+
+    Binary gains; the perfect list has hits at 1 .. min(k, relevant) (Jarvelin and Kekalainen 2002).
+    """
+    ones = np.ones(hits.relevant.shape)
+    gain = hits.relevant / np.log2(hits.position + 1.0, where=hits.relevant, out=ones)
+    return _ratio(np.cumsum(gain, axis=1)[:, hits.at], _ideal_gain(hits))
+
+
+def precision(hits: Hits) -> Floats:
+    """h(k) / k."""
+    return _ratio(hits.found[:, hits.at], hits.position[:, hits.at])
+
+
+def recall(hits: Hits) -> Floats:
+    """h(k) / relevant."""
+    return _ratio(hits.found[:, hits.at], hits.n_relevant[:, None])
+
+
+def average_precision(hits: Hits) -> Floats:
+    """Sum over hits of (hits up to it) / position, divided by all relevant items."""
+    total = np.cumsum(hits.found * hits.reciprocal, axis=1)
+    return _ratio(total[:, hits.at], hits.n_relevant[:, None])
+
+
+def reciprocal_rank(hits: Hits) -> Floats:
+    """1 / position of the first hit."""
+    first: Floats = np.maximum.accumulate(hits.reciprocal, axis=1)[:, hits.at]
+    return first
+
+
+def hit_rate(hits: Hits) -> Floats:
+    """1 where h(k) > 0."""
+    return (hits.found[:, hits.at] > 0).astype(np.float64)
+
+
+def _ideal_gain(hits: Hits) -> Floats:
     """Discounted gain of a perfect list: (n_users, n_cutoffs)."""
-    ladder = np.cumsum(1.0 / np.log2(np.arange(max(cutoffs)) + 2.0))
+    ladder = np.cumsum(1.0 / np.log2(np.arange(max(hits.cutoffs)) + 2.0))
     ladder = np.concatenate([[0.0], ladder])
-    ideal: Floats = ladder[np.minimum(n_relevant[:, None], np.asarray(cutoffs)[None, :])]
+    ideal: Floats = ladder[np.minimum(hits.n_relevant[:, None], np.asarray(hits.cutoffs)[None, :])]
     return ideal
 
 

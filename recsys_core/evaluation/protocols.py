@@ -1,4 +1,4 @@
-"""What a list is measured against, and over which users (DESIGN, protocols).
+"""What a list is measured against, and over which users.
 
 `full`: every item that the user has not interacted with in training is ranked; relevant is a test
 rating of at least `like_from`; precision averages over all test users, every other metric over
@@ -36,18 +36,8 @@ from recsys_core.columns import (
     K,
 )  # fmt: skip
 from recsys_core.errors import DataError
-from recsys_core.evaluation.metrics import (
-    ACCURACY,
-    MAP,
-    MRR,
-    NDCG,
-    PRECISION,
-    RECALL,
-    Bools,
-    Floats,
-    Ints,
-    accuracy,
-)  # fmt: skip
+from recsys_core.evaluation.metric_table import RANKING, Users, accuracy
+from recsys_core.evaluation.metrics import HIT_RATE, Bools, Floats, Ints
 from recsys_core.evaluation.rankings import checked_ranking, hit_matrices
 from recsys_core.evaluation.significance import intervals, means
 from recsys_core.interactions.feedback import is_liked
@@ -88,10 +78,10 @@ class Judgement:
 
     def table(self, *, bootstrap: int = 1000, seed: int = 0) -> pl.DataFrame:
         """Means and 95 % intervals over users (`columns.METRICS`); null where no user counts."""
-        stacked = np.concatenate([self.values[name] for name in ACCURACY], axis=1)
+        stacked = np.concatenate([self.values[one.name] for one in RANKING], axis=1)
         value, counted = means(stacked)
         low, high = intervals(stacked, resamples=bootstrap, seed=seed)
-        keys = [(name, k) for name in ACCURACY for k in self.cutoffs]
+        keys = [(one.name, k) for one in RANKING for k in self.cutoffs]
         columns = {
             METHOD: [self.method] * len(keys), PROTOCOL: [self.protocol] * len(keys),
             K: [k for _, k in keys], METRIC: [name for name, _ in keys],
@@ -193,12 +183,18 @@ def _values(
     values = accuracy(relevant, total, cutoffs, rated=rated if condensed else None)
     at = np.asarray(cutoffs) - 1
     has_relevant = np.broadcast_to(total[:, None] > 0, (total.size, at.size))
-    population = dict.fromkeys(ACCURACY, has_relevant)
-    population[PRECISION] = np.ones_like(has_relevant)
-    if condensed:
-        kept = np.cumsum(rated, axis=1)[:, at] > 0
-        population |= {PRECISION: kept, NDCG: kept, MRR: kept, MAP: values[RECALL] > 0}
-    return {name: np.where(population[name], value, np.nan) for name, value in values.items()}
+    counted: dict[Users, Bools] = {
+        "all": np.ones_like(has_relevant),
+        "with_relevant": has_relevant,
+        "with_kept": np.cumsum(rated, axis=1)[:, at] > 0,
+        "with_hit": has_relevant & (values[HIT_RATE] > 0),
+    }
+    return {
+        one.name: np.where(
+            counted[one.condensed if condensed else one.full], values[one.name], np.nan
+        )
+        for one in RANKING
+    }
 
 
 def _relevant_per_user(users: pl.Series, test: pl.DataFrame, like_from: float) -> Ints:

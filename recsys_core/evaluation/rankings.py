@@ -1,4 +1,4 @@
-"""Ranked lists, also those that someone else made: checked first, then turned into matrices."""
+"""Ranked lists, also from elsewhere: validated, then turned into matrices of hits."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""How sure are the numbers: bootstrap intervals over users, paired tests between methods.
+"""Bootstrap confidence intervals over users, and paired permutation tests between methods.
 
 Users are resampled as integer weights, (resamples, n_users): one matrix product then gives the
 resampled means of every metric, cut-off and method at once, all on the same resamples.

@@ -10,13 +10,13 @@ from recsys_core.explanations.rule_explainer import LikedTitle, RecommendedTitle
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
-from recsys_core.prompt_context.models import MAX_ID_CHARS, RecentItem, Shown, Taste
+from recsys_core.prompt_context.models import MAX_ID_CHARS, PromptModel, RecentItem, Taste
 
 _SENTENCE_CHARS: Final = 600
 _IDS, _LIKED, _ATTRIBUTES = "ids", "liked", "attributes"
 
 
-class KnownItem(Shown):
+class KnownItem(PromptModel):
     """A title with its attributes as keys such as `genre:Crime`, `tag:Detective`."""
 
     id: str
@@ -26,7 +26,7 @@ class KnownItem(Shown):
     description: str = ""
 
 
-class ExplanationInput(Shown):
+class ExplanationInput(PromptModel):
     """A user's taste and latest ratings, titles that may be cited, and what is to be explained."""
 
     taste: Taste

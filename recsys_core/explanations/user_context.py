@@ -9,7 +9,7 @@ import polars as pl
 from recsys_core import columns as c
 from recsys_core.explanations.attributes import attributes
 from recsys_core.explanations.prompt import ExplanationInput, KnownItem
-from recsys_core.rerank.user_cases import item_facts, recent, recent_items, taste, tastes
+from recsys_core.prompt_context.tables import item_facts, recent, recent_items, taste, tastes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class ExplanationContexts:
 
 
 def known_item(row: Mapping[str, Any]) -> KnownItem:
-    """A row of `item_facts` with its attributes as keys."""
+    """A row of `prompt_context.tables.item_facts` with its attributes as keys."""
     return KnownItem(
         id=str(row[c.ITEM]), title=row[c.TITLE], year=row[c.YEAR], description=row[c.DESCRIPTION],
         attributes=attributes(row[c.GENRES], row[c.TAGS], row[c.YEAR]),

@@ -17,13 +17,28 @@ class GraphConfig(Section):
     runtime_fields: ClassVar[frozenset[str]] = frozenset({
         "checkpoint_every", "warm_start_from", "device", "backend",
     })  # fmt: skip
+    former_names: ClassVar[Mapping[str, str]] = {
+        "practice_users": "write `cold_start_dropout_users`",
+        "practice_items": "write `cold_start_dropout_items`",
+        "new_item_penalty": "write `cold_item_ridge`",
+        "item_to_item": "write `ease_weight`",
+        "rating_deviations": "write `residual_ease_weight`",
+        "time_lift": "write `temporal_popularity_weight`",
+        "user_attributes": "write `user_attributes_weight`",
+        "id_rank": "write `id_dimensions`",
+        "neighbours": "write `num_neighbors`",
+        "negatives": "write `negative_sampling`",
+        "combine": "write `layer_combination`",
+        "transform": "write `feature_transform`",
+        "symmetric": "write `symmetric_normalization`",
+        "user_text_ratings": "write `user_text_half_life`",
+    }
 
     preset: Literal["paper", "best"] = "best"
     """`paper`: section 2.2 of the paper (liked edges only, feature transforms, BPR and cosine
-    loss), with id vectors beside the profiles, without which our training stays far below the
+    loss), with id vectors added to the profiles, without which our training stays far below the
     authors' lists; `best`: what won on held-out ratings (all ratings as edges, light attention
-    layers, softmax over all items, practice of the cold start, and regressions and waves of time
-    beside the network)."""
+    layers, softmax over all items, cold-start dropout, and additive score components)."""
     layers: int = Field(default=3, ge=1, le=6)
     """GAT layers."""
     hidden: int = Field(default=64, ge=1)
@@ -32,62 +47,62 @@ class GraphConfig(Section):
     """Attention heads."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout on features."""
-    transform: bool = False
-    """Whether a layer has its own weights, layer norm, LeakyReLU and residual connection."""
-    symmetric: bool = True
-    """Whether attention starts from symmetric normalisation, which discounts neighbours that have
-    many edges, instead of from a plain mean; a mean of several layers blurs."""
-    combine: Literal["last", "mean"] = "mean"
+    feature_transform: bool = False
+    """Whether a layer has weights, layer norm, LeakyReLU and a residual connection (as in the
+    paper); without, it only averages neighbours, as LightGCN does."""
+    symmetric_normalization: bool = True
+    """Whether attention is multiplied by 1 / sqrt(degree product), as in GCN and LightGCN, instead
+    of averaging plainly; deep means over popular neighbours blur."""
+    layer_combination: Literal["last", "mean"] = "mean"
     """Output: the last layer, or the mean of the input and every layer."""
     edges: Literal["liked", "all"] = "all"
-    """Edges that carry messages: liked ones, or all, each level of rating with its own weight."""
-    id_rank: int = Field(default=16, ge=0)
-    """Learned id vectors start from the spectrum of the training matrix up to this rank; 0 has
-    none, so that profiles alone describe a node."""
+    """Edges that carry messages: liked ones, or all with a learned weight per level of rating."""
+    id_dimensions: int = Field(default=16, ge=0)
+    """Learned id vectors start from this many singular vectors of the training matrix; 0 has no id
+    vectors, so that profiles alone describe a node."""
     loss: Literal["bpr", "softmax"] = "softmax"
     """`bpr`: BPR and cosine alignment of the dot product; `softmax`: cross-entropy over all items
     of cosine / temperature + item bias."""
     temperature: float | None = Field(default=None, gt=0)
     """Temperature of the softmax loss; null takes .25 for up to 100,000 ratings, and less for more,
     by the fifth root of their number."""
-    practice_users: float = Field(default=0.35, ge=0, le=1)
-    """Share of the users that play new in each epoch, with a few of their ratings and no id
-    vector: so the model learns to serve users who come after training (whole graph only)."""
-    practice_items: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the items that play new in each epoch, with their profile alone."""
+    cold_start_dropout_users: float = Field(default=0.35, ge=0, le=1)
+    """Share of the users who lose id vector and most edges in each epoch (DropoutNet), so that the
+    model learns to serve users who come after training (full-graph training only)."""
+    cold_start_dropout_items: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the items that are reduced to their profile in each epoch (DropoutNet)."""
     item_features: bool = True
-    """Whether an item is described by its facts, its year and the labels and words of its profile,
-    too, beside the vector of its text; without, by that vector alone (as in the paper)."""
+    """Whether an item is described by its facts, year, profile labels and words in addition to the
+    vector of its text; without, by that vector alone (as in the paper)."""
     user_text_scale: float = Field(default=0.3, ge=0)
-    """What vectors of the users' texts are multiplied by: a profile says little that the ratings
-    of a user do not say better, and where a user has none, what is left still points somewhere."""
-    user_text_ratings: float | None = Field(default=10.0, gt=0)
+    """Factor on the vectors of the users' texts: a profile says little that a user's ratings do not
+    say better, and matters where there are none."""
+    user_text_half_life: float | None = Field(default=10.0, gt=0)
     """Ratings after which a user's text counts half; null counts it in full for everybody."""
-    new_item_penalty: float = Field(default=1.0, ge=0)
-    """Penalty of the ridge regression that reads the final vectors of items without ratings from
-    their features, averaged with what the model makes of them; 0 leaves it to the model."""
-    item_to_item: float = Field(default=5.0, ge=0)
-    """Weight of an item-to-item regression (EASE, told which items have like features) beside the
-    network, in the same dot product; 0 leaves it out, and so do more than 20,000 items."""
-    user_attributes: float = Field(default=2.0, ge=0)
-    """Weight of a user's age, country and whatever else the table of users tells, beside one liked
-    item, in the item-to-item regression; 0 leaves them out."""
-    rating_deviations: float = Field(default=1.5, ge=0)
-    """Weight of a regression of how much better than usual a user rates an item on how much better
-    than usual they rated others, in the same dot product; 0 leaves it out, and so do ratings that
-    are all alike, or more than 20,000 items."""
-    time_lift: float = Field(default=0.3, ge=0)
-    """Weight of what was rated more than usual in the weeks in which a user was active, in the same
-    dot product; 0 leaves it out, and so do ratings without timestamps."""
+    cold_item_ridge: float = Field(default=1.0, ge=0)
+    """Penalty of the ridge regression from features to final vectors whose predictions are averaged
+    with the model's vectors of items without ratings; 0 uses the model's alone."""
+    ease_weight: float = Field(default=5.0, ge=0)
+    """Weight of the EASE component (EASE with side information); 0 leaves it out, and so do more
+    than 20,000 items."""
+    user_attributes_weight: float = Field(default=2.0, ge=0)
+    """Weight of user attributes (age, country, ...) relative to one liked item in the EASE
+    component; 0 leaves them out."""
+    residual_ease_weight: float = Field(default=1.5, ge=0)
+    """Weight of the residual EASE component (EASE on ratings minus item means); 0 leaves it out,
+    and so do ratings that are all equal, or more than 20,000 items."""
+    temporal_popularity_weight: float = Field(default=0.3, ge=0)
+    """Weight of the temporal popularity component (items rated more than usual in the weeks in
+    which a user was active); 0 leaves it out, and so do ratings without timestamps."""
     neutral_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of ratings between disliked and liked as targets of the softmax loss."""
     bpr_weight: float = Field(default=5.0, ge=0)
     """Weight of the BPR loss."""
     cosine_weight: float = Field(default=2.0, ge=0)
     """Weight of the cosine alignment of positive pairs."""
-    negatives: Literal["uniform", "popularity", "robust"] = "uniform"
-    """Items that the BPR loss takes as worse than a liked one, never one that the user has
-    rated: any alike, popular ones more often, or (`robust`) in part what the user disliked."""
+    negative_sampling: Literal["uniform", "popularity", "robust"] = "uniform"
+    """Negatives of the BPR loss, never an item that the user has rated: uniform, by popularity, or
+    (`robust`) a share of them from what the user disliked."""
     popularity_exponent: float = Field(default=0.75, ge=0, le=2)
     """`popularity`: an unknown item's chance is in proportion to this power of its number of
     ratings."""
@@ -110,8 +125,8 @@ class GraphConfig(Section):
     """Liked pairs per step, each step on sampled neighbours of theirs: what a step needs does not
     grow with the data. 0 trains on the whole graph at once; null does so up to 10 million ratings,
     and takes 131,072 pairs beyond."""
-    neighbours: int = Field(default=25, ge=1)
-    """Neighbours that are sampled per node and layer, where a step has some of the pairs."""
+    num_neighbors: int = Field(default=25, ge=1)
+    """Neighbours sampled per node and layer in mini-batch training."""
     warm_start_from: str | None = None
     """An earlier run whose model training goes on from, where data changed a little: its name
     under `runs_root` (`latest` is the last one), or its folder. A model that has seen what this
@@ -160,10 +175,12 @@ class TrainingConfig(GraphConfig):
 
 
 _PAPER_GRAPH: Mapping[str, Any] = {
-    "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1, "transform": True, "combine": "last",
-    "edges": "liked", "id_rank": 64, "loss": "bpr", "learning_rate": 3e-3, "max_epochs": 300,
-    "evaluate_every": 10, "patience": 5, "practice_users": 0.0, "practice_items": 0.0,
-    "symmetric": False, "item_to_item": 0.0, "item_features": False, "user_text_scale": 1.0,
-    "user_text_ratings": None, "new_item_penalty": 0.0, "rating_deviations": 0.0,
-    "time_lift": 0.0, "user_attributes": 0.0,
+    "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1, "feature_transform": True,
+    "layer_combination": "last", "edges": "liked", "id_dimensions": 64, "loss": "bpr",
+    "learning_rate": 3e-3, "max_epochs": 300, "evaluate_every": 10, "patience": 5,
+    "cold_start_dropout_users": 0.0, "cold_start_dropout_items": 0.0,
+    "symmetric_normalization": False, "ease_weight": 0.0, "item_features": False,
+    "user_text_scale": 1.0,
+    "user_text_half_life": None, "cold_item_ridge": 0.0, "residual_ease_weight": 0.0,
+    "temporal_popularity_weight": 0.0, "user_attributes_weight": 0.0,
 }  # fmt: skip

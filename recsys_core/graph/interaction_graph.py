@@ -23,6 +23,7 @@ from recsys_core.columns import (
     VECTOR,
 )
 from recsys_core.errors import ConfigError, DataError
+from recsys_core.interactions.feedback import RatingScale
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -68,13 +69,13 @@ class Edges:
             times=self.times[which],
         )
 
-    def liked(self, like_from: float) -> "Edges":
+    def liked(self, scale: RatingScale) -> "Edges":
         """Edges with a rating of `like_from` or more."""
-        return self.where(self.ratings >= like_from)
+        return self.where(self.ratings >= np.float32(scale.like_from))
 
-    def disliked(self, dislike_from: float) -> "Edges":
+    def disliked(self, scale: RatingScale) -> "Edges":
         """Edges with a rating of `dislike_from` or less."""
-        return self.where(self.ratings <= dislike_from)
+        return self.where(self.ratings <= np.float32(scale.dislike_from))
 
     def by_user(self) -> "Edges":
         """These edges sorted by user, those of one user in the order they have here."""
@@ -91,14 +92,14 @@ class Edges:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bipartite:
+class InteractionGraph:
     """Users, items and the rated pairs between them.
 
     Attributes:
         user_ids: (n_users,) ids; the position is the node's number.
         item_ids: (n_items,) ids.
         edges: the rated pairs.
-        attributes: (n_users, d) what is known of users beside their ratings; None for nothing.
+        attributes: (n_users, d) user attributes (age, country, ...); None for none.
     """
 
     user_ids: pl.Series
@@ -120,7 +121,7 @@ class Bipartite:
             interactions: `columns.INTERACTIONS` (the training rows).
             users: ids of all users, each once.
             items: ids of all items, each once.
-            attributes: (n_users, d) what is known of the users beside their ratings.
+            attributes: (n_users, d) user attributes.
 
         Raises:
             DataError: an id appears twice or is null, or an interaction names an unknown one.
@@ -148,7 +149,7 @@ class Bipartite:
         return self.item_ids.len()
 
     @property
-    def known_of_users(self) -> Floats:
+    def user_attributes(self) -> Floats:
         """The attributes (n_users, d); d is 0 where nothing is known."""
         return no_attributes(self.n_users) if self.attributes is None else self.attributes
 
@@ -209,7 +210,7 @@ class Bipartite:
 
 
 def no_attributes(n_users: int) -> Floats:
-    """(n_users, 0): nothing is known of users beside their ratings."""
+    """(n_users, 0): users without attributes."""
     return np.empty((n_users, 0), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The graph model as a recommender beside the baselines, also for users who come after training."""
+"""The graph model as a `Recommender`, with fold-in of users who come after training."""
 
 import copy
 import logging
@@ -10,8 +10,8 @@ import polars as pl
 
 from recsys_core.columns import ITEM, USER
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.inference.fold_in import Known, place_users
-from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats
+from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.training.trainer import Trained, train
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned, width_of
@@ -28,15 +28,14 @@ logger = logging.getLogger(__name__)
 class GraphRecommender(MatrixRecommender):
     """The graph attention network, trained for `max_epochs` epochs.
 
-    Users who come after training are placed by the trained model (`inductive`); a user of whom
-    nothing at all is known is placed like them, without a rating.
+    Users who come after training are folded in (`fold_in`), also those of whom nothing is known.
 
     Args:
         data: rating thresholds.
         config: the model.
         texts: item and vector of every item.
-        attributes: user and vector of what is known of users beside their ratings, of those of
-            training and of those who come after it; None for nothing.
+        attributes: user and attribute vector of the users of training and of later ones; None
+            for no attributes.
         profiles: writes the users' profile vectors, of training and of new users alike, from the
             interactions it is given; None: no user has one.
         seed: of every random choice.
@@ -83,7 +82,7 @@ class GraphRecommender(MatrixRecommender):
 
     def _met(self, users: pl.Series) -> Self:
         strangers = users.filter(~users.is_in(self.weights.users[USER].implode()))
-        if self.attributes is None or self._known is None or strangers.is_empty():
+        if self.attributes is None or self._fitted is None or strangers.is_empty():
             return self
         met = copy.copy(self)
         met.weights = self.weights.with_strangers(strangers)
@@ -94,25 +93,25 @@ class GraphRecommender(MatrixRecommender):
     def _learn(self) -> None:
         users, items = self.weights.users[USER], self.weights.items[ITEM]
         known = self._attributes_of(users)
-        graph = Bipartite.from_interactions(self._train, users, items, known)
+        graph = InteractionGraph.from_interactions(self._train, users, items, known)
         item_text = text_vectors(self.texts, items).astype(np.float32)
         user_text = self._profiles_of(self._train, users)
-        if not len(graph.edges.liked(self.config.like_from)):
-            self._known: Known | None = None
+        if not len(graph.edges.liked(self.config)):
+            self._fitted: FittedModel | None = None
             self._item_vectors = np.zeros((items.len(), 1), np.float32)
             self._user_vectors = np.zeros((users.len() + 1, 1), np.float32)
             logger.warning("%s: nobody likes anything: popular items for all", self.name)
             return
         trained = self._trained(graph, user_text, item_text)
-        self._known = Known(
+        self._fitted = FittedModel(
             graph=graph, weights=trained.weights, user_text=user_text, item_text=item_text,
-            config=trained.config, data=self.config, beside=trained.beside,
+            config=trained.config, data=self.config, components=trained.components,
         )  # fmt: skip
         nobody = self._placed(self._train.clear(), users.clear())
         self._item_vectors = trained.item_vectors
         self._user_vectors = np.concatenate([trained.user_vectors, nobody])
 
-    def _trained(self, graph: Bipartite, user_text: Floats, item_text: Floats) -> Trained:
+    def _trained(self, graph: InteractionGraph, user_text: Floats, item_text: Floats) -> Trained:
         config = self.graph_config.for_ratings(len(graph.edges))
         return train(
             graph, Edges.empty(), user_text, item_text, config, self.config, self.seed,
@@ -121,14 +120,14 @@ class GraphRecommender(MatrixRecommender):
 
     def _placed(self, shown: pl.DataFrame, users: pl.Series) -> Floats:
         """(n_users + 1, d): the last one is a user nobody knows."""
-        if self._known is None:
+        if self._fitted is None:
             return np.zeros((users.len() + 1, 1), np.float32)
         rated = shown.join(self.weights.items, on=ITEM, how="semi").sort(USER, ITEM)
-        edges = Bipartite.from_interactions(rated, users, self._known.graph.item_ids).edges
+        edges = InteractionGraph.from_interactions(rated, users, self._fitted.graph.item_ids).edges
         profiles = self._profiles_of(shown, users)
         attributes = self._attributes_of(users)
-        return place_users(
-            self._known, _and_nobody(profiles), edges,
+        return fold_in_users(
+            self._fitted, _and_nobody(profiles), edges,
             attributes=None if attributes is None else _and_nobody(attributes),
         )  # fmt: skip
 

@@ -1,10 +1,17 @@
-"""What a rating says: the scale, and from where on it means liked or disliked."""
+"""What a rating says: the scale, from where on it means liked or disliked, and its weight."""
 
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import model_validator
 
 from recsys_core.columns import RATING
 from recsys_core.section import Section
+
+NEUTRAL_WEIGHT: Final = 0.5
+"""Weight of a rating between disliked and liked, where no other is configured."""
 
 
 class RatingScale(Section):
@@ -34,3 +41,18 @@ class RatingScale(Section):
 def is_liked(like_from: float) -> pl.Expr:
     """Whether the rating is relevant, compared as Float32: 3.6 is exact in neither type."""
     return pl.col(RATING).cast(pl.Float32) >= pl.lit(like_from, pl.Float32)
+
+
+def rating_weight(scale: RatingScale, neutral: float = NEUTRAL_WEIGHT) -> pl.Expr:
+    """Weight of a rating: liked 1, neutral `neutral`, disliked 0."""
+    disliked = pl.col(RATING).cast(pl.Float32) <= pl.lit(scale.dislike_from, pl.Float32)
+    other = pl.when(disliked).then(0.0).otherwise(neutral)
+    return pl.when(is_liked(scale.like_from)).then(1.0).otherwise(other)
+
+
+def rating_weights(
+    ratings: npt.NDArray[np.float32], scale: RatingScale, neutral: float = NEUTRAL_WEIGHT
+) -> npt.NDArray[np.float32]:
+    """`rating_weight` of an array of ratings (n,)."""
+    weights = pl.DataFrame({RATING: ratings}).select(rating_weight(scale, neutral)).to_series()
+    return weights.cast(pl.Float32).to_numpy().astype(np.float32, copy=True)

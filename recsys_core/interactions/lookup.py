@@ -1,11 +1,13 @@
-"""Tables of ids and vectors, as arrays in the order of nodes."""
+"""Tables of ids and vectors: made of arrays, and read as arrays in the order of given ids."""
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys_core.columns import INDEX, VECTOR
 from recsys_core.errors import ConfigError
-from recsys_core.graph.interaction_graph import Floats
+
+Floats = npt.NDArray[np.float32]
 
 
 def aligned(table: pl.DataFrame, ids: pl.Series) -> Floats:
@@ -22,6 +24,18 @@ def aligned(table: pl.DataFrame, ids: pl.Series) -> Floats:
     known = ids.to_frame().with_row_index(INDEX).join(table, on=ids.name)
     vectors[known[INDEX].to_numpy()] = known[VECTOR].to_numpy()
     return vectors
+
+
+def vector_table(ids: pl.Series, found: Floats) -> pl.DataFrame:
+    """Ids and their vectors (n, d) as a table."""
+    dtype = pl.Array(pl.Float32, found.shape[1])
+    return pl.DataFrame([ids, pl.Series(VECTOR, found, dtype=dtype)])
+
+
+def vector_array(table: pl.DataFrame) -> Floats:
+    """The vectors of a table as (n, d) float32, in its order."""
+    found: Floats = table[VECTOR].to_numpy()
+    return found
 
 
 def width_of(table: pl.DataFrame) -> int:

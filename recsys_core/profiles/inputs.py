@@ -1,17 +1,12 @@
 """What profiles are written from: the variables of the two prompts."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from recsys_core.profiles.schema import Profile
+from recsys_core.prompt_context.models import PromptModel
 
 
-class Shown(BaseModel):
-    """Base of what a prompt shows: frozen, and help under every field."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ItemProfileInput(Shown):
+class ItemProfileInput(PromptModel):
     """One item, as the data set describes it."""
 
     title: str
@@ -22,11 +17,11 @@ class ItemProfileInput(Shown):
     """Genres of the data set."""
     overview: str | None = None
     """What it is about, where the data set says so."""
-    extra: dict[str, str] = {}
+    extra: dict[str, str] = Field(default_factory=dict)
     """Further text columns of the items, by name (director, cast, keywords)."""
 
 
-class NumberedItem(Shown):
+class NumberedItem(PromptModel):
     """One of several items of a request."""
 
     id: str
@@ -35,14 +30,14 @@ class NumberedItem(Shown):
     """What the data set says of it."""
 
 
-class ItemsProfileInput(Shown):
+class ItemsProfileInput(PromptModel):
     """Several items, each to be profiled by itself."""
 
     items: tuple[NumberedItem, ...]
     """The items."""
 
 
-class RatedItem(Shown):
+class RatedItem(PromptModel):
     """One rated item, as a user's turn shows it."""
 
     title: str
@@ -57,7 +52,7 @@ class RatedItem(Shown):
     """The first sentences of its profile's overview."""
 
 
-class UserTurnInput(Shown):
+class UserTurnInput(PromptModel):
     """One turn of a user's profile: the profile so far and one more batch of rated items."""
 
     previous: Profile | None = None

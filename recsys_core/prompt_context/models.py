@@ -1,4 +1,4 @@
-"""What a prompt of the reranker or of the explanations may show, as frozen models.
+"""What prompts about a user and candidate items show, as frozen models.
 
 Items are identified by their id, never by their title: equal titles exist. Every text is cut to
 a bound here, so that one endless overview can neither fill a context window nor cost a fortune.
@@ -19,13 +19,13 @@ MAX_ID_CHARS: Final = 200
 """Longest id, as text, that a model can be asked to give back."""
 
 
-class Shown(BaseModel):
+class PromptModel(BaseModel):
     """Base of everything that a prompt is rendered from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Candidate(Shown):
+class Candidate(PromptModel):
     """An item that is to be judged or explained."""
 
     id: str
@@ -42,7 +42,7 @@ class Candidate(Shown):
     """Cosine of the user's and the item's profile embedding, for the rules; never in a prompt."""
 
 
-class Taste(Shown):
+class Taste(PromptModel):
     """The user's profile."""
 
     overview: str = ""
@@ -52,7 +52,7 @@ class Taste(Shown):
     dislikes: tuple[str, ...] = ()
 
 
-class RecentItem(Shown):
+class RecentItem(PromptModel):
     """One of the user's latest interactions in the training split."""
 
     title: str
@@ -60,9 +60,17 @@ class RecentItem(Shown):
     rating: float
 
 
+class CandidatesInput(PromptModel):
+    """Variables of a prompt that asks about some of a user's candidates."""
+
+    taste: Taste
+    recent: tuple[RecentItem, ...]
+    candidates: tuple[Candidate, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
-class UserCase:
-    """One user's candidates with all that is known for judging them.
+class UserContext:
+    """One user and the candidate items to rerank, as prompts show them.
 
     Attributes:
         user: the data set's user id as text; seeds the user's shuffles and names its requests.

@@ -3,12 +3,22 @@
 Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008).
 """
 
+from typing import Final
+
 from scipy import sparse
 
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
 from recsys_core.recommenders.rating_matrix import Weights
+
+GRID: Final = (
+    {"factors": 16, "alpha": 1.0, "regularisation": 10.0},
+    {"factors": 32, "alpha": 1.0, "regularisation": 10.0},
+    {"factors": 64, "alpha": 1.0, "regularisation": 10.0},
+    {"factors": 32, "alpha": 4.0, "regularisation": 10.0},
+)
+"""The candidates that are tried on validation."""
 
 
 class Als(FactorRecommender):
@@ -22,8 +32,6 @@ class Als(FactorRecommender):
         iterations: passes over users and items.
         seed: of the first vectors.
     """
-
-    name = "als"
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The interface of every recommender, and what those with a score for every item share."""
+"""The interface of every recommender, and the base of those that score every item at once."""
 
 import copy
 import logging
@@ -6,15 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Final, Protocol, Self
 
+import numpy as np
 import polars as pl
 
 from recsys_core.columns import ITEM
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.topk import ranked_lists
 from recsys_core.recommenders.rating_matrix import (
     Rows,
     Scores,
     Weights,
-    candidates,
     ranked,
     weigh,
     with_users_of,
@@ -86,6 +87,12 @@ class MatrixRecommender(ABC):
 
     def __init__(self, config: RatingScale) -> None:
         self.config = config
+        self.name = type(self).__name__
+
+    def called(self, name: str) -> Self:
+        """The same recommender under this name in the metrics table."""
+        self.name = name
+        return self
 
     def fit(self, train: pl.DataFrame, items: pl.Series) -> Self:
         """Learn from training interactions; see `Recommender.fit`."""
@@ -107,11 +114,12 @@ class MatrixRecommender(ABC):
         self._count_unknown(rows)
         seen = self.weights.pairs(users, exclude)
         barred = self.weights.columns_outside(among)
-        parts = []
-        for block in _blocks(users.len(), self.weights.items.height):
-            row, *rest = ranked(self._scores(rows[block]), seen[block], k, barred=barred)
-            parts.append((row + block.start, *rest))
-        return candidates(users, self.weights.items[ITEM], parts)
+        items = self.weights.items[ITEM]
+        lists = [ranked_lists(users.clear(), items, np.empty((0, 0), np.int64), np.empty((0, 0)))]
+        for block in _blocks(users.len(), items.len()):
+            best = ranked(self._scores(rows[block]), seen[block], k, barred=barred)
+            lists.append(ranked_lists(users[block], items, *best))
+        return pl.concat(lists)
 
     @abstractmethod
     def _learn(self) -> None:

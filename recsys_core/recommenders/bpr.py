@@ -3,7 +3,7 @@
 Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback" (UAI 2009).
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from scipy import sparse
@@ -11,7 +11,15 @@ from scipy import sparse
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
-from recsys_core.recommenders.lightgcn.config import GraphSettings
+from recsys_core.recommenders.lightgcn.config import LightGcnConfig
+
+GRID: Final = (
+    {"learning_rate": 0.02, "regularisation": 0.03},
+    {"learning_rate": 0.02, "regularisation": 0.1},
+    {"learning_rate": 0.05, "regularisation": 0.05},
+    {"factors": 16, "iterations": 20, "negatives": "popular"},
+)
+"""The candidates that are tried on validation."""
 
 
 class Bpr(FactorRecommender):
@@ -28,8 +36,6 @@ class Bpr(FactorRecommender):
             lists then say little about popularity, and score lower where that counts.
         seed: of the first vectors and of the samples.
     """
-
-    name = "bpr"
 
     def __init__(
         self,
@@ -81,7 +87,7 @@ class Bpr(FactorRecommender):
     def _uniform(self, liked: sparse.csr_matrix) -> tuple[Vectors, Vectors]:
         from recsys_core.recommenders.lightgcn.training import train
 
-        settings = GraphSettings(
+        settings = LightGcnConfig(
             dimensions=self.factors,
             layers=0,
             loss="bpr",

@@ -1,23 +1,29 @@
-"""Recommenders for items without interactions: from the text of an item to what it would learn.
+"""Content-based recommenders for cold-start items.
 
 Both learn a ridge regression from text vectors to a target that the interactions give for the
 items that have some, and predict it for those that have none.
 """
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from recsys_core.columns import ITEM, VECTOR
+from recsys_core.columns import ITEM
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.lookup import aligned
 from recsys_core.recommenders.als import als_vectors
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
 from recsys_core.recommenders.rating_matrix import Rows, Scores
 
 Floats = npt.NDArray[np.float64]
+
+GRID: Final = tuple({"penalty": value} for value in (3.0, 10.0, 30.0, 100.0))
+"""The candidates that are tried on validation."""
 
 
 class TextPopularity(MatrixRecommender):
@@ -30,8 +36,6 @@ class TextPopularity(MatrixRecommender):
         texts: item and vector of every item.
         penalty: of the ridge, above 0.
     """
-
-    name = "text_popularity"
 
     def __init__(self, config: RatingScale, texts: pl.DataFrame, *, penalty: float = 10.0) -> None:
         super().__init__(config)
@@ -64,8 +68,6 @@ class TextRidge(FactorRecommender):
         iterations: of ALS.
         seed: of ALS.
     """
-
-    name = "text_ridge"
 
     def __init__(
         self,
@@ -122,18 +124,14 @@ def text_vectors(texts: pl.DataFrame, items: pl.Series) -> Floats:
     Raises:
         DataError: an item has no vector.
     """
-    found = pl.DataFrame({ITEM: items}).join(
-        texts.select(ITEM, VECTOR), on=ITEM, how="left", maintain_order="left"
-    )
-    missing = found.filter(pl.col(VECTOR).is_null())
-    if missing.height:
+    missing = items.filter(~items.is_in(texts[ITEM].implode()))
+    if missing.len():
         raise DataError(
-            f"{missing.height} items have no text vector ({missing[ITEM][0]!r}).",
+            f"{missing.len()} items have no text vector ({missing[0]!r}).",
             expected="a vector for every item of the data set.",
             fix="embed all items.",
         )
-    vectors: Floats = found[VECTOR].to_numpy().astype(np.float64)
-    return vectors
+    return aligned(texts, items).astype(np.float64)
 
 
 def completed(
@@ -161,11 +159,12 @@ def ridge(features: Floats, target: Floats, penalty: float) -> tuple[Floats, Flo
 
     `penalty`, above 0, is on the slopes; the intercept goes free.
     """
-    middle, mean = features.mean(axis=0), target.mean(axis=0)
-    x = features - middle
-    gram = x.T @ x + penalty * np.eye(x.shape[1])
-    slopes: Floats = np.linalg.solve(gram, x.T @ (target - mean))
-    return slopes, mean - middle @ slopes
+    from sklearn.linear_model import Ridge
+
+    found = Ridge(alpha=penalty, solver="cholesky").fit(features, target)
+    # With one target the library drops its axis.
+    slopes: Floats = found.coef_.reshape(target.shape[1], features.shape[1]).T
+    return slopes, np.reshape(found.intercept_, target.shape[1])
 
 
 def _checked(penalty: float) -> float:

@@ -18,8 +18,15 @@ from recsys_core.recommenders.rating_matrix import Rows, Scores
 
 Doubles = npt.NDArray[np.float64]
 
-REGULARISATION: Final = (100.0, 200.0, 300.0, 500.0)
-"""The lambdas that are tried on validation."""
+GRID: Final = tuple({"regularisation": value} for value in (100.0, 200.0, 300.0, 500.0))
+"""The candidates that are tried on validation."""
+PRIOR_GRID: Final = (
+    {"regularisation": 200.0, "prior": 0.05},
+    {"regularisation": 300.0, "prior": 0.05},
+    {"regularisation": 200.0, "prior": 0.1},
+    {"regularisation": 300.0, "prior": 0.1},
+)
+"""The candidates with a popularity prior."""
 MAX_ITEMS: Final = 20_000
 """B is dense: 20,000 items need 3.2 GB for it and as much again to compute it."""
 
@@ -44,7 +51,6 @@ class Ease(MatrixRecommender):
                 expected="a regularisation above 0 and a prior of 0 or more.",
             )
         self.regularisation, self.prior = regularisation, prior
-        self.name = "ease_popularity" if prior else "ease"
 
     def _learn(self) -> None:
         matrix = self.weights.matrix

@@ -68,14 +68,13 @@ def least_squares_users(
     Returns:
         (n, d) float64.
     """
-    items = np.asarray(item_vectors, dtype=np.float64)
-    gram = items.T @ items + regularisation * np.eye(items.shape[1])
-    users = np.zeros((matrix.shape[0], items.shape[1]))
-    for row in range(matrix.shape[0]):
-        at = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        if at.start == at.stop:
-            continue
-        own, confidence = items[matrix.indices[at]], alpha * matrix.data[at]
-        system = gram + (own * (confidence - 1.0)[:, None]).T @ own
-        users[row] = np.linalg.solve(system, confidence @ own)
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    items = np.ascontiguousarray(item_vectors, dtype=np.float64)
+    model = AlternatingLeastSquares(
+        factors=items.shape[1], alpha=alpha, regularization=regularisation, dtype=np.float64,
+        num_threads=1,
+    )  # fmt: skip
+    model.item_factors = items
+    users: Vectors = model.recalculate_user(np.arange(matrix.shape[0]), matrix)
     return users

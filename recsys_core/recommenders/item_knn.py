@@ -4,6 +4,8 @@ Deshpande and Karypis, "Item-based top-N recommendation algorithms" (TOIS 2004);
 are found by `implicit`.
 """
 
+from typing import Final
+
 import numpy as np
 from scipy import sparse
 
@@ -11,6 +13,14 @@ from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.rating_matrix import Rows, Scores
+
+GRID: Final = (
+    {"neighbours": 100, "normalisation": 0.8},
+    {"neighbours": 200, "normalisation": 0.8},
+    {"neighbours": 200, "normalisation": 0.6},
+    {"neighbours": 200, "normalisation": 1.0},
+)
+"""The candidates that are tried on validation."""
 
 
 class ItemKNN(MatrixRecommender):
@@ -24,8 +34,6 @@ class ItemKNN(MatrixRecommender):
         neighbours: items kept per item, at least 1.
         normalisation: exponent of the lengths, 0 to 1.
     """
-
-    name = "item_knn"
 
     def __init__(
         self, config: RatingScale, *, neighbours: int = 200, normalisation: float = 0.7

@@ -9,8 +9,6 @@ from recsys_core.recommenders.rating_matrix import Rows, Scores
 class Popularity(MatrixRecommender):
     """Ranks items by the sum of their rating weights (liked 1, neutral 0.5, disliked 0)."""
 
-    name = "popularity"
-
     def _learn(self) -> None:
         self._popularity = np.asarray(self.weights.matrix.sum(axis=0)).ravel()
 

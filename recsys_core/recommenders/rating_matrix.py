@@ -1,19 +1,18 @@
-"""Ids to rows and columns, ratings to weights, scores to ranked lists."""
+"""The user-item matrix of rating weights, and top-k lists from matrices of scores."""
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from recsys_core.columns import CANDIDATES, INDEX, ITEM, RANK, RATING, SCORE, USER, VALUE
-from recsys_core.interactions.feedback import RatingScale
+from recsys_core.columns import INDEX, ITEM, RANK, USER, VALUE
+from recsys_core.interactions.feedback import RatingScale, rating_weight
+from recsys_core.interactions.topk import top_columns
 
 Scores = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.int64]
-_NEUTRAL: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,14 +69,6 @@ class Weights:
         return np.flatnonzero(outside.to_numpy())
 
 
-def rating_weight(config: RatingScale) -> pl.Expr:
-    """Weight of a rating: liked 1, neutral 0.5, disliked 0."""
-    rating = pl.col(RATING).cast(pl.Float32)
-    liked, disliked = (pl.lit(v, pl.Float32) for v in (config.like_from, config.dislike_from))
-    neutral = pl.when(rating <= disliked).then(0.0).otherwise(_NEUTRAL)
-    return pl.when(rating >= liked).then(1.0).otherwise(neutral)
-
-
 def weigh(train: pl.DataFrame, items: pl.Series, config: RatingScale) -> Weights:
     """Training interactions as weights.
 
@@ -120,45 +111,14 @@ def _by_popularity(weighted: pl.DataFrame, items: pl.Series) -> pl.DataFrame:
     return known.sort(VALUE, ITEM, descending=[True, False]).select(ITEM).with_row_index(INDEX)
 
 
-def top_columns(scores: Scores, k: int) -> Rows:
-    """Columns of the k best scores of each row, best first, (n, k); ties go to the first column.
+def ranked(scores: Scores, seen: sparse.csr_matrix, k: int, *, barred: Rows) -> tuple[Rows, Scores]:
+    """Columns and scores (n, k) of the best items of each row, neither seen nor barred.
 
-    `numpy.argpartition` alone would break ties differently from one processor to the next.
+    Where fewer than k are left, the rest of a row is -1.
     """
-    k = min(k, scores.shape[1])
-    if k < 1:
-        return np.empty((scores.shape[0], 0), dtype=np.int64)
-    limit = np.partition(scores, -k, axis=1)[:, -k, None]
-    above, at_limit = scores > limit, scores == limit
-    room = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (at_limit & (np.cumsum(at_limit, axis=1) <= room))
-    columns = np.nonzero(chosen)[1].reshape(scores.shape[0], k)
-    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1)
-
-
-def ranked(
-    scores: Scores, seen: sparse.csr_matrix, k: int, *, barred: Rows
-) -> tuple[Rows, Rows, Rows, Scores]:
-    """Row, column, rank and score of the k best items of each row, neither seen nor barred."""
     masked = np.array(scores, copy=True)
     masked[seen.nonzero()] = -np.inf
     masked[:, barred] = -np.inf
     columns = top_columns(masked, k)
     best = np.take_along_axis(masked, columns, axis=1)
-    row, place = np.nonzero(np.isfinite(best))
-    return row, columns[row, place], place + 1, best[row, place]
-
-
-def candidates(
-    users: pl.Series, items: pl.Series, parts: list[tuple[Rows, Rows, Rows, Scores]]
-) -> pl.DataFrame:
-    """The ranked parts as `columns.CANDIDATES`; rows count through `users`, columns `items`."""
-    row, column, rank, score = (
-        [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-        if parts
-        else [np.empty(0, dtype=np.int64)] * 4
-    )
-    table = pl.DataFrame({USER: users.gather(row), ITEM: items.gather(column)})
-    ranks = pl.Series(RANK, rank, dtype=CANDIDATES[RANK])
-    return table.with_columns(ranks, pl.Series(SCORE, score).cast(pl.Float32))
+    return np.where(np.isfinite(best), columns, -1), best

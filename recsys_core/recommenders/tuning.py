@@ -1,9 +1,8 @@
-"""Choose among recommenders on the validation split, then learn once more with it."""
+"""Hyperparameter choice on the validation split, then a refit on training and validation rows."""
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
 
 import polars as pl
@@ -13,9 +12,7 @@ from recsys_core.errors import ConfigError
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import judge
 from recsys_core.evaluation.significance import means
-from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import Recommender
-from recsys_core.recommenders.ease import REGULARISATION, Ease
 
 R = TypeVar("R", bound=Recommender)
 
@@ -29,7 +26,8 @@ class Tuned(Generic[R]):
     Attributes:
         recommender: the winner.
         choice: its name among the candidates.
-        valid_ndcg: candidate -> NDCG@k on validation (NaN where validation has nothing relevant).
+        valid_ndcg: candidate -> NDCG@k on validation (NaN where validation has nothing relevant);
+            empty where there is one candidate only.
     """
 
     recommender: R
@@ -88,21 +86,14 @@ def choose(
     """
     if not builders:
         raise ConfigError("There is nothing to choose from.", expected="at least one candidate.")
+    if len(builders) == 1:  # nothing to choose, so nothing to measure
+        ((only, build),) = builders.items()
+        return Tuned(recommender=refitted(build()), choice=only, valid_ndcg={})
     results = {name: reached(build()) for name, build in builders.items()}
     # NaN compares false with everything: a NaN never replaces the first candidate.
     choice = max(results, key=lambda name: results[name])
     logger.info("tuned %s", choice, extra={"choice": choice, "valid_ndcg": results})
     return Tuned(recommender=refitted(builders[choice]()), choice=choice, valid_ndcg=results)
-
-
-def tuned_ease(
-    train: pl.DataFrame, valid: pl.DataFrame, items: pl.Series, config: RatingScale
-) -> Tuned[Ease]:
-    """EASE with the regularisation that is best on validation."""
-    builders = {
-        f"{value:g}": partial(Ease, config, regularisation=value) for value in REGULARISATION
-    }
-    return tuned(builders, train, valid, items, like_from=config.like_from)
 
 
 def _ndcg(

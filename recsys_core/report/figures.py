@@ -18,6 +18,7 @@ from recsys_core.columns import (
     VALID_NDCG,
     K,
 )
+from recsys_core.evaluation.metric_table import METRICS
 from recsys_core.report import plots
 from recsys_core.report import view_models as views
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
@@ -69,10 +70,10 @@ def _by_cutoff(metrics: pl.DataFrame, ours: Sequence[str]) -> Iterator[_Row]:
     """A metric with fewer than two cut-offs has no plot."""
     methods = series(metrics, ours)
     part = metrics.filter((pl.col(PROTOCOL) == HEADLINE_PROTOCOL) & pl.col(METHOD).is_in(methods))
-    for name in views.SHOWN:
-        if part.filter(pl.col(METRIC) == name)[K].n_unique() > 1:
-            svg = plots.metric_by_k(part, HEADLINE_PROTOCOL, name, methods, ours)
-            yield BY_CUTOFF, name, svg
+    for one in METRICS:
+        if one.plotted and part.filter(pl.col(METRIC) == one.name)[K].n_unique() > 1:
+            svg = plots.metric_by_k(part, HEADLINE_PROTOCOL, one.name, methods, ours)
+            yield BY_CUTOFF, one.name, svg
 
 
 def _training(curves: pl.DataFrame) -> Iterator[_Row]:

@@ -14,7 +14,8 @@ from recsys_core.columns import (
     VALUE,
     check,
 )
-from recsys_core.report import explanations as reasons
+from recsys_core.evaluation.metric_table import metric
+from recsys_core.report import explanation_tables as reasons
 from recsys_core.report import figures
 from recsys_core.report import view_models as views
 from recsys_core.report.data import ReportData
@@ -53,7 +54,12 @@ def environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(flat=views.flat, blocks=views.profile_blocks, seconds=_seconds)
+    found.filters.update(
+        flat=views.flat,
+        blocks=views.profile_blocks,
+        seconds=_seconds,
+        label=lambda name: metric(name).label,
+    )
     return found
 
 
@@ -63,7 +69,9 @@ def _context(data: ReportData) -> dict[str, Any]:
     series = figures.series(data.metrics, data.ours)
     return {
         "summary": data.summary,
-        "shown": views.SHOWN,
+        "shown": views.ACCURACY,
+        "beyond_shown": views.BEYOND_ACCURACY,
+        "beyond": _beyond(data),
         "headline_k": HEADLINE_K,
         "tables": tables,
         "tiles": _tiles(headline),
@@ -93,6 +101,17 @@ def _tables(data: ReportData) -> list[dict[str, Any]]:
         rows = views.method_rows(data.metrics, name, k, data.ours)
         found.append({"protocol": name, "k": k, "rows": rows})
     return [table for table in found if table["rows"]]
+
+
+def _beyond(data: ReportData) -> dict[str, Any] | None:
+    """The metrics beyond accuracy, in the order of the methods of the first table of results."""
+    k = figures.headline_k(data.metrics)
+    rows = views.method_rows(
+        data.metrics, HEADLINE_PROTOCOL, k, data.ours, shown=views.BEYOND_ACCURACY
+    )
+    order = [row.method for row in views.method_rows(data.metrics, HEADLINE_PROTOCOL, k, data.ours)]
+    rows.sort(key=lambda row: order.index(row.method) if row.method in order else len(order))
+    return {"protocol": HEADLINE_PROTOCOL, "k": k, "rows": rows} if rows else None
 
 
 def _tiles(rows: Sequence[views.MethodRow]) -> dict[str, views.MethodRow | None]:

@@ -1,4 +1,4 @@
-"""Choose the users that the report shows: from those with the shortest to the longest history."""
+"""The users whose lists the report shows: from the shortest to the longest history."""
 
 import polars as pl
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -24,9 +24,11 @@ from recsys_core.columns import (
     VERDICT,
     K,
 )
+from recsys_core.evaluation.metric_table import Metric, shown_in
 
-SHOWN = ("ndcg", "precision", "recall", "map")
-"""Metrics of the tables and plots, the one that ranks the methods first."""
+ACCURACY: Final = shown_in("accuracy")
+"""Metrics of the tables of results, the one that ranks the methods first."""
+BEYOND_ACCURACY: Final = shown_in("beyond accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +52,25 @@ class MethodRow:
 
 
 def method_rows(
-    metrics: pl.DataFrame, protocol: str, k: int, ours: Sequence[str] = ()
+    metrics: pl.DataFrame,
+    protocol: str,
+    k: int,
+    ours: Sequence[str] = (),
+    shown: Sequence[Metric] = ACCURACY,
 ) -> list[MethodRow]:
-    """The table of one protocol at one cut-off, the highest NDCG first; empty without rows."""
+    """The table of one protocol at one cut-off; empty without rows.
+
+    The best value of the first metric comes first: of `ACCURACY` the highest NDCG.
+    """
+    names = [one.name for one in shown]
     part = metrics.filter(
-        (pl.col(PROTOCOL) == protocol) & (pl.col(K) == k) & pl.col(METRIC).is_in(SHOWN)
+        (pl.col(PROTOCOL) == protocol) & (pl.col(K) == k) & pl.col(METRIC).is_in(names)
     )
-    top = dict(part.group_by(METRIC).agg(pl.col(VALUE).max()).iter_rows())
+    top = {
+        one.name: values.max() if one.higher_is_better else values.min()
+        for one in shown
+        for values in [part.filter(pl.col(METRIC) == one.name)[VALUE]]
+    }
     found: dict[str, dict[str, Cell]] = {}
     users: dict[str, int] = {}
     for row in part.drop_nulls(VALUE).iter_rows(named=True):
@@ -69,7 +83,7 @@ def method_rows(
             method=method,
             ours=method in ours,
             users=users[method],
-            cells=[cells.get(name) for name in SHOWN],
+            cells=[cells.get(name) for name in names],
         )
         for method, cells in found.items()
     ]
@@ -78,7 +92,9 @@ def method_rows(
 
 def protocols(metrics: pl.DataFrame) -> list[str]:
     """Protocols in which a metric of the tables was measured, in their order of appearance."""
-    measured = metrics.filter(pl.col(METRIC).is_in(SHOWN) & pl.col(VALUE).is_not_null())
+    measured = metrics.filter(
+        pl.col(METRIC).is_in([one.name for one in ACCURACY]) & pl.col(VALUE).is_not_null()
+    )
     return measured[PROTOCOL].unique(maintain_order=True).to_list()
 
 

@@ -1,24 +1,26 @@
 """Configuration of reranking and score fusion."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field, model_validator
 
+from recsys_core.rerank.strategies.registry import NONE, STRATEGIES
 from recsys_core.section import Section
 
-Strategy = Literal["prompt-level", "pairwise", "overlapping", "relevancy", "none"]
+if TYPE_CHECKING:
+    StrategyName = str
+else:
+    StrategyName = Literal[*STRATEGIES, NONE]
 
-
-"""How candidates are judged."""
+_STRATEGY_HELP: Final = "How candidates are judged: {}; `none` keeps the graph's order.".format(
+    "; ".join(f"`{name}` asks for {one.asks}" for name, one in STRATEGIES.items())
+)
 
 
 class RerankConfig(Section):
     """How the LLM judges the top candidates; their fusion with the graph score is `fusion`."""
 
-    strategy: Strategy = "relevancy"
-    """How candidates are judged: `prompt-level` ranks all of them in one call, `pairwise` sorts
-    them by comparisons of two, `overlapping` ranks overlapping batches, `relevancy` scores every
-    one in several batches; `none` keeps the graph's order."""
+    strategy: StrategyName = Field(default="relevancy", description=_STRATEGY_HELP)
     candidates: int = Field(default=20, ge=1, le=200)
     """Candidates per user that are judged and explained."""
     batch_size: int = Field(default=5, ge=2, le=20)

@@ -1,4 +1,4 @@
-"""What each strategy costs, from the ledger alone."""
+"""Calls, tokens, dollars and seconds of each rerank strategy, from the ledger of calls."""
 
 from typing import Final
 
@@ -22,17 +22,9 @@ from recsys_core.columns import (
     WAITED,
     check,
 )  # fmt: skip
-from recsys_core.rerank.strategies.overlapping import OVERLAPPING, OverlappingBatches
-from recsys_core.rerank.strategies.pairwise import PAIRWISE, PairwiseTree
-from recsys_core.rerank.strategies.prompt_level import PROMPT_LEVEL, PromptLevel
-from recsys_core.rerank.strategies.relevancy import RELEVANCY, RelevancyScoring
+from recsys_core.rerank.strategies.registry import STRATEGIES
 
-STRATEGY_OF: Final = {
-    PROMPT_LEVEL.name: PromptLevel.name,
-    PAIRWISE.name: PairwiseTree.name,
-    OVERLAPPING.name: OverlappingBatches.name,
-    RELEVANCY.name: RelevancyScoring.name,
-}
+_STRATEGY_OF: Final = {one.purpose.name: name for name, one in STRATEGIES.items()}
 """The strategy that asks each purpose."""
 _PER: Final = 1000.0
 
@@ -61,8 +53,8 @@ def strategy_costs(calls: pl.DataFrame) -> pl.DataFrame:
     summed = (TOKENS_IN, TOKENS_OUT, COST, LATENCY)
     per_user = pl.col(CALLS, *summed, SECONDS) * _PER / pl.col(USERS)
     table = (
-        calls.filter(pl.col(PURPOSE).is_in(list(STRATEGY_OF)))
-        .with_columns(pl.col(PURPOSE).replace_strict(STRATEGY_OF).alias(STRATEGY))
+        calls.filter(pl.col(PURPOSE).is_in(list(_STRATEGY_OF)))
+        .with_columns(pl.col(PURPOSE).replace_strict(_STRATEGY_OF).alias(STRATEGY))
         .group_by(STRATEGY, MODEL)
         .agg(
             pl.col(SUBJECT).n_unique().cast(pl.Int64).alias(USERS),

@@ -1,4 +1,4 @@
-"""Judging the candidates of all users; what is made of it is `fusion`'s business."""
+"""Reranking of all users by one strategy: an LLM score per candidate, which `fusion` then uses."""
 
 import zlib
 from collections import Counter
@@ -20,14 +20,11 @@ from recsys_core.columns import (
 )  # fmt: skip
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.llm.providers.base import Provider
-from recsys_core.prompt_context.models import UserCase
+from recsys_core.prompt_context.models import UserContext
 from recsys_core.rerank.config import RerankConfig
-from recsys_core.rerank.strategies.base import Completed, Strategy, judge_safely
-from recsys_core.rerank.strategies.overlapping import OverlappingBatches
-from recsys_core.rerank.strategies.pairwise import PairwiseTree
-from recsys_core.rerank.strategies.prompt_level import PromptLevel
-from recsys_core.rerank.strategies.relevancy import RelevancyScoring
-from recsys_core.rerank.user_cases import Cases, Tables
+from recsys_core.rerank.strategies.base import Completed, judge_safely
+from recsys_core.rerank.strategies.registry import NONE, make_strategy
+from recsys_core.rerank.user_context import RerankTables, UserContexts
 
 Facts = dict[str, Any]
 """Counts for the run's summary."""
@@ -37,23 +34,8 @@ _SPARE: Final = 2
 none waits for long."""
 
 
-def strategy_of(config: RerankConfig) -> Strategy | None:
-    """The strategy that the configuration names; None keeps the graph's order."""
-    strategies: dict[str, Strategy] = {
-        PromptLevel.name: PromptLevel(),
-        PairwiseTree.name: PairwiseTree(both_orders=config.both_orders),
-        OverlappingBatches.name: OverlappingBatches(
-            batch_size=config.batch_size, overlap=config.overlap
-        ),
-        RelevancyScoring.name: RelevancyScoring(
-            batch_size=config.batch_size, repeats=config.repeats
-        ),
-    }
-    return strategies.get(config.strategy)
-
-
 async def rerank(
-    tables: Tables,
+    tables: RerankTables,
     *,
     provider: Provider,
     config: RerankConfig,
@@ -86,20 +68,20 @@ async def rerank(
             answers).
     """
     pool = in_graph_order(tables.candidates).filter(pl.col(RANK) <= config.candidates)
-    strategy = strategy_of(config)
     facts: Facts = {
         "strategy": config.strategy, "users": pool[USER].n_unique(), "items": pool.height,
     }  # fmt: skip
     scores = pl.Series(LLM_SCORE, [None] * pool.height, pl.Float32)
-    if strategy is not None:
+    if config.strategy != NONE:
+        strategy = make_strategy(config.strategy, config)
         at_once = -(-_SPARE * in_flight // strategy.width(config.candidates))
 
-        async def judge(case: UserCase) -> Completed:
-            rng = np.random.default_rng([seed, zlib.crc32(case.user.encode())])
-            return await judge_safely(strategy, case, provider, rng)
+        async def judge(context: UserContext) -> Completed:
+            rng = np.random.default_rng([seed, zlib.crc32(context.user.encode())])
+            return await judge_safely(strategy, context, provider, rng)
 
-        cases = Cases(pool, tables)
-        done = await map_bounded(cases, judge, at_once=at_once, on_done=on_user)
+        contexts = UserContexts(pool, tables)
+        done = await map_bounded(contexts, judge, at_once=at_once, on_done=on_user)
         scores = pl.Series(LLM_SCORE, [one for user in done for one in user.scores], pl.Float32)
         facts |= _counts(done) | tables.missing(pool)
     judged = pool.with_columns(scores, pl.lit(config.strategy).alias(STRATEGY))

@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from typing import Final
 
+from recsys_core.columns import PUBLISHED
 from recsys_core.config import ReproduceConfig
-from tasks.reproduction.graph_variants import PREFIX
 
+PREFIX: Final = f"{PUBLISHED}:"
+"""Before the names of the authors' own lists."""
 _PAPER_FILES: Final = ("item_profiles.parquet", "user_profiles.parquet", "table1.csv")
 _RULES_JUDGE: Final = (
-    "Rules judged for all four strategies. They give one and the same relevance to every question,"
+    "Rules judged for all strategies. They give one and the same relevance to every question,"
     " so the strategies differ in scale and ties only: which one to choose with a language model"
     " is not for these rows to say."
 )
@@ -47,7 +49,7 @@ def caveats(config: ReproduceConfig, methods: Collection[str], *, judged: bool) 
     if not config.llm.uses_model and judged:
         notes.append(_RULES_JUDGE)
     if any(name.startswith("gat_best") for name in methods):
-        notes += [_SETTINGS, _ATTRIBUTES] if config.best.user_attributes else [_SETTINGS]
+        notes += [_SETTINGS, _ATTRIBUTES] if config.best.user_attributes_weight else [_SETTINGS]
     if config.paper_file("user_profiles.parquet"):
         notes += _PUBLISHED_USERS
     if not any(name.startswith(PREFIX) for name in methods):

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
+from recsys_core.config.reproduction_methods import VARIANTS, Text
 from recsys_core.datasets.cold_start_splits import (
     SHOWN,
     ColdItems,
@@ -18,59 +19,47 @@ from recsys_core.datasets.cold_start_splits import (
 )
 from recsys_core.embedding.user_features import user_attribute_features
 from recsys_core.evaluation.cold_start import judge_cold_items, judge_cold_users
+from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import Judgement
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders import registry
+from recsys_core.interactions.lookup import vector_table
 from recsys_core.recommenders.base import MatrixRecommender
-from recsys_core.recommenders.cold_start import (
+from recsys_core.recommenders.cold_start_tuning import (
     rank_cold_items,
     rank_cold_users,
     tuned_for_cold_items,
     tuned_for_cold_users,
 )
-from recsys_core.recommenders.registry import Builders
+from recsys_core.recommenders.methods import BASELINES, Builders, Held, builders, grid_of
 from tasks.embed import FEATURES
 from tasks.runtime.references import (
     ColdStartRef,
     EmbeddingsRef,
     InteractionsRef,
     ItemIdsRef,
-    UserTableRef,
+    UsersRef,
 )
 from tasks.runtime.step import HOUR, step
-from tasks.runtime.vector_tables import vector_table
 
-New = Literal["users", "items"]
-ColdText = Literal["all", "facts", "none"]
-"""What is known of an item: facts and profile (`embedding.features`); facts alone; nothing."""
-
-GRAPH_TEXTS: Final[Mapping[str, ColdText]] = {
-    "gat_best": "all", "gat_best_facts": "facts", "gat_best_no_llm": "none",
-    "gat_best_no_attributes": "all",
-}  # fmt: skip
-METHODS: Final[Mapping[New, tuple[str, ...]]] = {
-    "users": (
-        "gat_best", "gat_best_facts", "gat_best_no_llm", "gat_best_no_attributes",
-        "ease_popularity", "ease", "lightgcn", "item_knn", "als", "popularity",
-    ),
-    "items": ("gat_best", "gat_best_facts", "text_ridge", "text_popularity"),
-}  # fmt: skip
-"""Without a text there is nothing to tell new items apart by, so the other methods cannot."""
-TEXT_BASELINES: Final = ("text_ridge", "text_popularity")
 K: Final = 10
 
 
-@step("cold_start", version="8", returns=ColdStartRef, timeout_seconds=6 * HOUR)
+def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+    method = inputs["method"]
+    return {"grid": grid_of(method)} if method in BASELINES else {"text": VARIANTS[method].text}
+
+
+@step("cold_start", version="8", returns=ColdStartRef, timeout_seconds=6 * HOUR, rests_on=_rests_on)
 def cold_start(
     out: ArtifactWriter,
     *,
     interactions: InteractionsRef,
-    user_table: UserTableRef,
+    known_users: UsersRef,
     item_ids: ItemIdsRef,
     facts: EmbeddingsRef,
     profiles: EmbeddingsRef,
-    new: New,
+    new: Held,
     method: str,
     graph: GraphConfig | None,
     ratings: RatingScale,
@@ -84,21 +73,22 @@ def cold_start(
     Args:
         out: table `per_user` (`columns.PER_USER`): every metric of every user at k = 10.
         interactions: all ratings.
-        user_table: all users.
+        known_users: all users.
         item_ids: all items.
         facts: vectors of title, year and genres.
         profiles: features of the items, their profiles among them.
         new: who is held out.
-        method: of `METHODS`.
+        method: of those that `config.reproduction_methods.cold_start` names.
         graph: the graph model; None for the other methods.
         ratings: thresholds.
         seed: of the draw and of the method.
     """
     items = item_ids.table("item_ids")[ITEM]
-    texts = _texts(GRAPH_TEXTS.get(method, "all"), facts.table(FEATURES), profiles.table(FEATURES))
-    builders = _builders(method, texts, user_table.table("users"), graph, ratings, seed)
+    text = VARIANTS[method].text if method in VARIANTS else "unified"
+    texts = _texts(text, facts.table(FEATURES), profiles.table(FEATURES))
+    candidates = _candidates(method, texts, known_users.table("users"), graph, ratings, seed)
     splits = _splits(interactions.table("interactions"), new, seed)
-    choice, fitted = _fitted(builders, splits[0].train, items, ratings, seed, new)
+    choice, fitted = _fitted(candidates, splits[0].train, items, ratings, seed, new)
     judged = [
         _judged(split, fitted, items, method, ratings)
         for split in splits
@@ -108,14 +98,15 @@ def cold_start(
     out.fact("choice", choice)
 
 
-def _texts(text: ColdText, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
+def _texts(text: Text, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
+    """What is known of an item: facts and profile, facts alone, or nothing (zeros)."""
     if text != "none":
-        return profiles if text == "all" else facts
+        return profiles if text == "unified" else facts
     zeros = np.zeros_like(facts[VECTOR].to_numpy(), dtype=np.float32)
     return vector_table(facts[ITEM], zeros)
 
 
-def _builders(
+def _candidates(
     method: str,
     texts: pl.DataFrame,
     users: pl.DataFrame,
@@ -124,9 +115,7 @@ def _builders(
     seed: int,
 ) -> Builders:
     if graph is None:
-        known = registry.baselines(ratings, seed=seed)
-        known |= registry.text_baselines(ratings, texts, seed=seed)
-        return registry.select(known, [method])[method]
+        return builders(method, ratings, seed=seed, texts=texts)
     from recsys_core.graph.recommender import GraphRecommender
 
     attributes = user_attribute_features(users)
@@ -138,7 +127,7 @@ def _builders(
 
 
 def _splits(
-    interactions: pl.DataFrame, new: New, seed: int
+    interactions: pl.DataFrame, new: Held, seed: int
 ) -> Sequence[ColdUsers] | Sequence[ColdItems]:
     """All with the same training rows, so that one model serves every n of `cold_user(n)`."""
     if new == "users":
@@ -165,16 +154,13 @@ def _judged(
 
 
 def _fitted(
-    builders: Builders,
+    candidates: Builders,
     train: pl.DataFrame,
     items: pl.Series,
     ratings: RatingScale,
     seed: int,
-    new: New,
+    new: Held,
 ) -> tuple[str, MatrixRecommender]:
-    if len(builders) == 1:  # nothing to choose, so nothing to measure
-        ((choice, build),) = builders.items()
-        return choice, build().fit(train, items)
     tuned = tuned_for_cold_users if new == "users" else tuned_for_cold_items
-    found = tuned(builders, train, items, like_from=ratings.like_from, seed=seed)
+    found = tuned(candidates, train, items, like_from=ratings.like_from, seed=seed)
     return found.choice, found.recommender

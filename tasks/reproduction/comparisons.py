@@ -19,22 +19,17 @@ from recsys_core.columns import (
     VALUE,
 )
 from recsys_core.config import ReproduceConfig
+from recsys_core.config.reproduction_methods import VARIANTS
 from recsys_core.evaluation.cross_validation import compare_over_folds
+from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import CONDENSED, FULL
-from recsys_core.report.reproduction import Ablation
-from recsys_core.report.strategies import Reranking, StrategyRow, gains
+from recsys_core.report.reproduction_page import Ablation
+from recsys_core.report.strategy_gains import Reranking, StrategyRow, gains
 from recsys_core.rerank.costs import strategy_costs
-from tasks.reproduction.graph_variants import PREFIX, VARIANTS
+from tasks.reproduction.caveats import PREFIX
 from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.references import JudgementsRef, MetricsRef
 
-ABLATIONS: Final = (
-    ("gat_paper_no_llm", "gat_paper"), ("gat_paper_no_cosine", "gat_paper"),
-    ("gat_paper_integrated", "gat_paper"),
-    ("gat_best_no_llm", "gat_best"), ("gat_best_facts", "gat_best"),
-    ("gat_best_integrated", "gat_best"), ("gat_best_no_attributes", "gat_best"),
-    *((name, one.base) for name, one in VARIANTS.items() if one.base is not None),
-)  # fmt: skip
 _PUBLISHED_RERANKING: Final = Reranking(
     base=f"{PREFIX}unified_structure", method=f"{PREFIX}relevancy_score", strategy="relevancy"
 )
@@ -68,7 +63,7 @@ def _per_user(results: Sequence[Measured], data_set: str) -> dict[str, pl.DataFr
     for one in results:
         if one.data_set == data_set:
             values = one.result.table("per_user").filter(
-                (pl.col(PROTOCOL) == FULL) & (pl.col(METRIC) == "ndcg")
+                (pl.col(PROTOCOL) == FULL) & (pl.col(METRIC) == NDCG)
             )
             row = values.select(pl.lit(one.fold, pl.Int32).alias(FOLD), USER, VALUE)
             found.setdefault(one.method, []).append(row)
@@ -89,8 +84,8 @@ def ablations(
 ) -> list[Ablation]:
     values = _per_user(results, data_set)
     found = []
-    for base in dict.fromkeys(base for _, base in ABLATIONS):
-        variants = {name for name, of in ABLATIONS if of == base}
+    for base in dict.fromkeys(one.ablates for one in VARIANTS.values() if one.ablates):
+        variants = {name for name, one in VARIANTS.items() if one.ablates == base}
         part = {name: one for name, one in values.items() if name == base or name in variants}
         if base in part and len(part) > 1:
             table = compare_over_folds(part, base, seed=config.seed)

@@ -5,6 +5,7 @@ import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter, local_folder
 from recsys_core.columns import GENRES, ITEM, TEXT, USER, YEAR
+from recsys_core.config.reproduction_methods import Text
 from recsys_core.embedding import (
     Embedder,
     Labels,
@@ -19,12 +20,11 @@ from recsys_core.embedding.item_features import Floats
 from recsys_core.embedding.model_files import weights_hash
 from recsys_core.embedding.raw_texts import raw_item_texts, raw_user_texts
 from tasks.embed import FEATURES
-from tasks.reproduction.graph_variants import Text
 from tasks.runtime.references import (
     CatalogueRef,
     EmbeddingsRef,
     UserProfilesRef,
-    UserTableRef,
+    UsersRef,
 )
 from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
@@ -40,7 +40,7 @@ def raw_text_vectors(
     out: ArtifactWriter,
     *,
     catalogue: CatalogueRef,
-    user_table: UserTableRef,
+    known_users: UsersRef,
     users: UserProfilesRef,
     config: EmbeddingConfig,
     text: Text,
@@ -51,14 +51,14 @@ def raw_text_vectors(
         out: tables `items`, `users` and `item_features`, as the step `embeddings` writes them; the
             features are the vectors of the items, their genres and their years.
         catalogue: the items.
-        user_table: all users.
+        known_users: all users.
         users: user profiles, for their table `evidence`: the same items are shown.
         config: model and back end.
         text: which text; `none` gives zeros.
     """
     embedder, folder = Embedder(config), local_folder(out.root)
     cache = VectorCache(folder and folder / FILE, embedder.identity)
-    for name, key, texts in _raw_texts(catalogue, user_table, users, text):
+    for name, key, texts in _raw_texts(catalogue, known_users, users, text):
         found, _ = embedder.encode_new(texts[TEXT].to_list(), cache)
         if text == "none":
             # As wide as any text: the bias that a projection starts from depends on the width.
@@ -82,17 +82,17 @@ def _features(
 
 
 def _raw_texts(
-    catalogue: CatalogueRef, user_table: UserTableRef, users: UserProfilesRef, text: Text
+    catalogue: CatalogueRef, known_users: UsersRef, users: UserProfilesRef, text: Text
 ) -> list[tuple[str, str, pl.DataFrame]]:
     """Table, id column and texts of items and of users."""
     if text not in {"integrated", "facts"}:
         ids = [
             ("items", ITEM, catalogue.table("items")),
-            ("users", USER, user_table.table("users")),
+            ("users", USER, known_users.table("users")),
         ]
         return [(name, key, known.select(key, pl.lit("").alias(TEXT))) for name, key, known in ids]
     items = raw_item_texts(
         catalogue.table("items"), "integrated" if text == "integrated" else "facts"
     )
-    people = raw_user_texts(user_table.table("users")[USER], users.table("evidence"), items)
+    people = raw_user_texts(known_users.table("users")[USER], users.table("evidence"), items)
     return [("items", ITEM, items), ("users", USER, people)]

@@ -14,8 +14,9 @@ from prefect.cache_policies import NO_CACHE
 
 from recsys_core.columns import COMPARISONS, DATA_SET
 from recsys_core.config import ReproduceConfig
+from recsys_core.config.reproduction_methods import figure_2
 from recsys_core.report.folder import publish
-from recsys_core.report.reproduction import Reproduction, render
+from recsys_core.report.reproduction_page import Reproduction, render
 from tasks.reproduction.caveats import caveats
 from tasks.reproduction.comparisons import (
     Measured,
@@ -66,6 +67,7 @@ def report(
         folder=str(Path(config.runs_root).expanduser().resolve() / config.run_name),
         k=headline_k(config.evaluation),
         reference=config.reference,
+        figure_2=figure_2(),
         metrics=metrics,
         comparisons={name: found for name, found in tests.items() if found.height},
         ablations=[one for name in tests for one in ablations(config, results, name)],

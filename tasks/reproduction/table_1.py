@@ -21,17 +21,11 @@ from recsys_core.columns import (
     K,
 )
 from recsys_core.config import ReproduceConfig
+from recsys_core.config.reproduction_methods import table_1 as table_1_methods
 from recsys_core.errors import DataError
 from recsys_core.evaluation.protocols import CONDENSED, protocol_label
-from tasks.reproduction.graph_variants import PREFIX
+from tasks.reproduction.caveats import PREFIX
 
-TABLE_1_METHODS: Final[Mapping[str, str]] = {
-    "als": "als", "ngcf": "ngcf", "lightgcn": "lightgcn_bpr", "gat": "gat_paper_no_llm",
-    "integrated_text": "gat_paper_integrated", "unified_structure": "gat_paper",
-    "prompt_level": "gat_paper_prompt_level", "pairwise_bst": "gat_paper_pairwise",
-    "batchwise": "gat_paper_overlapping", "relevancy_score": "gat_paper_relevancy",
-}  # fmt: skip
-"""The paper's rows and our counterparts; its LightGCN learns by BPR."""
 _TABLE_1_K: Final = 10
 
 
@@ -51,12 +45,13 @@ def table_1(
         & (pl.col(FOLD) == 1)
         & (pl.col(DATA_SET) == metrics[DATA_SET][0])
     )
+    counterparts = table_1_methods()
     measured = {(row[METHOD], row[METRIC]): row[VALUE] for row in cold.iter_rows(named=True)}
     rows = [
         {
             METHOD: method, METRIC: metric, PAPER: value,
             PUBLISHED: measured.get((f"{PREFIX}{method}", metric)),
-            OURS: measured.get((TABLE_1_METHODS.get(method, ""), metric)),
+            OURS: measured.get((counterparts.get(method, ""), metric)),
         }
         for method, values in (paper if measured else {}).items()
         for metric, value in values.items()

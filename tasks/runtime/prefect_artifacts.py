@@ -38,6 +38,7 @@ from recsys_core.columns import (
     USER,
     VERDICT,
 )
+from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
 from tasks.runtime.references import FiguresRef, RecommendationsRef
@@ -120,7 +121,7 @@ def cost(summary: Summary) -> str:
 
 def headline_rows(summary: Summary) -> list[dict[str, Any]]:
     """A row per method, the best NDCG first."""
-    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get("ndcg") or 0.0))
+    best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get(NDCG) or 0.0))
     return [{"method": method, **values} for method, values in best_first]
 
 

@@ -16,7 +16,7 @@ class ItemIdsRef(ArtifactRef):
     """Table `item_ids` of a data set: for what does not change with the items' texts."""
 
 
-class UserTableRef(ArtifactRef):
+class UsersRef(ArtifactRef):
     """Table `users` of a data set: everybody's id, and what is known beside their ratings."""
 
 
@@ -39,9 +39,9 @@ class DatasetRef(ArtifactRef):
         return self.narrowed(ItemIdsRef, "item_ids")
 
     @property
-    def user_table(self) -> UserTableRef:
+    def known_users(self) -> UsersRef:
         """The users."""
-        return self.narrowed(UserTableRef, "users")
+        return self.narrowed(UsersRef, "users")
 
 
 class SplitRef(ArtifactRef):

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.inference.topk import top_k
-from recsys_core.graph.model.adjacency import Adjacency, MessagePassing
+from recsys_core.graph.model.message_graph import Adjacency, MessagePassing
 from recsys_core.graph.model.message_passing import attend, bind
 from recsys_core.graph.training.loop import fit
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.negative_sampling import NegativeSampler
+from recsys_core.interactions.topk import top_k
 from tests.benchmarks.bars import Bars
 from tests.benchmarks.graph_data import World, movielens
 from tests.benchmarks.graph_stock import HAS_PYG, dgl_step, pyg_step
@@ -42,7 +43,7 @@ def main() -> int:
 
 def negatives(bars: Bars) -> None:
     graph = movielens("ml-1m", whole=True).graph
-    users = torch.tensor(np.sort(graph.edges.liked(4).users))
+    users = torch.tensor(np.sort(graph.edges.liked(RatingScale()).users))
     known = torch.tensor(graph.edges.users), torch.tensor(graph.edges.items)
     sampler = NegativeSampler(*known, n_users=graph.n_users, n_items=graph.n_items)
     generator = torch.Generator().manual_seed(0)
@@ -53,7 +54,7 @@ def negatives(bars: Bars) -> None:
 
 def back_ends(world: World, bars: Bars) -> None:
     """One round of attention, forward and backward, by each: `auto` takes the faster."""
-    liked, width = world.graph.edges.liked(4), (4, 64)
+    liked, width = world.graph.edges.liked(RatingScale()), (4, 64)
     users, items = torch.tensor(liked.users), torch.tensor(liked.items) + world.graph.n_users
     nodes = world.graph.n_users + world.graph.n_items
     adjacency = Adjacency(torch.cat([users, items]), torch.cat([items, users]), nodes)
@@ -70,9 +71,9 @@ def back_ends(world: World, bars: Bars) -> None:
 
 
 def epoch(world: World, bars: Bars) -> None:
-    task = world.task(GraphConfig(preset="paper"), epochs=ROUNDS + 3)
+    spec = world.spec(GraphConfig(preset="paper"), epochs=ROUNDS + 3)
     torch.manual_seed(0)
-    stock = [dgl_step(task), *([pyg_step(task)] if HAS_PYG else [])]
+    stock = [dgl_step(spec), *([pyg_step(spec)] if HAS_PYG else [])]
     times: list[list[float]] = [[] for _ in range(1 + len(stock))]
     began = [0.0]
 
@@ -83,7 +84,7 @@ def epoch(world: World, bars: Bars) -> None:
                 kept.append(_seconds(step))
         began[0] = time.perf_counter()
 
-    fit(task, after_ours)
+    fit(spec, after_ours)
     # The first epoch comes with the setting up, the last with the vectors of all nodes.
     ours, *others = min(times[0][1:-1]), *(min(some) for some in times[1:])
     print(f"an epoch of preset paper on MovieLens 1M, {THREADS} threads: {ours:.2f} s;", end=" ")

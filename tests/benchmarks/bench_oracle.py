@@ -25,7 +25,7 @@ from recsys_core.llm.factory import open_provider
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests.benchmarks.rerank_data import DATA, World, load
 from tests.fake_openai import FakeOpenAI
 from tests.oracle import WHO, Oracle
@@ -62,7 +62,9 @@ def true_orders(lists: pl.DataFrame, valid: pl.DataFrame) -> dict[str, list[str]
     return {str(user): [str(item) for item in items] for user, items in grouped.iter_rows()}
 
 
-def ask(tables: Tables, oracle: Oracle, config: Mapping[str, Any]) -> tuple[pl.DataFrame, int]:
+def ask(
+    tables: RerankTables, oracle: Oracle, config: Mapping[str, Any]
+) -> tuple[pl.DataFrame, int]:
     async def run(url: str, folder: Path) -> tuple[pl.DataFrame, int]:
         llm = LLMConfig(
             model="openai/oracle", api_base=url, max_in_flight=32,

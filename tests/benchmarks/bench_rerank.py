@@ -23,7 +23,7 @@ from recsys_core.llm.factory import open_provider
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests.benchmarks.rerank_data import load
 from tests.made_artifacts import judged
 
@@ -47,7 +47,7 @@ def server(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def by_rules(tables: Tables) -> float:
+def by_rules(tables: RerankTables) -> float:
     started = time.perf_counter()
     asyncio.run(rerank(tables, provider=RulesProvider(), config=RerankConfig(), seed=0))
     took = time.perf_counter() - started
@@ -55,7 +55,7 @@ def by_rules(tables: Tables) -> float:
     return took
 
 
-def direct(tables: Tables, llm: LLMConfig) -> float:
+def direct(tables: RerankTables, llm: LLMConfig) -> float:
     async def run() -> None:
         async with open_provider(llm) as provider:
             await rerank(
@@ -67,7 +67,7 @@ def direct(tables: Tables, llm: LLMConfig) -> float:
     return time.perf_counter() - started
 
 
-def fanned_out(tables: Tables, llm: LLMConfig, folder: Path, fan: FanOutConfig) -> float:
+def fanned_out(tables: RerankTables, llm: LLMConfig, folder: Path, fan: FanOutConfig) -> float:
     store = ArtifactStore(root=str(folder / "artifacts"))
 
     @flow

@@ -19,12 +19,13 @@ from statistics import median
 import torch
 
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.model.adjacency import Adjacency
-from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.model.csr import CSR
+from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import attend, bind
 from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.loop import fit
 from recsys_core.graph.training.losses import pair_scores, softmax_over_items
+from recsys_core.interactions.feedback import RatingScale
 from tests.benchmarks.bars import Bars
 from tests.benchmarks.graph_data import SHARED, SIZES, World, movielens, synthetic
 
@@ -95,10 +96,10 @@ def _values(device: torch.device) -> list[torch.Tensor]:
     vectors = attend(graph, *inputs).flatten(1)
     rows = torch.randint(0, users, (pairs,), generator=generator).sort().values.to(device)
     columns = torch.randint(0, nodes - users, (pairs,), generator=generator).to(device)
-    pattern = Pattern.of_sorted(rows, columns, (users, nodes - users))
+    csr = CSR.of_sorted(rows, columns, (users, nodes - users))
     weights = torch.rand(pairs, generator=generator, dtype=torch.float64).to(device)
-    dots = pair_scores(vectors[:users], vectors[users:], pattern)
-    loss = softmax_over_items(vectors[:users], vectors[users:], pattern, weights)
+    dots = pair_scores(vectors[:users], vectors[users:], csr)
+    loss = softmax_over_items(vectors[:users], vectors[users:], csr, weights)
     (loss + dots.sigmoid().mean()).backward()
     return [vectors.detach(), dots.detach(), *(one.grad for one in inputs if one.grad is not None)]
 
@@ -125,7 +126,7 @@ def trained(world: World, preset: str, device: torch.device, epochs: int) -> tup
             torch.cuda.synchronize(device)
         times.append(time.perf_counter())
 
-    found = fit(replace(world.task(config, epochs=epochs), device=device), note)
+    found = fit(replace(world.spec(config, epochs=epochs), device=device), note)
     ndcg = _ndcg(world, found.user_vectors, found.item_vectors)
     # The first epoch comes with the setting up, the last with the vectors of all nodes.
     spans = [after - before for before, after in pairwise(times)]
@@ -142,7 +143,7 @@ def _ndcg(world: World, users: object, items: object) -> float:
     if not len(world.test):
         return 0.0
     known = world.graph.edges
-    validator = Validator(known, world.test, n_items=world.graph.n_items, like_from=4)
+    validator = Validator(known, world.test, n_items=world.graph.n_items, scale=RatingScale())
     return validator.ndcg(users, items)
 
 

@@ -15,8 +15,8 @@ from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
 from recsys_core.embedding.item_features import AGES, AT_MOST, WORDS_AT_MOST
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats, Indices
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
+from recsys_core.graph.training.spec import TrainingSpec
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
@@ -32,7 +32,7 @@ _GROUPS = 8
 class World:
     """A graph to train on, and what is held out of it."""
 
-    graph: Bipartite
+    graph: InteractionGraph
     valid: Edges
     test: Edges
     user_text: Floats
@@ -41,10 +41,10 @@ class World:
         """What describes the items, as wide as the configuration has it."""
         return _text(self.graph.n_items, 2, FEATURES if config.item_features else TEXT)
 
-    def task(self, config: GraphConfig, *, epochs: int, device: str = "cpu") -> Task:
+    def spec(self, config: GraphConfig, *, epochs: int, device: str = "cpu") -> TrainingSpec:
         """Full-batch training of `epochs` epochs, without validation, by the torch back end."""
         sized = config.for_ratings(len(self.graph.edges))
-        return Task(
+        return TrainingSpec(
             phase="bench", graph=self.graph, user_text=self.user_text,
             item_text=self.item_text(config), config=sized, data=DataConfig().scale, seed=0,
             device=torch.device(device), backend="torch", epochs=epochs,
@@ -94,7 +94,7 @@ def _pairs(rng: np.random.Generator, n_users: int, n_items: int, n_edges: int) -
 def _world(interactions: pl.DataFrame, items: pl.Series, *, split: bool = True) -> World:
     users = interactions[USER].unique().sort()
     parts = split_interactions(interactions, SplitConfig(), 0) if split else _whole(interactions)
-    graph = Bipartite.from_interactions(parts.train, users, items)
+    graph = InteractionGraph.from_interactions(parts.train, users, items)
     return World(
         graph=graph,
         valid=graph.edges_of(parts.valid),

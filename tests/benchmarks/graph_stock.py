@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.training.objective import build_objective
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 
 HAS_PYG = importlib.util.find_spec("torch_geometric") is not None
 
@@ -23,11 +23,13 @@ HAS_PYG = importlib.util.find_spec("torch_geometric") is not None
 class StockGAT(nn.Module):
     """Text -> projection -> layers of (attention, layer norm, LeakyReLU, dropout, residual)."""
 
-    def __init__(self, task: Task, layer: Callable[[GraphConfig], nn.Module], edges: Any) -> None:
+    def __init__(
+        self, spec: TrainingSpec, layer: Callable[[GraphConfig], nn.Module], edges: Any
+    ) -> None:
         super().__init__()
-        config, width = task.config, task.config.hidden * task.config.heads
+        config, width = spec.config, spec.config.hidden * spec.config.heads
         self.user_text, self.item_text = (
-            torch.tensor(task.user_text), torch.tensor(task.item_text),
+            torch.tensor(spec.user_text), torch.tensor(spec.item_text),
         )  # fmt: skip
         self.user_projection = nn.Linear(self.user_text.shape[1], width)
         self.item_projection = nn.Linear(self.item_text.shape[1], width)
@@ -75,7 +77,7 @@ class PygLayer(nn.Module):
         return self.attention(states, pairs)
 
 
-def dgl_step(task: Task) -> Callable[[], None]:
+def dgl_step(spec: TrainingSpec) -> Callable[[], None]:
     """One epoch of the model with `dgl.nn.GATConv`."""
     import os
 
@@ -83,26 +85,26 @@ def dgl_step(task: Task) -> Callable[[], None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import dgl
-    sources, targets = _both_ways(task)
-    graph = dgl.graph((sources, targets), num_nodes=task.graph.n_users + task.graph.n_items)
-    return _step(task, StockGAT(task, DglLayer, graph.formats(["csr", "csc", "coo"])))
+    sources, targets = _both_ways(spec)
+    graph = dgl.graph((sources, targets), num_nodes=spec.graph.n_users + spec.graph.n_items)
+    return _step(spec, StockGAT(spec, DglLayer, graph.formats(["csr", "csc", "coo"])))
 
 
-def pyg_step(task: Task) -> Callable[[], None]:
+def pyg_step(spec: TrainingSpec) -> Callable[[], None]:
     """One epoch of the model with PyG's `GATv2Conv`, which the paper's authors use."""
-    return _step(task, StockGAT(task, PygLayer, torch.stack(_both_ways(task))))
+    return _step(spec, StockGAT(spec, PygLayer, torch.stack(_both_ways(spec))))
 
 
-def _both_ways(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
-    liked = task.graph.edges.liked(task.data.like_from)
-    users, items = torch.tensor(liked.users), torch.tensor(liked.items) + task.graph.n_users
+def _both_ways(spec: TrainingSpec) -> tuple[torch.Tensor, torch.Tensor]:
+    liked = spec.graph.edges.liked(spec.data)
+    users, items = torch.tensor(liked.users), torch.tensor(liked.items) + spec.graph.n_users
     return torch.cat([users, items]), torch.cat([items, users])
 
 
-def _step(task: Task, model: StockGAT) -> Callable[[], None]:
-    generator = torch.Generator().manual_seed(task.seed)
-    objective = build_objective(task.graph, task.config, task.data, task.device, generator)
-    config = task.config
+def _step(spec: TrainingSpec, model: StockGAT) -> Callable[[], None]:
+    generator = torch.Generator().manual_seed(spec.seed)
+    objective = build_objective(spec.graph, spec.config, spec.data, spec.device, generator)
+    config = spec.config
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )

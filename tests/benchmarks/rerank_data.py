@@ -25,7 +25,7 @@ from recsys_core.recommenders.ease import Ease
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 DATA = DataConfig().scale
@@ -36,7 +36,7 @@ class World:
     """Everything that reranking and explaining read, and the ratings that judge them."""
 
     split: Split
-    tables: Tables
+    tables: RerankTables
     evidence: pl.DataFrame
     candidates: pl.DataFrame
 
@@ -73,7 +73,7 @@ def load(
         Ease(DATA).fit(split.train, items[ITEM]).recommend(people, depth, exclude=split.train)
     )
     none = {VECTOR: pl.Array(pl.Float32, 2)}
-    tables = Tables(
+    tables = RerankTables(
         candidates=candidates,
         history=split.train,
         items=items,

@@ -57,7 +57,7 @@ def one_epoch(world: World, config: GraphConfig) -> dict[str, object]:
     from recsys_core.graph.training.loop import fit
 
     started = time.perf_counter()
-    found = fit(world.task(config, epochs=1))
+    found = fit(world.spec(config, epochs=1))
     return {
         "seconds": time.perf_counter() - started,
         "epoch": found.epoch,

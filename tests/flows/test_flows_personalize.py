@@ -139,7 +139,7 @@ def test_the_paper_sees_texts_and_best_sees_facts_and_labels_too(
     assert weights["user_projection.weight"].shape == (16, 384)
 
 
-def test_what_is_known_of_users_is_part_of_the_graph_where_there_is_something(
+def test_what_is_user_attributes_is_part_of_the_graph_where_there_is_something(
     first: Summary, place: Path, tmp_path: Path
 ) -> None:
     data = shutil.copytree(place / "data", tmp_path / "data")

@@ -25,8 +25,9 @@ from recsys_core.columns import (
     check,
 )
 from recsys_core.config import ReproduceConfig, load_config
+from recsys_core.config.reproduction_methods import VARIANTS
 from recsys_core.errors import ConfigError
-from recsys_core.report.reproduction import Reproduction, as_text, render
+from recsys_core.report.reproduction_page import Reproduction, as_text, render
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -167,7 +168,7 @@ def test_another_run_redoes_only_what_is_new(first: Reproduction, place: Path) -
     assert [one.reranking.strategy for one in again.strategies] == ["prompt-level", "relevancy"]
     assert all(set(one.changes) == {"full", "condensed"} for one in again.strategies)
     assert not any(one.costs for one in again.strategies), "rules cost nothing"
-    assert any("Rules judged for all four strategies" in note for note in again.notes)
+    assert any("Rules judged for all strategies" in note for note in again.notes)
     assert any("no choice has seen" in note for note in again.notes)
     page = render(again)
     assert "Lists of <bdi>gat_best</bdi>, reranked" in page
@@ -202,6 +203,13 @@ def test_authors_profiles_go_with_their_own_fold_and_data(place: Path, tmp_path:
 def test_wrong_choices_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         config_for(tmp_path, **wrong)
+
+
+def test_reranked_variants_rest_on_profiles_as_the_pipeline_does() -> None:
+    bases = {one.base for one in VARIANTS.values() if one.base is not None}
+    assert bases
+    assert {VARIANTS[base].text for base in bases} == {"unified"}
+    assert {VARIANTS[base].base for base in bases} == {None}
 
 
 def test_sections_of_the_paper_preset_keep_it() -> None:

@@ -20,7 +20,7 @@ from recsys_core.explanations.user_context import ExplanationContext, Explanatio
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
-from recsys_core.prompt_context.models import MAX_ID_CHARS, RecentItem, Shown, Taste
+from recsys_core.prompt_context.models import MAX_ID_CHARS, PromptModel, RecentItem, Taste
 
 TITLES: Final = 5
 """First entries of a list that are judged, all of them in one request."""
@@ -35,14 +35,14 @@ _MOST: Final = 5
 _IDS: Final = "ids"
 
 
-class GivenReason(Shown):
+class GivenReason(PromptModel):
     """A recommended title and the sentence about it."""
 
     item: KnownItem
     sentence: str
 
 
-class JudgeInput(Shown):
+class JudgeInput(PromptModel):
     """What the writer of the sentences saw, and the sentences."""
 
     taste: Taste

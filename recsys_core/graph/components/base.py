@@ -1,7 +1,7 @@
-"""What stands beside the network in the same dot product.
+"""Additive score components: their columns are concatenated to the network's embeddings.
 
-Each part knows something that the network does not, and says it in a few columns appended to the
-network's vectors: the score is the sum, and an index can go on serving dot products.
+The dot product of the concatenated vectors is the sum of the scores, so that any index of dot
+products can serve it.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,55 +9,56 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from recsys_core.graph.components.ease import item_to_item
-from recsys_core.graph.components.residual_ease import rating_deviations
-from recsys_core.graph.components.temporal_lift import time_lift
+from recsys_core.graph.components.ease import ease_component
+from recsys_core.graph.components.residual_ease import residual_ease
+from recsys_core.graph.components.temporal_popularity import temporal_popularity
 from recsys_core.graph.interaction_graph import Edges, Floats
-from recsys_core.graph.training.spec import Fit, Task
+from recsys_core.graph.training.spec import Fit, TrainingSpec
 
 
-class Beside(Protocol):
-    """One part, fitted on the edges that the network was fitted on."""
+class Component(Protocol):
+    """One additive component, fitted on the training edges of the network."""
 
     @property
     def items(self) -> Floats:
-        """(n_items, d) columns of the items; zeros for an item of which it knows nothing."""
+        """(n_items, d) columns of the items; zeros for an item without information."""
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
-        """(n_users, d) columns of users, of training or not.
+        """(n_users, d) columns of users, of training or folded in.
 
         Args:
-            edges: what they have rated.
-            attributes: (n_users, d) what is known of them beside that; d may be 0.
+            edges: their ratings.
+            attributes: (n_users, d) user attributes; d may be 0.
         """
 
 
-PARTS: Final[dict[str, Callable[[Task], Beside | None]]] = {
-    "item_to_item": item_to_item,
-    "rating_deviations": rating_deviations,
-    "time_lift": time_lift,
+COMPONENTS: Final[dict[str, Callable[[TrainingSpec], Component | None]]] = {
+    "ease": ease_component,
+    "residual_ease": residual_ease,
+    "temporal_popularity": temporal_popularity,
 }
-"""By the field of `GraphConfig` that asks for it. A part is None where it is not wanted, or where
-the data do not allow it."""
+"""Name -> fits the component; None where its weight is 0 or the data do not allow it."""
 
 
-def parts_of(task: Task) -> dict[str, Beside]:
-    """The parts that the configuration asks for and the data allow."""
-    found = {name: fitted(task) for name, fitted in PARTS.items()}
-    return {name: part for name, part in found.items() if part is not None}
+def fit_components(spec: TrainingSpec) -> dict[str, Component]:
+    """The components that the configuration asks for and the data allow."""
+    found = {name: fitted(spec) for name, fitted in COMPONENTS.items()}
+    return {name: one for name, one in found.items() if one is not None}
 
 
-def with_parts(task: Task, fitted: Fit, parts: Sequence[Beside]) -> tuple[Floats, Floats]:
-    """Vectors of users and of items: the network's, then those of the parts."""
-    graph = task.graph
+def with_components(
+    spec: TrainingSpec, fitted: Fit, components: Sequence[Component]
+) -> tuple[Floats, Floats]:
+    """Vectors of users and of items: the network's columns, then those of the components."""
+    graph = spec.graph
     return (
-        with_users(fitted.user_vectors, parts, graph.edges, graph.known_of_users),
-        np.hstack([fitted.item_vectors, *(part.items for part in parts)]),
+        with_user_components(fitted.user_vectors, components, graph.edges, graph.user_attributes),
+        np.hstack([fitted.item_vectors, *(one.items for one in components)]),
     )
 
 
-def with_users(
-    network: Floats, parts: Sequence[Beside], edges: Edges, attributes: Floats
+def with_user_components(
+    network: Floats, components: Sequence[Component], edges: Edges, attributes: Floats
 ) -> Floats:
-    """The network's vectors (n_users, d) of users, then the parts' (`Beside.users`)."""
-    return np.hstack([network, *(part.users(edges, attributes) for part in parts)])
+    """The network's vectors (n_users, d) of users, then the components' (`Component.users`)."""
+    return np.hstack([network, *(one.users(edges, attributes) for one in components)])

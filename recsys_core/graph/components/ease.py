@@ -1,9 +1,7 @@
-"""What goes together with what a user liked, and is, beside the network, in the same dot product.
+"""The EASE component: a low-rank EASE with side information, added to the network's scores.
 
-The network and EASE err differently, and the sum of their scores is better than either. So a few
-columns of an item-to-item regression (`regression`) on rating weights are appended to the network's
-vectors. What is known of a user beside the ratings stands among the items there, as if the user had
-rated their age, too.
+It is fitted on rating weights, with user attributes as further input columns and rating sessions as
+further rows (`feature_ease`, `rating_sessions`).
 """
 
 from dataclasses import dataclass
@@ -12,26 +10,26 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from recsys_core.graph.components.feature_ease import regressed, rows_of
-from recsys_core.graph.components.rating_sessions import runs
+from recsys_core.graph.components.feature_ease import low_rank_ease, rows_of
+from recsys_core.graph.components.rating_sessions import rating_sessions
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
 from recsys_core.graph.training.objective import target_weights
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
 
 RANK: Final = 320
-"""Directions that are kept."""
+"""Dimensions kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemToItem:
-    """The regression as a dot product.
+class EaseComponent:
+    """Low-rank EASE on rating weights.
 
     Attributes:
-        rated: (n_items, rank) what an item that a user rated adds to the user's vector.
-        described: (d, rank) what each attribute adds to it.
-        items: (n_items, rank) vector of an item that is scored.
+        rated: (n_items, rank) added to the user's vector per rated item.
+        described: (d, rank) added per attribute.
+        items: (n_items, rank) vectors of the scored items.
         config: weights of ratings.
         data: thresholds of ratings.
     """
@@ -43,7 +41,7 @@ class ItemToItem:
     data: RatingScale
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
-        """As `Beside.users`."""
+        """As `Component.users`."""
         weights = target_weights(edges.ratings, self.config, self.data)
         matrix = rows_of(edges, weights, (len(attributes), len(self.items)))
         vectors: Floats = np.asarray(matrix @ self.rated, dtype=np.float32)
@@ -52,38 +50,38 @@ class ItemToItem:
         return vectors
 
 
-def item_to_item(task: Task) -> ItemToItem | None:
-    """Fit the regression; None where it is not wanted, or `regressed` has none."""
-    graph, factor = task.graph, task.config.item_to_item
+def ease_component(spec: TrainingSpec) -> EaseComponent | None:
+    """Fit the component; None with a weight of 0, or where `low_rank_ease` is None."""
+    graph, factor = spec.graph, spec.config.ease_weight
     if not factor:
         return None
-    weights = target_weights(graph.edges.ratings, task.config, task.data)
+    weights = target_weights(graph.edges.ratings, spec.config, spec.data)
     likes = rows_of(graph.edges, weights, (graph.n_users, graph.n_items))
-    known = _attributes(task)
+    known = _attributes(spec)
     rows = sparse.hstack([likes, sparse.csr_matrix(known)], format="csr")
-    found = regressed(
+    found = low_rank_ease(
         rows,
-        task.item_text,
+        spec.item_text,
         rank=RANK,
-        seed=task.seed,
-        also=runs(graph.edges, weights, rows.shape[1]),
+        seed=spec.seed,
+        also=rating_sessions(graph.edges, weights, rows.shape[1]),
     )
     if found is None:
         return None
     slopes, items = found
     adds = (factor * slopes).astype(np.float32)
-    return ItemToItem(
+    return EaseComponent(
         rated=adds[: graph.n_items],
-        described=np.float32(task.config.user_attributes) * adds[graph.n_items :],
+        described=np.float32(spec.config.user_attributes_weight) * adds[graph.n_items :],
         items=items,
-        config=task.config,
-        data=task.data,
+        config=spec.config,
+        data=spec.data,
     )
 
 
-def _attributes(task: Task) -> Floats:
-    """(n_users, d) what is known of the users, as heavy as it counts; d is 0 where nothing does."""
-    weight = task.config.user_attributes
+def _attributes(spec: TrainingSpec) -> Floats:
+    """(n_users, d) what is known of the users, weighted; d is 0 where nothing does."""
+    weight = spec.config.user_attributes_weight
     if not weight:
-        return no_attributes(task.graph.n_users)
-    return np.float32(weight) * task.graph.known_of_users
+        return no_attributes(spec.graph.n_users)
+    return np.float32(weight) * spec.graph.user_attributes

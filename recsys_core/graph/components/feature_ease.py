@@ -1,11 +1,12 @@
-"""A regression of every item on all others, told which items are alike, as a dot product.
+"""EASE with side information: a Gaussian kernel of item features is added to the Gram matrix.
 
-EASE knows items by who rated them alone; here items of like features are taken to have gone
-together before anybody rated them: the Gram matrix gets the kernel of the features in advance. So
-rare items lean on what is like them, and an item without ratings has scores, too.
+EASE (Steck, WWW 2019) regresses every item on all others. Adding LIKENESS x rbf(f_i, f_j) to
+G = X'X is adding pseudo co-occurrences of items with similar features, as Jeunen et al. do with
+feature rows ("Closed-form models for collaborative filtering with side-information", RecSys 2020).
+Rare items borrow from similar ones, and items without ratings get scores.
 
-The score of item i for user u is the i-th entry of x_u B. Its leading directions V (from the
-singular vectors of all scores) make a dot product of it: (x_u B V) . V_i.
+The scores X B are kept as a dot product of `rank` dimensions: with V the leading right singular
+vectors of X B, the score of item i for user u is (x_u B V) . V_i.
 """
 
 from typing import Final
@@ -24,22 +25,22 @@ from recsys_core.recommenders.ease import MAX_ITEMS, gram_matrix, regression
 Doubles = npt.NDArray[np.float64]
 
 REGULARISATION: Final = 400.0
-"""Lambda: how many users of its own an item is taken to have in advance."""
+"""Lambda of the ridge, in users: added to the diagonal of the Gram matrix."""
 LIKENESS: Final = 400.0
-"""How many users two items of one meaning are taken to have in common in advance."""
+"""Pseudo co-occurrences of two items with equal features, in users."""
 _SHARPNESS: Final = 1 / 0.6
-"""Gamma of the Gaussian kernel: items whose features have a cosine of .7 are two fifths alike."""
+"""Gamma of the Gaussian kernel: features with a cosine of .7 have a kernel of .37."""
 _AT_ONCE: Final = 1024
-"""Items whose likeness to all others is computed at a time."""
+"""Rows of the kernel computed at a time."""
 
 
 def rows_of(edges: Edges, values: Floats, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """Matrix (n_users, n_items) = `shape` of what stands for each edge, (n_edges,); else zeros."""
+    """Sparse matrix of `shape` (n_users, n_items) with one value (n_edges,) per edge."""
     cells = edges.users, edges.items
     return sparse.csr_matrix((values.astype(np.float64), cells), shape=shape)
 
 
-def regressed(
+def low_rank_ease(
     matrix: sparse.csr_matrix,
     features: Floats,
     *,
@@ -47,17 +48,17 @@ def regressed(
     seed: int,
     also: sparse.csr_matrix | None = None,
 ) -> tuple[Doubles, Floats] | None:
-    """Slopes (n_columns, rank) in the leading directions, and these (n_items, rank).
+    """Factors (n_columns, rank) and (n_items, rank) whose product approximates B.
 
-    Their product is the matrix B. None where there are too many items, or too few of anything.
+    None with more than `MAX_ITEMS` items, or fewer than two users or items.
 
     Args:
-        matrix: (n_users, n_columns) what the ratings say, 0 where there is none; behind the items
-            may stand what else is known of the users, which scores are read from alike.
-        features: (n_items, d) what items are known by; an item of zeros is like no other.
-        rank: directions that are kept.
-        seed: of the randomised search for the directions.
-        also: (n, n_columns) more rows to learn from, beside those that will be scored.
+        matrix: (n_users, n_columns) rating weights; user attributes may follow as further columns,
+            which predict items and are not predicted.
+        features: (n_items, d); an item of zeros has no similar items.
+        rank: singular vectors kept.
+        seed: of the randomised SVD.
+        also: (n, n_columns) further training rows, which are not scored.
     """
     n_items = len(features)
     if n_items > MAX_ITEMS or min(matrix.shape[0], n_items) < 2:
@@ -77,7 +78,7 @@ def regressed(
 
 
 def _add_likeness(gram: Doubles, features: Floats) -> None:
-    """Add to the Gram matrix what items of these features are taken to have in common."""
+    """Add the kernel of the features to the Gram matrix, in place."""
     described = np.flatnonzero(features.any(axis=1))
     if not len(described):
         return

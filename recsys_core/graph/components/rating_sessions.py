@@ -1,9 +1,9 @@
-"""What a user rated one after another, which goes together more than the rest of what they rated.
+"""Rating sessions: short windows of a user's history, used as additional rows of EASE.
 
-A user sits down more than once, in more than one mood, and comes upon things in some order: what
-stands next to each other there says more of which items go together. So a user's ratings are cut
-into runs of a few in the order of time, each overlapping the next by half, and every run counts as
-one more user (`regression`).
+Items that a user rated close in time co-occur for a better reason than items of the whole history
+(Ludewig and Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018). A user's
+ratings, sorted by time, are cut into windows of `LENGTH` that overlap by half; every window is one
+more row of the matrix that the item-to-item regression is fitted on.
 """
 
 from typing import Final
@@ -15,19 +15,20 @@ from scipy import sparse
 from recsys_core.graph.interaction_graph import Edges, Floats
 
 LENGTH: Final = 10
-"""Ratings in a run."""
+"""Ratings in a session."""
 MOST: Final = 2 * LENGTH
-"""Runs of more, as ratings of one and the same moment belong to one, tell nothing of an order."""
+"""Longer sessions are left out: all ratings of one timestamp share a session, so a long one holds
+ratings whose order is unknown."""
 
 
-def runs(edges: Edges, values: Floats, n_items: int) -> sparse.csr_matrix:
-    """(n_runs, n_items) values of the edges that each run holds.
+def rating_sessions(edges: Edges, values: Floats, n_items: int) -> sparse.csr_matrix:
+    """(n_sessions, n_items) values of the edges of each session.
 
-    Ratings of unknown time are in none.
+    Ratings without a timestamp are in no session.
 
     Args:
         edges: who rated what, and when.
-        values: (n_edges,) what stands for each.
+        values: (n_edges,) of the matrix.
         n_items: columns of the matrix.
     """
     known = np.isfinite(edges.times)
@@ -36,8 +37,10 @@ def runs(edges: Edges, values: Floats, n_items: int) -> sparse.csr_matrix:
     before = pl.col("time").rank("min").over("user") - 1
     parts = []
     for shift in (0, LENGTH // 2):
-        run = pl.struct("user", run=(before + shift) // LENGTH).rank("dense").cast(pl.Int64) - 1
-        rows = rated.select(run).to_series().to_numpy()
+        session = (
+            pl.struct("user", session=(before + shift) // LENGTH).rank("dense").cast(pl.Int64) - 1
+        )
+        rows = rated.select(session).to_series().to_numpy()
         shape = (int(rows.max(initial=-1)) + 1, n_items)
         parts.append(sparse.csr_matrix((values, (rows, items)), shape=shape))
     matrix = sparse.vstack(parts, format="csr")

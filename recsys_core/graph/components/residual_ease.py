@@ -1,11 +1,8 @@
-"""Who rates what is alike better than others do, beside the network, in the same dot product.
+"""The residual EASE component: EASE on ratings minus the item's (shrunk) mean rating.
 
-The other parts learn from what users chose; how good it was for them is a like or none. Here a
-rating is what it deviates from the item's usual one by, and the deviations of every item are
-regressed on those of all others (`regression`), as likes are in `item_to_item`.
-
-Source: the idea is that of Koren, "Factorization Meets the Neighborhood" (KDD 2008), who regresses
-ratings less a baseline on one another, there by gradient descent.
+The other components learn from which items users chose; this one learns from how much better or
+worse than usual they rated them. Koren, "Factorization Meets the Neighborhood" (KDD 2008) regresses
+ratings less a baseline on one another by gradient descent; here it is the closed form of EASE.
 """
 
 from dataclasses import dataclass
@@ -13,73 +10,76 @@ from typing import Final
 
 import numpy as np
 
-from recsys_core.graph.components.feature_ease import regressed, rows_of
+from recsys_core.graph.components.feature_ease import low_rank_ease, rows_of
 from recsys_core.graph.interaction_graph import Edges, Floats
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
 
 RANK: Final = 64
-"""Directions that are kept."""
+"""Dimensions kept."""
 _PRIOR: Final = 5.0
-"""Ratings of the mean over all that every item has in advance: a rare one is a usual one."""
+"""Shrinkage of an item's mean towards the global mean, in ratings."""
 _STARS: Final = 4.0
-"""Width of the scale on which deviations are counted, from worst to best: that of five stars."""
+"""Residuals are counted in stars of a scale from 1 to 5, whatever the scale of the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RatingDeviations:
-    """The regression as a dot product.
+class ResidualEase:
+    """Low-rank EASE on residuals.
 
     Attributes:
-        rated: (n_items, rank) what a deviation by one star adds to the user's vector.
-        items: (n_items, rank) vector of an item that is scored.
-        usual: (n_items,) what an item is rated as a rule.
+        rated: (n_items, rank) added to the user's vector per star of residual.
+        items: (n_items, rank) vectors of the scored items.
+        item_means: (n_items,) shrunk mean ratings.
         data: scale of the ratings.
     """
 
     rated: Floats
     items: Floats
-    usual: Floats
+    item_means: Floats
     data: RatingScale
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
-        """As `Beside.users`; what the attributes are makes no difference."""
-        deviations = _deviations(edges, self.usual, self.data)
-        matrix = rows_of(edges, deviations, (len(attributes), len(self.items)))
+        """As `Component.users`; attributes are not used."""
+        residuals = _residuals(edges, self.item_means, self.data)
+        matrix = rows_of(edges, residuals, (len(attributes), len(self.items)))
         vectors: Floats = np.asarray(matrix @ self.rated, dtype=np.float32)
         return vectors
 
 
-def rating_deviations(task: Task) -> RatingDeviations | None:
-    """Fit the regression; None where it is not wanted, `regressed` has none, or ratings are alike.
+def residual_ease(spec: TrainingSpec) -> ResidualEase | None:
+    """Fit the component; None with a weight of 0, where `low_rank_ease` is None, or for unary data.
 
-    Where all that is known is that users took something, there is nothing to deviate from.
+    Ratings that are all equal have no residuals.
     """
-    graph, edges, factor = task.graph, task.graph.edges, task.config.rating_deviations
+    graph, edges, factor = spec.graph, spec.graph.edges, spec.config.residual_ease_weight
     if not factor or not len(edges) or np.ptp(edges.ratings) == 0:
         return None
-    usual = usual_ratings(edges, graph.n_items)
-    deviations = _deviations(edges, usual, task.data)
-    matrix = rows_of(edges, deviations, (graph.n_users, graph.n_items))
-    found = regressed(matrix, task.item_text, rank=RANK, seed=task.seed)
+    item_means = shrunk_item_means(edges, graph.n_items)
+    residuals = _residuals(edges, item_means, spec.data)
+    matrix = rows_of(edges, residuals, (graph.n_users, graph.n_items))
+    found = low_rank_ease(matrix, spec.item_text, rank=RANK, seed=spec.seed)
     if found is None:
         return None
     rated, items = found
-    return RatingDeviations(
-        rated=(factor * rated).astype(np.float32), items=items, usual=usual, data=task.data
+    return ResidualEase(
+        rated=(factor * rated).astype(np.float32),
+        items=items,
+        item_means=item_means,
+        data=spec.data,
     )
 
 
-def usual_ratings(edges: Edges, n_items: int) -> Floats:
-    """(n_items,) mean rating of each item, drawn towards the mean of all."""
+def shrunk_item_means(edges: Edges, n_items: int) -> Floats:
+    """(n_items,) mean rating of each item, shrunk towards the global mean."""
     overall = float(edges.ratings.mean(dtype=np.float64))
     above = np.bincount(edges.items, edges.ratings - overall, minlength=n_items)
     counts = np.bincount(edges.items, minlength=n_items)
     return (overall + above / (counts + _PRIOR)).astype(np.float32)
 
 
-def _deviations(edges: Edges, usual: Floats, data: RatingScale) -> Floats:
-    """(n_edges,) how far ratings lie above the usual ones, in stars."""
+def _residuals(edges: Edges, item_means: Floats, data: RatingScale) -> Floats:
+    """(n_edges,) ratings minus item means, in stars."""
     star = (data.rating_max - data.rating_min) / _STARS
-    deviations: Floats = (edges.ratings - usual[edges.items]) / np.float32(star)
-    return deviations
+    residuals: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star)
+    return residuals

@@ -1,8 +1,8 @@
-"""Vectors of items without ratings, read from their features.
+"""Vectors of items without ratings: the mean of the model's and a ridge regression's.
 
-The network places them by what its practice taught (see `practice`), the item-to-item regression by
-the items that are like them. A ridge regression from features to the vectors of the items that have
-ratings, after training, errs elsewhere: the mean of both is better than either.
+The network has learned such vectors from cold-start dropout, EASE with side information from
+similar items. A ridge regression from features to the vectors of rated items, fitted after
+training, makes other errors, so the mean is better than either.
 
 Source: Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations"
 (ICDM 2010).
@@ -16,10 +16,10 @@ from recsys_core.graph.interaction_graph import Floats
 from recsys_core.recommenders.content_based import completed
 
 
-def with_new_items(
+def with_cold_items(
     vectors: Floats, features: Floats, known: npt.NDArray[np.bool_], penalty: float
 ) -> Floats:
-    """The same vectors, with those of new items completed.
+    """The same vectors, with those of items without ratings replaced by the mean.
 
     Args:
         vectors: (n_items, d) of the trained model.

@@ -1,8 +1,8 @@
-"""Vectors of users who came after training, by the trained model as it is.
+"""Fold-in: vectors of users who came after training, from the trained model.
 
-A new user has no id vector: the profile and the rated items say all there is. Messages go from
-items to new users only, so neither the items nor other users change by who else is placed. Items
-that came after training need no such step: those without edges are scored by training already.
+A new user has no id vector: the profile and the rated items describe the user. Messages go from
+items to new users only, so that neither items nor other users depend on who is folded in. Items
+without edges are scored by training itself.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,18 @@ import numpy as np
 import torch
 
 from recsys_core.errors import ConfigError, DataError
-from recsys_core.graph.components.base import Beside, with_users
+from recsys_core.graph.components.base import Component, with_user_components
 from recsys_core.graph.config import TrainingConfig
 from recsys_core.graph.inference.layerwise import all_vectors
-from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats, Indices, no_attributes
-from recsys_core.graph.model.adjacency import Adjacency
+from recsys_core.graph.interaction_graph import (
+    Edges,
+    Floats,
+    Indices,
+    InteractionGraph,
+    no_attributes,
+)
 from recsys_core.graph.model.gat import GAT, rating_levels
+from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.training.factory import Messages
 from recsys_core.interactions.feedback import RatingScale
@@ -28,30 +34,30 @@ _IDS, _BIAS = "ids", "item_bias"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """A trained model and what it was trained on.
+class FittedModel:
+    """A trained model with its training data.
 
     Attributes:
-        graph: nodes, and all edges of training.
+        graph: nodes and training edges.
         weights: parameters by name (`Trained.weights`).
-        user_text: (n_users, d_text) text vectors that it was trained with.
+        user_text: (n_users, d_text) text vectors of training.
         item_text: (n_items, d_text).
         config: what it was trained with (`Trained.config`).
         data: scale and thresholds of ratings.
-        beside: the parts beside the network (`Trained.beside`).
+        components: additive score components (`Trained.components`).
     """
 
-    graph: Bipartite
+    graph: InteractionGraph
     weights: Mapping[str, torch.Tensor]
     user_text: Floats
     item_text: Floats
     config: TrainingConfig
     data: RatingScale
-    beside: tuple[Beside, ...] = ()
+    components: tuple[Component, ...] = ()
 
 
-def place_users(
-    known: Known,
+def fold_in_users(
+    fitted: FittedModel,
     profiles: Floats,
     shown: Edges,
     device: torch.device | None = None,
@@ -60,60 +66,62 @@ def place_users(
     """Vectors (n_new, d) of users who came after training, as those of `Trained.user_vectors`.
 
     Args:
-        known: the trained model; nothing of it changes.
+        fitted: the trained model; nothing of it changes.
         profiles: (n_new, d_text) text vectors of their profiles, zeros where there is none.
         shown: their ratings of items of the graph; `users` counts through `profiles`. A user may
             have none.
         device: where to compute; by default the CPU.
-        attributes: (n_new, d) what else is known of them, as of the users of training; zeros where
-            something is not. None for nothing.
+        attributes: (n_new, d) user attributes in the columns of training, zeros where unknown; None
+            for no attributes.
 
     Raises:
         DataError: a rating is not a number, or names an item or a user that is not there.
         ConfigError: profiles or weights do not fit the model.
     """
-    _check(known, profiles, shown, attributes)
+    _check(fitted, profiles, shown, attributes)
     if not len(profiles):
-        return np.empty((0, _dimensions(known)), np.float32)
-    network = _by_network(known, profiles, shown, device or torch.device("cpu"))
+        return np.empty((0, _dimensions(fitted)), np.float32)
+    network = _by_network(fitted, profiles, shown, device or torch.device("cpu"))
     if attributes is None:
         attributes = no_attributes(len(profiles))
-    return with_users(network, known.beside, shown, attributes)
+    return with_user_components(network, fitted.components, shown, attributes)
 
 
-def _by_network(known: Known, profiles: Floats, shown: Edges, device: torch.device) -> Floats:
-    model = _model(known, profiles).to(device).eval()
-    adjacency, levels = _messages(known, len(profiles), shown, device)
-    backend = choose_backend(known.config.backend, device)
+def _by_network(
+    fitted: FittedModel, profiles: Floats, shown: Edges, device: torch.device
+) -> Floats:
+    model = _model(fitted, profiles).to(device).eval()
+    adjacency, levels = _messages(fitted, len(profiles), shown, device)
+    backend = choose_backend(fitted.config.backend, device)
     with torch.no_grad():
         users, _ = all_vectors(model, adjacency, levels, backend, _AT_ONCE)
-    found: Floats = users[known.graph.n_users :].float().cpu().numpy()
+    found: Floats = users[fitted.graph.n_users :].float().cpu().numpy()
     return found
 
 
-def _dimensions(known: Known) -> int:
-    beside: int = sum(part.items.shape[1] for part in known.beside)
-    return known.config.hidden * known.config.heads + _biased(known) + beside
+def _dimensions(fitted: FittedModel) -> int:
+    added: int = sum(part.items.shape[1] for part in fitted.components)
+    return fitted.config.hidden * fitted.config.heads + _biased(fitted) + added
 
 
-def _biased(known: Known) -> bool:
-    return _BIAS in known.weights
+def _biased(fitted: FittedModel) -> bool:
+    return _BIAS in fitted.weights
 
 
-def _model(known: Known, profiles: Floats) -> GAT:
+def _model(fitted: FittedModel, profiles: Floats) -> GAT:
     """The trained model with the new users after its own, who have zeros as id vectors."""
-    first, new = known.graph.n_users, len(profiles)
-    text = torch.from_numpy(np.concatenate([known.user_text, profiles]).astype(np.float32))
-    weights, nodes = dict(known.weights), first + new + known.graph.n_items
+    first, new = fitted.graph.n_users, len(profiles)
+    text = torch.from_numpy(np.concatenate([fitted.user_text, profiles]).astype(np.float32))
+    weights, nodes = dict(fitted.weights), first + new + fitted.graph.n_items
     if _IDS in weights:
         ids = weights[_IDS]
         weights[_IDS] = torch.cat([ids[:first], ids.new_zeros(new, ids.shape[1]), ids[first:]])
     start = torch.zeros(nodes, 1) if _IDS in weights else None
-    bias = torch.zeros(known.graph.n_items) if _biased(known) else None
-    items = torch.from_numpy(known.item_text.astype(np.float32))
+    bias = torch.zeros(fitted.graph.n_items) if _biased(fitted) else None
+    items = torch.from_numpy(fitted.item_text.astype(np.float32))
     # Layers draw the parameters that are overwritten here; the caller's random state is not ours.
     with torch.random.fork_rng(devices=[]):
-        model = GAT(text, items, start, bias, known.config)
+        model = GAT(text, items, start, bias, fitted.config)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -126,34 +134,33 @@ def _model(known: Known, profiles: Floats) -> GAT:
 
 
 def _messages(
-    known: Known, new: int, shown: Edges, device: torch.device
+    fitted: FittedModel, new: int, shown: Edges, device: torch.device
 ) -> tuple[Adjacency, torch.Tensor]:
     """Edges of training in both directions, and those from items to new users."""
-    edges = known.graph.edges
-    if known.config.edges == "liked":
-        like_from = known.data.like_from
-        edges, shown = edges.liked(like_from), shown.liked(like_from)
-    first, items = known.graph.n_users, known.graph.n_users + new
+    edges = fitted.graph.edges
+    if fitted.config.edges == "liked":
+        edges, shown = edges.liked(fitted.data), shown.liked(fitted.data)
+    first, items = fitted.graph.n_users, fitted.graph.n_users + new
     sources = np.concatenate([edges.users, edges.items + items, shown.items + items])
     targets = np.concatenate([edges.items + items, edges.users, shown.users + first])
     ratings = np.concatenate([edges.ratings, edges.ratings, shown.ratings])
     return Messages(
         sources=torch.from_numpy(sources).to(device),
         targets=torch.from_numpy(targets).to(device),
-        levels=rating_levels(torch.from_numpy(ratings).to(device), known.data),
-        n_nodes=items + known.graph.n_items,
+        levels=rating_levels(torch.from_numpy(ratings).to(device), fitted.data),
+        n_nodes=items + fitted.graph.n_items,
     ).sorted()
 
 
-def _check(known: Known, profiles: Floats, shown: Edges, attributes: Floats | None) -> None:
-    width = known.user_text.shape[1]
+def _check(fitted: FittedModel, profiles: Floats, shown: Edges, attributes: Floats | None) -> None:
+    width = fitted.user_text.shape[1]
     if profiles.ndim != 2 or profiles.shape[1] != width:
         raise ConfigError(
             f"The new users' profile vectors have shape {profiles.shape}.",
             expected=f"(new users, {width}), as in training.",
             fix="embed them with the same model, or pass zeros for users without a profile.",
         )
-    expected = (len(profiles), known.graph.known_of_users.shape[1])
+    expected = (len(profiles), fitted.graph.user_attributes.shape[1])
     if attributes is not None and attributes.shape != expected:
         raise ConfigError(
             f"The new users' attributes have shape {attributes.shape}.",
@@ -161,7 +168,7 @@ def _check(known: Known, profiles: Floats, shown: Edges, attributes: Floats | No
             fix="make them of one table with those of training, or pass none.",
         )
     _in_range("user", shown.users, len(profiles))
-    _in_range("item", shown.items, known.graph.n_items)
+    _in_range("item", shown.items, fitted.graph.n_items)
     if not np.isfinite(shown.ratings).all():
         raise DataError("A rating of a new user is not a number.", expected="ratings of the scale.")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
-from recsys_core.graph.model.adjacency import Adjacency
 from recsys_core.graph.model.gat import GAT, AttentionLayer
+from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import Backend, bind
 
 
@@ -25,7 +25,7 @@ def all_vectors(
     """
     new = adjacency.degrees == 0
     state = model.inputs(adjacency.degrees, new)
-    states, mean = [state], model.config.combine == "mean"
+    states, mean = [state], model.config.layer_combination == "mean"
     for layer in model.layers:
         assert isinstance(layer, AttentionLayer)  # noqa: S101 - a ModuleList forgets the type
         state = _layer(layer, adjacency, levels, state, backend, at_once)

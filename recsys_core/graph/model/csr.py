@@ -1,4 +1,4 @@
-"""Where a sparse matrix has its values, row by row, and where its transpose has them."""
+"""The index structure of a sparse matrix in compressed rows (CSR), and that of its transpose."""
 
 from functools import cached_property
 from typing import Self
@@ -8,8 +8,8 @@ import torch
 from recsys_core.errors import TrainingError
 
 
-class Pattern:
-    """Places of a sparse matrix in compressed rows; a place may be there twice.
+class CSR:
+    """Positions of the entries of a sparse matrix in compressed rows; duplicates are allowed.
 
     Args:
         starts: (n_rows + 1,) where the places of each row begin.
@@ -27,7 +27,7 @@ class Pattern:
 
     @classmethod
     def of_sorted(cls, rows: torch.Tensor, columns: torch.Tensor, shape: tuple[int, int]) -> Self:
-        """The pattern of the places (rows, columns), each (n,), in this order.
+        """The csr of the places (rows, columns), each (n,), in this order.
 
         Raises:
             TrainingError: the rows are not sorted.
@@ -55,11 +55,11 @@ class Pattern:
         return numbers.repeat_interleave(self.starts.diff(), output_size=len(self))
 
     @cached_property
-    def transposed(self) -> tuple["Pattern", torch.Tensor]:
+    def transposed(self) -> tuple["CSR", torch.Tensor]:
         """The transpose, and the place here (n,) of each of its places."""
         order = torch.argsort(self.columns, stable=True)
         starts = starts_of(self.columns, self.shape[1])
-        turned = Pattern(starts, self.rows.index_select(0, order), self.shape[0])
+        turned = CSR(starts, self.rows.index_select(0, order), self.shape[0])
         return turned, order.to(self.columns.dtype)
 
 

@@ -1,12 +1,13 @@
 """The graph attention network over users and items (paper 2.2).
 
-Users and items are nodes of one graph whose edges go both ways, so one pass refines both. A node
-starts from the projection of its profile's text vector, to which a learned id vector may be
-added. `transform` layers are those of the paper; without, a layer only decides whom to listen to
-and sums up (as LightGCN does, with attention in place of fixed weights).
+Users and items are nodes of one graph with edges in both directions. A node's input is the
+projection of its profile's text vector plus a learned id vector. Layers with `feature_transform`
+are those of the paper (Velickovic et al., "Graph Attention Networks", ICLR 2018); without, a layer
+is a weighted mean of the neighbours, as in LightGCN (He et al., SIGIR 2020) with attention in place
+of fixed weights.
 
-A node without an id vector is described by its profile and its neighbours alone: so users and
-items that come after training are placed by the same model (see `practice`).
+A node without an id vector is described by its profile and its neighbours alone; cold-start dropout
+trains for that, and fold-in uses it.
 """
 
 import math
@@ -18,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from recsys_core.graph.config import GraphConfig, TrainingConfig
-from recsys_core.graph.model.adjacency import Block, MessagePassing
+from recsys_core.graph.model.message_graph import Block, MessagePassing
 from recsys_core.graph.model.message_passing import attend
 from recsys_core.graph.model.mixed_precision import Dense
 from recsys_core.interactions.feedback import RatingScale
@@ -44,9 +45,9 @@ class AttentionLayer(nn.Module):
         super().__init__()
         width = config.hidden * config.heads
         self.shape = (config.heads, config.hidden)
-        self.dropout, self.symmetric = config.dropout, config.symmetric
-        self.transform = Dense(width, width, bias=False) if config.transform else None
-        self.norm = nn.LayerNorm(width) if config.transform else None
+        self.dropout, self.symmetric = config.dropout, config.symmetric_normalization
+        self.transform = Dense(width, width, bias=False) if config.feature_transform else None
+        self.norm = nn.LayerNorm(width) if config.feature_transform else None
         self.source = nn.Parameter(torch.randn(self.shape) * 0.1)
         self.target = nn.Parameter(torch.randn(self.shape) * 0.1)
         # At first a liked edge weighs e^3 as much as one with the worst rating.
@@ -180,8 +181,8 @@ class GAT(nn.Module):
         Args:
             graph: the edges.
             levels: (n_edges,) in its order.
-            new: (n_nodes,) true for a node that is to have neither id vector nor bias of its own,
-                beside those without edges, who never have.
+            new: (n_nodes,) true for a node without id vector and bias; nodes without edges have
+                none in any case.
         """
         degrees = graph.adjacency.degrees
         new = degrees == 0 if new is None else new | (degrees == 0)
@@ -233,7 +234,11 @@ class GAT(nn.Module):
 
     def combined(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """One (n, width) from the input and what every layer made of it."""
-        return torch.stack(list(states)).mean(0) if self.config.combine == "mean" else states[-1]
+        return (
+            torch.stack(list(states)).mean(0)
+            if self.config.layer_combination == "mean"
+            else states[-1]
+        )
 
     def outputs(
         self,
@@ -272,7 +277,7 @@ class GAT(nn.Module):
     def _profile(self, text: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
         """What users' texts (n, d_text) say of them, the less the more edges (n,) they have."""
         projected: torch.Tensor = self.user_projection(text)
-        worth = self.config.user_text_ratings
+        worth = self.config.user_text_half_life
         if worth is None:
             return projected
         return projected * (worth / (worth + degrees.to(projected.dtype))).unsqueeze(1)

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.model.adjacency import Adjacency, MessagePassing
+from recsys_core.graph.model.message_graph import Adjacency, MessagePassing
 
 if TYPE_CHECKING:
     import torch

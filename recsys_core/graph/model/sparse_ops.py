@@ -12,47 +12,47 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from recsys_core.graph.model.adjacency import MessagePassing
-from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.model.csr import CSR
+from recsys_core.graph.model.message_graph import MessagePassing
 
 
-def product(pattern: Pattern, values: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
+def product(csr: CSR, values: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
     """Sparse times dense, without a gradient: (n_rows, n_columns) @ (n_columns, d).
 
     Args:
-        pattern: where the sparse matrix has values.
+        csr: where the sparse matrix has values.
         values: (n,) the values there.
         dense: (n_columns, d).
     """
     if dense.device.type == "cpu" and dense.shape[1]:
         # The same sum, by a kernel that is half again as fast as MKL's product.
         summed: torch.Tensor = functional.embedding_bag(
-            pattern.columns, dense, pattern.starts, mode="sum",
+            csr.columns, dense, csr.starts, mode="sum",
             per_sample_weights=values, include_last_offset=True,
         )  # fmt: skip
         return summed
-    return _csr(pattern, values) @ dense
+    return _csr(csr, values) @ dense
 
 
-def sampled(pattern: Pattern, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def sampled(csr: CSR, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Dot products of the rows at each place, without a gradient: (n_rows, d), (n_columns, d)."""
-    if len(pattern) > pattern.shape[0] * pattern.shape[1]:
+    if len(csr) > csr.shape[0] * csr.shape[1]:
         # More places than cells, some of them twice: the kernel refuses that, and all is small.
         cells = (left @ right.T).view(-1)
-        return cells.index_select(0, pattern.rows * pattern.shape[1] + pattern.columns)
-    places = _csr(pattern, left.new_zeros(len(pattern)))
+        return cells.index_select(0, csr.rows * csr.shape[1] + csr.columns)
+    places = _csr(csr, left.new_zeros(len(csr)))
     dots: torch.Tensor = torch.sparse.sampled_addmm(places, left, right.T, beta=0.0).values()
     return dots
 
 
-def row_sums(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
+def row_sums(csr: CSR, values: torch.Tensor) -> torch.Tensor:
     """Sum of the values (n, H) in each row, without a gradient: (n_rows, H)."""
-    return _sums(pattern.numbers, values, pattern.starts)
+    return _sums(csr.numbers, values, csr.starts)
 
 
-def column_sums(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
+def column_sums(csr: CSR, values: torch.Tensor) -> torch.Tensor:
     """Sum of the values (n, H) in each column, without a gradient: (n_columns, H)."""
-    turned, order = pattern.transposed
+    turned, order = csr.transposed
     return _sums(order, values, turned.starts)
 
 
@@ -64,9 +64,9 @@ def _sums(order: torch.Tensor, values: torch.Tensor, starts: torch.Tensor) -> to
     return summed
 
 
-def pair_sum(pattern: Pattern, of_row: torch.Tensor, of_column: torch.Tensor) -> torch.Tensor:
+def pair_sum(csr: CSR, of_row: torch.Tensor, of_column: torch.Tensor) -> torch.Tensor:
     """At each place the row's value plus the column's: (n_rows, H), (n_columns, H) -> (n, H)."""
-    summed: torch.Tensor = _PairSum.apply(of_row, of_column, pattern)  # type: ignore[no-untyped-call]
+    summed: torch.Tensor = _PairSum.apply(of_row, of_column, csr)  # type: ignore[no-untyped-call]
     return summed
 
 
@@ -74,16 +74,16 @@ class TorchMessagePassing(MessagePassing):
     """Sparse products of torch, on any device."""
 
     def pair_sum(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return pair_sum(self.adjacency.pattern, target, source)
+        return pair_sum(self.adjacency.csr, target, source)
 
     def softmax(self, logits: torch.Tensor) -> torch.Tensor:
-        pattern = self.adjacency.pattern
-        shares: torch.Tensor = _RowSoftmax.apply(logits, pattern)  # type: ignore[no-untyped-call]
+        csr = self.adjacency.csr
+        shares: torch.Tensor = _RowSoftmax.apply(logits, csr)  # type: ignore[no-untyped-call]
         return shares
 
     def weighted_sum(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        pattern = self.adjacency.pattern
-        summed: torch.Tensor = _WeightedSum.apply(features, weights, pattern)  # type: ignore[no-untyped-call]
+        csr = self.adjacency.csr
+        summed: torch.Tensor = _WeightedSum.apply(features, weights, csr)  # type: ignore[no-untyped-call]
         return summed
 
 
@@ -102,70 +102,66 @@ def exactly(function: type[torch.autograd.Function]) -> type[torch.autograd.Func
 @exactly
 class _PairSum(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, of_row: torch.Tensor, of_column: torch.Tensor, pattern: Pattern
-    ) -> torch.Tensor:
-        ctx.pattern = pattern
-        summed = of_row.index_select(0, pattern.rows)
-        return summed.add_(of_column.index_select(0, pattern.columns))
+    def forward(ctx: Any, of_row: torch.Tensor, of_column: torch.Tensor, csr: CSR) -> torch.Tensor:
+        ctx.csr = csr
+        summed = of_row.index_select(0, csr.rows)
+        return summed.add_(of_column.index_select(0, csr.columns))
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         gradient = gradient.contiguous()
-        return row_sums(ctx.pattern, gradient), column_sums(ctx.pattern, gradient), None
+        return row_sums(ctx.csr, gradient), column_sums(ctx.csr, gradient), None
 
 
 @exactly
 class _RowSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, pattern: Pattern) -> torch.Tensor:
-        highest = torch.segment_reduce(logits, "max", offsets=pattern.starts, axis=0, unsafe=True)
-        shares = (logits - highest.index_select(0, pattern.rows)).exp_()
-        shares.div_(row_sums(pattern, shares).index_select(0, pattern.rows))
-        ctx.pattern = pattern
+    def forward(ctx: Any, logits: torch.Tensor, csr: CSR) -> torch.Tensor:
+        highest = torch.segment_reduce(logits, "max", offsets=csr.starts, axis=0, unsafe=True)
+        shares = (logits - highest.index_select(0, csr.rows)).exp_()
+        shares.div_(row_sums(csr, shares).index_select(0, csr.rows))
+        ctx.csr = csr
         ctx.save_for_backward(shares)
         return shares
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (shares,), pattern = ctx.saved_tensors, ctx.pattern
+        (shares,), csr = ctx.saved_tensors, ctx.csr
         weighted = shares * gradient
-        total = row_sums(pattern, weighted).index_select(0, pattern.rows)
+        total = row_sums(csr, weighted).index_select(0, csr.rows)
         return weighted.addcmul_(shares, total, value=-1), None
 
 
 @exactly
 class _WeightedSum(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, features: torch.Tensor, weights: torch.Tensor, pattern: Pattern
-    ) -> torch.Tensor:
-        ctx.pattern = pattern
+    def forward(ctx: Any, features: torch.Tensor, weights: torch.Tensor, csr: CSR) -> torch.Tensor:
+        ctx.csr = csr
         ctx.save_for_backward(features, weights)
-        result = features.new_empty((pattern.shape[0], *features.shape[1:]))
+        result = features.new_empty((csr.shape[0], *features.shape[1:]))
         for head in range(features.shape[1]):
             sent = features[:, head].contiguous()
-            result[:, head] = product(pattern, weights[:, head].contiguous(), sent)
+            result[:, head] = product(csr, weights[:, head].contiguous(), sent)
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         features, weights = ctx.saved_tensors
-        pattern: Pattern = ctx.pattern
+        csr: CSR = ctx.csr
         to_features, to_weights = torch.empty_like(features), torch.empty_like(weights)
-        back, permutation = pattern.transposed
+        back, permutation = csr.transposed
         turned = weights.index_select(0, permutation)
         for head in range(features.shape[1]):
             upstream = gradient[:, head].contiguous()
             to_features[:, head] = product(back, turned[:, head].contiguous(), upstream)
-            to_weights[:, head] = sampled(pattern, upstream, features[:, head].contiguous())
+            to_weights[:, head] = sampled(csr, upstream, features[:, head].contiguous())
         return to_features, to_weights, None
 
 
-def _csr(pattern: Pattern, values: torch.Tensor) -> torch.Tensor:
+def _csr(csr: CSR, values: torch.Tensor) -> torch.Tensor:
     _quiet()
     return torch.sparse_csr_tensor(
-        pattern.starts, pattern.columns, values.contiguous(), pattern.shape, check_invariants=False
+        csr.starts, csr.columns, values.contiguous(), csr.shape, check_invariants=False
     )
 
 

@@ -1,4 +1,4 @@
-"""Where id vectors start: the leading singular vectors of the training matrix.
+"""Initial id vectors: leading singular vectors of the degree-normalised training matrix.
 
 From random vectors the model needs a few hundred epochs; from these, a few dozen.
 """
@@ -14,7 +14,7 @@ SPREAD: Final = 0.1
 """Root mean square of the entries."""
 
 
-def spectral_vectors(
+def svd_vectors(
     users: Indices,
     items: Indices,
     weights: Floats,

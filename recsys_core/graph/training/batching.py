@@ -9,30 +9,31 @@ import torch
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.layerwise import all_vectors
 from recsys_core.graph.interaction_graph import Edges, Floats
-from recsys_core.graph.model.adjacency import Adjacency
-from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.model.csr import CSR
 from recsys_core.graph.model.gat import GAT
+from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import bind
-from recsys_core.graph.training.cold_start_dropout import practice_of
+from recsys_core.graph.training.cold_start_dropout import cold_start_dropout_of
 from recsys_core.graph.training.factory import messages_of
 from recsys_core.graph.training.losses import softmax_over_items
-from recsys_core.graph.training.negative_sampling import build_sampler, pairs_of
-from recsys_core.graph.training.neighbor_sampling import Neighbourhoods
+from recsys_core.graph.training.neighbor_sampling import NeighborSampler
 from recsys_core.graph.training.objective import (
     Parts,
     build_objective,
+    build_sampler,
     check_likes,
+    pairs_of,
     ranking_loss,
     target_weights,
 )
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 
 FULL_BATCH_EDGES: Final = 10_000_000
 """Most rated pairs that `graph.batch_edges: null` trains on all at once."""
 BATCH_EDGES: Final = 131_072
 """Pairs per step beyond."""
 CANDIDATES: Final = 8_192
-"""Items that the softmax of a step runs over, beside the step's own; fewer items are all there."""
+"""Sampled items that the softmax of a step runs over, in addition to the step's targets."""
 _AT_ONCE: Final = 4_000_000
 """Edges at a time when the vectors of all nodes are computed."""
 
@@ -49,16 +50,16 @@ class Steps(Protocol):
         """Vectors of all users and of all items."""
 
 
-def steps_of(task: Task, generator: torch.Generator) -> Steps:
+def steps_of(spec: TrainingSpec, generator: torch.Generator) -> Steps:
     """The steps that the configuration asks for.
 
     Raises:
         DataError: there is no liked edge.
         ConfigError: neighbours are to be sampled, and DGL is not installed.
     """
-    check_likes(task.graph, task.data)
-    size = batch_edges(task.config, task.graph.edges)
-    return MiniBatches(task, size, generator) if size else FullBatch(task, generator)
+    check_likes(spec.graph, spec.data)
+    size = batch_edges(spec.config, spec.graph.edges)
+    return MiniBatches(spec, size, generator) if size else FullBatch(spec, generator)
 
 
 def batch_edges(config: GraphConfig, edges: Edges) -> int:
@@ -73,21 +74,21 @@ class FullBatch:
 
     count = 1
 
-    def __init__(self, task: Task, generator: torch.Generator) -> None:
-        messages = messages_of(task)
+    def __init__(self, spec: TrainingSpec, generator: torch.Generator) -> None:
+        messages = messages_of(spec)
         adjacency, self._levels = messages.sorted()
-        self._graph = bind(task.backend, adjacency)
-        self._practice = practice_of(task, messages, generator)
+        self._graph = bind(spec.backend, adjacency)
+        self._dropout = cold_start_dropout_of(spec, messages, generator)
         self._objective = build_objective(
-            task.graph, task.config, task.data, task.device, generator
+            spec.graph, spec.config, spec.data, spec.device, generator
         )
 
     def losses(self, model: GAT) -> Iterator[tuple[torch.Tensor, Parts]]:
         """As `Steps.losses`."""
-        if self._practice is None:
+        if self._dropout is None:
             yield self._objective(*self.vectors(model))
         else:
-            yield self._objective(*model(*self._practice.draw()))
+            yield self._objective(*model(*self._dropout.draw()))
 
     def vectors(self, model: GAT) -> tuple[torch.Tensor, torch.Tensor]:
         """As `Steps.vectors`."""
@@ -98,47 +99,47 @@ class FullBatch:
 class MiniBatches:
     """Many steps per epoch, each on some liked pairs and what is sampled around them.
 
-    What a step holds beside the parameters and their moments grows with `size` and with the
+    The memory of a step, parameters and moments excepted, grows with `size` and with the
     sampled neighbours, not with the graph. The vectors of all nodes, for validation and for the
     result, are computed with all neighbours, some targets at a time.
 
     Args:
-        task: what is trained.
+        spec: what is trained.
         size: pairs per step.
         generator: of the order of the pairs, the negatives and the neighbours.
     """
 
-    def __init__(self, task: Task, size: int, generator: torch.Generator) -> None:
-        messages, config, graph = messages_of(task), task.config, task.graph
-        self._task, self._generator, self._size = task, generator, size
-        self._around = Neighbourhoods(
+    def __init__(self, spec: TrainingSpec, size: int, generator: torch.Generator) -> None:
+        messages, config, graph = messages_of(spec), spec.config, spec.graph
+        self._spec, self._generator, self._size = spec, generator, size
+        self._around = NeighborSampler(
             messages.sources, messages.targets, messages.levels, n_nodes=messages.n_nodes,
-            fan_out=config.neighbours, layers=config.layers, backend=task.backend,
-            device=task.device,
+            fan_out=config.num_neighbors, layers=config.layers, backend=spec.backend,
+            device=spec.device,
         )  # fmt: skip
         self._all: tuple[Adjacency, torch.Tensor] = messages.sorted()
         edges = graph.edges.by_user()
-        weights = _weights(task, edges)
-        self._users, self._items = pairs_of(edges.where(weights > 0), task.device)
-        self._weights = torch.from_numpy(weights[weights > 0]).to(task.device)
-        self._sampler = build_sampler(graph, config, task.data, task.device)
+        weights = _weights(spec, edges)
+        self._users, self._items = pairs_of(edges.where(weights > 0), spec.device)
+        self._weights = torch.from_numpy(weights[weights > 0]).to(spec.device)
+        self._sampler = build_sampler(graph, config, spec.data, spec.device)
         self._wanted = torch.bincount(self._items, minlength=graph.n_items)
         self.count = -(-len(self._users) // size)
 
     def losses(self, model: GAT) -> Iterator[tuple[torch.Tensor, Parts]]:
         """As `Steps.losses`."""
-        device, total = self._task.device, len(self._users)
+        device, total = self._spec.device, len(self._users)
         number = torch.randint(2**31 - 1, (1,), generator=self._generator, device=device)
         self._around.seed(int(number))
         order = torch.randperm(total, generator=self._generator, device=device)
-        loss = self._softmax if self._task.config.loss == "softmax" else self._ranking
+        loss = self._softmax if self._spec.config.loss == "softmax" else self._ranking
         for start in range(0, total, self._size):
             # The pairs are sorted by user, and so is every part of them.
             yield loss(model, order[start : start + self._size].sort().values)
 
     def vectors(self, model: GAT) -> tuple[torch.Tensor, torch.Tensor]:
         """As `Steps.vectors`."""
-        return all_vectors(model, *self._all, self._task.backend, _AT_ONCE)
+        return all_vectors(model, *self._all, self._spec.backend, _AT_ONCE)
 
     def _ranking(self, model: GAT, pairs: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         users, items = self._users[pairs], self._items[pairs]
@@ -147,16 +148,16 @@ class MiniBatches:
         vectors = model.of_blocks(*self._around.of(seeds), self._all[0].degrees)
         liked = self._among(seeds, users, items)
         unknown = self._among(seeds, users[kept], negatives)
-        return ranking_loss(self._task.config, *vectors, liked, unknown, kept)
+        return ranking_loss(self._spec.config, *vectors, liked, unknown, kept)
 
     def _softmax(self, model: GAT, pairs: torch.Tensor) -> tuple[torch.Tensor, Parts]:
         users, items = self._users[pairs], self._items[pairs]
         drawn = torch.randperm(
-            self._task.graph.n_items, generator=self._generator, device=users.device
+            self._spec.graph.n_items, generator=self._generator, device=users.device
         )[:CANDIDATES]
         seeds = self._seeds(users, items, drawn)
         user_vectors, item_vectors = model.of_blocks(*self._around.of(seeds), self._all[0].degrees)
-        there = seeds[len(user_vectors) :] - self._task.graph.n_users
+        there = seeds[len(user_vectors) :] - self._spec.graph.n_users
         chance = self.chance_of(there, len(pairs), len(drawn)).to(item_vectors.dtype)
         # An item that is there by a chance of one in ten stands for ten (the last column is the
         # item's bias): the sum over those there is then, on average, the sum over all items.
@@ -167,26 +168,26 @@ class MiniBatches:
 
     def chance_of(self, items: torch.Tensor, pairs: int, drawn: int) -> torch.Tensor:
         """Chance (n,) of each item to be among a step's candidates: drawn, or a target of it."""
-        not_drawn = 1 - drawn / self._task.graph.n_items
+        not_drawn = 1 - drawn / self._spec.graph.n_items
         no_target: torch.Tensor = (1 - pairs / len(self._users)) ** self._wanted[items].double()
         return 1 - not_drawn * no_target
 
     def _seeds(self, users: torch.Tensor, *items: torch.Tensor) -> torch.Tensor:
-        first = self._task.graph.n_users
+        first = self._spec.graph.n_users
         nodes = torch.cat([users, *(one + first for one in items)])
         seeds: torch.Tensor = torch.unique(nodes)
         return seeds
 
-    def _among(self, seeds: torch.Tensor, users: torch.Tensor, items: torch.Tensor) -> Pattern:
+    def _among(self, seeds: torch.Tensor, users: torch.Tensor, items: torch.Tensor) -> CSR:
         """Pairs of nodes as places of the matrix of the seeds' users x items."""
-        n_users = int((seeds < self._task.graph.n_users).sum())
+        n_users = int((seeds < self._spec.graph.n_users).sum())
         rows = torch.searchsorted(seeds, users)
-        columns = torch.searchsorted(seeds, items + self._task.graph.n_users) - n_users
-        return Pattern.of_sorted(rows, columns, (n_users, len(seeds) - n_users))
+        columns = torch.searchsorted(seeds, items + self._spec.graph.n_users) - n_users
+        return CSR.of_sorted(rows, columns, (n_users, len(seeds) - n_users))
 
 
-def _weights(task: Task, edges: Edges) -> Floats:
+def _weights(spec: TrainingSpec, edges: Edges) -> Floats:
     """(n_edges,) weight of every edge as a target; 0 for those that are none."""
-    if task.config.loss == "softmax":
-        return target_weights(edges.ratings, task.config, task.data)
-    return (edges.ratings >= task.data.like_from).astype(np.float32)
+    if spec.config.loss == "softmax":
+        return target_weights(edges.ratings, spec.config, spec.data)
+    return (edges.ratings >= spec.data.like_from).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Practice of the cold start: in every epoch some users and items play new.
+"""Cold-start dropout: in every epoch some users and items lose their id vectors and their edges.
 
-A user who plays new shows a few ratings, drawn anew each time, and has no id vector; an item that
-plays new shows none. What is to be predicted stays all that they have. So the projections of the
-profiles and the layers learn to place whom they do not know, and the model serves users and items
-that come after training.
+A dropped user keeps a few random ratings as input, a dropped item none; the targets of the loss
+stay complete. So the profile projections and the layers learn to represent users and items that
+come after training (Volkovs, Yu and Poutanen, "DropoutNet: Addressing Cold Start in Recommender
+Systems", NeurIPS 2017).
 """
 
 import math
@@ -11,22 +11,22 @@ from typing import Final
 
 import torch
 
-from recsys_core.graph.model.adjacency import Adjacency, MessagePassing
+from recsys_core.graph.model.message_graph import Adjacency, MessagePassing
 from recsys_core.graph.model.message_passing import Backend, bind
 from recsys_core.graph.training.factory import Messages
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 
-_MOST_SHOWN: Final = 30.0
-"""A user who plays new shows about 1 to 30 ratings, few as often as many (log-uniform)."""
+_MOST_KEPT: Final = 30.0
+"""A dropped user keeps about 1 to 30 ratings, log-uniformly distributed."""
 
 
-class Practice:
-    """Draws who plays new, and the graph that is left.
+class ColdStartDropout:
+    """Draws which nodes are dropped, and the graph that is left.
 
     Args:
         messages: both directions of all edges, first those from the users.
         n_users: number of users.
-        users: share of the users that play new.
+        users: share of the users that are dropped.
         items: share of the items.
         backend: kernels that the graph is bound to.
         generator: source of randomness, on the device of the messages.
@@ -49,30 +49,32 @@ class Practice:
         self._share = torch.full((n_nodes,), items, device=device)
         self._share[:n_users] = users
         self._n_users = n_users
-        self._ratings = torch.bincount(self._users, minlength=n_users)
+        self._degrees = torch.bincount(self._users, minlength=n_users)
 
     def draw(self) -> tuple[MessagePassing, torch.Tensor, torch.Tensor]:
-        """(graph, levels of its edges, which nodes are new (n_nodes,))."""
-        new = self._random(len(self._share)) < self._share
-        shown = torch.exp(self._random(self._n_users) * math.log(_MOST_SHOWN))
-        chance = torch.where(new[: self._n_users], shown / self._ratings, torch.inf)
+        """(graph, levels of its edges, which nodes are dropped (n_nodes,))."""
+        dropped = self._random(len(self._share)) < self._share
+        kept_ratings = torch.exp(self._random(self._n_users) * math.log(_MOST_KEPT))
+        chance = torch.where(dropped[: self._n_users], kept_ratings / self._degrees, torch.inf)
         kept = self._random(len(self._users)) < chance.index_select(0, self._users)
-        kept &= ~new.index_select(0, self._items)
+        kept &= ~dropped.index_select(0, self._items)
         both = torch.nonzero(kept.repeat(2)).squeeze(1)
         whole = self._messages
         adjacency = Adjacency(whole.sources[both], whole.targets[both], whole.n_nodes)
-        return bind(self._backend, adjacency), whole.levels[both][adjacency.order], new
+        return bind(self._backend, adjacency), whole.levels[both][adjacency.order], dropped
 
     def _random(self, number: int) -> torch.Tensor:
         return torch.rand(number, generator=self._generator, device=self._users.device)
 
 
-def practice_of(task: Task, messages: Messages, generator: torch.Generator) -> Practice | None:
-    """The practice that the configuration asks for; None for none."""
-    users, items = task.config.practice_users, task.config.practice_items
+def cold_start_dropout_of(
+    spec: TrainingSpec, messages: Messages, generator: torch.Generator
+) -> ColdStartDropout | None:
+    """The dropout that the configuration asks for; None for none."""
+    users, items = spec.config.cold_start_dropout_users, spec.config.cold_start_dropout_items
     if not users and not items:
         return None
-    return Practice(
-        messages, n_users=task.graph.n_users, users=users, items=items, backend=task.backend,
+    return ColdStartDropout(
+        messages, n_users=spec.graph.n_users, users=users, items=items, backend=spec.backend,
         generator=generator,
     )  # fmt: skip

@@ -1,9 +1,11 @@
-"""NDCG@k over held-out edges under the `full` protocol: what early stopping watches."""
+"""NDCG@k over held-out edges under the `full` protocol, for early stopping."""
 
 import numpy as np
 
-from recsys_core.graph.inference.topk import top_k
+from recsys_core.evaluation.metrics import hits_of, ndcg
 from recsys_core.graph.interaction_graph import Edges, Floats
+from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.topk import top_k
 
 
 class Validator:
@@ -11,21 +13,19 @@ class Validator:
 
     Args:
         train: edges that the model was trained on; their items are left out of the lists.
-        held_out: edges with a rating of `like_from` or more are relevant.
+        held_out: its liked edges are relevant.
         n_items: number of items.
-        like_from: lowest rating that counts as liked.
+        scale: says what is liked.
         k: length of the lists.
     """
 
     def __init__(
-        self, train: Edges, held_out: Edges, *, n_items: int, like_from: float, k: int = 10
+        self, train: Edges, held_out: Edges, *, n_items: int, scale: RatingScale, k: int = 10
     ) -> None:
-        liked = held_out.liked(like_from)
+        liked = held_out.liked(scale)
         self._train, self._n_items, self._k = train, n_items, k
         self._relevant = np.unique(liked.users * n_items + liked.items)
-        self._users, counts = np.unique(self._relevant // n_items, return_counts=True)
-        gains = 1 / np.log2(np.arange(2, k + 2))
-        self._gains, self._ideal = gains, gains.cumsum()[np.minimum(counts, k) - 1]
+        self._users, self._counts = np.unique(self._relevant // n_items, return_counts=True)
 
     @property
     def n_users(self) -> int:
@@ -37,5 +37,5 @@ class Validator:
         found, _ = top_k(user_vectors, item_vectors, self._train.users, self._train.items, self._k)
         lists = found[self._users]
         keys = np.where(lists < 0, -1, self._users[:, None] * self._n_items + lists)
-        hits = np.isin(keys, self._relevant)
-        return float(((hits * self._gains).sum(1) / self._ideal).mean())
+        hits = hits_of(np.isin(keys, self._relevant), self._counts, [self._k])
+        return float(ndcg(hits).mean())

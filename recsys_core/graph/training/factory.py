@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.model.adjacency import Adjacency
 from recsys_core.graph.model.gat import GAT, rating_levels
+from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.mixed_precision import set_precision
-from recsys_core.graph.model.svd_init import spectral_vectors
+from recsys_core.graph.model.svd_init import svd_vectors
 from recsys_core.graph.training.objective import target_weights
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.graph.training.warm_start import warm
 
 _WARM_UP: Final = 0.05
@@ -44,59 +44,59 @@ class Messages:
         return adjacency, self.levels[adjacency.order]
 
 
-def messages_of(task: Task) -> Messages:
-    """The messages of the task's graph, on its device."""
-    edges = task.graph.edges
-    if task.config.edges == "liked":
-        edges = edges.liked(task.data.like_from)
-    users = torch.tensor(edges.users, device=task.device)  # a copy: tables are read-only
-    items = torch.tensor(edges.items, device=task.device) + task.graph.n_users
-    levels = rating_levels(torch.tensor(edges.ratings, device=task.device), task.data)
+def messages_of(spec: TrainingSpec) -> Messages:
+    """The messages of the spec's graph, on its device."""
+    edges = spec.graph.edges
+    if spec.config.edges == "liked":
+        edges = edges.liked(spec.data)
+    users = torch.tensor(edges.users, device=spec.device)  # a copy: tables are read-only
+    items = torch.tensor(edges.items, device=spec.device) + spec.graph.n_users
+    levels = rating_levels(torch.tensor(edges.ratings, device=spec.device), spec.data)
     return Messages(
         sources=torch.cat([users, items]),
         targets=torch.cat([items, users]),
         levels=levels.repeat(2),
-        n_nodes=task.graph.n_users + task.graph.n_items,
+        n_nodes=spec.graph.n_users + spec.graph.n_items,
     )
 
 
-def model_of(task: Task) -> GAT:
-    """The model before the first epoch, on the task's device.
+def model_of(spec: TrainingSpec) -> GAT:
+    """The model before the first epoch, on the spec's device.
 
     Raises:
         ConfigError: the earlier model to start from has other parameters.
     """
-    text = torch.tensor(task.user_text), torch.tensor(task.item_text)
-    model = GAT(*text, _start_of_ids(task), _start_of_biases(task), task.config)
-    if task.start is not None:
-        warm(model, task.start, task.graph)
-    set_precision(model, task.precision)
-    return model.to(task.device)
+    text = torch.tensor(spec.user_text), torch.tensor(spec.item_text)
+    model = GAT(*text, _start_of_ids(spec), _start_of_biases(spec), spec.config)
+    if spec.start is not None:
+        warm(model, spec.start, spec.graph)
+    set_precision(model, spec.precision)
+    return model.to(spec.device)
 
 
-def _start_of_ids(task: Task) -> torch.Tensor | None:
-    if not task.config.id_rank:
+def _start_of_ids(spec: TrainingSpec) -> torch.Tensor | None:
+    if not spec.config.id_dimensions:
         return None
-    edges = task.graph.edges
+    edges = spec.graph.edges
     return torch.from_numpy(
-        spectral_vectors(
+        svd_vectors(
             edges.users,
             edges.items,
-            target_weights(edges.ratings, task.config, task.data),
-            shape=(task.graph.n_users, task.graph.n_items),
-            rank=task.config.id_rank,
-            seed=task.seed,
+            target_weights(edges.ratings, spec.config, spec.data),
+            shape=(spec.graph.n_users, spec.graph.n_items),
+            rank=spec.config.id_dimensions,
+            seed=spec.seed,
         )
     )
 
 
-def _start_of_biases(task: Task) -> torch.Tensor | None:
+def _start_of_biases(spec: TrainingSpec) -> torch.Tensor | None:
     """Logarithms of popularity, their mean at zero, where profiles start to tell it."""
-    if task.config.loss != "softmax":
+    if spec.config.loss != "softmax":
         return None
-    edges = task.graph.edges
-    weights = target_weights(edges.ratings, task.config, task.data)
-    logs = np.log1p(np.bincount(edges.items, weights, minlength=task.graph.n_items))
+    edges = spec.graph.edges
+    weights = target_weights(edges.ratings, spec.config, spec.data)
+    logs = np.log1p(np.bincount(edges.items, weights, minlength=spec.graph.n_items))
     return torch.from_numpy((logs - logs.mean()).astype(np.float32))
 
 

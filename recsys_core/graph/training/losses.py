@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch.nn import functional
 
-from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.model.csr import CSR
 from recsys_core.graph.model.sparse_ops import exactly, pair_sum, product, sampled
 
 _CELLS: Final = 4_000_000
@@ -37,9 +37,7 @@ def cosine_alignment(cosines: torch.Tensor) -> torch.Tensor:
     return (1 - cosines).mean()
 
 
-def pair_scores(
-    user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: Pattern
-) -> torch.Tensor:
+def pair_scores(user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: CSR) -> torch.Tensor:
     """Dot products of the pairs, (n,) in their order, without an (n, d) tensor.
 
     Args:
@@ -53,7 +51,7 @@ def pair_scores(
 
 
 def pair_cosines(
-    dots: torch.Tensor, user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: Pattern
+    dots: torch.Tensor, user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: CSR
 ) -> torch.Tensor:
     """Cosines (n,) of the pairs whose dot products are `dots` (n,); 0 with a zero vector."""
     users, items = (
@@ -66,7 +64,7 @@ def pair_cosines(
 def softmax_over_items(
     user_vectors: torch.Tensor,
     item_vectors: torch.Tensor,
-    targets: Pattern,
+    targets: CSR,
     weights: torch.Tensor,
 ) -> torch.Tensor:
     """Weighted mean of -log softmax(score of the pair among all items of the user).
@@ -86,7 +84,7 @@ def softmax_over_items(
 class _PairDots(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: Pattern
+        ctx: Any, user_vectors: torch.Tensor, item_vectors: torch.Tensor, pairs: CSR
     ) -> torch.Tensor:
         ctx.pairs = pairs
         ctx.save_for_backward(user_vectors, item_vectors)
@@ -110,7 +108,7 @@ class _Softmax(torch.autograd.Function):
         ctx: Any,
         user_vectors: torch.Tensor,
         item_vectors: torch.Tensor,
-        targets: Pattern,
+        targets: CSR,
         weights: torch.Tensor,
     ) -> torch.Tensor:
         shares = (weights / weights.sum()).to(user_vectors.dtype)

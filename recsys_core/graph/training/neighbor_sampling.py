@@ -1,16 +1,16 @@
-"""Sampled neighbourhoods (DGL): what a few nodes need of a large graph, layer by layer."""
+"""Neighbour sampling (DGL): blocks of sampled neighbours of a few nodes, layer by layer."""
 
 from typing import Any
 
 import torch
 
-from recsys_core.graph.model.adjacency import Adjacency, Block
 from recsys_core.graph.model.csr import index_type
+from recsys_core.graph.model.message_graph import Adjacency, Block
 from recsys_core.graph.model.message_passing import Backend, bind, load_dgl
 
 
-class Neighbourhoods:
-    """Draws, for some nodes, as many of their neighbours per layer as are wanted.
+class NeighborSampler:
+    """Samples up to `fan_out` neighbours per node and layer.
 
     Sampling runs on the CPU; the blocks are moved to the device.
 

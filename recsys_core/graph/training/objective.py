@@ -8,8 +8,8 @@ import torch
 from recsys_core.columns import BPR_LOSS, COSINE_LOSS
 from recsys_core.errors import DataError
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.interaction_graph import Bipartite, Floats
-from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
+from recsys_core.graph.model.csr import CSR
 from recsys_core.graph.training.losses import (
     bpr,
     cosine_alignment,
@@ -17,8 +17,13 @@ from recsys_core.graph.training.losses import (
     pair_scores,
     softmax_over_items,
 )
-from recsys_core.graph.training.negative_sampling import build_sampler, pairs_of
-from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.feedback import RatingScale, rating_weights
+from recsys_core.interactions.negative_sampling import (
+    NegativeSampler,
+    PopularNegatives,
+    RobustNegatives,
+    Sampler,
+)
 
 Parts = dict[str, float]
 Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
@@ -29,13 +34,11 @@ _NO_LIKES: Final = "ratings at or above data.positive; lower it if the scale is 
 
 def target_weights(ratings: Floats, config: GraphConfig, data: RatingScale) -> Floats:
     """1 for liked, `neutral_weight` for neutral, 0 for disliked ratings, (n,) -> (n,)."""
-    weights = (ratings >= data.like_from).astype("float32")
-    weights[(ratings < data.like_from) & (ratings > data.dislike_from)] = config.neutral_weight
-    return weights
+    return rating_weights(ratings, data, config.neutral_weight)
 
 
 def build_objective(
-    graph: Bipartite,
+    graph: InteractionGraph,
     config: GraphConfig,
     data: RatingScale,
     device: torch.device,
@@ -52,13 +55,13 @@ def build_objective(
     return _ranking(graph, config, data, device, generator)
 
 
-def check_likes(graph: Bipartite, data: RatingScale) -> None:
+def check_likes(graph: InteractionGraph, data: RatingScale) -> None:
     """Refuse a graph with nothing to learn from.
 
     Raises:
         DataError: there is no liked edge.
     """
-    if not len(graph.edges.liked(data.like_from)):
+    if not len(graph.edges.liked(data)):
         raise DataError(
             f"None of the {len(graph.edges)} training ratings is {data.like_from:g} or more.",
             expected="some liked interactions to learn from.",
@@ -67,12 +70,12 @@ def check_likes(graph: Bipartite, data: RatingScale) -> None:
 
 
 def _softmax(
-    graph: Bipartite, config: GraphConfig, data: RatingScale, device: torch.device
+    graph: InteractionGraph, config: GraphConfig, data: RatingScale, device: torch.device
 ) -> Objective:
     edges = graph.edges.by_user()
     values = target_weights(edges.ratings, config, data)
     users, items = pairs_of(edges.where(values > 0), device)
-    targets = Pattern.of_sorted(users, items, (graph.n_users, graph.n_items))
+    targets = CSR.of_sorted(users, items, (graph.n_users, graph.n_items))
     weights = torch.from_numpy(values[values > 0]).to(device)
 
     def objective(
@@ -84,22 +87,22 @@ def _softmax(
 
 
 def _ranking(
-    graph: Bipartite,
+    graph: InteractionGraph,
     config: GraphConfig,
     data: RatingScale,
     device: torch.device,
     generator: torch.Generator,
 ) -> Objective:
     shape = (graph.n_users, graph.n_items)
-    users, items = pairs_of(graph.edges.liked(data.like_from).by_user(), device)
-    liked = Pattern.of_sorted(users, items, shape)
+    users, items = pairs_of(graph.edges.liked(data).by_user(), device)
+    liked = CSR.of_sorted(users, items, shape)
     sampler = build_sampler(graph, config, data, device)
 
     def objective(
         user_vectors: torch.Tensor, item_vectors: torch.Tensor
     ) -> tuple[torch.Tensor, Parts]:
         negatives, kept = sampler.draw(users, generator)
-        unknown = Pattern.of_sorted(users[kept], negatives, shape)
+        unknown = CSR.of_sorted(users[kept], negatives, shape)
         return ranking_loss(config, user_vectors, item_vectors, liked, unknown, kept)
 
     return objective
@@ -109,8 +112,8 @@ def ranking_loss(
     config: GraphConfig,
     user_vectors: torch.Tensor,
     item_vectors: torch.Tensor,
-    liked: Pattern,
-    unknown: Pattern,
+    liked: CSR,
+    unknown: CSR,
     kept: torch.Tensor,
 ) -> tuple[torch.Tensor, Parts]:
     """BPR and cosine alignment (paper 2.2).
@@ -129,3 +132,23 @@ def ranking_loss(
     alignment = cosine_alignment(pair_cosines(positive, user_vectors, item_vectors, liked))
     loss = config.bpr_weight * ranking + config.cosine_weight * alignment
     return loss, {BPR_LOSS: ranking.item(), COSINE_LOSS: alignment.item()}
+
+
+def build_sampler(
+    graph: InteractionGraph, config: GraphConfig, data: RatingScale, device: torch.device
+) -> Sampler:
+    """The negatives of the configuration; every edge of `graph` is known, whatever its rating."""
+    known, n_users = pairs_of(graph.edges.by_user(), device), graph.n_users
+    if config.negative_sampling == "popularity":
+        exponent = config.popularity_exponent
+        return PopularNegatives(*known, n_users=n_users, n_items=graph.n_items, exponent=exponent)
+    unknown = NegativeSampler(*known, n_users=n_users, n_items=graph.n_items)
+    if config.negative_sampling == "uniform":
+        return unknown
+    told = pairs_of(graph.edges.disliked(data).by_user(), device)
+    return RobustNegatives(unknown, *told, n_users=n_users, share=config.disliked_share)
+
+
+def pairs_of(edges: Edges, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Users and items of the edges, in their order."""
+    return torch.from_numpy(edges.users).to(device), torch.from_numpy(edges.items).to(device)

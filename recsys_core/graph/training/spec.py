@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from recsys_core.graph.config import TrainingConfig
-from recsys_core.graph.interaction_graph import Bipartite, Floats
+from recsys_core.graph.interaction_graph import Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import Backend
 from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.warm_start import Start
@@ -19,7 +19,7 @@ Row = dict[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class TrainingSpec:
     """What to fit.
 
     Attributes:
@@ -39,7 +39,7 @@ class Task:
     """
 
     phase: str
-    graph: Bipartite
+    graph: InteractionGraph
     user_text: Floats
     item_text: Floats
     config: TrainingConfig

@@ -13,16 +13,16 @@ import torch
 from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
-from recsys_core.graph.components.base import PARTS, Beside, parts_of, with_parts
+from recsys_core.graph.components.base import COMPONENTS, Component, fit_components, with_components
 from recsys_core.graph.config import GraphConfig, TrainingConfig
-from recsys_core.graph.inference.cold_items import with_new_items
-from recsys_core.graph.interaction_graph import Bipartite, Edges, Floats
+from recsys_core.graph.inference.cold_items import with_cold_items
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.model.mixed_precision import choose_precision
 from recsys_core.graph.training.batching import batch_edges
 from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.loop import fit
-from recsys_core.graph.training.spec import Fit, Listener, Task
+from recsys_core.graph.training.spec import Fit, Listener, TrainingSpec
 from recsys_core.graph.training.warm_start import Start
 from recsys_core.interactions.feedback import RatingScale
 
@@ -41,7 +41,7 @@ class Trained:
     Attributes:
         weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
         user_vectors: (n_users, d) float32, in the order of the graph's users: the network's, then
-            those of the parts `beside` it.
+            those of the components.
         item_vectors: (n_items, d) float32; the score of a pair is the dot product.
         search_user_vectors: (n_users, d) of the first phase's model, which with a search saw no
             validation row: choices on validation are made with it.
@@ -51,7 +51,7 @@ class Trained:
         facts: what the run's summary should say: device, back end, validation NDCG, counts of
             nodes that only their profile describes.
         config: the configuration with nothing left open.
-        beside: the parts that the last columns are from, in their order.
+        components: additive score components, in the order of their columns.
     """
 
     weights: dict[str, torch.Tensor]
@@ -63,7 +63,7 @@ class Trained:
     best_epoch: int
     facts: dict[str, Any]
     config: TrainingConfig
-    beside: tuple[Beside, ...] = ()
+    components: tuple[Component, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The weights as a safetensors file."""
@@ -74,7 +74,7 @@ class Trained:
 
 
 def train(
-    graph: Bipartite,
+    graph: InteractionGraph,
     valid: Edges,
     user_vectors: Floats,
     item_vectors: Floats,
@@ -115,7 +115,7 @@ def train(
         scratch: where checkpoints lie (`config.checkpoint_every`); a training that was killed goes
             on from there, to the same bytes. None writes none.
         start: an earlier model of nearly the same data, to go on from. It must not have been
-            trained on validation rows: the search would stop by what it knows by heart.
+            trained on validation rows: early stopping would measure what it has memorised.
 
     Raises:
         DataError: no training rating is liked.
@@ -128,7 +128,7 @@ def train(
     config = config.for_ratings(len(graph.edges) + len(valid))
     device, device_fact = choose_device(config.device)
     precision, precision_fact = choose_precision(config.precision, device)
-    task = Task(
+    spec = TrainingSpec(
         phase=FINAL,
         graph=graph.with_edges(graph.edges.joined(valid)),
         user_text=user_vectors,
@@ -144,12 +144,12 @@ def train(
     )
     with _repeatable(seed, device):
         fits = (
-            _search_then_fit(task, graph, valid, on_epoch, scratch)
+            _search_then_fit(spec, graph, valid, on_epoch, scratch)
             if rule == SEARCH
-            else [(task, fit(task, on_epoch, scratch))]
+            else [(spec, fit(spec, on_epoch, scratch))]
         )
     return _trained(
-        task,
+        spec,
         fits,
         {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]},
     )
@@ -172,46 +172,54 @@ def _rule(valid: Edges, data: RatingScale, epochs: int | None) -> Rule:
             expected="one of the two, to know when to stop.",
             fix="keep split.valid_share above 0, or pass the epochs of an earlier training.",
         )
-    return "search" if len(valid.liked(data.like_from)) else "all"
+    return "search" if len(valid.liked(data)) else "all"
 
 
 def _search_then_fit(
-    task: Task, graph: Bipartite, valid: Edges, on_epoch: Listener | None, scratch: Scratch | None
-) -> list[tuple[Task, Fit]]:
-    validator = Validator(graph.edges, valid, n_items=graph.n_items, like_from=task.data.like_from)
-    search = replace(task, phase=SEARCH, graph=graph, validator=validator)
+    spec: TrainingSpec,
+    graph: InteractionGraph,
+    valid: Edges,
+    on_epoch: Listener | None,
+    scratch: Scratch | None,
+) -> list[tuple[TrainingSpec, Fit]]:
+    validator = Validator(graph.edges, valid, n_items=graph.n_items, scale=spec.data)
+    search = replace(spec, phase=SEARCH, graph=graph, validator=validator)
     found = fit(search, on_epoch, scratch)
-    if not task.config.retrain:
+    if not spec.config.retrain:
         return [(search, found)]
     # The same start as if this were the only phase.
-    torch.manual_seed(task.seed)
-    final = replace(task, epochs=found.epoch)
+    torch.manual_seed(spec.seed)
+    final = replace(spec, epochs=found.epoch)
     return [(search, found), (final, fit(final, on_epoch, scratch))]
 
 
-def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) -> Trained:
+def _trained(
+    spec: TrainingSpec, done: list[tuple[TrainingSpec, Fit]], facts: dict[str, Any]
+) -> Trained:
     """What the last fit gives; the first one, where there are two, saw no validation row."""
-    fits, edges = [one for _, one in done], task.graph.edges
-    last, liked = fits[-1], edges.liked(task.data.like_from)
+    fits, edges = [one for _, one in done], spec.graph.edges
+    last, liked = fits[-1], edges.liked(spec.data)
     facts |= {
-        "preset": task.config.preset,
-        "backend": task.backend,
-        "batch_edges": batch_edges(task.config, edges) or "all",
+        "preset": spec.config.preset,
+        "backend": spec.backend,
+        "batch_edges": batch_edges(spec.config, edges) or "all",
         "epochs": last.epoch,
-        "temperature": task.config.temperature,
+        "temperature": spec.config.temperature,
         "valid_ndcg": fits[0].ndcg,
-        "nodes_new_to_the_earlier_model": task.start and task.start.new_nodes(task.graph),
+        "nodes_new_to_the_earlier_model": spec.start and spec.start.new_nodes(spec.graph),
         "epochs_from_checkpoints": sum(one.resumed_at for one in fits),
         "checkpoints_not_written": sum(one.unsaved for one in fits),
-        "users_without_likes": task.graph.n_users - len(set(liked.users.tolist())),
-        "items_without_edges": task.graph.n_items - len(set(edges.items.tolist())),
-        "user_attributes": task.graph.known_of_users.shape[1],
-        "users_without_profile": int((~task.user_text.any(1)).sum()),
-        "items_without_profile": int((~task.item_text.any(1)).sum()),
+        "users_without_likes": spec.graph.n_users - len(set(liked.users.tolist())),
+        "items_without_edges": spec.graph.n_items - len(set(edges.items.tolist())),
+        "user_attributes": spec.graph.user_attributes.shape[1],
+        "users_without_profile": int((~spec.user_text.any(1)).sum()),
+        "items_without_profile": int((~spec.item_text.any(1)).sum()),
     }
     served = [_served(*one) for one in done]
-    beside = served[-1][2]
-    facts |= {name: beside[name].items.shape[1] if name in beside else None for name in PARTS}
+    components = served[-1][2]
+    facts |= {
+        name: components[name].items.shape[1] if name in components else None for name in COMPONENTS
+    }
     logger.info("graph model trained", extra=facts)
     rows = [row for one in fits for row in one.curves]
     return Trained(
@@ -223,18 +231,18 @@ def _trained(task: Task, done: list[tuple[Task, Fit]], facts: dict[str, Any]) ->
         curves=pl.DataFrame(rows, schema=dict(CURVES)),
         best_epoch=last.epoch,
         facts=facts,
-        config=task.config,
-        beside=tuple(beside.values()),
+        config=spec.config,
+        components=tuple(components.values()),
     )
 
 
-def _served(task: Task, fitted: Fit) -> tuple[Floats, Floats, dict[str, Beside]]:
-    """Vectors of users and of items to serve, and the parts beside the network."""
-    beside = parts_of(task)
-    users, items = with_parts(task, fitted, tuple(beside.values()))
-    known = np.bincount(task.graph.edges.items, minlength=task.graph.n_items) > 0
-    items = with_new_items(items, task.item_text, known, task.config.new_item_penalty)
-    return users, items, beside
+def _served(spec: TrainingSpec, fitted: Fit) -> tuple[Floats, Floats, dict[str, Component]]:
+    """Vectors of users and items to serve, and the additive components."""
+    components = fit_components(spec)
+    users, items = with_components(spec, fitted, tuple(components.values()))
+    known = np.bincount(spec.graph.edges.items, minlength=spec.graph.n_items) > 0
+    items = with_cold_items(items, spec.item_text, known, spec.config.cold_item_ridge)
+    return users, items, components
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[torch.device, str]:
@@ -273,7 +281,7 @@ def _repeatable(seed: int, device: torch.device) -> Iterator[None]:
             memory.fill_uninitialized_memory = filled
 
 
-def _fitting(graph: Bipartite, user_vectors: Floats, item_vectors: Floats) -> None:
+def _fitting(graph: InteractionGraph, user_vectors: Floats, item_vectors: Floats) -> None:
     for name, vectors, nodes in (
         ("user", user_vectors, graph.n_users),
         ("item", item_vectors, graph.n_items),

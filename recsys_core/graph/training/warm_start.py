@@ -10,7 +10,7 @@ import torch
 
 from recsys_core.columns import INDEX
 from recsys_core.errors import ConfigError
-from recsys_core.graph.interaction_graph import Bipartite, Indices
+from recsys_core.graph.interaction_graph import Indices, InteractionGraph
 from recsys_core.graph.model.gat import GAT
 
 _OF_NODES: Final = "ids"
@@ -39,13 +39,13 @@ class Start:
 
         return cls(weights=load(data), user_ids=user_ids, item_ids=item_ids)
 
-    def new_nodes(self, graph: Bipartite) -> int:
+    def new_nodes(self, graph: InteractionGraph) -> int:
         """How many nodes of `graph` the earlier model does not know."""
         found = (_places(graph.user_ids, self.user_ids), _places(graph.item_ids, self.item_ids))
         return sum(int((one < 0).sum()) for one in found)
 
 
-def warm(model: GAT, start: Start, graph: Bipartite) -> None:
+def warm(model: GAT, start: Start, graph: InteractionGraph) -> None:
     """Put the earlier parameters into `model`, rows of nodes by their ids.
 
     A new node's id vector and bias are zero, so that its profile and its neighbours describe it:
@@ -103,6 +103,6 @@ def _same_shapes(own: Mapping[str, torch.Tensor], earlier: Mapping[str, torch.Te
         raise ConfigError(
             f"The earlier model does not fit: {name!r} is {there.get(name, 'not there')} in it and"
             f" {here.get(name, 'not there')} here.",
-            expected="an earlier model with the same graph.layers, hidden, heads, id_rank, loss.",
+            expected="an earlier model of equal layers, hidden, heads, id_dimensions and loss.",
             fix="train with its configuration, or leave graph.warm_start_from out.",
         )

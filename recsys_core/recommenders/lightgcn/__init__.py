@@ -1,0 +1,1 @@
+"""LightGCN and NGCF: graph convolution on learned id vectors."""

@@ -1,4 +1,4 @@
-"""How a graph baseline (LightGCN, NGCF) is built and trained."""
+"""Hyperparameters of LightGCN and NGCF."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ from recsys_core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphSettings:
+class LightGcnConfig:
     """Sizes, loss and optimiser.
 
     Attributes:

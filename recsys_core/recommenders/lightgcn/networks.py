@@ -1,4 +1,4 @@
-"""LightGCN and NGCF as networks over all nodes, users first, then items."""
+"""The layers of LightGCN and NGCF over all nodes, users first, then items."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, leaky_relu, normalize
 
-from recsys_core.recommenders.lightgcn.adjacency import Adjacency
-from recsys_core.recommenders.lightgcn.config import GraphSettings
+from recsys_core.recommenders.lightgcn.config import LightGcnConfig
+from recsys_core.recommenders.lightgcn.normalized_adjacency import Adjacency
 
 _SCALE: Final = 0.1
 """Standard deviation of the first vectors."""
@@ -25,7 +25,7 @@ class GraphNetwork(nn.Module):
         settings: sizes.
     """
 
-    def __init__(self, n_nodes: int, settings: GraphSettings) -> None:
+    def __init__(self, n_nodes: int, settings: LightGcnConfig) -> None:
         super().__init__()
         self.nodes = nn.Parameter(_SCALE * torch.randn(n_nodes, settings.dimensions))
         self.rounds = settings.layers
@@ -83,7 +83,7 @@ class NgcfNetwork(GraphNetwork):
     normalised rounds and the dropout of the authors' code.
     """
 
-    def __init__(self, n_nodes: int, settings: GraphSettings) -> None:
+    def __init__(self, n_nodes: int, settings: LightGcnConfig) -> None:
         super().__init__(n_nodes, settings)
         size = settings.dimensions
         self.sums = nn.ModuleList(nn.Linear(size, size) for _ in range(settings.layers))

@@ -1,4 +1,4 @@
-"""Training of a graph baseline, and the vectors of new users; here PyTorch is imported."""
+"""Training of LightGCN and NGCF, and the fold-in of new users."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from torch.nn.functional import normalize
 
 from recsys_core.errors import TrainingError
 from recsys_core.recommenders.factor_model import Vectors
-from recsys_core.recommenders.lightgcn.adjacency import Adjacency, degrees, edge_weights
-from recsys_core.recommenders.lightgcn.config import GraphSettings
-from recsys_core.recommenders.lightgcn.losses import objective
+from recsys_core.recommenders.lightgcn.config import LightGcnConfig
 from recsys_core.recommenders.lightgcn.networks import GraphNetwork, LightGcnNetwork, NgcfNetwork
+from recsys_core.recommenders.lightgcn.normalized_adjacency import Adjacency, degrees, edge_weights
+from recsys_core.recommenders.lightgcn.ranking_losses import objective
 from recsys_core.recommenders.rating_matrix import Scores
 
 
@@ -46,7 +46,7 @@ class TrainedGraph:
             return _scoring(folded, self.cosine)
 
 
-def train(name: str, matrix: sparse.csr_matrix, settings: GraphSettings) -> TrainedGraph:
+def train(name: str, matrix: sparse.csr_matrix, settings: LightGcnConfig) -> TrainedGraph:
     """Train `lightgcn` or `ngcf` on the weights (n_users, n_items), which must have entries.
 
     One seed gives the same vectors on one thread; the caller's random state is left alone.
@@ -75,7 +75,7 @@ def train(name: str, matrix: sparse.csr_matrix, settings: GraphSettings) -> Trai
 
 
 def _optimise(
-    network: GraphNetwork, adjacency: Adjacency, matrix: sparse.csr_matrix, settings: GraphSettings
+    network: GraphNetwork, adjacency: Adjacency, matrix: sparse.csr_matrix, settings: LightGcnConfig
 ) -> None:
     loss = objective(matrix, settings)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)

@@ -1,16 +1,17 @@
-"""The interface of every rerank strategy, and the one place that guarantees complete lists."""
+"""The base class of all rerank strategies, and the guarantee that lists stay complete."""
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
 from recsys_core.errors import LLMError, LLMStopped
-from recsys_core.llm.providers.base import A, Provider, Request, V
-from recsys_core.prompt_context.models import UserCase
+from recsys_core.llm.providers.base import A, Provider, Purpose, Request, V
+from recsys_core.prompt_context.models import UserContext
 
 Verdicts = Mapping[str, float | None]
 """Item id -> score, higher is better, on any scale; None (or absence) where there is none."""
@@ -33,21 +34,33 @@ class Judged:
     models: Counter[str] = field(default_factory=Counter)
 
 
-class Strategy(Protocol):
-    """A way of turning a model's judgements into a score per candidate."""
+@dataclass(frozen=True, kw_only=True)
+class Strategy(ABC):
+    """A way of turning a model's judgements into a score per candidate.
 
-    @property
-    def name(self) -> str:
-        """Name in the configuration and in the STRATEGY column."""
+    A subclass is a frozen dataclass whose fields are fields of `RerankConfig` of the same name;
+    `registry.STRATEGIES` lists it.
+    """
 
+    name: ClassVar[str]
+    """Name in the configuration and in the STRATEGY column."""
+    asks: ClassVar[str]
+    """What it asks of the model, in a few words, for the help of `rerank.strategy` and the docs."""
+    purpose: ClassVar[Purpose[Any, Any]]
+    """Its prompt, and the purpose of its calls in the ledger."""
+
+    @abstractmethod
     def width(self, candidates: int) -> int:
         """Requests that it makes at a time for one user with so many candidates, about."""
 
-    async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
+    @abstractmethod
+    async def judge(
+        self, context: UserContext, provider: Provider, rng: np.random.Generator
+    ) -> Judged:
         """Score the candidates of one user; single failed requests are survived.
 
         Args:
-            case: the user and the candidates, in the graph's order.
+            context: the user and the candidates, in the graph's order.
             provider: who answers.
             rng: decides in which order candidates are shown; seeded per user.
 
@@ -79,11 +92,11 @@ class Completed:
         return sum(score is None for score in self.scores)
 
 
-def complete(case: UserCase, judged: Judged) -> Completed:
-    """Lay a strategy's verdicts over the candidates: none lost, none invented, none twice."""
-    known = {candidate.id for candidate in case.candidates}
+def complete(context: UserContext, judged: Judged) -> Completed:
+    """One entry per candidate from a strategy's verdicts: none lost, none invented, none twice."""
+    known = {candidate.id for candidate in context.candidates}
     return Completed(
-        scores=tuple(_finite(judged.verdicts.get(one.id)) for one in case.candidates),
+        scores=tuple(_finite(judged.verdicts.get(one.id)) for one in context.candidates),
         invented=judged.invented + len(judged.verdicts.keys() - known),
         failed_requests=judged.failed_requests,
         models=judged.models,
@@ -95,7 +108,7 @@ def _finite(score: float | None) -> float | None:
 
 
 async def judge_safely(
-    strategy: Strategy, case: UserCase, provider: Provider, rng: np.random.Generator
+    strategy: Strategy, context: UserContext, provider: Provider, rng: np.random.Generator
 ) -> Completed:
     """Judge one user; a failure leaves the graph's order and harms nobody else.
 
@@ -104,12 +117,12 @@ async def judge_safely(
             answers); every further user would fail alike.
     """
     try:
-        judged = await strategy.judge(case, provider, rng)
+        judged = await strategy.judge(context, provider, rng)
     except LLMStopped:
         raise
     except LLMError:
         judged = Judged(verdicts={}, failed_requests=1)
-    return complete(case, judged)
+    return complete(context, judged)
 
 
 async def ask(provider: Provider, request: Request[V, A], judged: Judged) -> A | None:

@@ -1,4 +1,4 @@
-"""Which items are judged together: a block design.
+"""Block design: which items are judged together in the batches of relevancy scoring.
 
 Twenty items in twelve batches of five, each in three: no two items need to meet twice (drop a
 point from the Steiner triple system on 13 points and read its 20 triples as items, its 12 points

@@ -1,4 +1,4 @@
-"""Questions whose answer is an order of ids: what they show, what an answer may be, the rule."""
+"""Listwise questions: a prompt shows several candidates, the answer is an order of their ids."""
 
 from typing import Annotated
 
@@ -10,10 +10,8 @@ from recsys_core.llm.request.parsing import check_ids
 from recsys_core.prompt_context.models import (
     MAX_ID_CHARS,
     Candidate,
-    RecentItem,
-    Shown,
-    Taste,
-    UserCase,
+    CandidatesInput,
+    UserContext,
 )
 from recsys_core.rerank.strategies.base import Judged, ask
 from recsys_core.rerank.strategies.rule_relevance import fit
@@ -21,14 +19,6 @@ from recsys_core.rerank.strategies.rule_relevance import fit
 IDS = "ids"
 TOP: float = 100.0
 """Score of the first place; the last one has 0. The scale of relevancy scoring."""
-
-
-class RankingInput(Shown):
-    """A user's taste and the candidates to put in order."""
-
-    taste: Taste
-    recent: tuple[RecentItem, ...]
-    candidates: tuple[Candidate, ...]
 
 
 class RankingAnswer(BaseModel):
@@ -42,13 +32,13 @@ class RankingAnswer(BaseModel):
     ]
 
 
-def rank_by_rules(variables: RankingInput) -> RankingAnswer:
+def rank_by_rules(variables: CandidatesInput) -> RankingAnswer:
     """The order of the relevancy rule; equal ones by id, so that the order shown does not count."""
     fitting = sorted(variables.candidates, key=lambda one: (-fit(variables.taste, one), one.id))
     return RankingAnswer(ranking=tuple(one.id for one in fitting))
 
 
-def check_ranking(variables: RankingInput, answer: RankingAnswer) -> None:
+def check_ranking(variables: CandidatesInput, answer: RankingAnswer) -> None:
     """Refuse an answer that is no permutation of the ids that were asked for.
 
     Raises:
@@ -57,17 +47,24 @@ def check_ranking(variables: RankingInput, answer: RankingAnswer) -> None:
     check_ids((one.id for one in variables.candidates), answer.ranking)
 
 
-def ids_of(variables: RankingInput) -> Choices:
+def ids_of(variables: CandidatesInput) -> Choices:
     """The ids that an answer may name."""
     return {IDS: [one.id for one in variables.candidates]}
 
 
-RankingPurpose = Purpose[RankingInput, RankingAnswer]
+RankingPurpose = Purpose[CandidatesInput, RankingAnswer]
+
+
+def ranking_purpose(name: str) -> RankingPurpose:
+    """The purpose with the prompt file `name` whose answer ranks all ids that are shown."""
+    return Purpose(
+        name=name, answer=RankingAnswer, rule=rank_by_rules, check=check_ranking, choices=ids_of
+    )
 
 
 async def ranked(
     purpose: RankingPurpose,
-    case: UserCase,
+    context: UserContext,
     shown: tuple[Candidate, ...],
     provider: Provider,
     judged: Judged,
@@ -77,10 +74,10 @@ async def ranked(
     Of an id that is named twice the first place counts; invented ids are counted in `judged`, and
     so is a request without an answer, which gives the empty order.
     """
-    variables = RankingInput(taste=case.taste, recent=case.recent, candidates=shown)
+    variables = CandidatesInput(taste=context.taste, recent=context.recent, candidates=shown)
     answer = await ask(
         provider,
-        Request(purpose=purpose, variables=variables, subject=f"user:{case.user}"),
+        Request(purpose=purpose, variables=variables, subject=f"user:{context.user}"),
         judged,
     )
     given = answer.ranking if answer is not None else ()

@@ -1,7 +1,8 @@
-"""Overlapping batches (paper, section 2.3, strategy 3): batches ranked, merged by their overlaps.
+"""Listwise reranking of overlapping batches (paper, section 2.3, strategy 3).
 
 Batches of five slide over the present order, each sharing `overlap` items with the next; their
-rankings are merged (`aggregation`: ranked pairs), and batches slide over the merged order again.
+rankings are merged by rank aggregation (ranked pairs, `rank_aggregation`), and batches slide over
+the merged order again.
 Only batches are asked in which two neighbours have not met yet, and when all neighbours have,
 nothing is left to ask: an order in which every two neighbours were compared is the only one that
 agrees with a consistent model, so such a model's order is found exactly. One pass alone could not
@@ -19,33 +20,19 @@ from typing import ClassVar, Final
 import numpy as np
 
 from recsys_core.concurrency import map_bounded
-from recsys_core.llm.providers.base import Provider, Purpose
-from recsys_core.prompt_context.models import UserCase
-from recsys_core.rerank.strategies.base import Judged
-from recsys_core.rerank.strategies.listwise import (
-    RankingAnswer,
-    RankingPurpose,
-    check_ranking,
-    ids_of,
-    place_scores,
-    rank_by_rules,
-    ranked,
-)
+from recsys_core.llm.providers.base import Provider
+from recsys_core.prompt_context.models import UserContext
+from recsys_core.rerank.strategies.base import Judged, Strategy
+from recsys_core.rerank.strategies.listwise import place_scores, ranked, ranking_purpose
 from recsys_core.rerank.strategies.rank_aggregation import Comparisons
 
-OVERLAPPING: Final[RankingPurpose] = Purpose(
-    name="overlapping",
-    answer=RankingAnswer,
-    rule=rank_by_rules,
-    check=check_ranking,
-    choices=ids_of,
-)
+OVERLAPPING: Final = ranking_purpose("overlapping")
 Batch = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OverlappingBatches:
-    """The strategy.
+class OverlappingBatches(Strategy):
+    """Listwise in overlapping batches, merged by ranked pairs.
 
     Attributes:
         batch_size: candidates per request.
@@ -53,6 +40,8 @@ class OverlappingBatches:
     """
 
     name: ClassVar[str] = "overlapping"
+    asks: ClassVar[str] = "rankings of overlapping batches until all neighbours have met"
+    purpose = OVERLAPPING
     batch_size: int = 5
     overlap: int = 2
 
@@ -60,18 +49,20 @@ class OverlappingBatches:
         """The batches of a first pass; later ones have fewer."""
         return max(1, len(windows(range(candidates), self.batch_size, self.overlap)))
 
-    async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
+    async def judge(
+        self, context: UserContext, provider: Provider, rng: np.random.Generator
+    ) -> Judged:
         """Score by the place in the merged order; an item that no answer names has no score."""
-        if len(case.candidates) == 1:
-            return Judged(verdicts=place_scores((case.candidates[0].id,)))  # nothing to compare
+        if len(context.candidates) == 1:
+            return Judged(verdicts=place_scores((context.candidates[0].id,)))  # nothing to compare
         judged = Judged(verdicts={})
-        places = {one.id: place for place, one in enumerate(case.candidates)}
+        places = {one.id: place for place, one in enumerate(context.candidates)}
         votes, asked = Comparisons(len(places)), set[frozenset[int]]()
         named: set[str] = set()
 
         async def rank(batch: Batch) -> tuple[str, ...]:
-            shown = tuple(case.candidates[place] for place in batch)
-            return await ranked(OVERLAPPING, case, shown, provider, judged)
+            shown = tuple(context.candidates[place] for place in batch)
+            return await ranked(OVERLAPPING, context, shown, provider, judged)
 
         while batches := self._open(votes, asked):
             asked.update(map(frozenset, batches))
@@ -79,7 +70,7 @@ class OverlappingBatches:
             for answer in await map_bounded(shuffled, rank, at_once=len(shuffled)):
                 votes.add([places[name] for name in answer])
                 named.update(answer)
-        order = [case.candidates[place].id for place in votes.order()]
+        order = [context.candidates[place].id for place in votes.order()]
         judged.verdicts = place_scores(tuple(name for name in order if name in named))
         return judged
 

@@ -1,4 +1,4 @@
-"""Pairwise reranking (paper, section 2.3, strategy 2): a search tree of judgements of two items.
+"""Pairwise reranking (paper, section 2.3, strategy 2): a search tree sorts by comparisons of two.
 
 About n log2 n comparisons per user (some 65 for 20 candidates), one after the other, since each
 depends on the last; the comparisons of different users run at the same time. Which of the two is
@@ -14,14 +14,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from recsys_core.concurrency import map_bounded
 from recsys_core.llm.providers.base import Provider, Purpose, Request
-from recsys_core.prompt_context.models import Candidate, RecentItem, Shown, Taste, UserCase
-from recsys_core.rerank.strategies.base import Judged, ask
+from recsys_core.prompt_context.models import Candidate, PromptModel, RecentItem, Taste, UserContext
+from recsys_core.rerank.strategies.base import Judged, Strategy, ask
 from recsys_core.rerank.strategies.listwise import place_scores
 from recsys_core.rerank.strategies.rule_relevance import fit
 from recsys_core.rerank.strategies.search_tree import AvlTree
 
 
-class PairInput(Shown):
+class PairInput(PromptModel):
     """A user's taste and two candidates, A and B."""
 
     taste: Taste
@@ -53,29 +53,33 @@ PAIRWISE: Final[Purpose[PairInput, PairAnswer]] = Purpose(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairwiseTree:
-    """The strategy.
+class PairwiseTree(Strategy):
+    """Pairwise: comparisons of two, in a self-balancing binary search tree.
 
     Attributes:
         both_orders: ask every pair both ways; twice the calls.
     """
 
     name: ClassVar[str] = "pairwise"
+    asks: ClassVar[str] = "the better one of two, in a balanced search tree"
+    purpose = PAIRWISE
     both_orders: bool = False
 
     def width(self, _: int) -> int:
         """One comparison at a time, or both orders of it."""
         return 2 if self.both_orders else 1
 
-    async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
+    async def judge(
+        self, context: UserContext, provider: Provider, rng: np.random.Generator
+    ) -> Judged:
         """Score by the place in the tree; an item without any answered comparison has none."""
-        if len(case.candidates) == 1:
-            return Judged(verdicts=place_scores((case.candidates[0].id,)))  # nothing to compare
-        comparator = _Comparator(case=case, provider=provider, rng=rng, both=self.both_orders)
+        if len(context.candidates) == 1:
+            return Judged(verdicts=place_scores((context.candidates[0].id,)))  # nothing to compare
+        comparator = _Comparator(context=context, provider=provider, rng=rng, both=self.both_orders)
         tree = AvlTree(comparator.precedes)
-        for place in range(len(case.candidates)):
+        for place in range(len(context.candidates)):
             await tree.insert(place)
-        order = tuple(case.candidates[one].id for one in tree if one in comparator.answered)
+        order = tuple(context.candidates[one].id for one in tree if one in comparator.answered)
         comparator.judged.verdicts = place_scores(order)
         return comparator.judged
 
@@ -84,7 +88,7 @@ class PairwiseTree:
 class _Comparator:
     """Comparisons of one user's candidates, by their places in the graph's order."""
 
-    case: UserCase
+    context: UserContext
     provider: Provider
     rng: np.random.Generator
     both: bool
@@ -114,11 +118,13 @@ class _Comparator:
     async def _share(self, first: int, second: int, *, in_order: bool) -> float:
         """1 if the model prefers `first`, 0 if `second`, a half if it gives no answer."""
         places = (first, second) if in_order else (second, first)
-        one, other = (self.case.candidates[place] for place in places)
+        one, other = (self.context.candidates[place] for place in places)
         variables = PairInput(
-            taste=self.case.taste, recent=self.case.recent, candidates=(one, other)
+            taste=self.context.taste, recent=self.context.recent, candidates=(one, other)
         )
-        request = Request(purpose=PAIRWISE, variables=variables, subject=f"user:{self.case.user}")
+        request = Request(
+            purpose=PAIRWISE, variables=variables, subject=f"user:{self.context.user}"
+        )
         answer = await ask(self.provider, request, self.judged)
         if answer is None:
             return 0.5

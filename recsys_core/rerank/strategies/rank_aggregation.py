@@ -1,4 +1,4 @@
-"""One order from many partial ones: ranked pairs, completed by the expected place.
+"""Rank aggregation: one order from many partial ones, by ranked pairs and the expected place.
 
 *Ranked pairs* (Tideman 1987): the majorities of all pairs are locked in, the clearest first, each
 unless it would close a circle with those already locked. It is chosen because it needs nothing

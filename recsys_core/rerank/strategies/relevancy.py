@@ -1,8 +1,8 @@
-"""Relevancy scoring (paper, section 2.3, strategy 4).
+"""Pointwise reranking in batches: relevancy scoring (paper, section 2.3, strategy 4).
 
 Every candidate is scored from 0 to 100 in three different batches of five, each time among other
 companions and at another place of the prompt; the mean counts. So neither a batch of strong
-companions nor a model's favourite position decides.
+companions nor a model's position bias decides.
 """
 
 import math
@@ -22,24 +22,14 @@ from recsys_core.llm.request.parsing import check_ids
 from recsys_core.prompt_context.models import (
     MAX_ID_CHARS,
     Candidate,
-    RecentItem,
-    Shown,
-    Taste,
-    UserCase,
+    CandidatesInput,
+    UserContext,
 )
-from recsys_core.rerank.strategies.base import Judged, ask
+from recsys_core.rerank.strategies.base import Judged, Strategy, ask
 from recsys_core.rerank.strategies.block_design import batches
 from recsys_core.rerank.strategies.rule_relevance import relevance
 
 IDS: Final = "ids"
-
-
-class RelevancyInput(Shown):
-    """A user's taste and one batch of candidates."""
-
-    taste: Taste
-    recent: tuple[RecentItem, ...]
-    candidates: tuple[Candidate, ...]
 
 
 def _whole(value: object) -> object:
@@ -65,7 +55,7 @@ class RelevancyAnswer(BaseModel):
     scores: Annotated[tuple[ItemScore, ...], Field(max_length=20, json_schema_extra=each(IDS))]
 
 
-def score_by_rules(variables: RelevancyInput) -> RelevancyAnswer:
+def score_by_rules(variables: CandidatesInput) -> RelevancyAnswer:
     """Judge each candidate by itself, so that companions and order change nothing."""
     return RelevancyAnswer(
         scores=tuple(
@@ -75,11 +65,11 @@ def score_by_rules(variables: RelevancyInput) -> RelevancyAnswer:
     )
 
 
-def _check(variables: RelevancyInput, answer: RelevancyAnswer) -> None:
+def _check(variables: CandidatesInput, answer: RelevancyAnswer) -> None:
     check_ids((one.id for one in variables.candidates), (one.id for one in answer.scores))
 
 
-def _choices(variables: RelevancyInput) -> Choices:
+def _choices(variables: CandidatesInput) -> Choices:
     return {IDS: [one.id for one in variables.candidates]}
 
 
@@ -89,8 +79,8 @@ RELEVANCY = Purpose(
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelevancyScoring:
-    """The strategy.
+class RelevancyScoring(Strategy):
+    """Pointwise: a score for every candidate, the mean over several batches.
 
     Attributes:
         batch_size: candidates per request.
@@ -98,6 +88,8 @@ class RelevancyScoring:
     """
 
     name: ClassVar[str] = "relevancy"
+    asks: ClassVar[str] = "a score for every candidate, in several batches each; the mean counts"
+    purpose = RELEVANCY
     batch_size: int = 5
     repeats: int = 3
 
@@ -105,11 +97,15 @@ class RelevancyScoring:
         """All batches."""
         return max(1, math.ceil(candidates * self.repeats / self.batch_size))
 
-    async def judge(self, case: UserCase, provider: Provider, rng: np.random.Generator) -> Judged:
+    async def judge(
+        self, context: UserContext, provider: Provider, rng: np.random.Generator
+    ) -> Judged:
         """Mean score per candidate over its batches; a failed batch leaves the others' mean."""
         judged = Judged(verdicts={})
-        plan = batches(len(case.candidates), self.batch_size, self.repeats, rng)
-        requests = [_request(case, [case.candidates[position] for position in one]) for one in plan]
+        plan = batches(len(context.candidates), self.batch_size, self.repeats, rng)
+        requests = [
+            _request(context, [context.candidates[position] for position in one]) for one in plan
+        ]
 
         async def scores(request: _Request) -> dict[str, int]:
             return _scores(request, await ask(provider, request, judged), judged)
@@ -119,12 +115,12 @@ class RelevancyScoring:
         return judged
 
 
-_Request = Request[RelevancyInput, RelevancyAnswer]
+_Request = Request[CandidatesInput, RelevancyAnswer]
 
 
-def _request(case: UserCase, batch: list[Candidate]) -> _Request:
-    variables = RelevancyInput(taste=case.taste, recent=case.recent, candidates=tuple(batch))
-    return Request(purpose=RELEVANCY, variables=variables, subject=f"user:{case.user}")
+def _request(context: UserContext, batch: list[Candidate]) -> _Request:
+    variables = CandidatesInput(taste=context.taste, recent=context.recent, candidates=tuple(batch))
+    return Request(purpose=RELEVANCY, variables=variables, subject=f"user:{context.user}")
 
 
 def _scores(request: _Request, answer: RelevancyAnswer | None, judged: Judged) -> dict[str, int]:

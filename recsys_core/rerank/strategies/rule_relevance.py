@@ -1,4 +1,4 @@
-"""The judgement of relevance that needs no model: shared and disliked attributes, similarity."""
+"""Relevance by rules, without a model: shared and disliked attributes, cosine similarity."""
 
 import math
 from collections.abc import Sequence

@@ -2,14 +2,25 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_core.columns import ITEM, RANK, RATING, TIMESTAMP, USER
+from recsys_core.columns import (
+    COLD,
+    FOLD,
+    ITEM,
+    METHOD,
+    PROTOCOL,
+    RANK,
+    RATING,
+    TIMESTAMP,
+    USER,
+    VALUE,
+    check,
+)  # fmt: skip
 from recsys_core.datasets.cold_start_splits import ColdItems, ColdUsers
 from recsys_core.errors import DataError
 from recsys_core.evaluation.cold_start import (
+    cold_table,
     judge_cold_items,
     judge_cold_users,
-    pooled,
-    random_ranking,
 )
 
 
@@ -73,23 +84,38 @@ def test_items_that_were_trained_on_do_not_belong_in_the_list():
         judge_cold_items(lists(x="e a"), ITEMS, **HOW)
 
 
-def test_seeds_are_pooled_user_by_user():
-    one = judge_cold_items(lists(x="f e", new="f e"), ITEMS, **HOW)
-    two = judge_cold_items(lists(x="e f", new="e f"), ITEMS, **HOW)
-    both = pooled([one, two])
-    assert both.users.to_list() == ["new", "x"] * 2
-    mean = both.table(bootstrap=0).filter(metric="ndcg")
-    assert mean["value"].item() == pytest.approx((1 + 1 / np.log2(3)) / 2)
-    assert mean["users"].item() == 4
-    for wrong in ([], [one, judge_cold_users(lists(x="b", y="c"), USERS, **HOW)]):
-        with pytest.raises(DataError, match="cannot be pooled"):
-            pooled(wrong)
+def per_user(*rows: tuple[int, str, str, float | None]) -> pl.DataFrame:
+    names = {FOLD: pl.Int32, USER: pl.String, PROTOCOL: pl.String, VALUE: pl.Float64}
+    return pl.DataFrame(rows, schema=names, orient="row")
 
 
-def test_the_random_floor_ranks_every_item_once():
-    users, items = pl.Series(USER, ["x", "y", "z"]), pl.Series(ITEM, list("abcd"))
-    table = random_ranking(users, items, 10, seed=0)
-    assert table.group_by(USER).agg(pl.col(ITEM).n_unique())[ITEM].to_list() == [4, 4, 4]
-    assert table[RANK].to_list() == [1, 2, 3, 4] * 3
-    assert table.equals(random_ranking(users, items, 10, seed=0))
-    assert not table.equals(random_ranking(users, items, 10, seed=1))
+OURS = per_user(
+    (0, "ann", "cold_item", 0.5), (0, "bob", "cold_item", 0.3), (1, "ann", "cold_item", 0.7),
+    (1, "bob", "cold_item", None), (0, "ann", "cold_user(1)", 1.0),
+)  # fmt: skip
+OTHER = per_user(
+    (0, "ann", "cold_item", 0.1), (0, "bob", "cold_item", 0.2), (1, "ann", "cold_item", 0.1),
+    (1, "bob", "cold_item", None),
+)  # fmt: skip
+
+
+def test_a_user_counts_once_per_seed_in_the_mean_and_once_in_the_test():
+    table = cold_table({"ours": OURS, "other": OTHER}, "ours", bootstrap=50)
+    check(table, COLD, table="cold start")
+    assert table.select(PROTOCOL, METHOD).rows() == [
+        ("cold_item", "ours"), ("cold_item", "other"), ("cold_user(1)", "ours"),
+    ]  # fmt: skip
+    ours, other, alone = table.iter_rows(named=True)
+    assert ours[VALUE] == pytest.approx((0.5 + 0.3 + 0.7) / 3)
+    assert (ours["users"], ours["difference"], ours["p_adjusted"]) == (3, None, None)
+    # ann: mean of -.4 and -.6; bob: -.1
+    assert other["difference"] == pytest.approx((-0.5 - 0.1) / 2)
+    assert ours["ci_low"] <= ours[VALUE] <= ours["ci_high"]
+    assert (alone["users"], alone[VALUE]) == (1, 1.0)
+
+
+def test_without_the_reference_there_are_means_only():
+    table = cold_table({"other": OTHER}, "ours", bootstrap=0)
+    row = table.row(0, named=True)
+    assert row[VALUE] == pytest.approx(0.4 / 3)
+    assert (row["ci_low"], row["difference"], row["p_adjusted"]) == (None, None, None)

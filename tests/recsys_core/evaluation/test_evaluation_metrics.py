@@ -4,16 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy import log2
 
-from recsys_core.evaluation.metrics import (
-    ACCURACY,
-    HIT_RATE,
-    MAP,
-    MRR,
-    NDCG,
-    PRECISION,
-    RECALL,
-    accuracy,
-)
+from recsys_core.errors import ConfigError
+from recsys_core.evaluation.metric_table import METRICS, RANKING, accuracy, metric, shown_in
+from recsys_core.evaluation.metrics import HIT_RATE, MAP, MRR, NDCG, PRECISION, RECALL
 
 CUTOFFS = (1, 2, 4, 10)
 
@@ -43,7 +36,7 @@ def test_values_are_the_formulas():
             [0, 0, 1 / log2(5), 1 / log2(5)],
         ],
     }
-    assert set(values) == set(expected) == set(ACCURACY)
+    assert set(values) == set(expected) == {one.name for one in RANKING}
     for name, value in expected.items():
         np.testing.assert_allclose(values[name], value, err_msg=name)
 
@@ -137,5 +130,15 @@ def test_condensing_a_list_whose_items_are_all_rated_changes_only_short_precisio
     width = relevant.shape[1]
     plain = accuracy(relevant, total, (width,))
     condensed = accuracy(relevant, total, (width,), rated=np.ones_like(relevant))
-    for name in ACCURACY:
+    for name in plain:
         np.testing.assert_allclose(condensed[name], plain[name], err_msg=name)
+
+
+def test_the_table_names_each_metric_once_and_shows_it_somewhere():
+    names = [one.name for one in METRICS]
+    assert len(names) == len(set(names))
+    assert shown_in("accuracy") + shown_in("beyond accuracy") == METRICS
+    assert all(one.label and one.meaning.endswith(".") for one in METRICS)
+    assert metric(NDCG).label == "NDCG"
+    with pytest.raises(ConfigError, match=r"No metric is called 'ndgc'(.|\n)*write 'ndcg'"):
+        metric("ndgc")

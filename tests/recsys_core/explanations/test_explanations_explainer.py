@@ -29,7 +29,7 @@ from recsys_core.prompt_context.models import Taste
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests.rerank_world import Scripted, world
 
 
@@ -57,7 +57,7 @@ def reason(
 
 
 def run(
-    tables: Tables,
+    tables: RerankTables,
     evidence: pl.DataFrame,
     provider: Provider | None = None,
     *,
@@ -326,7 +326,7 @@ def test_disliked_evidence_is_never_cited_and_users_without_likes_are_counted() 
 
 def test_users_and_items_without_profiles() -> None:
     tables, evidence = world()
-    bare = Tables(
+    bare = RerankTables(
         **{
             **vars(tables), "item_profiles": tables.item_profiles.clear(),
             "user_profiles": tables.user_profiles.clear(),

@@ -13,7 +13,7 @@ from recsys_core.columns import ITEM, LOSS, USER
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference import layerwise
-from recsys_core.graph.interaction_graph import Bipartite, Edges
+from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.model.message_passing import bind
 from recsys_core.graph.training import batching as steps
 from recsys_core.graph.training.batching import (
@@ -24,9 +24,9 @@ from recsys_core.graph.training.batching import (
     batch_edges,
 )
 from recsys_core.graph.training.factory import messages_of, model_of
-from recsys_core.graph.training.neighbor_sampling import Neighbourhoods
-from recsys_core.graph.training.spec import Task
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, edges_of, result, run, task_of
+from recsys_core.graph.training.neighbor_sampling import NeighborSampler
+from recsys_core.graph.training.spec import TrainingSpec
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, edges_of, result, run, spec_of
 
 CPU = torch.device("cpu")
 MINI = {
@@ -66,11 +66,11 @@ def test_one_seed_gives_the_same_bytes_and_a_checkpoint_goes_on_to_them(
 
 @pytest.mark.parametrize("preset", MINI)
 def test_with_every_neighbour_a_block_gives_the_vectors_of_the_whole_graph(preset: str) -> None:
-    task = task_of(CONFIGS[preset])
-    messages, model = messages_of(task), model_of(task).eval()
-    around = Neighbourhoods(
+    spec = spec_of(CONFIGS[preset])
+    messages, model = messages_of(spec), model_of(spec).eval()
+    around = NeighborSampler(
         messages.sources, messages.targets, messages.levels, n_nodes=messages.n_nodes,
-        fan_out=1000, layers=task.config.layers, backend="torch", device=CPU,
+        fan_out=1000, layers=spec.config.layers, backend="torch", device=CPU,
     )  # fmt: skip
     adjacency, levels = messages.sorted()
     users, items = model(bind("torch", adjacency), levels)
@@ -83,8 +83,8 @@ def test_with_every_neighbour_a_block_gives_the_vectors_of_the_whole_graph(prese
 @pytest.mark.parametrize("at_once", [1, 50, 10**6])
 @pytest.mark.parametrize("preset", MINI)
 def test_part_by_part_gives_the_vectors_of_the_whole_graph(preset: str, at_once: int) -> None:
-    task = task_of(CONFIGS[preset])
-    (adjacency, levels), model = messages_of(task).sorted(), model_of(task).eval()
+    spec = spec_of(CONFIGS[preset])
+    (adjacency, levels), model = messages_of(spec).sorted(), model_of(spec).eval()
     with torch.no_grad():
         whole = model(bind("torch", adjacency), levels)
         parts = layerwise.all_vectors(model, adjacency, levels, "torch", at_once)
@@ -93,8 +93,8 @@ def test_part_by_part_gives_the_vectors_of_the_whole_graph(preset: str, at_once:
 
 
 def test_blocks_are_made_of_the_graphs_edges_few_per_node() -> None:
-    messages = messages_of(task_of(CONFIGS["best"]))
-    around = Neighbourhoods(
+    messages = messages_of(spec_of(CONFIGS["best"]))
+    around = NeighborSampler(
         messages.sources, messages.targets, messages.levels, n_nodes=messages.n_nodes,
         fan_out=3, layers=3, backend="torch", device=CPU,
     )  # fmt: skip
@@ -115,12 +115,17 @@ def test_blocks_are_made_of_the_graphs_edges_few_per_node() -> None:
 
 def test_with_every_item_a_step_on_all_pairs_is_the_softmax_over_all_items() -> None:
     config = CONFIGS["best"].model_copy(
-        update={"neighbours": 1000, "dropout": 0.0, "practice_users": 0.0, "practice_items": 0.0}
+        update={
+            "num_neighbors": 1000,
+            "dropout": 0.0,
+            "cold_start_dropout_users": 0.0,
+            "cold_start_dropout_items": 0.0,
+        }
     )
-    task = task_of(config)
-    model = model_of(task)
-    sampled = MiniBatches(task, 10**6, torch.Generator().manual_seed(0))
-    whole = FullBatch(task, torch.Generator())
+    spec = spec_of(config)
+    model = model_of(spec)
+    sampled = MiniBatches(spec, 10**6, torch.Generator().manual_seed(0))
+    whole = FullBatch(spec, torch.Generator())
     (one, _), (other, _) = next(sampled.losses(model)), next(whole.losses(model))
     assert one.item() == pytest.approx(other.item(), rel=1e-5)
 
@@ -128,19 +133,19 @@ def test_with_every_item_a_step_on_all_pairs_is_the_softmax_over_all_items() -> 
 def test_an_items_chance_to_be_a_candidate_is_what_is_corrected_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    task = task_of(CONFIGS["best"])
+    spec = spec_of(CONFIGS["best"])
     monkeypatch.setattr(steps, "CANDIDATES", 12)
-    sampled = MiniBatches(task, 80, torch.Generator().manual_seed(0))
+    sampled = MiniBatches(spec, 80, torch.Generator().manual_seed(0))
     counts = torch.zeros(N_ITEMS)
-    of = Neighbourhoods.of
+    of = NeighborSampler.of
 
-    def note(around: Neighbourhoods, seeds: torch.Tensor) -> object:
+    def note(around: NeighborSampler, seeds: torch.Tensor) -> object:
         counts[seeds[seeds >= N_USERS] - N_USERS] += 1
         return of(around, seeds)
 
-    monkeypatch.setattr(Neighbourhoods, "of", note)
+    monkeypatch.setattr(NeighborSampler, "of", note)
     monkeypatch.setattr(steps, "softmax_over_items", lambda *_: None)
-    model = model_of(task)
+    model = model_of(spec)
     for _ in range(200):
         next(sampled.losses(model))
     chance = sampled.chance_of(torch.arange(N_ITEMS), 80, 12)
@@ -155,14 +160,14 @@ def test_a_step_holds_no_more_when_the_graph_grows() -> None:
             rng.integers(0, n_edges // 8, n_edges),
         )
         edges = edges_of(users, items, 5)
-        graph = Bipartite(
+        graph = InteractionGraph(
             user_ids=pl.Series(USER, range(n_edges // 4)),
             item_ids=pl.Series(ITEM, range(n_edges // 8)),
             edges=edges,
         )
         text = np.ones((n_edges // 4, 2), np.float32), np.ones((n_edges // 8, 2), np.float32)
-        config = CONFIGS["paper"].model_copy(update={"layers": 2, "neighbours": 3})
-        task = Task(
+        config = CONFIGS["paper"].model_copy(update={"layers": 2, "num_neighbors": 3})
+        spec = TrainingSpec(
             phase="final", graph=graph, user_text=text[0], item_text=text[1], config=config,
             data=DATA, seed=0, device=CPU, backend="torch", epochs=1,
         )  # fmt: skip
@@ -172,7 +177,7 @@ def test_a_step_holds_no_more_when_the_graph_grows() -> None:
             sizes.append(saved.numel())
             return saved
 
-        losses = MiniBatches(task, 32, torch.Generator()).losses(model_of(task))
+        losses = MiniBatches(spec, 32, torch.Generator()).losses(model_of(spec))
         with torch.autograd.graph.saved_tensors_hooks(note, lambda kept: kept):
             next(losses)
         return sum(sizes)

@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,3 +65,23 @@ def test_more_pairs_than_32_bits_can_number() -> None:
     some = torch.full((500,), 69_999)
     negatives, _ = sampler(70_000, n_items, known).draw(some, torch.Generator().manual_seed(0))
     assert set(negatives.tolist()) == {3, 39_999}
+
+
+@given(known_pairs(), st.integers(0, 99))
+def test_numpy_draws_are_never_known_items(world: tuple[int, int, Pairs], seed: int) -> None:
+    n_users, n_items, known = world
+    of = sampler(n_users, n_items, known)
+    users = np.repeat(np.flatnonzero(of.unknown_counts()), 50)
+    drawn = of.draw_with_numpy(users, np.random.default_rng(seed))
+    assert ((drawn >= 0) & (drawn < n_items)).all()
+    assert not set(zip(users.tolist(), drawn.tolist(), strict=True)) & known
+
+
+def test_numpy_draws_are_uniform() -> None:
+    of = sampler(2, 7, {(0, 0), (0, 3), (0, 5), (1, 6)})
+    users = np.repeat([0, 1], 12_000)
+    drawn = of.draw_with_numpy(users, np.random.default_rng(0))
+    for user, unknown in ((0, [1, 2, 4, 6]), (1, [0, 1, 2, 3, 4, 5])):
+        counts = np.bincount(drawn[users == user], minlength=7)
+        assert np.flatnonzero(counts).tolist() == unknown
+        np.testing.assert_allclose(counts[unknown], 12_000 / len(unknown), rtol=0.06)

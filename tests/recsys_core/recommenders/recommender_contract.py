@@ -1,11 +1,9 @@
 """What every recommender must do; a test class inherits this and says how to build one."""
 
-from functools import cache
-
 import polars as pl
 import pytest
 
-from recsys_core.columns import CANDIDATES, ITEM, RANK, RATING, SCORE, USER, check
+from recsys_core.columns import CANDIDATES, ITEM, RANK, RATING, SCORE, USER, VECTOR, check
 from recsys_core.datasets.config import DataConfig
 
 CONFIG = DataConfig().scale
@@ -23,21 +21,28 @@ USERS = pl.Series(USER, ["dan", "ann", "stranger", "cas"])
 """Only dislikes, some likes, never seen, with a neutral rating; not sorted."""
 
 
-@cache
-def _fitted(contract):
-    """One fit for all tests of a class: no test may change what it gets."""
-    return contract().build().fit(TRAIN, ITEMS)
+def texts_of(items: pl.Series) -> pl.DataFrame:
+    """A text vector for each item, by its place."""
+    vectors = [[float(n == 1), float(n == 7), 0.1 * n] for n in range(items.len())]
+    return pl.DataFrame(
+        {ITEM: items, VECTOR: vectors}, schema_overrides={VECTOR: pl.Array(pl.Float32, 3)}
+    )
 
 
 class RecommenderContract:
-    """Inherit, and define `build`."""
+    """Inherit, and define the fixture `build`."""
 
-    def build(self):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def build(cls):
+        """Item ids -> an unfitted recommender."""
         raise NotImplementedError
 
-    @pytest.fixture
-    def fitted(self):
-        return _fitted(type(self))
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fitted(cls, build):
+        """One fit for all tests of a class: no test may change what it gets."""
+        return build(ITEMS).fit(TRAIN, ITEMS)
 
     def test_the_table_is_candidates_in_the_order_of_the_users(self, fitted):
         table = fitted.recommend(USERS, 3, exclude=TRAIN)
@@ -73,8 +78,8 @@ class RecommenderContract:
         check(table, CANDIDATES, table="candidates")
         assert table.is_empty()
 
-    def test_fitting_twice_gives_the_same_lists(self, fitted):
-        again = self.build().fit(TRAIN.sample(fraction=1, shuffle=True, seed=1), ITEMS.reverse())
+    def test_fitting_twice_gives_the_same_lists(self, build, fitted):
+        again = build(ITEMS).fit(TRAIN.sample(fraction=1, shuffle=True, seed=1), ITEMS.reverse())
         one, other = (r.recommend(USERS, 8, exclude=TRAIN) for r in (fitted, again))
         assert one.drop(SCORE).equals(other.drop(SCORE))
 
@@ -83,16 +88,61 @@ class RecommenderContract:
         together = fitted.recommend(USERS, 4, exclude=TRAIN).filter(pl.col(USER) == "cas")
         assert alone.drop(SCORE).equals(together.drop(SCORE))
 
-    def test_integer_ids_rank_alike(self, fitted):
+    def test_integer_ids_rank_alike(self, build, fitted):
         users = sorted(set(TRAIN[USER]) | set(USERS))
         ids = {name: number for number, name in enumerate(users)}
         items = {name: number for number, name in enumerate(ITEMS)}
         train = TRAIN.with_columns(
             pl.col(USER).replace_strict(ids), pl.col(ITEM).replace_strict(items)
         )
-        table = self.build().fit(train, pl.Series(ITEM, range(ITEMS.len()))).recommend(
+        numbers = pl.Series(ITEM, range(ITEMS.len()))
+        table = build(numbers).fit(train, numbers).recommend(
             USERS.replace_strict(ids), 8, exclude=train
         )  # fmt: skip
         expected = fitted.recommend(USERS, 8, exclude=TRAIN)
         assert table[ITEM].to_list() == expected[ITEM].replace_strict(items).to_list()
         assert table.schema[USER] == table.schema[ITEM] == pl.Int64
+
+
+class InductiveContract(RecommenderContract):
+    """What every recommender must do that also serves users who came after training."""
+
+    def test_a_user_folded_in_is_ranked_without_what_was_shown(self, fitted):
+        shown = TRAIN.filter(pl.col(USER) == "ann").with_columns(pl.lit("new").alias(USER))
+        table = fitted.fold_in(shown).recommend(pl.Series(USER, ["new"]), 8, exclude=shown)
+        assert table.height == ITEMS.len() - shown.height
+        assert table.join(shown, on=[USER, ITEM]).is_empty()
+        assert table[SCORE].is_finite().all()
+
+    def test_folding_in_leaves_the_trained_users_alone(self, fitted):
+        before = fitted.recommend(USERS, 8, exclude=TRAIN)
+        fitted.fold_in(TRAIN.head(2))
+        assert fitted.recommend(USERS, 8, exclude=TRAIN).equals(before)
+
+    def test_a_new_user_who_shows_nothing_is_served_like_a_stranger(self, fitted):
+        stranger = fitted.recommend(pl.Series(USER, ["stranger"]), 8, exclude=TRAIN)
+        new = fitted.fold_in(TRAIN.clear())
+        table = new.recommend(pl.Series(USER, ["stranger"]), 8, exclude=TRAIN.clear())
+        assert table.equals(stranger)
+
+    def test_showing_an_unknown_item_is_showing_nothing(self, fitted):
+        user = pl.Series(USER, ["new"])
+        unknown = TRAIN.head(1).with_columns(
+            pl.lit("new").alias(USER), pl.lit("unheard of").alias(ITEM)
+        )
+        one, other = (
+            fitted.fold_in(shown).recommend(user, 8, exclude=TRAIN)
+            for shown in (unknown, unknown.clear())
+        )
+        assert one.equals(other)
+
+    def test_only_items_among_the_wanted_are_listed(self, fitted):
+        among = pl.Series(ITEM, ["i7", "i2", "unheard of"])
+        table = fitted.recommend(USERS, 8, exclude=TRAIN, among=among)
+        assert set(table[ITEM]) == {"i7", "i2"}
+        assert table.filter(pl.col(USER) == "ann")[ITEM].to_list() == ["i7"]
+
+    def test_nothing_positive_to_learn_from_gives_every_item_in_some_order(self, build):
+        disliked = TRAIN.with_columns(pl.lit(1.0, pl.Float32).alias(RATING))
+        table = build(ITEMS).fit(disliked, ITEMS).recommend(USERS, 8, exclude=TRAIN.clear())
+        assert table.height == USERS.len() * ITEMS.len()

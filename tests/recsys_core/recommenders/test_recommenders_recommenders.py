@@ -9,29 +9,23 @@ from recsys_core.errors import ConfigError
 from recsys_core.recommenders import base, ease
 from recsys_core.recommenders.ease import Ease
 from recsys_core.recommenders.popularity import Popularity
-from tests.recsys_core.recommenders.recommender_contract import (
-    CONFIG,
-    ITEMS,
-    TRAIN,
-    USERS,
-    RecommenderContract,
-)
+from tests.recsys_core.recommenders.recommender_contract import CONFIG, ITEMS, TRAIN, USERS
 
 
-class TestPopularity(RecommenderContract):
-    def build(self):
-        return Popularity(CONFIG)
-
-    def test_scores_are_the_summed_weights(self, fitted):
+class TestPopularity:
+    def test_scores_are_the_summed_weights(self):
+        fitted = Popularity(CONFIG).fit(TRAIN, ITEMS)
         table = fitted.recommend(pl.Series(USER, ["stranger"]), 8, exclude=TRAIN)
         scores = dict(table.select(ITEM, SCORE).iter_rows())
         assert (scores["i1"], scores["i0"], scores["i3"]) == (1 + 1 + 1, 1 + 1, 1 + 0.5)
         assert scores["i2"] == scores["i7"] == 0
 
 
-class TestEase(RecommenderContract):
-    def build(self):
-        return Ease(CONFIG, regularisation=1.0)
+class TestEase:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fitted(cls):
+        return Ease(CONFIG, regularisation=1.0).fit(TRAIN, ITEMS)
 
     def test_the_closed_form_is_the_constrained_least_squares_solution(self, fitted):
         from scipy.optimize import lsq_linear
@@ -65,7 +59,7 @@ class TestEase(RecommenderContract):
     def test_too_many_items_are_refused_before_memory_is_taken(self, monkeypatch):
         monkeypatch.setattr(ease, "MAX_ITEMS", 7)
         with pytest.raises(ConfigError, match="8 items"):
-            self.build().fit(TRAIN, ITEMS)
+            Ease(CONFIG, regularisation=1.0).fit(TRAIN, ITEMS)
 
 
 def test_users_are_scored_in_blocks_with_the_same_result(monkeypatch):

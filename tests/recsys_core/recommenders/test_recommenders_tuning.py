@@ -4,9 +4,10 @@ import pytest
 from recsys_core.columns import ITEM, RATING, USER
 from recsys_core.errors import ConfigError
 from recsys_core.evaluation.protocols import evaluate
-from recsys_core.recommenders.ease import REGULARISATION, Ease
+from recsys_core.recommenders.ease import Ease
+from recsys_core.recommenders.methods import builders
 from recsys_core.recommenders.popularity import Popularity
-from recsys_core.recommenders.tuning import tuned, tuned_ease
+from recsys_core.recommenders.tuning import tuned
 from tests.headline import headline
 from tests.recsys_core.recommenders.recommender_contract import CONFIG, ITEMS, TRAIN
 
@@ -31,9 +32,15 @@ def test_the_best_on_validation_wins_and_learns_from_both_splits():
 def test_nothing_relevant_in_validation_keeps_the_first_candidate():
     disliked = VALID.with_columns(pl.lit(1.0, pl.Float32).alias(RATING))
     for valid in (disliked, VALID.clear()):
-        result = tuned_ease(TRAIN, valid, ITEMS, CONFIG)
+        result = tuned(builders("ease", CONFIG), TRAIN, valid, ITEMS, like_from=4.0)
         assert isinstance(result.recommender, Ease)
-        assert result.choice == f"{REGULARISATION[0]:g}"
+        assert result.choice == "regularisation=100.0"
+
+
+def test_a_single_candidate_is_not_measured():
+    result = tuned({"only": lambda: Popularity(CONFIG)}, TRAIN, VALID, ITEMS, like_from=4.0)
+    assert (result.choice, result.valid_ndcg) == ("only", {})
+    assert result.recommender.weights.matrix.sum() == 6 * 1.0 + 0.5 + 1.0
 
 
 def test_no_candidates_are_an_error():
@@ -48,7 +55,8 @@ def test_tuned_ease_is_strong_on_fold_1_but_not_too_strong(shared_data):
     test, train = interactions[:20_000], interactions[20_000:].sample(
         fraction=1, shuffle=True, seed=0
     )  # fmt: skip
-    result = tuned_ease(train[8_000:], train[:8_000], items, CONFIG)
+    candidates = builders("ease", CONFIG)
+    result = tuned(candidates, train[8_000:], train[:8_000], items, like_from=4.0)
     lists = result.recommender.recommend(test[USER].unique().sort(), 10, exclude=train)
     measured = evaluate(
         lists, train, test, method="ease", protocol="full", cutoffs=(10,), like_from=4.0,

@@ -21,7 +21,7 @@ from recsys_core.columns import (
 )
 from recsys_core.errors import DataError
 from recsys_core.report.data import ReportData
-from recsys_core.report.explanations import MEANINGS
+from recsys_core.report.explanation_tables import MEANINGS
 from recsys_core.report.figures import figures
 from recsys_core.report.html import render
 from recsys_core.report.summary import headline

@@ -16,19 +16,20 @@ from recsys_core.llm.providers.base import Usage
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.costs import strategy_costs
 from recsys_core.rerank.reranker import Facts, rerank
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.strategies.registry import STRATEGIES
+from recsys_core.rerank.user_context import RerankTables
 from tests.fake_openai import FakeOpenAI
 from tests.oracle import WHO, Oracle, spread
 from tests.rerank_world import world
 
-STRATEGIES = ("prompt-level", "pairwise", "overlapping", "relevancy")
 
-
-def oracle_world(n_users: int) -> tuple[Tables, dict[str, list[str]]]:
+def oracle_world(n_users: int) -> tuple[RerankTables, dict[str, list[str]]]:
     """A world with a random true order per user, whose profiles tell whose they are."""
     tables, _ = world(n_users=n_users, n_items=40)
     named = pl.concat_str(pl.lit(WHO), pl.col("user_id").cast(pl.String)).alias("overview")
-    told = Tables(**{**vars(tables), "user_profiles": tables.user_profiles.with_columns(named)})
+    told = RerankTables(
+        **{**vars(tables), "user_profiles": tables.user_profiles.with_columns(named)}
+    )
     rng = random.Random(5)
     lists = tables.candidates.group_by("user_id", maintain_order=True).agg("item_id")
     orders = {str(user): [str(item) for item in items] for user, items in lists.iter_rows()}
@@ -36,7 +37,7 @@ def oracle_world(n_users: int) -> tuple[Tables, dict[str, list[str]]]:
 
 
 def judge(
-    tables: Tables, oracle: Oracle, folder: Path, **config: object
+    tables: RerankTables, oracle: Oracle, folder: Path, **config: object
 ) -> tuple[pl.DataFrame, Facts, Usage]:
     async def run(url: str) -> tuple[pl.DataFrame, Facts, Usage]:
         llm = LLMConfig(

@@ -9,18 +9,18 @@ from recsys_core.columns import CANDIDATES, JUDGED, check
 from recsys_core.errors import BudgetExceeded, DataError, LLMUnavailable
 from recsys_core.llm.providers.base import Provider, Request
 from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.prompt_context.tables import item_facts, recent_items
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.fusion import Method, fused_lists
 from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.strategies.registry import STRATEGIES
 from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer
-from recsys_core.rerank.user_cases import Cases, Tables, item_facts, recent_items, similarities
+from recsys_core.rerank.user_context import RerankTables, UserContexts, similarities
 from tests.rerank_world import Scripted, world
-
-STRATEGIES = ("prompt-level", "pairwise", "overlapping", "relevancy")
 
 
 def run(
-    tables: Tables, provider: Provider | None = None, seed: int = 0, **config: Any
+    tables: RerankTables, provider: Provider | None = None, seed: int = 0, **config: Any
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     return asyncio.run(
         rerank(
@@ -29,13 +29,13 @@ def run(
     )
 
 
-def served(tables: Tables, judged: pl.DataFrame, method: Method = "score") -> pl.DataFrame:
+def served(tables: RerankTables, judged: pl.DataFrame, method: Method = "score") -> pl.DataFrame:
     everybody = tables.candidates["user_id"].unique()
     lists = fused_lists(tables.candidates, judged, everybody, weight=0.8, method=method)
     return lists.select("user_id", "item_id", "rank")
 
 
-def graph_order(tables: Tables) -> pl.DataFrame:
+def graph_order(tables: RerankTables) -> pl.DataFrame:
     return tables.candidates.sort("user_id", "rank").select("user_id", "item_id", "rank")
 
 
@@ -246,13 +246,13 @@ def test_similarity_is_the_cosine() -> None:
 
 def test_cases_come_in_order_and_one_by_one() -> None:
     tables, _ = world()
-    cases = Cases(tables.candidates.sort("user_id", "rank"), tables)
-    assert len(cases) == 4
-    assert [case.user for case in cases] == ["1", "2", "3", "4"]
-    for case in cases:
-        own = graph_order(tables).filter(pl.col("user_id") == int(case.user))
-        assert [int(one.id) for one in case.candidates] == own["item_id"].to_list()
-        assert all(one.similarity is not None for one in case.candidates)
+    contexts = UserContexts(tables.candidates.sort("user_id", "rank"), tables)
+    assert len(contexts) == 4
+    assert [context.user for context in contexts] == ["1", "2", "3", "4"]
+    for context in contexts:
+        own = graph_order(tables).filter(pl.col("user_id") == int(context.user))
+        assert [int(one.id) for one in context.candidates] == own["item_id"].to_list()
+        assert all(one.similarity is not None for one in context.candidates)
 
 
 BAD_CANDIDATES: list[tuple[dict[str, list[Any]], str]] = [

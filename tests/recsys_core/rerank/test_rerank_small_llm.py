@@ -1,4 +1,4 @@
-"""All four strategies and the reasons by a real, small language model, end to end.
+"""All strategies and the reasons by a real, small language model, end to end.
 
 It proves the machinery on answers that no test wrote; a model of this size judges near chance.
 """
@@ -21,10 +21,10 @@ from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.costs import strategy_costs
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.strategies.registry import STRATEGIES
 from tests import small_llm
 from tests.rerank_world import ranked, world
 
-STRATEGIES = ("prompt-level", "pairwise", "overlapping", "relevancy")
 TABLES, EVIDENCE = world(n_users=2, n_items=16, depth=5)
 
 pytestmark = [

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from recsys_core.errors import (
     BudgetExceeded,
+    ConfigError,
     LLMDown,
     LLMError,
     LLMRefused,
@@ -22,30 +23,42 @@ from recsys_core.errors import (
 )
 from recsys_core.llm.providers.base import Provider, Reply, Request
 from recsys_core.llm.providers.rules import RulesProvider
-from recsys_core.prompt_context.models import UserCase
+from recsys_core.prompt_context.models import UserContext
+from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.strategies.base import Completed, Strategy, judge_safely
 from recsys_core.rerank.strategies.listwise import RankingAnswer, place_scores
 from recsys_core.rerank.strategies.overlapping import OverlappingBatches, windows
 from recsys_core.rerank.strategies.pairwise import PairAnswer, PairwiseTree
 from recsys_core.rerank.strategies.prompt_level import PromptLevel
-from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer, RelevancyScoring
-from tests.rerank_world import Scripted, case
+from recsys_core.rerank.strategies.registry import STRATEGIES, make_strategy
+from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer
+from tests.rerank_world import Scripted, context
 
-STRATEGIES: list[Strategy] = [
-    PromptLevel(),
-    PairwiseTree(),
+EVERY: list[Strategy] = [
+    *(make_strategy(name, RerankConfig()) for name in STRATEGIES),
     PairwiseTree(both_orders=True),
-    OverlappingBatches(),
     OverlappingBatches(overlap=1),
     OverlappingBatches(overlap=4),
-    RelevancyScoring(),
 ]
 every_strategy = pytest.mark.parametrize(
-    "strategy", STRATEGIES, ids=lambda one: repr(one).replace(" ", "")
+    "strategy", EVERY, ids=lambda one: repr(one).replace(" ", "")
 )
 
 
-def judge(strategy: Strategy, provider: Provider, who: UserCase, seed: int = 0) -> Completed:
+def test_an_unknown_strategy_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)'setwize'.*prompt-level, .*relevancy"):
+        make_strategy("setwize", RerankConfig())
+    with pytest.raises(ValidationError, match="'prompt-level', 'pairwise'"):
+        RerankConfig.model_validate({"strategy": "setwize"})
+
+
+def test_the_help_of_the_setting_tells_what_every_strategy_asks() -> None:
+    told = RerankConfig.model_fields["strategy"].description or ""
+    for name, kind in STRATEGIES.items():
+        assert f"`{name}` asks for {kind.asks}" in told
+
+
+def judge(strategy: Strategy, provider: Provider, who: UserContext, seed: int = 0) -> Completed:
     return asyncio.run(judge_safely(strategy, who, provider, np.random.default_rng(seed)))
 
 
@@ -79,7 +92,7 @@ def shuffled_truth(n: int, seed: int) -> dict[str, int]:
 @given(seed=st.integers(0, 10_000), n=st.integers(0, 24))
 def test_an_honest_model_gets_its_own_order(strategy: Strategy, seed: int, n: int) -> None:
     truth = shuffled_truth(n, seed)
-    done = judge(strategy, Scripted(oracle(truth), checked=True), case(n), seed)
+    done = judge(strategy, Scripted(oracle(truth), checked=True), context(n), seed)
     assert done.missing == 0
     assert order(done) == sorted(range(n), key=lambda place: -truth[f"a{place}"])
 
@@ -103,7 +116,7 @@ def test_whatever_a_lying_model_says_the_list_stays_whole(
     strategy: Strategy, data: st.DataObject, n: int
 ) -> None:
     provider = Scripted(lambda request: lie(data, request))
-    done = judge(strategy, provider, case(n))
+    done = judge(strategy, provider, context(n))
     assert len(done.scores) == n
     assert all(score is None or 0 <= score <= 100 for score in done.scores)
     assert len(provider.asked) <= 400
@@ -118,7 +131,7 @@ def test_an_all_failing_model_leaves_no_score(
         raise error("503")
 
     provider = Scripted(failing)
-    done = judge(strategy, provider, case(n))
+    done = judge(strategy, provider, context(n))
     assert done.scores == (None,) * n
     assert done.failed_requests == len(provider.asked) > 0
 
@@ -130,7 +143,7 @@ def test_an_answer_that_the_rule_had_to_give_is_none(strategy: Strategy) -> None
             rule = request.purpose.rule(request.variables)
             return Reply(answer=rule, model="rules", prompt_version="rules-1", status="failed")
 
-    done = judge(strategy, Fallen(lambda request: None), case(8))
+    done = judge(strategy, Fallen(lambda request: None), context(8))
     assert done.scores == (None,) * 8
     assert done.failed_requests > 0
 
@@ -144,17 +157,17 @@ def test_what_concerns_every_user_is_not_swallowed(
         raise error("no more")
 
     with pytest.raises(error):
-        judge(strategy, Scripted(stop), case(6))
+        judge(strategy, Scripted(stop), context(6))
 
 
 @every_strategy
 def test_the_rules_order_by_the_relevancy_rule(strategy: Strategy) -> None:
-    who = case(12)
+    who = context(12)
     told = tuple(
         one.model_copy(update={"similarity": (7 * place % 12) / 12})
         for place, one in enumerate(who.candidates)
     )
-    who = UserCase(user=who.user, taste=who.taste, recent=(), candidates=told)
+    who = UserContext(user=who.user, taste=who.taste, recent=(), candidates=told)
     done = judge(strategy, RulesProvider(), who)
     assert order(done) == sorted(range(12), key=lambda place: -(7 * place % 12))
     assert done.missing == 0
@@ -164,7 +177,7 @@ def test_the_rules_order_by_the_relevancy_rule(strategy: Strategy) -> None:
 def test_places_in_the_prompt_are_shuffled_by_the_seed(strategy: Strategy) -> None:
     def shown(seed: int) -> list[tuple[str, ...]]:
         provider = Scripted(oracle(shuffled_truth(20, 3)))
-        judge(strategy, provider, case(20), seed)
+        judge(strategy, provider, context(20), seed)
         return [tuple(one.id for one in asked.variables.candidates) for asked in provider.asked]
 
     assert shown(1) == shown(1)
@@ -179,7 +192,7 @@ def test_places_in_the_prompt_are_shuffled_by_the_seed(strategy: Strategy) -> No
 @every_strategy
 def test_only_the_case_is_asked_about(strategy: Strategy) -> None:
     provider = Scripted(oracle(shuffled_truth(9, 0)))
-    judge(strategy, provider, case(9, user="u-1"))
+    judge(strategy, provider, context(9, user="u-1"))
     assert {asked.subject for asked in provider.asked} == {"user:u-1"}
     assert {one.id for asked in provider.asked for one in asked.variables.candidates} == {
         f"a{n}" for n in range(9)
@@ -191,7 +204,7 @@ def test_only_the_case_is_asked_about(strategy: Strategy) -> None:
 
 def test_prompt_level_asks_once_and_keeps_what_is_named() -> None:
     provider = Scripted(lambda request: RankingAnswer(ranking=("a2", "a9", "a0", "a2")))
-    done = judge(PromptLevel(), provider, case(4))
+    done = judge(PromptLevel(), provider, context(4))
     assert len(provider.asked) == 1
     assert done.scores == (0.0, None, 100.0, None)
     assert (done.missing, done.invented) == (2, 1)
@@ -211,7 +224,7 @@ def test_scores_by_place() -> None:
 def test_the_check_of_a_ranking(names: tuple[str, ...], message: str) -> None:
     provider = Scripted(lambda request: RankingAnswer(ranking=names), checked=True)
     with pytest.raises(ValueError, match=message):
-        judge(PromptLevel(), provider, case(2))
+        judge(PromptLevel(), provider, context(2))
 
 
 # Pairwise
@@ -220,14 +233,14 @@ def test_the_check_of_a_ranking(names: tuple[str, ...], message: str) -> None:
 @given(st.integers(0, 1000))
 def test_no_pair_is_asked_twice_or_both_ways(seed: int) -> None:
     provider = Scripted(oracle(shuffled_truth(20, seed)))
-    judge(PairwiseTree(), provider, case(20), seed)
+    judge(PairwiseTree(), provider, context(20), seed)
     pairs = [frozenset(one.id for one in asked.variables.candidates) for asked in provider.asked]
     assert len(set(pairs)) == len(pairs) <= 20 * np.log2(20)
 
 
 def test_with_both_orders_each_pair_is_asked_once_each_way() -> None:
     provider = Scripted(oracle(shuffled_truth(20, 0)))
-    judge(PairwiseTree(both_orders=True), provider, case(20))
+    judge(PairwiseTree(both_orders=True), provider, context(20))
     asked = Counter(tuple(one.id for one in x.variables.candidates) for x in provider.asked)
     assert set(asked.values()) == {1}
     assert all((other, one) in asked for one, other in asked)
@@ -235,9 +248,9 @@ def test_with_both_orders_each_pair_is_asked_once_each_way() -> None:
 
 def test_a_model_that_loves_the_first_place_changes_nothing_if_both_orders_are_asked() -> None:
     provider = Scripted(lambda request: PairAnswer(better="A"))
-    done = judge(PairwiseTree(both_orders=True), provider, case(20))
+    done = judge(PairwiseTree(both_orders=True), provider, context(20))
     assert order(done) == list(range(20))
-    assert order(judge(PairwiseTree(), provider, case(20))) != list(range(20))
+    assert order(judge(PairwiseTree(), provider, context(20))) != list(range(20))
 
 
 def test_an_item_whose_only_comparison_failed_keeps_the_graphs_opinion() -> None:
@@ -248,7 +261,7 @@ def test_an_item_whose_only_comparison_failed_keeps_the_graphs_opinion() -> None
             raise LLMUnavailable("reset")
         return oracle(truth)(request)
 
-    done = judge(PairwiseTree(), Scripted(moody), case(6))
+    done = judge(PairwiseTree(), Scripted(moody), context(6))
     assert done.failed_requests == 1
     assert order(done) == [5, 4, 3, 2, 0]
     assert done.scores[1] is None
@@ -287,7 +300,7 @@ def test_overlapping_calls_are_bounded(overlap: int) -> None:
     calls = []
     for seed in range(20):
         provider = Scripted(oracle(shuffled_truth(20, seed)))
-        judge(OverlappingBatches(overlap=overlap), provider, case(20), seed)
+        judge(OverlappingBatches(overlap=overlap), provider, context(20), seed)
         calls.append(len(provider.asked))
         batches = [frozenset(x.id for x in one.variables.candidates) for one in provider.asked]
         assert len(set(batches)) == len(batches)
@@ -296,7 +309,7 @@ def test_overlapping_calls_are_bounded(overlap: int) -> None:
 
 def test_an_order_that_the_graph_has_right_costs_one_pass() -> None:
     provider = Scripted(oracle({f"a{n}": 50 - n for n in range(20)}))
-    done = judge(OverlappingBatches(overlap=1), provider, case(20))
+    done = judge(OverlappingBatches(overlap=1), provider, context(20))
     assert order(done) == list(range(20))
     assert len(provider.asked) == 5  # 5 + 4 x (4 new ones) = 21 places for 20 items
 
@@ -309,6 +322,6 @@ def test_a_failed_batch_leaves_the_others() -> None:
             raise LLMUnavailable("429")
         return oracle(truth)(request)
 
-    done = judge(OverlappingBatches(), Scripted(moody), case(20))
+    done = judge(OverlappingBatches(), Scripted(moody), context(20))
     assert done.failed_requests == 1
     assert done.missing == 0

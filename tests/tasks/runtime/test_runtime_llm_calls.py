@@ -80,15 +80,15 @@ def test_several_items_per_call_arrive_as_one_request(server: FakeOpenAI, tmp_pa
 
     server.answer = answer
 
-    @step("several", version="1")
-    def several(out: ArtifactWriter, llm: LLMConfig) -> None:
+    @step("several", version="1", returns=ArtifactRef)
+    def several(out: ArtifactWriter, *, llm: LLMConfig) -> None:
         """Profiles of three items by one request."""
         found = ask(out, llm, lambda model: profile_items(ITEMS, model, per_call=3))
         out.table("profiles", found, ITEM_PROFILES)
 
     @flow(name="asks-for-several")
     def run() -> ArtifactRef:
-        return several(ArtifactStore(root=str(tmp_path)), config(server))
+        return several(ArtifactStore(root=str(tmp_path)), llm=config(server))
 
     table = run().table("profiles")
     assert table["overview"].to_list() == ["o"] * 3

@@ -13,8 +13,8 @@ from recsys_core.columns import INTERACTIONS, ITEM, RATING, TIMESTAMP, USER, vec
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, DamagedArtifact
 from recsys_core.graph.config import GraphConfig
+from recsys_core.interactions.lookup import vector_table
 from tasks.runtime.references import ModelRef, SplitRef
-from tasks.runtime.vector_tables import vector_table
 from tasks.runtime.warm_start import WARM, earlier_model, start_of
 
 Rows = list[tuple[int, int]]

@@ -29,14 +29,14 @@ from recsys_core.llm.providers.base import Provider, Request
 from recsys_core.llm.providers.dry_run import DryRunProvider
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.llm.request.templates import render
-from recsys_core.rerank.user_cases import Tables
+from recsys_core.rerank.user_context import RerankTables
 from tests.fake_openai import FakeOpenAI, Received
 from tests.rerank_world import Scripted, ranked, world
 
 TABLES, EVIDENCE = world(n_users=6)
 
 
-def reasons(tables: Tables = TABLES, evidence: pl.DataFrame = EVIDENCE) -> pl.DataFrame:
+def reasons(tables: RerankTables = TABLES, evidence: pl.DataFrame = EVIDENCE) -> pl.DataFrame:
     found, _ = asyncio.run(
         explain(
             ranked(tables), history=tables.history, items=tables.items,

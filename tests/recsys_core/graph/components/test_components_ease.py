@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from recsys_core.graph.components import feature_ease as regression
-from recsys_core.graph.components.ease import item_to_item
+from recsys_core.graph.components.ease import ease_component
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
-from recsys_core.graph.training.spec import Task
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, run, task_of
+from recsys_core.graph.training.spec import TrainingSpec
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, run, spec_of
 
 
 def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
-    task = task_of(CONFIGS["best"])
-    one, other = (item_to_item(task) for _ in range(2))
+    spec = spec_of(CONFIGS["best"])
+    one, other = (ease_component(spec) for _ in range(2))
     assert one is not None
     assert other is not None
     assert np.array_equal(one.rated, other.rated)
-    edges = task.graph.edges
+    edges = spec.graph.edges
     first, everybody = edges.where(edges.users < 5), one.users(edges, no_attributes(N_USERS))
     assert np.array_equal(one.users(first, no_attributes(5)), everybody[:5])
     assert not one.users(first, no_attributes(6))[5].any()
@@ -26,7 +26,7 @@ def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
 def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
     config = CONFIGS["best"]
     single, triple = (
-        item_to_item(task_of(config.model_copy(update={"item_to_item": factor})))
+        ease_component(spec_of(config.model_copy(update={"ease_weight": factor})))
         for factor in (1.0, 3.0)
     )
     assert single is not None
@@ -37,28 +37,30 @@ def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
 
 def test_with_too_many_items_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regression, "MAX_ITEMS", 29)
-    assert item_to_item(task_of(CONFIGS["best"])) is None
+    assert ease_component(spec_of(CONFIGS["best"])) is None
 
 
 def test_the_trained_vectors_carry_it_after_the_networks() -> None:
-    alone = CONFIGS["best"].model_copy(update={"time_lift": 0.0, "rating_deviations": 0.0})
+    alone = CONFIGS["best"].model_copy(
+        update={"temporal_popularity_weight": 0.0, "residual_ease_weight": 0.0}
+    )
     with_it = run(alone)
-    without = run(alone.model_copy(update={"item_to_item": 0.0}))
-    assert without.beside == ()
-    (beside,) = with_it.beside
+    without = run(alone.model_copy(update={"ease_weight": 0.0}))
+    assert without.components == ()
+    (component,) = with_it.components
     width = without.user_vectors.shape[1]
     assert np.array_equal(with_it.user_vectors[:, :width], without.user_vectors)
     # The last item has no rating: a ridge reads what stands here (`new_items`).
-    assert np.array_equal(with_it.item_vectors[:-1, width:], beside.items[:-1])
+    assert np.array_equal(with_it.item_vectors[:-1, width:], component.items[:-1])
     assert np.array_equal(with_it.search_item_vectors[:, :width], without.search_item_vectors)
     # The search's regression has not seen the validation rows.
     assert not np.array_equal(with_it.search_item_vectors, with_it.item_vectors)
-    assert with_it.facts["item_to_item"] == beside.items.shape[1]
-    assert without.facts["item_to_item"] is None
+    assert with_it.facts["ease"] == component.items.shape[1]
+    assert without.facts["ease"] is None
 
 
 def test_the_paper_has_none() -> None:
-    assert GraphConfig(preset="paper").item_to_item == 0
+    assert GraphConfig(preset="paper").ease_weight == 0
 
 
 def tastes(n_users: int) -> Floats:
@@ -66,15 +68,15 @@ def tastes(n_users: int) -> Floats:
     return np.eye(TASTES, dtype=np.float32)[np.arange(n_users) % TASTES]
 
 
-def told(weight: float) -> Task:
+def told(weight: float) -> TrainingSpec:
     """The planted graph whose users' tastes are known; texts, which are noise there, are not."""
-    task = task_of(CONFIGS["best"].model_copy(update={"user_attributes": weight}))
-    graph = replace(task.graph, attributes=tastes(N_USERS))
-    return replace(task, graph=graph, item_text=0 * task.item_text)
+    spec = spec_of(CONFIGS["best"].model_copy(update={"user_attributes_weight": weight}))
+    graph = replace(spec.graph, attributes=tastes(N_USERS))
+    return replace(spec, graph=graph, item_text=0 * spec.item_text)
 
 
 def test_attributes_alone_place_a_user_who_has_rated_nothing() -> None:
-    part = item_to_item(told(2.0))
+    part = ease_component(told(2.0))
     assert part is not None
     scores = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
     best = np.argsort(-scores[:, :-1], axis=1)[:, :8] % TASTES  # the last item has no edge
@@ -85,7 +87,7 @@ def test_attributes_alone_place_a_user_who_has_rated_nothing() -> None:
 def test_attributes_count_the_more_the_heavier_and_not_at_all_without_weight() -> None:
     sizes = []
     for weight in (0.0, 0.1, 2.0):
-        part = item_to_item(told(weight))
+        part = ease_component(told(weight))
         assert part is not None
         placed = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
         assert placed.shape == (TASTES, N_ITEMS)
@@ -95,11 +97,11 @@ def test_attributes_count_the_more_the_heavier_and_not_at_all_without_weight() -
 
 
 def test_of_whom_nothing_is_known_the_ratings_still_tell() -> None:
-    task = told(2.0)
-    part = item_to_item(task)
+    spec = told(2.0)
+    part = ease_component(spec)
     assert part is not None
-    edges = task.graph.edges
+    edges = spec.graph.edges
     nobody = part.users(edges, no_attributes(N_USERS))
     zeros = part.users(edges, np.zeros((N_USERS, TASTES), np.float32))
     assert np.array_equal(nobody, zeros)
-    assert nobody[np.unique(edges.liked(DATA.like_from).users)].any(axis=1).all()
+    assert nobody[np.unique(edges.liked(DATA).users)].any(axis=1).all()

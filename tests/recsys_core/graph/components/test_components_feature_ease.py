@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from recsys_core.graph.components import feature_ease as module
-from recsys_core.graph.components.feature_ease import LIKENESS, REGULARISATION, regressed
+from recsys_core.graph.components.feature_ease import LIKENESS, REGULARISATION, low_rank_ease
 from recsys_core.recommenders.ease import gram_matrix, regression
 
 
@@ -41,13 +41,13 @@ def test_all_directions_give_the_regression_whose_items_are_alike_in_advance(
             x, y = known_by[one].astype(float), known_by[other].astype(float)
             cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
             gram[one, other] += LIKENESS * np.exp((cosine - 1) / 0.3)
-    found = slopes(regressed(weights, known_by, rank=1000, seed=0))
+    found = slopes(low_rank_ease(weights, known_by, rank=1000, seed=0))
     assert np.abs(found - regression(gram)).max() < 1e-6
 
 
 def test_items_without_features_have_the_plain_regression() -> None:
     weights = matrix()
-    found = slopes(regressed(weights, 0 * features(), rank=1000, seed=0))
+    found = slopes(low_rank_ease(weights, 0 * features(), rank=1000, seed=0))
     assert np.abs(found - plain(weights)).max() < 1e-6
 
 
@@ -55,9 +55,9 @@ def test_an_item_without_ratings_is_scored_by_what_is_like_it() -> None:
     weights, known_by = matrix().tolil(), features()
     weights[:, 3] = 0
     known_by[3] = 2 * known_by[5]
-    to_new = slopes(regressed(weights.tocsr(), known_by, rank=30, seed=0))[:, 3]
+    to_new = slopes(low_rank_ease(weights.tocsr(), known_by, rank=30, seed=0))[:, 3]
     assert to_new.argmax() == 5
-    without = slopes(regressed(weights.tocsr(), 0 * known_by, rank=30, seed=0))[:, 3]
+    without = slopes(low_rank_ease(weights.tocsr(), 0 * known_by, rank=30, seed=0))[:, 3]
     assert np.abs(without).max() < 1e-12
 
 
@@ -66,7 +66,7 @@ def test_few_directions_come_close() -> None:
     scores = weights @ plain(weights)
     errors = []
     for rank in (5, 15):
-        found = regressed(weights, 0 * features(), rank=rank, seed=0)
+        found = low_rank_ease(weights, 0 * features(), rank=rank, seed=0)
         assert found is not None
         rated, items = found
         errors.append(np.linalg.norm(weights @ rated @ items.T - scores))
@@ -77,10 +77,10 @@ def test_few_directions_come_close() -> None:
 
 def test_more_rows_are_learned_from_and_not_scored() -> None:
     weights, more = matrix(), sparse.csr_matrix(np.eye(30)[[4, 4, 9]] + np.eye(30)[[7, 7, 2]])
-    found = regressed(weights, 0 * features(), rank=1000, seed=0, also=more)
+    found = low_rank_ease(weights, 0 * features(), rank=1000, seed=0, also=more)
     wanted = regression(gram_matrix(sparse.vstack([weights, more]), REGULARISATION))
     assert np.abs(slopes(found) - wanted).max() < 1e-6
-    few = regressed(weights, 0 * features(), rank=5, seed=0, also=more)
+    few = low_rank_ease(weights, 0 * features(), rank=5, seed=0, also=more)
     assert few is not None
     # The directions are those of the scores of `weights` alone.
     error = np.linalg.norm(weights @ few[0] @ few[1].T - weights @ wanted)
@@ -89,7 +89,7 @@ def test_more_rows_are_learned_from_and_not_scored() -> None:
 
 
 def test_too_many_items_or_too_few_of_anything_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert regressed(matrix(1, 30), features(), rank=5, seed=0) is None
-    assert regressed(matrix(40, 1), features(1), rank=5, seed=0) is None
+    assert low_rank_ease(matrix(1, 30), features(), rank=5, seed=0) is None
+    assert low_rank_ease(matrix(40, 1), features(1), rank=5, seed=0) is None
     monkeypatch.setattr(module, "MAX_ITEMS", 29)
-    assert regressed(matrix(), features(), rank=5, seed=0) is None
+    assert low_rank_ease(matrix(), features(), rank=5, seed=0) is None

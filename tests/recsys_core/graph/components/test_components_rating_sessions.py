@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.graph.components import ease as module
-from recsys_core.graph.components.ease import item_to_item
-from recsys_core.graph.components.rating_sessions import LENGTH, MOST, runs
-from tests.graph_world import CONFIGS, edges_of, task_of
+from recsys_core.graph.components.ease import ease_component
+from recsys_core.graph.components.rating_sessions import LENGTH, MOST, rating_sessions
+from tests.graph_world import CONFIGS, edges_of, spec_of
 
 
 def rows(matrix: object) -> list[list[int]]:
@@ -17,32 +17,34 @@ def rows(matrix: object) -> list[list[int]]:
 
 def test_runs_follow_time_and_overlap_by_half() -> None:
     times = np.arange(12)[::-1]  # the last item was rated first
-    found = runs(edges_of([3] * 12, range(12), 5, times), np.ones(12, np.float32), 12)
+    found = rating_sessions(edges_of([3] * 12, range(12), 5, times), np.ones(12, np.float32), 12)
     assert LENGTH == 10
     assert rows(found) == sorted([[*range(2, 12)], [0, 1], [*range(7, 12)], [*range(7)]])
 
 
 def test_users_do_not_share_runs_and_each_edge_keeps_its_value() -> None:
     values = np.array([1, 0.5, 1, 0], np.float32)
-    found = runs(edges_of([0, 0, 1, 1], [0, 1, 1, 2], 5, [1, 2, 1, 2]), values, 3)
+    found = rating_sessions(edges_of([0, 0, 1, 1], [0, 1, 1, 2], 5, [1, 2, 1, 2]), values, 3)
     kinds = {tuple(row) for row in found.toarray().tolist()}
     assert kinds == {(1, 0.5, 0), (0, 1, 0)}
 
 
 def test_what_was_rated_at_one_moment_stays_together_and_too_much_of_it_tells_nothing() -> None:
     ones = np.ones(2 * MOST, np.float32)
-    together = runs(edges_of([0] * 15, range(15), 5, 7.0), ones[:15], 15)
+    together = rating_sessions(edges_of([0] * 15, range(15), 5, 7.0), ones[:15], 15)
     assert rows(together) == [[*range(15)]] * 2
-    imported = runs(edges_of([0] * (MOST + 1), range(MOST + 1), 5, 7.0), ones[: MOST + 1], 99)
+    imported = rating_sessions(
+        edges_of([0] * (MOST + 1), range(MOST + 1), 5, 7.0), ones[: MOST + 1], 99
+    )
     assert imported.shape == (0, 99)
 
 
 def test_ratings_of_unknown_time_are_in_none() -> None:
     times = [1.0, np.nan, 2.0]
-    found = runs(edges_of([0, 0, 0], [0, 1, 2], 5, times), np.ones(3, np.float32), 3)
+    found = rating_sessions(edges_of([0, 0, 0], [0, 1, 2], 5, times), np.ones(3, np.float32), 3)
     assert rows(found) == [[0, 2]] * 2
-    assert runs(edges_of([0, 0], [0, 1], 5), np.ones(2, np.float32), 3).shape == (0, 3)
-    assert runs(edges_of([], [], []), np.ones(0, np.float32), 3).shape == (0, 3)
+    assert rating_sessions(edges_of([0, 0], [0, 1], 5), np.ones(2, np.float32), 3).shape == (0, 3)
+    assert rating_sessions(edges_of([], [], []), np.ones(0, np.float32), 3).shape == (0, 3)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=120), st.randoms())
@@ -52,22 +54,24 @@ def test_every_rating_is_in_two_runs_whatever_the_order(
     items = np.arange(len(given_rows))
     users, times = (np.array([row[n] for row in given_rows], int) for n in (0, 1))
     ones = np.ones(len(items), np.float32)
-    found = runs(edges_of(users, items, 5, times), ones, len(items) or 1)
+    found = rating_sessions(edges_of(users, items, 5, times), ones, len(items) or 1)
     sizes = np.diff(found.indptr)
     assert (sizes > 0).all()
     assert (sizes <= MOST).all()
     if len(found.indices) == 2 * len(items):  # nothing was left out
         assert (np.asarray(found.sum(axis=0)).ravel()[: len(items)] == 2).all()
     order = np.array(sorted(items, key=lambda _: random.random()), int)  # type: ignore[attr-defined]
-    again = runs(edges_of(users[order], items[order], 5, times[order]), ones, len(items) or 1)
+    again = rating_sessions(
+        edges_of(users[order], items[order], 5, times[order]), ones, len(items) or 1
+    )
     assert rows(again) == rows(found)
 
 
 def test_the_regression_of_likes_learns_from_them(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    task = task_of(CONFIGS["best"])
-    with_them = item_to_item(task)
-    monkeypatch.setattr(module, "runs", lambda edges, values, n_items: None)
-    without = item_to_item(task)
+    spec = spec_of(CONFIGS["best"])
+    with_them = ease_component(spec)
+    monkeypatch.setattr(module, "rating_sessions", lambda edges, values, n_items: None)
+    without = ease_component(spec)
     assert with_them is not None
     assert without is not None
     assert not np.allclose(with_them.rated @ with_them.items.T, without.rated @ without.items.T)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys_core.datasets.config import DataConfig
-from recsys_core.graph.components.residual_ease import rating_deviations, usual_ratings
+from recsys_core.graph.components.residual_ease import residual_ease, shrunk_item_means
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, no_attributes
 from tests.graph_world import (
@@ -16,8 +16,8 @@ from tests.graph_world import (
     edges_of,
     planted,
     run,
-    task_of,
-    task_with,
+    spec_of,
+    spec_with,
 )
 
 BEST = CONFIGS["best"]
@@ -25,7 +25,7 @@ BEST = CONFIGS["best"]
 
 def test_a_usual_rating_is_a_mean_that_a_rare_item_has_little_say_in() -> None:
     # The mean of all is 3; five ratings of it stand beside an item's own.
-    found = usual_ratings(edges_of([0, 1, 2, 3, 4, 5], [0] * 5 + [2], [4, 4, 4, 2, 2, 2]), 4)
+    found = shrunk_item_means(edges_of([0, 1, 2, 3, 4, 5], [0] * 5 + [2], [4, 4, 4, 2, 2, 2]), 4)
     np.testing.assert_allclose(found, [3 + 1 / 10, 3, 3 - 1 / 6, 3], rtol=1e-6)
 
 
@@ -33,8 +33,8 @@ def test_who_rates_like_items_better_than_usual_is_taken_to_like_what_is_like_th
     """Two tastes: everybody rates all, those of one taste their half better than the other's."""
     pairs = np.argwhere(np.random.default_rng(0).random((N_USERS, N_ITEMS)) < 0.9)
     mine = pairs[:, 0] % 2 == pairs[:, 1] % 2
-    task = task_with(edges_of(*pairs.T, np.where(mine, 5, 4)))
-    part = rating_deviations(replace(task, item_text=0 * task.item_text))
+    spec = spec_with(edges_of(*pairs.T, np.where(mine, 5, 4)))
+    part = residual_ease(replace(spec, item_text=0 * spec.item_text))
     assert part is not None
     # Every rating is liked: only by how much tells the tastes apart.
     new = edges_of([0, 0], [0, 1], [5, 4])
@@ -44,12 +44,12 @@ def test_who_rates_like_items_better_than_usual_is_taken_to_like_what_is_like_th
 
 
 def test_the_users_need_not_be_those_of_training_and_it_can_be_repeated() -> None:
-    task = task_of(BEST)
-    one, other = (rating_deviations(task) for _ in range(2))
+    spec = spec_of(BEST)
+    one, other = (residual_ease(spec) for _ in range(2))
     assert one is not None
     assert other is not None
     assert np.array_equal(one.rated, other.rated)
-    edges = task.graph.edges
+    edges = spec.graph.edges
     first, everybody = edges.where(edges.users < 5), one.users(edges, no_attributes(N_USERS))
     assert np.array_equal(one.users(first, no_attributes(5)), everybody[:5])
     assert not one.users(first, no_attributes(6))[5].any()
@@ -57,21 +57,21 @@ def test_the_users_need_not_be_those_of_training_and_it_can_be_repeated() -> Non
 
 def test_the_width_of_the_scale_is_of_no_matter() -> None:
     edges = planted()[0].edges
-    stars = rating_deviations(task_with(edges))
+    stars = residual_ease(spec_with(edges))
     wide = DataConfig(rating_min=0, rating_max=100).scale
-    task = task_with(replace(edges, ratings=(edges.ratings - 1) * 25))
-    percent = rating_deviations(replace(task, data=wide))
+    spec = spec_with(replace(edges, ratings=(edges.ratings - 1) * 25))
+    percent = residual_ease(replace(spec, data=wide))
     assert stars is not None
     assert percent is not None
     one = stars.users(edges, no_attributes(N_USERS)) @ stars.items.T
-    other = percent.users(task.graph.edges, no_attributes(N_USERS)) @ percent.items.T
+    other = percent.users(spec.graph.edges, no_attributes(N_USERS)) @ percent.items.T
     np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max())
 
 
 def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
     edges = planted()[0].edges
     single, triple = (
-        rating_deviations(task_with(edges, rating_deviations=factor)) for factor in (1.0, 3.0)
+        residual_ease(spec_with(edges, residual_ease_weight=factor)) for factor in (1.0, 3.0)
     )
     assert single is not None
     assert triple is not None
@@ -81,22 +81,22 @@ def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
 @pytest.mark.parametrize("rating", [1, 5])
 def test_where_all_ratings_are_alike_there_is_none(rating: float) -> None:
     edges = planted()[0].edges
-    assert rating_deviations(task_with(edges_of(edges.users, edges.items, rating))) is None
-    assert rating_deviations(task_with(Edges.empty())) is None
-    assert rating_deviations(task_with(edges, rating_deviations=0.0)) is None
+    assert residual_ease(spec_with(edges_of(edges.users, edges.items, rating))) is None
+    assert residual_ease(spec_with(Edges.empty())) is None
+    assert residual_ease(spec_with(edges, residual_ease_weight=0.0)) is None
 
 
 def test_the_trained_vectors_carry_it_and_the_facts_say_so() -> None:
-    alone = BEST.model_copy(update={"item_to_item": 0.0, "time_lift": 0.0})
-    trained, without = run(alone), run(alone.model_copy(update={"rating_deviations": 0.0}))
-    (part,) = trained.beside
+    alone = BEST.model_copy(update={"ease_weight": 0.0, "temporal_popularity_weight": 0.0})
+    trained, without = run(alone), run(alone.model_copy(update={"residual_ease_weight": 0.0}))
+    (part,) = trained.components
     width = part.items.shape[1]
-    assert trained.facts["rating_deviations"] == width > 0
-    assert without.facts["rating_deviations"] is None
+    assert trained.facts["residual_ease"] == width > 0
+    assert without.facts["residual_ease"] is None
     assert np.array_equal(trained.user_vectors[:, :-width], without.user_vectors)
     # The search's regression has not seen the validation rows.
     assert not np.array_equal(trained.search_item_vectors, trained.item_vectors)
 
 
 def test_the_paper_has_none() -> None:
-    assert GraphConfig(preset="paper").rating_deviations == 0
+    assert GraphConfig(preset="paper").residual_ease_weight == 0

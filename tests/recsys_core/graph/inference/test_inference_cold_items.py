@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.inference.cold_items import with_new_items
+from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.recommenders.content_based import completed
 from tests.graph_world import CONFIGS, N_ITEMS, run
 
@@ -16,14 +16,14 @@ def vectors() -> np.ndarray:
 
 def test_known_items_stay_as_they_are() -> None:
     given = vectors()
-    found = with_new_items(given, TEXT, KNOWN, 1.0)
+    found = with_cold_items(given, TEXT, KNOWN, 1.0)
     np.testing.assert_array_equal(found[KNOWN], given[KNOWN])
 
 
 def test_new_items_get_the_mean_of_model_and_ridge() -> None:
     given = vectors()
     read = completed(TEXT.astype(np.float64), given.astype(np.float64), KNOWN, 1.0)[~KNOWN]
-    found = with_new_items(given, TEXT, KNOWN, 1.0)[~KNOWN]
+    found = with_cold_items(given, TEXT, KNOWN, 1.0)[~KNOWN]
     np.testing.assert_allclose(found, (read + given[~KNOWN]) / 2, rtol=1e-6)
 
 
@@ -32,12 +32,12 @@ def test_new_items_get_the_mean_of_model_and_ridge() -> None:
 )
 def test_nothing_to_read_or_nothing_to_read_from(known: np.ndarray, penalty: float) -> None:
     given = vectors()
-    assert with_new_items(given, TEXT, known, penalty) is given
+    assert with_cold_items(given, TEXT, known, penalty) is given
 
 
 def test_a_training_completes_its_new_item_alone() -> None:
     config = CONFIGS["best"]
-    with_ridge, without = run(config), run(config.model_copy(update={"new_item_penalty": 0.0}))
+    with_ridge, without = run(config), run(config.model_copy(update={"cold_item_ridge": 0.0}))
     assert (with_ridge.item_vectors[-1] != without.item_vectors[-1]).any()
     np.testing.assert_array_equal(with_ridge.item_vectors[:-1], without.item_vectors[:-1])
     np.testing.assert_array_equal(with_ridge.user_vectors, without.user_vectors)
@@ -45,4 +45,4 @@ def test_a_training_completes_its_new_item_alone() -> None:
 
 
 def test_the_paper_leaves_it_to_the_network() -> None:
-    assert GraphConfig(preset="paper").new_item_penalty == 0
+    assert GraphConfig(preset="paper").cold_item_ridge == 0

@@ -3,8 +3,8 @@ import torch
 
 from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.model.adjacency import Adjacency
 from recsys_core.graph.model.gat import GAT, AttentionLayer, rating_levels
+from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import bind
 
 PRESETS = [
@@ -30,7 +30,7 @@ def test_back_ends_agree_on_the_whole_model(config: GraphConfig) -> None:
     ids = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     found = []
     for backend in ("dgl", "torch"):
-        model = build(config, ids if config.id_rank else None).double()
+        model = build(config, ids if config.id_dimensions else None).double()
         adjacency = Adjacency(*edges(), 7)
         users, items = model(bind(backend, adjacency), levels[adjacency.order])
         (users.sum() + items.square().sum()).backward()
@@ -92,7 +92,9 @@ def test_a_new_node_has_no_vector_or_bias_of_its_own() -> None:
 
 
 def test_symmetric_attention_starts_as_symmetric_normalisation() -> None:
-    config = GraphConfig(hidden=3, heads=1, dropout=0.0, practice_users=0.0).for_ratings(0)
+    config = GraphConfig(hidden=3, heads=1, dropout=0.0, cold_start_dropout_users=0.0).for_ratings(
+        0
+    )
     layer = AttentionLayer(config)
     for one in (layer.source, layer.target, layer.level):
         one.data.zero_()
@@ -136,7 +138,7 @@ def test_a_users_text_fades_with_ratings_an_items_does_not() -> None:
     degrees = torch.tensor([0, 10, 30, 0, 10, 30, 5])
     new = degrees == 0
     fading, lasting = (
-        build(PRESETS[1].model_copy(update={"user_text_ratings": worth})).inputs(degrees, new)
+        build(PRESETS[1].model_copy(update={"user_text_half_life": worth})).inputs(degrees, new)
         for worth in (10.0, None)
     )
     worth = torch.tensor([1, 1 / 2, 1 / 4, 1, 1, 1, 1])
@@ -144,4 +146,4 @@ def test_a_users_text_fades_with_ratings_an_items_does_not() -> None:
     nodes = torch.tensor([2, 5, 1, 3])
     some = build(PRESETS[1]).inputs(degrees[nodes], new[nodes], nodes)
     assert torch.allclose(some, fading[nodes])
-    assert GraphConfig(preset="paper").user_text_ratings is None
+    assert GraphConfig(preset="paper").user_text_half_life is None

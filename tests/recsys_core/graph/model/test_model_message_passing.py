@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.model.adjacency import Adjacency
+from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import Backend, attend, bind, choose_backend
 
 BACKENDS: tuple[Backend, ...] = ("dgl", "torch")

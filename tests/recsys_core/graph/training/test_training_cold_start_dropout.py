@@ -1,9 +1,9 @@
 import torch
 
-from recsys_core.graph.training.cold_start_dropout import Practice, practice_of
+from recsys_core.graph.training.cold_start_dropout import ColdStartDropout, cold_start_dropout_of
 from recsys_core.graph.training.factory import Messages
-from recsys_core.graph.training.spec import Task
-from tests.graph_world import CONFIGS, task_of
+from recsys_core.graph.training.spec import TrainingSpec
+from tests.graph_world import CONFIGS, spec_of
 
 N_USERS, N_ITEMS = 50, 20
 
@@ -19,8 +19,8 @@ def messages() -> Messages:
     )  # fmt: skip
 
 
-def practice(users: float, items: float) -> Practice:
-    return Practice(
+def practice(users: float, items: float) -> ColdStartDropout:
+    return ColdStartDropout(
         messages(), n_users=N_USERS, users=users, items=items, backend="torch",
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
@@ -56,13 +56,17 @@ def test_who_plays_new_is_drawn_anew_and_by_the_seed() -> None:
     assert not torch.equal(first, one.draw()[2])
 
 
-def task(preset: str, users: float) -> Task:
-    config = CONFIGS[preset].model_copy(update={"practice_users": users, "practice_items": 0.0})
-    return task_of(config)
+def spec(preset: str, users: float) -> TrainingSpec:
+    config = CONFIGS[preset].model_copy(
+        update={"cold_start_dropout_users": users, "cold_start_dropout_items": 0.0}
+    )
+    return spec_of(config)
 
 
 def test_there_is_practice_where_it_is_asked_for() -> None:
     generator = torch.Generator()
-    assert practice_of(task("best", 0.0), messages(), generator) is None
-    assert practice_of(task("best", 0.1), messages(), generator) is not None
-    assert CONFIGS["paper"].practice_users == CONFIGS["paper"].practice_items == 0
+    assert cold_start_dropout_of(spec("best", 0.0), messages(), generator) is None
+    assert cold_start_dropout_of(spec("best", 0.1), messages(), generator) is not None
+    assert (
+        CONFIGS["paper"].cold_start_dropout_users == CONFIGS["paper"].cold_start_dropout_items == 0
+    )

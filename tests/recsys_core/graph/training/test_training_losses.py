@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recsys_core.errors import TrainingError
-from recsys_core.graph.model.csr import Pattern
+from recsys_core.graph.model.csr import CSR
 from recsys_core.graph.training import losses
 from recsys_core.graph.training.losses import (
     bpr,
@@ -31,7 +31,7 @@ def test_cosine_alignment_is_zero_for_parallel_vectors() -> None:
 
 USERS = torch.tensor([0, 0, 1, 3, 4, 4])  # user 2 has no pair
 ITEMS = torch.tensor([1, 6, 2, 0, 3, 5])
-PAIRS = Pattern.of_sorted(USERS, ITEMS, (5, 7))
+PAIRS = CSR.of_sorted(USERS, ITEMS, (5, 7))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_softmax_is_the_weighted_cross_entropy(
 
 def test_softmax_of_scores_far_apart_is_finite() -> None:
     users, items = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0]])
-    pair = Pattern.of_sorted(torch.tensor([0]), torch.tensor([1]), (1, 2))
+    pair = CSR.of_sorted(torch.tensor([0]), torch.tensor([1]), (1, 2))
     assert softmax_over_items(users, items, pair, torch.ones(1)).item() == pytest.approx(2000)
 
 
@@ -84,7 +84,7 @@ def test_pair_scores_are_dot_products_and_cosines_their_share(vectors: list[torc
 
 
 def test_a_pair_may_be_there_twice(vectors: list[torch.Tensor]) -> None:
-    twice = Pattern.of_sorted(torch.tensor([1, 1]), torch.tensor([2, 2]), (5, 7))
+    twice = CSR.of_sorted(torch.tensor([1, 1]), torch.tensor([2, 2]), (5, 7))
     to_users, to_items = gradients(pair_scores(*vectors, twice).sum(), vectors)
     assert torch.allclose(to_users[1], 2 * vectors[1][2])
     assert torch.allclose(to_items[2], 2 * vectors[0][1])
@@ -92,11 +92,11 @@ def test_a_pair_may_be_there_twice(vectors: list[torch.Tensor]) -> None:
 
 def test_no_pairs_have_no_scores(vectors: list[torch.Tensor]) -> None:
     none = torch.empty(0, dtype=torch.long)
-    scores = pair_scores(*vectors, Pattern.of_sorted(none, none, (5, 7)))
+    scores = pair_scores(*vectors, CSR.of_sorted(none, none, (5, 7)))
     assert len(scores) == 0
     assert all(not one.any() for one in gradients(scores.sum(), vectors))
 
 
 def test_pairs_out_of_order_are_refused() -> None:
     with pytest.raises(TrainingError, match="ascending"):
-        Pattern.of_sorted(torch.tensor([1, 0]), torch.tensor([0, 0]), (2, 1))
+        CSR.of_sorted(torch.tensor([1, 0]), torch.tensor([0, 0]), (2, 1))

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from recsys_core.columns import ITEM, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.interaction_graph import Bipartite
-from recsys_core.graph.training.negative_sampling import (
+from recsys_core.graph.interaction_graph import InteractionGraph
+from recsys_core.graph.training.objective import build_sampler
+from recsys_core.interactions.negative_sampling import (
+    NegativeSampler,
     PopularNegatives,
     RobustNegatives,
     Sampler,
-    build_sampler,
 )
-from recsys_core.interactions.negative_sampling import NegativeSampler
 from tests.graph_world import edges_of
 
 Ratings = dict[tuple[int, int], int]
@@ -34,12 +34,12 @@ def worlds(draw: st.DrawFn) -> tuple[int, int, Ratings]:
 
 def sampler(n_users: int, n_items: int, ratings: Ratings, kind: str, share: float = 0.5) -> Sampler:
     pairs = np.array(list(ratings), np.int64).reshape(-1, 2)
-    graph = Bipartite(
+    graph = InteractionGraph(
         user_ids=pl.Series(USER, range(n_users)),
         item_ids=pl.Series(ITEM, range(n_items)),
         edges=edges_of(pairs[:, 0], pairs[:, 1], list(ratings.values())),
     )
-    config = GraphConfig(preset="paper", negatives=kind, disliked_share=share)
+    config = GraphConfig(preset="paper", negative_sampling=kind, disliked_share=share)
     return build_sampler(graph, config, DataConfig().scale, torch.device("cpu"))
 
 

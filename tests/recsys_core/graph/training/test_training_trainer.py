@@ -7,12 +7,12 @@ import torch
 
 from recsys_core.columns import CURVES, EPOCH, ITEM, PHASE, USER, VALID_NDCG, check
 from recsys_core.errors import ConfigError, DataError, TrainingError
-from recsys_core.graph.components.base import PARTS
+from recsys_core.graph.components.base import COMPONENTS
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.interaction_graph import Bipartite, Edges
+from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.training import loop as fitting
 from recsys_core.graph.training.early_stopping import Validator
-from recsys_core.graph.training.spec import Fit, Listener, Task
+from recsys_core.graph.training.spec import Fit, Listener, TrainingSpec
 from recsys_core.graph.training.trainer import train
 from tests.graph_world import (
     CONFIGS,
@@ -33,7 +33,7 @@ def test_it_learns_the_planted_taste_but_cannot_know_the_test_rows(preset: str) 
     # The texts of this world are noise, which `best` takes to say which items are alike.
     trained = run(CONFIGS[preset], item_vectors=np.zeros((N_ITEMS, 6), np.float32))
     known = graph.edges.joined(valid)
-    score = Validator(known, test, n_items=N_ITEMS, like_from=4)
+    score = Validator(known, test, n_items=N_ITEMS, scale=DATA)
     found = score.ndcg(trained.user_vectors, trained.item_vectors)
     rng = np.random.default_rng(0)
     chance = score.ndcg(
@@ -79,9 +79,9 @@ def test_curves_show_both_phases_and_the_final_fit_stops_at_the_best_epoch() -> 
 
 def test_without_retraining_the_best_epoch_of_the_search_is_kept() -> None:
     graph, valid, _ = planted()
-    alone = {"retrain": False} | dict.fromkeys(PARTS, 0.0)
+    alone = {"retrain": False} | {f"{name}_weight": 0.0 for name in COMPONENTS}
     trained = run(CONFIGS["best"].model_copy(update=alone))
-    score = Validator(graph.edges, valid, n_items=N_ITEMS, like_from=4)
+    score = Validator(graph.edges, valid, n_items=N_ITEMS, scale=DATA)
     found = score.ndcg(trained.user_vectors, trained.item_vectors)
     assert found == trained.facts["valid_ndcg"]
     assert trained.curves[PHASE].unique().to_list() == ["search"]
@@ -91,9 +91,9 @@ def test_the_search_sees_no_validation_row(monkeypatch: pytest.MonkeyPatch) -> N
     seen: dict[str, int] = {}
     fit: Callable[..., Fit] = fitting.fit
 
-    def spy(task: Task, on_epoch: Listener | None, scratch: object) -> Fit:
-        seen[task.phase] = len(task.graph.edges)
-        return fit(task, on_epoch, scratch)
+    def spy(spec: TrainingSpec, on_epoch: Listener | None, scratch: object) -> Fit:
+        seen[spec.phase] = len(spec.graph.edges)
+        return fit(spec, on_epoch, scratch)
 
     monkeypatch.setattr("recsys_core.graph.training.trainer.fit", spy)
     run(CONFIGS["best"].model_copy(update={"max_epochs": 2}))
@@ -123,7 +123,7 @@ def test_given_epochs_train_once_on_all_rows() -> None:
 def test_validation_without_likes_trains_all_epochs_and_says_so() -> None:
     _, valid, _ = planted()
     config = CONFIGS["best"].model_copy(update={"max_epochs": 4})
-    trained = run(config, valid=valid.disliked(2))
+    trained = run(config, valid=valid.disliked(DATA))
     assert trained.best_epoch == 4
     assert "no liked validation rows" in trained.facts["epochs_rule"]
 
@@ -131,7 +131,9 @@ def test_validation_without_likes_trains_all_epochs_and_says_so() -> None:
 @pytest.mark.parametrize("preset", CONFIGS)
 def test_one_user_and_one_item_are_enough(preset: str) -> None:
     one = edges_of([0], [0], 5)
-    graph = Bipartite(user_ids=pl.Series(USER, [1]), item_ids=pl.Series(ITEM, [1]), edges=one)
+    graph = InteractionGraph(
+        user_ids=pl.Series(USER, [1]), item_ids=pl.Series(ITEM, [1]), edges=one
+    )
     vector = np.ones((1, 6), np.float32)
     trained = train(graph, Edges.empty(), vector, vector, CONFIGS[preset], DATA, 0, epochs=2)
     assert np.isfinite(trained.user_vectors).all()
@@ -140,8 +142,8 @@ def test_one_user_and_one_item_are_enough(preset: str) -> None:
 def test_no_liked_rating_is_a_data_error() -> None:
     graph, _, _ = planted()
     with pytest.raises(DataError, match="liked"):
-        run(CONFIGS["best"], graph=graph.with_edges(graph.edges.disliked(2)), valid=Edges.empty(),
-            epochs=1)  # fmt: skip
+        disliked = graph.with_edges(graph.edges.disliked(DATA))
+        run(CONFIGS["best"], graph=disliked, valid=Edges.empty(), epochs=1)
 
 
 def test_nothing_to_stop_by_is_a_config_error() -> None:

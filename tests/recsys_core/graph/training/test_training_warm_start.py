@@ -10,37 +10,37 @@ from recsys_core.artifacts import Scratch
 from recsys_core.columns import EPOCH, ITEM, USER, VALID_NDCG
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.interaction_graph import Bipartite, Edges
+from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.training.factory import model_of
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.graph.training.warm_start import Start, warm
 from tests.graph_world import CONFIGS, DATA, KILLABLE, N_USERS, edges_of, planted, result, run
 
 
-def task_of(graph: Bipartite, config: GraphConfig) -> Task:
+def spec_of(graph: InteractionGraph, config: GraphConfig) -> TrainingSpec:
     rng = np.random.default_rng(0)
     sizes = ((graph.n_users, 6), (graph.n_items, 6))
     users, items = (rng.normal(size=size).astype(np.float32) for size in sizes)
-    return Task(
+    return TrainingSpec(
         phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
         config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
     )  # fmt: skip
 
 
-def earlier(config: GraphConfig, graph: Bipartite) -> Start:
+def earlier(config: GraphConfig, graph: InteractionGraph) -> Start:
     """A model whose parameters are all different numbers."""
     weights = {
         name: torch.arange(one.numel(), dtype=one.dtype).reshape(one.shape) + 1
-        for name, one in model_of(task_of(graph, config)).state_dict().items()
+        for name, one in model_of(spec_of(graph, config)).state_dict().items()
     }
     return Start(weights=weights, user_ids=graph.user_ids, item_ids=graph.item_ids)
 
 
-def other_nodes(graph: Bipartite) -> Bipartite:
+def other_nodes(graph: InteractionGraph) -> InteractionGraph:
     """The first user is gone, the others are in another order, and two items are new."""
     edges = edges_of([0], [0], 5)
     new = pl.Series(ITEM, [1000, 1001], dtype=graph.item_ids.dtype)
-    return Bipartite(
+    return InteractionGraph(
         user_ids=graph.user_ids[1:].reverse(),
         item_ids=pl.concat([new[:1], graph.item_ids, new[1:]]),
         edges=edges,
@@ -50,7 +50,7 @@ def other_nodes(graph: Bipartite) -> Bipartite:
 def test_rows_follow_their_ids_and_new_ones_are_zero() -> None:
     graph, _, _ = planted()
     config, now = CONFIGS["best"], other_nodes(graph)
-    start, model = earlier(config, graph), model_of(task_of(now, config))
+    start, model = earlier(config, graph), model_of(spec_of(now, config))
     warm(model, start, now)
     users, items = start.weights["ids"][:N_USERS], start.weights["ids"][N_USERS:]
     zero = torch.zeros(1, users.shape[1])
@@ -66,13 +66,13 @@ def test_rows_follow_their_ids_and_new_ones_are_zero() -> None:
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"layers": 4}, "layers.3"), ({"hidden": 16}, "ids"), ({"id_rank": 0}, "ids"),
-     ({"loss": "bpr"}, "evidence"), ({"transform": True}, "layers.0")],
+    [({"layers": 4}, "layers.3"), ({"hidden": 16}, "ids"), ({"id_dimensions": 0}, "ids"),
+     ({"loss": "bpr"}, "evidence"), ({"feature_transform": True}, "layers.0")],
 )  # fmt: skip
 def test_another_kind_of_model_is_a_config_error(change: dict[str, object], named: str) -> None:
     graph, _, _ = planted()
     start = earlier(CONFIGS["best"], graph)
-    other = task_of(graph, CONFIGS["best"].model_copy(update=change))
+    other = spec_of(graph, CONFIGS["best"].model_copy(update=change))
     with pytest.raises(ConfigError, match=named):
         warm(model_of(other), start, graph)
 
@@ -84,10 +84,10 @@ def test_ids_of_another_type_are_a_config_error() -> None:
         weights=start.weights, user_ids=start.user_ids, item_ids=start.item_ids.cast(pl.String)
     )
     with pytest.raises(ConfigError, match="ids are String"):
-        warm(model_of(task_of(graph, CONFIGS["best"])), texts_for_ids, graph)
+        warm(model_of(spec_of(graph, CONFIGS["best"])), texts_for_ids, graph)
 
 
-def sharing_tastes(seed: int) -> tuple[Bipartite, Edges]:
+def sharing_tastes(seed: int) -> tuple[InteractionGraph, Edges]:
     """More users and softer tastes than `planted`, so that NDCG moves in small steps."""
     rng = np.random.default_rng(seed)
     n_users, n_items, tastes = 400, 200, 10
@@ -97,7 +97,7 @@ def sharing_tastes(seed: int) -> tuple[Bipartite, Edges]:
     liked = rng.random(len(pairs)) < 0.8
     edges = edges_of(pairs[:, 0], pairs[:, 1], np.where(liked, 5, 1))
     train = rng.random(len(pairs)) < 0.8
-    graph = Bipartite(
+    graph = InteractionGraph(
         user_ids=pl.Series(USER, range(n_users)),
         item_ids=pl.Series(ITEM, range(n_items)),
         edges=edges.where(train),
@@ -113,11 +113,11 @@ def test_with_one_percent_more_ratings_half_of_the_epochs_are_enough(
     fewer = graph.edges.where(np.random.default_rng(seed).random(len(graph.edges)) < 0.99)
     # Without practice: what it draws moves NDCG more than an epoch does.
     config = CONFIGS[preset].model_copy(
-        update={"evaluate_every": 2, "patience": 99, "retrain": False, "id_rank": 16,
-                "max_epochs": 40, "practice_users": 0.0, "practice_items": 0.0}
+        update={"evaluate_every": 2, "patience": 99, "retrain": False, "id_dimensions": 16,
+                "max_epochs": 40, "cold_start_dropout_users": 0.0, "cold_start_dropout_items": 0.0}
     )  # fmt: skip
-    task = task_of(graph, config)
-    given = {"valid": valid, "user_vectors": task.user_text, "item_vectors": task.item_text}
+    spec = spec_of(graph, config)
+    given = {"valid": valid, "user_vectors": spec.user_text, "item_vectors": spec.item_text}
     old = run(config, seed, graph=graph.with_edges(fewer), **given)
     cold = run(config, seed, graph=graph, **given)
     start = Start(weights=old.weights, user_ids=graph.user_ids, item_ids=graph.item_ids)

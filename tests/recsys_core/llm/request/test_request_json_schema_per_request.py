@@ -17,18 +17,17 @@ from recsys_core.llm.request.json_schema import (
     response_format,
     schema_of,
 )
-from recsys_core.prompt_context.models import Candidate, Taste
-from recsys_core.rerank.strategies.listwise import RankingInput
+from recsys_core.prompt_context.models import Candidate, CandidatesInput, Taste
 from recsys_core.rerank.strategies.prompt_level import PROMPT_LEVEL
-from recsys_core.rerank.strategies.relevancy import RELEVANCY, RelevancyInput
+from recsys_core.rerank.strategies.relevancy import RELEVANCY
 
 ITEMS = tuple(
     KnownItem(id=name, title=name, attributes=keys)
     for name, keys in (("a", ("genre:Crime", "tag:Heist")), ("b", ("genre:Drama",)), ("c", ()))
 )
 CANDIDATES = tuple(Candidate(id=one.id, title=one.title) for one in ITEMS)
-RANKING = RankingInput(taste=Taste(), recent=(), candidates=CANDIDATES)
-SCORES = RelevancyInput(taste=Taste(), recent=(), candidates=CANDIDATES)
+RANKING = CandidatesInput(taste=Taste(), recent=(), candidates=CANDIDATES)
+SCORES = CandidatesInput(taste=Taste(), recent=(), candidates=CANDIDATES)
 REASONS = ExplanationInput(taste=Taste(), liked=ITEMS[:1], items=ITEMS)
 JUDGED = JudgeInput(
     taste=Taste(), liked=(), reasons=tuple(GivenReason(item=one, sentence="S.") for one in ITEMS)

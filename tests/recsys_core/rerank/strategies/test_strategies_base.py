@@ -25,14 +25,16 @@ from recsys_core.rerank.strategies.relevancy import (
     RelevancyScoring,
     mean_scores,
 )
-from tests.rerank_world import Scripted, case
+from tests.rerank_world import Scripted, context
 
 ids = st.sampled_from([f"a{n}" for n in range(8)] + ["invented", ""])
 
 
 def judge(provider: Scripted, n_items: int = 20, **fields: int) -> Completed:
     return asyncio.run(
-        judge_safely(RelevancyScoring(**fields), case(n_items), provider, np.random.default_rng(0))
+        judge_safely(
+            RelevancyScoring(**fields), context(n_items), provider, np.random.default_rng(0)
+        )
     )
 
 
@@ -48,7 +50,7 @@ def honest(request: Request[Any, Any]) -> RelevancyAnswer:
 
 @given(st.dictionaries(ids, st.none() | st.floats(allow_nan=True, allow_infinity=True)))
 def test_complete_loses_invents_and_repeats_nothing(verdicts: dict[str, float | None]) -> None:
-    done = complete(case(8), Judged(verdicts=verdicts))
+    done = complete(context(8), Judged(verdicts=verdicts))
     assert len(done.scores) == 8
     assert done.invented == len({"invented", ""} & verdicts.keys())
     for n, score in enumerate(done.scores):

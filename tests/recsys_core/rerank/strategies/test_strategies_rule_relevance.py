@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.prompt_context.models import Candidate, Taste
-from recsys_core.rerank.strategies.relevancy import RelevancyInput, score_by_rules
+from recsys_core.prompt_context.models import Candidate, CandidatesInput, Taste
+from recsys_core.rerank.strategies.relevancy import score_by_rules
 from recsys_core.rerank.strategies.rule_relevance import relevance
 
 TASTE = Taste(
@@ -54,7 +54,7 @@ def test_companions_and_order_change_nothing() -> None:
     one, other = item("Crime"), Candidate(id="2", title="U", genres=("Musical",))
 
     def scores(*candidates: Candidate) -> dict[str, int]:
-        asked = RelevancyInput(taste=TASTE, recent=(), candidates=candidates)
+        asked = CandidatesInput(taste=TASTE, recent=(), candidates=candidates)
         return {found.id: found.score for found in score_by_rules(asked).scores}
 
     assert scores(one, other) == scores(other, one) == scores(one) | scores(other)

@@ -3,13 +3,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from recsys_core.columns import CANDIDATES, ITEM, RANK, USER, check
 from recsys_core.errors import TrainingError
-from recsys_core.graph.inference.topk import candidates, top_k
-from recsys_core.graph.interaction_graph import Bipartite, Edges
-from recsys_core.graph.training.early_stopping import Validator
-from tests.graph_world import edges_of
+from recsys_core.interactions.topk import ranked_lists, top_columns, top_k
 
 
 @given(
@@ -42,22 +40,17 @@ def test_vectors_with_nan_are_refused() -> None:
 
 
 def test_candidates_have_ids_and_ranks_from_one() -> None:
-    graph = Bipartite(
-        user_ids=pl.Series(USER, ["a", "b"]), item_ids=pl.Series(ITEM, [7, 8, 9]),
-        edges=Edges.empty(),
-    )  # fmt: skip
+    users, items = pl.Series(USER, ["a", "b"]), pl.Series(ITEM, [7, 8, 9])
     indices = np.array([[2, 0], [-1, -1]])  # b knows everything
     scores = np.array([[3, 1], [-np.inf, -np.inf]], np.float32)
-    table = check(candidates(graph, indices, scores), CANDIDATES, table="candidates")
+    table = check(ranked_lists(users, items, indices, scores), CANDIDATES, table="candidates")
     assert table.select(USER, ITEM, RANK).rows() == [("a", 9, 1), ("a", 7, 2)]
 
 
-def test_validation_ndcg_by_hand() -> None:
-    train = edges_of([0], [0], 1)
-    held_out = edges_of([0, 0, 1, 1], [2, 3, 0, 1], [5, 5, 4, 1])
-    validator = Validator(train, held_out, n_items=4, like_from=4, k=2)
-    scores = np.array([[9, 3, 2, 1], [1, 2, 3, 0]], np.float32)  # lists: 0: 1 2, 1: 2 1
-    first, second = 1 / np.log2(2), 1 / np.log2(3)
-    wanted = (second / (first + second) + 0 / first) / 2
-    assert validator.n_users == 2
-    assert validator.ndcg(scores, np.eye(4, dtype=np.float32)) == pytest.approx(wanted)
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=st.integers(0, 3)),
+    st.integers(0, 10),
+)
+def test_the_top_columns_are_those_of_a_stable_sort(scores, k):
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(top_columns(scores, k), expected)

@@ -1,6 +1,6 @@
 """What each rerank strategy gains over the lists that it reranks, and what it costs.
 
-The paper's Figure 3, as a table; the authors' own lists before and after reranking stand beside.
+The paper's Figure 3 as a table, with the authors' own lists before and after reranking.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ from recsys_core.columns import (
     VALUE,
     K,
 )
+from recsys_core.evaluation.metrics import NDCG
 
-NDCG: Final = "ndcg"
 SUMS: Final = (CALLS, TOKENS_IN, TOKENS_OUT, COST, SECONDS)
 """What is told of the cost, per 1,000 users."""
 

@@ -1,7 +1,7 @@
-"""Lists for users and items that training never saw, and the choice of a method for them.
+"""Lists for users and items that training never saw, and tuning for these protocols.
 
-A method is chosen on a cold split of the training part, made like the real one: its held-out
-users or items are others than those of the test.
+Hyperparameters are tuned on a cold-start split of the training part, made like the real one: its
+held-out users or items are others than those of the test.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ def tuned_for_cold_users(
 
     Args:
         builders: name -> makes an unfitted recommender.
-        train: training interactions of a `cold_user` split; a fifth of its users plays new.
+        train: training interactions of a `cold_user` split; a fifth of its users is held out.
         items: ids of all items of the data set.
         like_from: lowest rating that counts as relevant.
         seed: of the inner split.
@@ -97,7 +97,7 @@ def tuned_for_cold_items(
 
     Args:
         builders: name -> makes an unfitted recommender.
-        train: training interactions of a `cold_item` split; tenths of its items play new.
+        train: training interactions of a `cold_item` split; tenths of its items are held out.
         items: ids of all items of the data set.
         like_from: lowest rating that counts as relevant.
         seed: of the inner splits.

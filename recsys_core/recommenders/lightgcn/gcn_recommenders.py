@@ -1,22 +1,46 @@
-"""LightGCN and NGCF: vectors learned on the user-item graph.
+"""The recommenders LightGCN and NGCF: vectors learned on the user-item graph.
 
-`networks` says what they compute, `training` how they learn; both import PyTorch, this does not.
+`networks` holds the layers, `ranking_losses` the losses, `training` the loop; all three import
+PyTorch, this module does not.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from scipy import sparse
 
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors
-from recsys_core.recommenders.lightgcn.config import GraphSettings
+from recsys_core.recommenders.lightgcn.config import LightGcnConfig
 
 if TYPE_CHECKING:
     from recsys_core.recommenders.lightgcn.training import TrainedGraph
 
+LIGHTGCN_GRID: Final = (
+    {"learning_rate": 0.03, "steps": 60},
+    {"learning_rate": 0.03, "steps": 120},
+    {"learning_rate": 0.03, "steps": 120, "temperature": 0.17},
+    {"learning_rate": 0.03, "steps": 120, "temperature": 0.23},
+)
+"""The candidates that are tried on validation."""
+LIGHTGCN_BPR: Final = {"loss": "bpr", "weighted": False, "dimensions": 64}
+"""As in the paper of LightGCN."""
+LIGHTGCN_BPR_GRID: Final = (
+    {"learning_rate": 0.02, "steps": 150},
+    {"learning_rate": 0.02, "steps": 250},
+    {"learning_rate": 0.01, "steps": 250},
+    {"learning_rate": 0.02, "steps": 250, "decay": 0.01},
+)
+NGCF: Final = {"dimensions": 64}
+NGCF_GRID: Final = (
+    {"learning_rate": 0.01, "steps": 60},
+    {"learning_rate": 0.01, "steps": 100},
+    {"learning_rate": 0.02, "steps": 60},
+    {"learning_rate": 0.01, "steps": 150, "loss": "bpr", "weighted": False},
+)
 
-class CollaborativeGraph(FactorRecommender):
+
+class GraphConvolution(FactorRecommender):
     """A network over users and items with learned vectors, none of it from text.
 
     A new user has no learned vector: the fold-in starts from zero and sends the trained items'
@@ -24,19 +48,15 @@ class CollaborativeGraph(FactorRecommender):
 
     Args:
         config: rating thresholds.
-        settings: sizes, loss and optimiser.
-        name: for the metrics table, where it differs from the network's own.
+        settings: fields of `LightGcnConfig`: sizes, loss and optimiser.
     """
 
-    network: str
+    network: ClassVar[str]
     _trained: "TrainedGraph | None"
 
-    def __init__(
-        self, config: RatingScale, settings: GraphSettings | None = None, *, name: str | None = None
-    ) -> None:
+    def __init__(self, config: RatingScale, **settings: Any) -> None:
         super().__init__(config)
-        self.settings = settings or GraphSettings()
-        self.name = name or self.network
+        self.settings = LightGcnConfig(**settings)
 
     def _learn(self) -> None:
         graph = self._graph(self.weights.matrix)
@@ -60,13 +80,13 @@ class CollaborativeGraph(FactorRecommender):
         return matrix if self.settings.weighted else matrix.multiply(matrix >= 1.0).tocsr()
 
 
-class LightGcn(CollaborativeGraph):
+class LightGcn(GraphConvolution):
     """LightGCN (He et al., SIGIR 2020)."""
 
     network = "lightgcn"
 
 
-class Ngcf(CollaborativeGraph):
+class Ngcf(GraphConvolution):
     """NGCF (Wang et al., SIGIR 2019)."""
 
     network = "ngcf"

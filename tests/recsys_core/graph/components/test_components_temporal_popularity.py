@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.graph.components.temporal_lift import MOST, WEEK, Windows, lifts, time_lift
+from recsys_core.graph.components.temporal_popularity import (
+    MOST,
+    WEEK,
+    Windows,
+    lifts,
+    temporal_popularity,
+)
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, no_attributes
 from tests.graph_world import (
@@ -15,8 +21,8 @@ from tests.graph_world import (
     edges_of,
     planted,
     run,
-    task_of,
-    task_with,
+    spec_of,
+    spec_with,
 )
 
 BEST = CONFIGS["best"]
@@ -70,14 +76,14 @@ def test_nothing_is_lifted_where_nothing_changes() -> None:
 
 
 def test_a_users_score_is_the_mean_lift_of_the_weeks_of_their_ratings() -> None:
-    task = task_of(BEST)
-    part = time_lift(task)
+    spec = spec_of(BEST)
+    part = temporal_popularity(spec)
     assert part is not None
-    edges = task.graph.edges
+    edges = spec.graph.edges
     scores = part.users(edges, no_attributes(N_USERS)) @ part.items.T
     one = edges.where(edges.users == 3)
     weeks = ((one.times - edges.times.min()) // WEEK).astype(int)
-    wanted = BEST.time_lift * part.items[:, weeks].mean(1)
+    wanted = BEST.temporal_popularity_weight * part.items[:, weeks].mean(1)
     np.testing.assert_allclose(scores[3], wanted, atol=1e-6)
     assert not scores[-1].any(), "who has not rated has no time"
     assert not scores[:, -1].any(), "an item that nobody rated has no lift"
@@ -86,17 +92,17 @@ def test_a_users_score_is_the_mean_lift_of_the_weeks_of_their_ratings() -> None:
 @pytest.mark.parametrize("times", [None, 880_000_000.0])
 def test_without_times_or_within_a_week_there_is_none(times: float | None) -> None:
     edges = planted()[0].edges
-    assert time_lift(task_with(edges_of(edges.users, edges.items, 5, times))) is None
-    assert time_lift(task_with(Edges.empty())) is None
-    assert time_lift(task_with(edges, time_lift=0.0)) is None
+    assert temporal_popularity(spec_with(edges_of(edges.users, edges.items, 5, times))) is None
+    assert temporal_popularity(spec_with(Edges.empty())) is None
+    assert temporal_popularity(spec_with(edges, temporal_popularity_weight=0.0)) is None
 
 
 def test_the_trained_vectors_end_with_it_and_the_facts_say_so() -> None:
-    trained, without = run(BEST), run(BEST.model_copy(update={"time_lift": 0.0}))
-    (*_, part) = trained.beside
+    trained, without = run(BEST), run(BEST.model_copy(update={"temporal_popularity_weight": 0.0}))
+    (*_, part) = trained.components
     windows = part.items.shape[1]
-    assert trained.facts["time_lift"] == windows == 26
-    assert without.facts["time_lift"] is None
+    assert trained.facts["temporal_popularity"] == windows == 26
+    assert without.facts["temporal_popularity"] is None
     assert np.array_equal(trained.user_vectors[:, :-windows], without.user_vectors)
     # The last item has no rating: a ridge reads what stands here (`new_items`).
     assert np.array_equal(trained.item_vectors[: N_ITEMS - 1, -windows:], part.items[:-1])
@@ -105,4 +111,4 @@ def test_the_trained_vectors_end_with_it_and_the_facts_say_so() -> None:
 
 
 def test_the_paper_has_none() -> None:
-    assert GraphConfig(preset="paper").time_lift == 0
+    assert GraphConfig(preset="paper").temporal_popularity_weight == 0

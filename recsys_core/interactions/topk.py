@@ -1,15 +1,19 @@
-"""The best items of every user by dot product, without those they know already."""
+"""Top-k with ties: equal scores rank the lower column first, on every machine."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import torch
 
-from recsys_core.columns import ITEM, RANK, SCORE, USER
+from recsys_core.columns import CANDIDATES, ITEM, RANK, SCORE, USER
 from recsys_core.errors import TrainingError
-from recsys_core.graph.interaction_graph import Bipartite, Floats, Indices
+
+if TYPE_CHECKING:
+    import torch
+
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 _CELLS: Final = 8_000_000
 """Scores, users x items, held at once by default."""
@@ -22,7 +26,7 @@ def top_k(
     seen_items: Indices,
     k: int,
     batch: int | None = None,
-) -> tuple[npt.NDArray[np.int64], Floats]:
+) -> tuple[Indices, Floats]:
     """The k items with the highest dot product per user, seen pairs left out.
 
     Equal scores rank the lower item number first.
@@ -42,6 +46,8 @@ def top_k(
     Raises:
         TrainingError: a vector holds NaN or infinity.
     """
+    import torch
+
     users, items = torch.tensor(user_vectors), torch.tensor(item_vectors)
     if not (users.isfinite().all() and items.isfinite().all()):
         raise TrainingError(
@@ -59,14 +65,17 @@ def top_k(
         low, high = np.searchsorted(seen_users[order], [start, stop])
         block = users[start:stop] @ items.T
         block[seen[0, low:high] - start, seen[1, low:high]] = -torch.inf
-        best, chosen = _best(block, width)
+        best, chosen = best_columns(block, width)
         chosen[best == -torch.inf] = -1
         indices[start:stop, :width], scores[start:stop, :width] = chosen.numpy(), best.numpy()
     return indices, scores
 
 
-def _best(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Top k of each row, ties by column; `torch.topk` leaves the order of ties open."""
+def best_columns(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Scores and columns of the top k of each row, ties by column.
+
+    `torch.topk` alone leaves the order of ties open.
+    """
     best, chosen = scores.topk(k, dim=1)
     # Rows whose last score is shared with a column that was left out are chosen anew, in full.
     tied = (scores >= best[:, -1:]).sum(1) > k
@@ -78,17 +87,38 @@ def _best(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     return best, chosen.gather(1, by_score)
 
 
-def candidates(graph: Bipartite, indices: npt.NDArray[np.int64], scores: Floats) -> pl.DataFrame:
-    """The lists of `top_k` as `columns.CANDIDATES`, with ids and ranks from 1.
+def top_columns(scores: npt.NDArray[np.floating], k: int) -> Indices:
+    """Columns of the k best scores of each row, best first, (n, k or fewer)."""
+    import torch
 
-    A user for whom no item is left has no row.
+    k = min(k, scores.shape[1])
+    if k < 1:
+        return np.empty((len(scores), 0), np.int64)
+    _, columns = best_columns(torch.from_numpy(np.ascontiguousarray(scores)), k)
+    found: Indices = columns.numpy()
+    return found
+
+
+def ranked_lists(
+    users: pl.Series,
+    items: pl.Series,
+    indices: Indices,
+    scores: npt.NDArray[np.floating],
+) -> pl.DataFrame:
+    """Lists of items as `columns.CANDIDATES`, ranks from 1.
+
+    Args:
+        users: (n,) ids of the rows.
+        items: ids of the columns.
+        indices: (n, k) columns, best first; -1 where a list is shorter.
+        scores: (n, k).
     """
     rows, places = np.nonzero(indices >= 0)
     return pl.DataFrame(
         {
-            USER: graph.user_ids.gather(rows),
-            ITEM: graph.item_ids.gather(indices[rows, places]),
-            RANK: (places + 1).astype(np.int32),
-            SCORE: scores[rows, places],
+            USER: users.gather(rows),
+            ITEM: items.gather(indices[rows, places]),
+            RANK: pl.Series(places + 1, dtype=CANDIDATES[RANK]),
+            SCORE: pl.Series(scores[rows, places], dtype=CANDIDATES[SCORE]),
         }
     )

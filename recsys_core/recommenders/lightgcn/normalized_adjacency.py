@@ -1,4 +1,4 @@
-"""The normalised user-item graph, and its product with the vectors of all nodes."""
+"""The symmetrically normalised adjacency matrix of users and items, and its products."""
 
 import warnings
 from typing import Any

@@ -5,9 +5,9 @@ import pytest
 from recsys_core.columns import ITEM, RATING, TIMESTAMP, USER, VECTOR
 from recsys_core.datasets.cold_start_splits import cold_items, cold_users
 from recsys_core.errors import ConfigError, DataError
-from recsys_core.evaluation.cold_start import judge_cold_users, pooled
+from recsys_core.evaluation.cold_start import judge_cold_users
 from recsys_core.evaluation.significance import means
-from recsys_core.recommenders.cold_start import (
+from recsys_core.recommenders.cold_start_tuning import (
     rank_cold_items,
     rank_cold_users,
     tuned_for_cold_items,
@@ -16,14 +16,9 @@ from recsys_core.recommenders.cold_start import (
 from recsys_core.recommenders.content_based import TextPopularity, TextRidge, completed
 from recsys_core.recommenders.ease import Ease
 from recsys_core.recommenders.popularity import Popularity
-from recsys_core.recommenders.registry import BUDGET, baselines, select, text_baselines
-from tests.recsys_core.recommenders.recommender_contract import CONFIG, ITEMS, TRAIN
-from tests.recsys_core.recommenders.test_recommenders_methods import InductiveContract
+from tests.recsys_core.recommenders.recommender_contract import CONFIG, ITEMS, TRAIN, texts_of
 
-TEXTS = pl.DataFrame(
-    {ITEM: ITEMS, VECTOR: [[float(n == 1), float(n == 7), 0.1 * n] for n in range(8)]},
-    schema_overrides={VECTOR: pl.Array(pl.Float32, 3)},
-)
+TEXTS = texts_of(ITEMS)
 
 
 def groups(people: int = 40, items: int = 40) -> pl.DataFrame:
@@ -40,27 +35,16 @@ def groups(people: int = 40, items: int = 40) -> pl.DataFrame:
     )
 
 
-class TestTextPopularity(InductiveContract):
-    def build(self):
-        return TextPopularity(CONFIG, TEXTS, penalty=1e9)  # in effect: the mean for new items
-
-    # Items without interactions get a guess here, which may pass that of a less popular one.
-    test_a_new_user_who_shows_nothing_gets_popular_items = None
-    test_unknown_items_that_are_shown_are_left_out = None
-    test_integer_ids_rank_alike = None  # the texts have string ids
-
-    def test_known_items_keep_their_popularity_and_new_ones_get_a_guess(self, fitted):
+class TestTextPopularity:
+    def test_known_items_keep_their_popularity_and_new_ones_get_a_guess(self):
+        # With such a penalty the guess is the mean.
+        fitted = TextPopularity(CONFIG, TEXTS, penalty=1e9).fit(TRAIN, ITEMS)
         known = np.log1p([3, 2, 1.5])
         expected = [3, 2, 1.5, *[np.expm1(known.mean())] * 5]
         np.testing.assert_allclose(fitted._popularity, expected, rtol=1e-6)
 
 
-class TestTextRidge(InductiveContract):
-    test_integer_ids_rank_alike = None  # the texts have string ids
-
-    def build(self):
-        return TextRidge(CONFIG, TEXTS, factors=3, regularisation=0.1, penalty=0.1)
-
+class TestTextRidge:
     @pytest.mark.parametrize("kind", [TextRidge, TextPopularity])
     def test_the_penalty_must_be_positive(self, kind):
         with pytest.raises(ConfigError, match="penalty is 0"):
@@ -139,16 +123,6 @@ def test_the_choice_reads_the_training_part_only():
     assert again.recommender.weights.matrix.sum() == one.train.filter(pl.col(RATING) == 5).height
 
 
-def test_every_baseline_has_the_same_budget_and_its_own_name():
-    everything = {**baselines(CONFIG), **text_baselines(CONFIG, TEXTS)}
-    for name, builders in everything.items():
-        assert len(builders) == (1 if name == "popularity" else BUDGET)
-        assert {build().name for build in builders.values()} == {name}
-    assert list(select(everything, ["ease", "als"])) == ["ease", "als"]
-    with pytest.raises(ConfigError, match="No baseline is called easy"):
-        select(everything, ["easy"])
-
-
 @pytest.mark.data
 def test_new_users_of_movielens_get_what_was_measured_before(shared_data):
     data = pl.read_parquet(shared_data / "ml-100k" / "interactions.parquet")
@@ -164,4 +138,5 @@ def test_new_users_of_movielens_get_what_was_measured_before(shared_data):
                     lists, split, method="m", cutoffs=(10,), like_from=4.0, items=items
                 )
             )
-        assert low <= means(pooled(judged).values["ndcg"])[0][0] <= high
+        values = np.concatenate([one.values["ndcg"] for one in judged])
+        assert low <= means(values)[0][0] <= high

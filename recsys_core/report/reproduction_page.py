@@ -36,25 +36,22 @@ from recsys_core.columns import (
     check,
 )
 from recsys_core.evaluation.cross_validation import mean_over_folds
+from recsys_core.evaluation.metric_table import METRICS as ALL_METRICS
+from recsys_core.evaluation.metric_table import metric
+from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report import plots
 from recsys_core.report import view_models as views
-from recsys_core.report.cold_start import cold_as_text, cold_protocols, cold_rows
+from recsys_core.report.cold_start_table import cold_as_text, cold_protocols, cold_rows
 from recsys_core.report.html import environment
-from recsys_core.report.strategies import StrategyRow
+from recsys_core.report.strategy_gains import StrategyRow
 from recsys_core.report.summary import HEADLINE_PROTOCOL, StepSummary
 
-FIGURE: Final = (
-    "gat_best", "gat_paper", "gat_paper_relevancy", "gat_paper_integrated", "gat_paper_no_llm",
-    "ease", "lightgcn", "ngcf", "als", "popularity",
-)  # fmt: skip
-"""Methods of Figure 2, as many as the page has colours for."""
-NAMES: Final[Mapping[str, str]] = {"ndcg": "NDCG", "map": "MAP"}
 _TEMPLATE: Final = "reproduction.html.j2"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """A variant beside what it is a variant of."""
+    """A variant compared with the model that it changes."""
 
     data_set: str
     variant: str
@@ -74,9 +71,10 @@ class Reproduction:
         folder: where its outputs are.
         k: cut-off of tables and tests.
         reference: the method that every other one is compared with.
+        figure_2: the methods of Figure 2 that were measured or not, in the order of their colours.
         metrics: `columns.REPRODUCTION`.
         comparisons: data set -> `columns.COMPARISONS`, NDCG at `k`, protocol `full`.
-        ablations: variants beside their models.
+        ablations: variants compared with the models that they change.
         strategies: what reranking gains and costs.
         cold: `columns.COLD`; empty where no seed was asked for.
         table_1: `columns.TABLE_1`; empty where the paper's data set or fold is not there.
@@ -93,6 +91,7 @@ class Reproduction:
     folder: str
     k: int
     reference: str
+    figure_2: Sequence[str]
     metrics: pl.DataFrame
     comparisons: Mapping[str, pl.DataFrame]
     ablations: Sequence[Ablation]
@@ -117,15 +116,13 @@ def render(data: Reproduction) -> str:
     check(data.cold, COLD, table="cold start")
     for name, table in data.comparisons.items():
         check(table, COMPARISONS, table=f"comparisons of {name}")
-    templates = environment()
-    templates.filters["metric"] = lambda name: NAMES.get(name, name.title())
-    return templates.get_template(_TEMPLATE).render(**_context(data))
+    return environment().get_template(_TEMPLATE).render(**_context(data))
 
 
 def _context(data: Reproduction) -> dict[str, Any]:
     return {
         "data": data,
-        "shown": views.SHOWN,
+        "shown": views.ACCURACY,
         "studies": [_study(data, name) for name in _data_sets(data)],
         "cold": cold_rows(data.cold),
         "cold_protocols": cold_protocols(data.cold),
@@ -140,7 +137,8 @@ def _study(data: Reproduction, name: str) -> dict[str, Any]:
     everywhere = _everywhere(mean_over_folds(metrics).select(*METRICS))
     folds = metrics[FOLD].unique().sort().to_list()
     drawn = everywhere[METHOD].unique().to_list()
-    series = [method for method in FIGURE if method in drawn] or sorted(drawn)[: plots.SERIES]
+    series = [method for method in data.figure_2 if method in drawn] or sorted(drawn)
+    series = series[: plots.SERIES]
     return {
         "name": name,
         "folds": folds,
@@ -186,7 +184,7 @@ def _everywhere(means: pl.DataFrame) -> pl.DataFrame:
 def _by_fold(metrics: pl.DataFrame, k: int) -> dict[str, dict[int, float]]:
     """NDCG@k of every method on every fold, the lists published by the authors among them."""
     part = metrics.filter(
-        (pl.col(PROTOCOL) == HEADLINE_PROTOCOL) & (pl.col(METRIC) == "ndcg") & (pl.col(K) == k)
+        (pl.col(PROTOCOL) == HEADLINE_PROTOCOL) & (pl.col(METRIC) == NDCG) & (pl.col(K) == k)
     ).drop_nulls(VALUE)
     found: dict[str, dict[int, float]] = {}
     for method, fold, value in part.select(METHOD, FOLD, VALUE).iter_rows():
@@ -207,9 +205,9 @@ def _plots(
     part = means.filter((pl.col(PROTOCOL) == protocol) & pl.col(METHOD).is_in(list(series)))
     part = part.with_columns(pl.lit(label).alias(PROTOCOL))
     return [
-        (metric, plots.metric_by_k(part, label, metric, series, ours))
-        for metric in views.SHOWN
-        if part.filter(pl.col(METRIC) == metric)[K].n_unique() > 1
+        (one.name, plots.metric_by_k(part, label, one.name, series, ours))
+        for one in ALL_METRICS
+        if one.plotted and part.filter(pl.col(METRIC) == one.name)[K].n_unique() > 1
     ]
 
 
@@ -245,12 +243,12 @@ def _means_as_text(data: Reproduction, name: str) -> list[str]:
     folds = metrics[FOLD].unique().sort().to_list()
     means = _everywhere(mean_over_folds(metrics).select(*METRICS))
     rows = views.method_rows(means, HEADLINE_PROTOCOL, data.k, [data.reference])
-    head = " | ".join(NAMES.get(one, one.title()) for one in views.SHOWN)
+    head = " | ".join(one.label for one in views.ACCURACY)
     lines = [
         f"**{name}, folds {', '.join(map(str, folds))}, protocol `full`, k = {data.k}** (means)",
         "",
         f"| method | {head} |",
-        "|---|" + "--:|" * len(views.SHOWN),
+        "|---|" + "--:|" * len(views.ACCURACY),
     ]
     for row in rows:
         cells = " | ".join("-" if one is None else f"{one.value:.4f}" for one in row.cells)
@@ -311,7 +309,7 @@ def _table_1_as_text(data: Reproduction) -> list[str]:
     lines = [
         "**Table 1** (paper / published list, measured here / ours)",
         "",
-        "| method | " + " | ".join(NAMES.get(one, one.title()) for one in metrics) + " |",
+        "| method | " + " | ".join(metric(one).label for one in metrics) + " |",
         "|---|" + "---|" * len(metrics),
     ]
     for method, values in rows.items():

@@ -1,9 +1,10 @@
-"""What was rated more than usual when a user was active, in the same dot product as the network.
+"""The temporal popularity component: how much above its average an item was rated over time.
 
-Titles come in waves: a release, a prize, a list on a front page. For every week, an item's lift is
-the logarithm of how often it was rated around then, over how often its share of all ratings would
-have it. A user has the share of their ratings in each week, so the dot product is the item's mean
-lift over the weeks in which the user was active.
+Popularity changes (releases, prizes, front pages). The lift of an item in a time window is
+log(ratings around the window / ratings expected from its share of all ratings). A user's vector
+holds the share of the user's ratings in each window, so the dot product is the item's mean lift
+over the windows in which the user was active. Compare the time-dependent item bias of Koren,
+"Collaborative Filtering with Temporal Dynamics" (KDD 2009).
 """
 
 from dataclasses import dataclass
@@ -14,21 +15,21 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
-from recsys_core.graph.training.spec import Task
+from recsys_core.graph.training.spec import TrainingSpec
 
 WEEK: Final = 7 * 86_400.0
 """Seconds in a window of time, where the ratings span at most `MOST` of them; else more."""
 MOST: Final = 64
-"""Windows at most: the columns that are added to every vector."""
+"""Windows at most, each a dimension of the component."""
 _AROUND: Final = 2.0
-"""Standard deviation, in windows, of the Gaussian that says how near another window is."""
+"""Standard deviation, in windows, of the Gaussian that smooths counts over time."""
 _PRIOR: Final = 1.0
-"""Ratings per window that every item has in advance: a rare item's lift is small."""
+"""Pseudo-count per item and window, which shrinks the lift of rare items."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """Windows of time, all of one width.
+    """Time windows of equal width.
 
     Attributes:
         start: Unix seconds at which the first one begins.
@@ -64,7 +65,7 @@ class Windows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeLift:
+class TemporalPopularity:
     """Lifts of items per window of time.
 
     Attributes:
@@ -78,25 +79,25 @@ class TimeLift:
     factor: float
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
-        """As `Beside.users`: the factor's share for each window; zeros where no time is known."""
+        """As `Component.users`: shares of the windows; zeros where no time is known."""
         counts = self.windows.counted(edges.users, edges.times, len(attributes))
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         vectors: Floats = (self.factor * shares).astype(np.float32)
         return vectors
 
 
-def time_lift(task: Task) -> TimeLift | None:
-    """Count the lifts; None where they are not wanted, or all known times lie within a week."""
-    edges, factor = task.graph.edges, task.config.time_lift
+def temporal_popularity(spec: TrainingSpec) -> TemporalPopularity | None:
+    """Fit the component; None with a weight of 0, or where all known times lie within a week."""
+    edges, factor = spec.graph.edges, spec.config.temporal_popularity_weight
     windows = Windows.over(edges.times) if factor else None
     if windows is None:
         return None
-    counts = windows.counted(edges.items, edges.times, task.graph.n_items)
-    return TimeLift(items=lifts(counts), windows=windows, factor=factor)
+    counts = windows.counted(edges.items, edges.times, spec.graph.n_items)
+    return TemporalPopularity(items=lifts(counts), windows=windows, factor=factor)
 
 
 def lifts(counts: npt.NDArray[np.float64]) -> Floats:
-    """Logarithms of ratings around each window over those to be expected, as `counts`.
+    """Logarithms of smoothed over expected counts, in the shape of `counts`.
 
     Args:
         counts: (n_items, windows) ratings.

@@ -1,8 +1,8 @@
-"""From tables to what prompts show: joins for all users at once, models only when needed."""
+"""The tables that reranking reads, and every user's context made from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 
 from recsys_core import columns as c
 from recsys_core.errors import DataError
-from recsys_core.prompt_context.models import (
-    DESCRIPTION_CHARS,
-    MAX_ID_CHARS,
-    MAX_LABELS,
-    MAX_RECENT,
-    TITLE_CHARS,
-    Candidate,
-    RecentItem,
-    Taste,
-    UserCase,
+from recsys_core.prompt_context.models import MAX_ID_CHARS, UserContext
+from recsys_core.prompt_context.tables import (
+    candidate,
+    item_facts,
+    recent,
+    recent_items,
+    taste,
+    tastes,
 )
 
 _ROWS_AT_ONCE: Final = 16_384
@@ -27,7 +25,7 @@ _ROWS_AT_ONCE: Final = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tables:
+class RerankTables:
     """What reranking reads. Nothing in it may come from the test split.
 
     Attributes:
@@ -91,22 +89,6 @@ def _check_candidates(candidates: pl.DataFrame, items: pl.DataFrame) -> None:
         )
 
 
-def item_facts(items: pl.DataFrame, item_profiles: pl.DataFrame) -> pl.DataFrame:
-    """ITEM, TITLE, YEAR, GENRES, TAGS and DESCRIPTION as prompts show them, a row per item."""
-    profiles = item_profiles.select(c.ITEM, c.GENRES, c.TAGS, c.DESCRIPTION)
-    columns = items.select(c.ITEM, c.TITLE, c.YEAR, c.GENRES, c.OVERVIEW)
-    genres = pl.when(pl.col(c.GENRES).list.len() > 0).then(c.GENRES).otherwise(f"{c.GENRES}_right")
-    text = pl.coalesce(c.DESCRIPTION, c.OVERVIEW, pl.lit(""))
-    return columns.join(profiles, on=c.ITEM, how="left").select(
-        c.ITEM,
-        pl.col(c.TITLE).fill_null("").str.slice(0, TITLE_CHARS),
-        c.YEAR,
-        genres.list.head(MAX_LABELS).fill_null([]).alias(c.GENRES),
-        pl.col(c.TAGS).list.head(MAX_LABELS).fill_null([]),
-        text.str.slice(0, DESCRIPTION_CHARS).alias(c.DESCRIPTION),
-    )
-
-
 def similarities(pool: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """`pool` with SIMILARITY, the cosine of the two profile vectors; null where one is missing."""
     user_matrix, item_matrix = _normalised(users), _normalised(items)
@@ -137,34 +119,15 @@ def _normalised(vectors: pl.DataFrame) -> NDArray[np.float32]:
     return unit
 
 
-def recent_items(history: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """USER and RECENT, a list of the latest training interactions, the latest first.
-
-    Where times are unknown, higher ratings come first, then lower ids.
-    """
-    return (
-        history.sort(
-            c.USER, c.TIMESTAMP, c.RATING, c.ITEM,
-            descending=[False, True, True, False], nulls_last=True,
-        )
-        .group_by(c.USER, maintain_order=True)
-        .head(MAX_RECENT)
-        .join(items.select(c.ITEM, c.TITLE, c.YEAR), on=c.ITEM, how="inner", maintain_order="left")
-        .group_by(c.USER, maintain_order=True)
-        .agg(pl.struct(pl.col(c.TITLE).fill_null("").str.slice(0, TITLE_CHARS), c.YEAR, c.RATING)
-             .alias(c.RECENT))
-    )  # fmt: skip
-
-
-class Cases:
-    """The cases of all users of `pool`, made one by one in the order of its users.
+class UserContexts:
+    """The contexts of all users of `pool`, made one by one in the order of its users.
 
     Args:
         pool: USER, ITEM, RANK: the candidates to judge, ordered by user and rank.
-        tables: what the cases are made of.
+        tables: what the contexts are made of.
     """
 
-    def __init__(self, pool: pl.DataFrame, tables: Tables) -> None:
+    def __init__(self, pool: pl.DataFrame, tables: RerankTables) -> None:
         shown = item_facts(tables.items.join(pool, on=c.ITEM, how="semi"), tables.item_profiles)
         self._items = {row[c.ITEM]: candidate(row) for row in shown.iter_rows(named=True)}
         self._frame = (
@@ -179,9 +142,9 @@ class Cases:
     def __len__(self) -> int:
         return self._frame.height
 
-    def __iter__(self) -> Iterator[UserCase]:
+    def __iter__(self) -> Iterator[UserContext]:
         for row in self._frame.iter_rows(named=True):
-            yield UserCase(
+            yield UserContext(
                 user=str(row[c.USER]),
                 taste=taste(row),
                 recent=recent(row),
@@ -190,30 +153,3 @@ class Cases:
                     for item, cosine in zip(row[c.ITEM], row[c.SIMILARITY], strict=True)
                 ),
             )
-
-
-def recent(row: dict[str, Any]) -> tuple[RecentItem, ...]:
-    """The RECENT of a row of `recent_items`; null (nothing in training) gives none."""
-    return tuple(RecentItem(**one) for one in row[c.RECENT] or ())
-
-
-def candidate(row: dict[str, Any]) -> Candidate:
-    """A row of `item_facts` as a prompt shows it."""
-    return Candidate(
-        id=str(row[c.ITEM]), title=row[c.TITLE], year=row[c.YEAR], genres=tuple(row[c.GENRES]),
-        tags=tuple(row[c.TAGS]), description=row[c.DESCRIPTION],
-    )  # fmt: skip
-
-
-def tastes(user_profiles: pl.DataFrame) -> pl.DataFrame:
-    """The columns of the user profiles that `taste` reads."""
-    return user_profiles.select(c.USER, c.OVERVIEW, c.GENRES, c.TAGS, c.DESCRIPTION, c.DISLIKES)
-
-
-def taste(row: dict[str, Any]) -> Taste:
-    """A row of `tastes`; nulls (a user without a profile) give an empty taste."""
-    return Taste(
-        overview=row[c.OVERVIEW] or "", description=row[c.DESCRIPTION] or "",
-        genres=tuple(row[c.GENRES] or ()), tags=tuple(row[c.TAGS] or ()),
-        dislikes=tuple(row[c.DISLIKES] or ()),
-    )  # fmt: skip

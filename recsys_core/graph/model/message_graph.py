@@ -1,4 +1,4 @@
-"""Directed edges in the order that message passing needs, and the interface of its back ends."""
+"""Directed edges sorted for message passing, and the interface of the message-passing back ends."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Adjacency:
             edges are brought into the order of this object by `features[order]`.
         sources, targets: the sorted edges.
         starts: (n_targets + 1,) where the edges of each target begin.
-        pattern: the same as a sparse matrix of targets x sources.
+        csr: the same as a sparse matrix of targets x sources.
     """
 
     def __init__(
@@ -34,20 +34,20 @@ class Adjacency:
     ) -> None:
         import torch
 
-        from recsys_core.graph.model.csr import Pattern, index_type, starts_of
+        from recsys_core.graph.model.csr import CSR, index_type, starts_of
 
         self.n_nodes = n_nodes
         self.n_targets = n_nodes if n_targets is None else n_targets
         self.order = torch.argsort(targets * n_nodes + sources)
         starts = starts_of(targets, self.n_targets)
-        self.pattern = Pattern(starts, sources.index_select(0, self.order), n_nodes)
+        self.csr = CSR(starts, sources.index_select(0, self.order), n_nodes)
         self.order = self.order.to(index_type(len(sources)))
-        self.sources, self.starts = self.pattern.columns, self.pattern.starts
+        self.sources, self.starts = self.csr.columns, self.csr.starts
 
     @property
     def targets(self) -> "torch.Tensor":
         """(n_edges,) sorted."""
-        return self.pattern.rows
+        return self.csr.rows
 
     @property
     def degrees(self) -> "torch.Tensor":

@@ -1,4 +1,4 @@
-"""What the reasons are worth and what judging costs, as the page shows them."""
+"""Tables of the explanation metrics and of the cost of reranking, as the page shows them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from recsys_core.columns import (
     VALUE,
     K,
 )
+from recsys_core.evaluation.metrics import NDCG
 
 MEANINGS: Final[Mapping[str, str]] = {
     "grounded": "Share of the reasons in which every claim holds: the title has each attribute"
@@ -80,11 +81,11 @@ def cost_rows(
         k: the cut-off.
     """
     measured = metrics.filter(
-        (pl.col(PROTOCOL) == protocol) & (pl.col(K) == k) & (pl.col(METRIC) == "ndcg")
+        (pl.col(PROTOCOL) == protocol) & (pl.col(K) == k) & (pl.col(METRIC) == NDCG)
     )
     values = dict(measured.select(METHOD, VALUE).iter_rows())
     return [
-        {**row, "ndcg": next((value for method, value in values.items()
+        {**row, NDCG: next((value for method, value in values.items()
                               if method.endswith(f"+{row[STRATEGY]}")), None)}
         for row in costs.iter_rows(named=True)
     ]  # fmt: skip

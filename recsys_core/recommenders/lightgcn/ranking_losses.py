@@ -1,4 +1,4 @@
-"""Losses of the graph baselines: softmax over all items, and BPR."""
+"""Losses of LightGCN and NGCF: softmax over all items, and BPR."""
 
 from collections.abc import Iterator
 from typing import Final, Protocol
@@ -9,8 +9,8 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding, logsigmoid, normalize
 
-from recsys_core.recommenders.lightgcn.config import GraphSettings
-from recsys_core.recommenders.negative_sampling import Negatives
+from recsys_core.interactions.negative_sampling import NegativeSampler
+from recsys_core.recommenders.lightgcn.config import LightGcnConfig
 from recsys_core.recommenders.rating_matrix import Rows
 
 _CELLS: Final = 8_000_000
@@ -24,7 +24,7 @@ class Objective(Protocol):
         """Scalar loss; users (n_users, d), items (n_items, d)."""
 
 
-def objective(matrix: sparse.csr_matrix, settings: GraphSettings) -> Objective:
+def objective(matrix: sparse.csr_matrix, settings: LightGcnConfig) -> Objective:
     """The loss that the settings name, on the weights (n_users, n_items)."""
     rng = np.random.default_rng(settings.seed)
     if settings.loss == "softmax":
@@ -40,7 +40,7 @@ class Softmax:
     """
 
     def __init__(
-        self, matrix: sparse.csr_matrix, settings: GraphSettings, rng: np.random.Generator
+        self, matrix: sparse.csr_matrix, settings: LightGcnConfig, rng: np.random.Generator
     ) -> None:
         self._matrix, self._temperature = matrix, settings.temperature
         users = np.flatnonzero(matrix.getnnz(axis=1))
@@ -61,13 +61,16 @@ class Bpr:
     """
 
     def __init__(
-        self, matrix: sparse.csr_matrix, settings: GraphSettings, rng: np.random.Generator
+        self, matrix: sparse.csr_matrix, settings: LightGcnConfig, rng: np.random.Generator
     ) -> None:
-        self._negatives, self._rng = Negatives(matrix), rng
         pairs = matrix.tocoo()
+        self._rng, (n_users, n_items) = rng, matrix.shape
+        self._negatives = NegativeSampler(
+            _long(pairs.row), _long(pairs.col), n_users=n_users, n_items=n_items
+        )
         self._pairs = pairs.row.astype(np.int64), pairs.col.astype(np.int64), pairs.data
         # A user with every item has no negative, and teaches nothing here.
-        usable = np.flatnonzero(self._negatives.free[pairs.row] > 0)
+        usable = np.flatnonzero(self._negatives.unknown_counts()[pairs.row] > 0)
         self._batches = _rounds(usable, settings.batch, rng)
 
     def __call__(self, users: Tensor, items: Tensor) -> Tensor:
@@ -76,7 +79,7 @@ class Bpr:
         if batch is None:
             return (users.sum() + items.sum()) * 0.0
         user, liked, weight = (values[batch] for values in self._pairs)
-        other = self._negatives.draw(user, self._rng)
+        other = self._negatives.draw_with_numpy(user, self._rng)
         # `embedding` looks rows up like an index does, with a faster gradient.
         difference = embedding(_long(liked), items) - embedding(_long(other), items)
         margin = (embedding(_long(user), users) * difference).sum(dim=1)

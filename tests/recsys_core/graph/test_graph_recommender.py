@@ -1,4 +1,4 @@
-"""The graph model under the contract of recommenders, which lives in this folder."""
+"""The graph model under the contract of recommenders."""
 
 import numpy as np
 import polars as pl
@@ -8,14 +8,16 @@ from recsys_core.columns import ITEM, RATING, USER, VECTOR
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.recommender import GraphRecommender
-from tests.recsys_core.recommenders.recommender_contract import CONFIG, ITEMS, TRAIN
-from tests.recsys_core.recommenders.test_recommenders_methods import InductiveContract
+from tests.recsys_core.recommenders.recommender_contract import (
+    CONFIG,
+    ITEMS,
+    TRAIN,
+    InductiveContract,
+    texts_of,
+)
 
 SMALL = {"hidden": 4, "heads": 2, "max_epochs": 15, "device": "cpu"}
-TEXTS = pl.DataFrame(
-    {ITEM: ITEMS, VECTOR: [[float(n == 1), float(n == 7), 0.1 * n] for n in range(8)]},
-    schema_overrides={VECTOR: pl.Array(pl.Float32, 3)},
-)
+TEXTS = texts_of(ITEMS)
 
 
 def likes(interactions: pl.DataFrame) -> pl.DataFrame:
@@ -27,25 +29,10 @@ def likes(interactions: pl.DataFrame) -> pl.DataFrame:
 
 
 class TestGraphRecommender(InductiveContract):
-    def build(self):
-        return GraphRecommender(CONFIG, GraphConfig(**SMALL), TEXTS)
-
-    test_integer_ids_rank_alike = None  # the texts have string ids
-    # Whoever shows nothing, or dislikes alone, is placed by the model like everybody else.
-    test_a_new_user_who_shows_nothing_gets_popular_items = None
-    test_unknown_items_that_are_shown_are_left_out = None
-
-    def test_showing_an_unknown_item_is_showing_nothing(self, fitted):
-        user, shown = (
-            pl.Series(USER, ["new"]),
-            TRAIN.head(1).with_columns(pl.lit("new").alias(USER)),
-        )
-        unknown = shown.with_columns(pl.lit("unheard of").alias(ITEM))
-        lists = [
-            fitted.fold_in(one).recommend(user, 8, exclude=TRAIN)
-            for one in (unknown, shown.clear())
-        ]
-        assert lists[0].equals(lists[1])
+    @pytest.fixture(scope="class")
+    @classmethod
+    def build(cls):
+        return lambda items: GraphRecommender(CONFIG, GraphConfig(**SMALL), texts_of(items))
 
     def test_a_dislike_is_evidence_too(self, fitted):
         rows = pl.DataFrame({USER: ["new"], ITEM: ["i1"], RATING: [1.0]})
@@ -55,16 +42,14 @@ class TestGraphRecommender(InductiveContract):
         )
         assert not np.allclose(one["score"], other["score"], atol=1e-4)
 
-    def test_a_stranger_is_placed_as_one_who_shows_nothing(self, fitted):
-        user = pl.Series(USER, ["stranger"])
-        one = fitted.recommend(user, 8, exclude=TRAIN)
-        assert one.equals(fitted.fold_in(TRAIN.clear()).recommend(user, 8, exclude=TRAIN))
-
 
 class TestGraphRecommenderOfThePaper(TestGraphRecommender):
-    def build(self):
-        return GraphRecommender(
-            CONFIG, GraphConfig(preset="paper", **SMALL), TEXTS, profiles=likes, name="paper"
+    @pytest.fixture(scope="class")
+    @classmethod
+    def build(cls):
+        config = GraphConfig(preset="paper", **SMALL)
+        return lambda items: GraphRecommender(
+            CONFIG, config, texts_of(items), profiles=likes, name="paper"
         )
 
     test_showing_an_unknown_item_is_showing_nothing = None  # the profile counts it

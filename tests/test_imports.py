@@ -14,12 +14,13 @@ FORBIDDEN = {
     "flows": {"tests"},
 }
 LAYERS = (
-    ("section", "errors", "concurrency"),
+    ("section", "errors", "concurrency", "processes"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),
     ("evaluation",),
-    ("embedding", "profiles", "prompt_context"),
+    ("prompt_context",),
+    ("embedding", "profiles"),
     ("recommenders", "rerank"),
     ("explanations", "graph"),
     ("report",),

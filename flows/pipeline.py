@@ -28,7 +28,7 @@ from tasks.rerank import rerank
 from tasks.runtime.prefect_artifacts import publish_artifacts
 from tasks.runtime.references import Results
 from tasks.runtime.run_log import RunLog, one_record
-from tasks.runtime.warm_start import earlier_model
+from tasks.runtime.warm_start import earlier_model, honest_start
 from tasks.split import split, split_everything, test_split
 from tasks.train import train
 from tasks.user_profiles import user_profiles
@@ -99,12 +99,14 @@ def pipeline(
     made.graph = graph(
         store, known_users=made.data.known_users, item_ids=made.data.item_ids, split=made.split
     )
-    earlier = earlier_model(config, refit=tuned is not None)
+    earlier, made.warm_start = honest_start(
+        earlier_model(config, refit=tuned is not None),
+        split=made.split, held_out=None if tuned else made.held_out,
+    )  # fmt: skip
     made.model = train(
         store, split=made.split, graph=made.graph, embeddings=made.embeddings, config=config.graph,
         ratings=ratings, seed=seed, tuned=tuned.model if tuned else None,
-        earlier=earlier.model if earlier else None,
-        earlier_split=earlier.split if earlier else None,
+        earlier=earlier,
     )  # fmt: skip
     made.candidates = candidates(
         store, split=made.split, graph=made.graph, model=made.model, k=list_length(config)

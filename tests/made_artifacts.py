@@ -31,7 +31,7 @@ from recsys_core.rerank.user_context import RerankTables
 from tasks.rerank import rerank
 from tasks.runtime.references import (
     CandidatesRef,
-    DatasetRef,
+    CatalogueRef,
     EmbeddingsRef,
     ItemProfilesRef,
     JudgementsRef,
@@ -75,7 +75,7 @@ def judged(
     return rerank(
         store,
         fan,
-        data=kept(DatasetRef, {"items": (tables.items, ITEMS)}),
+        catalogue=kept(CatalogueRef, {"items": (tables.items, ITEMS)}),
         split=kept(SplitRef, {"train": (tables.history, INTERACTIONS)}),
         items=kept(ItemProfilesRef, {"item_profiles": (tables.item_profiles, ITEM_PROFILES)}),
         users=kept(UserProfilesRef, {"user_profiles": (tables.user_profiles, USER_PROFILES)}),

@@ -14,6 +14,7 @@ from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
 from recsys_core.config.reproduction_methods import VARIANTS, Text
 from recsys_core.config.reproduction_methods import trained as models
 from recsys_core.datasets.config import DataConfig
+from recsys_core.datasets.provenance import name_of
 from tasks.candidates import candidates, list_length
 from tasks.embed import embed
 from tasks.graph import graph
@@ -58,7 +59,7 @@ class Fold:
     @property
     def name(self) -> str:
         """The data set's name."""
-        return str(self.made.data.manifest.facts["name"])
+        return name_of(self.run.data, self.made.data.manifest.facts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,6 +126,7 @@ class Results:
     user_profiles: UserProfilesRef
     embeddings: EmbeddingsRef
     graph: GraphRef
+    warm_start: str
     model: ModelRef
     candidates: CandidatesRef
     policy: PolicyRef

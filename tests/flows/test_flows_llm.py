@@ -119,7 +119,7 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(first: First) -> None:
     assert {one.purpose for one in before} == {"item_profile", "user_profile"}
     assert "item_profile" not in {one.purpose for one in after}, "that step was finished"
     cached = {one.step for one in first.summary.steps if one.cached}
-    assert cached == {"ingest", "enrich", "split", "item_profiles"}
+    assert cached == {"ingest", "enrich", "split", "test_split", "item_profiles"}
     in_flight = repeated(first.prompts) - FAILED_ATTEMPTS
     assert 0 <= in_flight <= 4, "only what was under way at the kill may be asked again"
 
@@ -171,7 +171,7 @@ def test_the_summary_counts_what_the_run_rests_on(first: First) -> None:
 def test_profile_prompts_show_the_training_evidence_and_nothing_else(first: First) -> None:
     titles = dict(first.table("enrich", "items").select(ITEM, TITLE).iter_rows())
     evidence = first.table("user_profiles", "evidence")
-    train, test = first.table("split", "train"), first.table("split", "test")
+    train, test = first.table("split", "train"), first.table("test_split", "test")
     assert evidence.join(train, on=[USER, ITEM], how="anti").is_empty()
     assert evidence.join(test, on=[USER, ITEM], how="semi").is_empty()
     batches = Counter(

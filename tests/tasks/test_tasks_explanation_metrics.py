@@ -84,7 +84,7 @@ def run(
 ) -> tuple[list[pl.DataFrame], RunLog]:
     store, lists = made
     given = {
-        "data": lists.data, "split": lists.split, "items": lists.item_profiles,
+        "catalogue": lists.data.catalogue, "split": lists.split, "items": lists.item_profiles,
         "users": lists.user_profiles, "recommendations": lists.recommendations,
         "bootstrap": config.evaluation.bootstrap, "seed": config.seed,
     }  # fmt: skip

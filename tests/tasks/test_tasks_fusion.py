@@ -15,12 +15,12 @@ from tasks.fusion import fusion
 from tasks.fusion_policy import fusion_policy
 from tasks.runtime.references import (
     CandidatesRef,
-    DatasetRef,
     JudgementsRef,
     ListsRef,
     PolicyRef,
     RerankedRef,
     SplitRef,
+    UsersRef,
 )
 from tasks.runtime.step import step
 
@@ -88,14 +88,13 @@ def fusing(
     tuned: PolicyRef | None = None,
 ) -> tuple[PolicyRef, RerankedRef]:
     world = made(store, valid=valid)
-    data, split, candidates = (
-        world.as_type(kind) for kind in (DatasetRef, SplitRef, CandidatesRef)
-    )
+    users, split, candidates = (world.as_type(kind) for kind in (UsersRef, SplitRef, CandidatesRef))
     judged = judgements(store, candidates=candidates, good=good)
     choose = {"candidates": candidates, "judged": judged} if valid else {"tuned": tuned}
     policy = fusion_policy(
-        store, data=data, split=split, ratings=DataConfig().scale, config=config, seed=0, **choose
-    )
+        store, known_users=users, split=split, ratings=DataConfig().scale, config=config, seed=0,
+        **choose,
+    )  # fmt: skip
     return policy, fusion(
         store, candidates=candidates, judged=judged, policy=policy, llm_weight=config.llm_weight,
         scale=config.scale,

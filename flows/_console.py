@@ -26,6 +26,8 @@ def show(summary: Summary, console: Console | None = None) -> None:
     out.print(f"Data: {escape(summary.data_source)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
     _headline(out, summary)
+    for line in summary.reranking:
+        out.print(escape(line))
     _steps(out, summary)
     llm = summary.llm
     out.print(

@@ -15,9 +15,10 @@ from prefect import flow
 from flows._stages import run_until
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
+from tasks.runtime.run_name import run_name
 
 
-@flow(name="evaluate")
+@flow(name="evaluate", flow_run_name=run_name)
 def evaluate(config: RunConfig = RunConfig()) -> list[StepSummary]:
     """Measure the lists and their reasons, and do whatever has to be there before.
 

@@ -22,9 +22,14 @@ from flows.pipeline import pipeline
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import Summary
 from tasks.runtime.run_log import run_log
+from tasks.runtime.run_name import run_name
 
 
-@flow(name="personalize", description="Profiles, graph model, reranking, reasons, evaluation.")
+@flow(
+    name="personalize",
+    description="Profiles, graph model, reranking, reasons, evaluation.",
+    flow_run_name=run_name,
+)
 def personalize(config: RunConfig = RunConfig()) -> Summary | None:
     """Run the pipeline once; a dry run ends after its estimate, and returns nothing.
 

@@ -5,9 +5,10 @@ from prefect import flow
 from flows._stages import run_until
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
+from tasks.runtime.run_name import run_name
 
 
-@flow(name="profile")
+@flow(name="profile", flow_run_name=run_name)
 def profile(config: RunConfig = RunConfig()) -> list[StepSummary]:
     """Write item and user profiles, and whatever has to be there before them.
 

@@ -17,11 +17,12 @@ from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes
 from tasks.metadata_changes import watch
 from tasks.runtime.run_log import run_log
+from tasks.runtime.run_name import run_name
 
 Hours = Annotated[float, Field(ge=0, le=24 * 30)]
 
 
-@flow(name="watch-metadata")
+@flow(name="watch-metadata", flow_run_name=run_name)
 def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 6.0) -> Changes:
     """Compare the items source with the state that was processed last.
 

@@ -78,12 +78,10 @@ async def _ask_all(
     judged, _ = await rerank(tables, provider=provider, config=config.rerank, seed=config.seed)
     if config.fusion.policy == "auto":
         # The sample on validation has other candidates: shuffled otherwise, it is asked anew.
-        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.auto_users).implode()))
+        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.probe_users[-1]).implode()))
         sample = replace(tables, candidates=some)
         await rerank(sample, provider=provider, config=config.rerank, seed=config.seed + 1)
-    fused = fused_lists(
-        lists, judged, users, weight=config.fusion.llm_weight, method=config.fusion.scale
-    )
+    fused = fused_lists(lists, judged, users, weight=config.fusion.fixed_weight)
     recommendations, _ = await explain(
         fused,
         history=train,

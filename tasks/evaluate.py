@@ -3,7 +3,7 @@
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import ITEM, METHOD, METRICS, STRATEGY, USER
+from recsys_core.columns import ITEM, METHOD, METRICS, RANK, RANKING, STRATEGY, USER
 from recsys_core.evaluation import protocols
 from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vectors
 from recsys_core.evaluation.config import EvaluationConfig
@@ -26,7 +26,7 @@ SERVED_METHOD = "served"
 """Name of the lists that the fusion's policy serves."""
 
 
-@step("evaluate", version="1", returns=MetricsRef)
+@step("evaluate", version="2", returns=MetricsRef)
 def evaluate(
     out: ArtifactWriter,
     *,
@@ -79,13 +79,22 @@ def evaluate(
 
 
 def our_lists(candidates: CandidatesRef, reranked: RerankedRef) -> dict[str, pl.DataFrame]:
-    """The graph's lists, those if everybody were reranked, and those that the policy serves."""
-    graph = {GRAPH_METHOD: candidates.table("candidates")}
-    everybody, served = reranked.table("everybody"), reranked.table("reranked")
-    strategies = sorted(set(everybody[STRATEGY]) - {GRAPH_ONLY})
-    if not strategies:
-        return graph
-    return graph | {f"{GRAPH_METHOD}+{'/'.join(strategies)}": everybody, SERVED_METHOD: served}
+    """The graph's lists, those with everybody reranked (if all were judged), the served ones."""
+    graph, everybody, served = (
+        candidates.table("candidates"), reranked.table("everybody"), reranked.table("reranked"),
+    )  # fmt: skip
+    lists = {GRAPH_METHOD: graph}
+    strategies = sorted(set(everybody[STRATEGY]))
+    if strategies and GRAPH_ONLY not in strategies:
+        lists[f"{GRAPH_METHOD}+{'/'.join(strategies)}"] = everybody
+    if set(served[STRATEGY]) - {GRAPH_ONLY} or not _same_order(graph, served):
+        lists[SERVED_METHOD] = served
+    return lists
+
+
+def _same_order(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    ordered = [lists.select(*RANKING).sort(USER, RANK) for lists in (one, other)]
+    return ordered[0].equals(ordered[1])
 
 
 def own_methods(metrics: pl.DataFrame) -> list[str]:

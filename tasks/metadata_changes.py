@@ -23,19 +23,24 @@ logger = logging.getLogger(__name__)
 def watch(config: RunConfig, data: DatasetRef, repeat_after: timedelta) -> Changes:
     """Compare the items with those processed last; announce what changed.
 
+    The first look at a source records its items and announces nothing: nobody asked for a run yet.
+
     Args:
         config: the run that an event shall start.
         data: the ingested data set.
         repeat_after: the same changes are announced again only after this time, when they are
             still not processed.
     """
-    state = SourceState(config.artifact_root, config.data)
-    changes = compare(state.processed(), item_state(data.table("items")))
-    said = state.announced()
-    if not len(changes):
-        logger.info("no item changed", extra={"source": config.data.source})
+    state, source = SourceState(config.artifact_root, config.data), config.data.source
+    now, before, said = item_state(data.table("items")), state.processed(), state.announced()
+    changes = compare(now if before is None else before, now)
+    if before is None:
+        logger.info("First look at %s: recorded its %d items, announced none", source, now.height)
+        state.set_processed(now)
+    elif not len(changes):
+        logger.info("No item of %s changed", source)
     elif said is not None and said.covers(changes, repeat_after):
-        logger.info("already announced", extra={"at": said.at.isoformat(), "items": len(changes)})
+        logger.info("%d items of %s changed, announced at %s", len(changes), source, said.at)
     else:
         announce(config, changes)
         state.set_announced(changes)
@@ -44,7 +49,7 @@ def watch(config: RunConfig, data: DatasetRef, repeat_after: timedelta) -> Chang
 
 def announce(config: RunConfig, changes: Changes) -> None:
     """Emit the event that names the changed items and the run they ask for."""
-    logger.info("items changed", extra={"source": config.data.source, "items": len(changes)})
+    logger.info("%d items of %s changed: announced", len(changes), config.data.source)
     emit_event(
         event=CHANGED,
         resource={

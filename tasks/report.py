@@ -9,17 +9,21 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.columns import LLM_CALLS, METRICS
+from recsys_core.columns import LLM_CALLS, METRICS, USER
 from recsys_core.config import RunConfig
 from recsys_core.datasets.provenance import name_of, source_of
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
+from recsys_core.report.probe import agreement_lines, probe_lines
 from recsys_core.report.samples import samples
 from recsys_core.report.summary import Summary, headline, llm_summary
 from recsys_core.rerank.costs import strategy_costs
+from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
+from tasks.probe import STAGE
 from tasks.runtime.llm_calls import LEDGER
+from tasks.runtime.messages import tell
 from tasks.runtime.references import DatasetRef, Results
 from tasks.runtime.run_folder import (
     CALLS_FILE,
@@ -64,6 +68,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
         facts=_facts(config, log, evaluated, served),
+        reranking=_reranking(config, log, evaluated),
         config=config.model_dump(mode="json"),
     )
     lists = served.recommendations.table("recommendations")
@@ -74,7 +79,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         figures=evaluated.figures.table("figures"),
         calls=calls,
         costs=strategy_costs(judging_calls(log)),
-        policies=served.policy.table("policies"),
+        probe=evaluated.policy.table("probe"),
         reasons=explained,
         samples=samples(
             lists,
@@ -93,6 +98,11 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         REPORT_FILE: render(page).encode(),
     }
     publish(config.runs_root, run_name, files)
+    llm = summary.llm
+    tell(
+        f"Lists, metrics and report are in {summary.folder}. {llm.model}: {llm.calls:,} calls,"
+        f" {llm.tokens_in + llm.tokens_out:,} tokens, ${llm.cost_usd:.4f}"
+    )
     return summary
 
 
@@ -107,10 +117,23 @@ def made_calls(log: RunLog) -> pl.DataFrame:
 def judging_calls(log: RunLog) -> pl.DataFrame:
     """The ledger of the lists that were judged and measured, whichever run made its calls.
 
-    A run that refits judges twice; the first time is the one that is measured.
+    A run that refits judges twice; the first time is the one that is measured. Where nobody was
+    judged after the probe, the probe's calls tell what judging costs.
     """
     found = [one.ref.table(LEDGER) for one in log.steps if one.step == RERANK]
-    return found[0] if found else pl.DataFrame(schema=dict(LLM_CALLS))
+    probed = [one.ref.table(LEDGER) for one in log.steps if one.step.startswith(STAGE)]
+    empty = pl.DataFrame(schema=dict(LLM_CALLS))
+    return found[0] if found and not found[0].is_empty() else pl.concat([empty, *probed])
+
+
+def _reranking(config: RunConfig, log: RunLog, evaluated: Results) -> list[str]:
+    """What the probe saw and cost, whichever run made its calls; how far repeated looks agree."""
+    probed = [one.ref for one in log.steps if one.step.startswith(STAGE)]
+    calls = pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *(r.table(LEDGER) for r in probed)])
+    judged = [ref.table("judged") for ref in (*probed, evaluated.judgements)]
+    everybody = evaluated.candidates.table("candidates")[USER].n_unique()
+    lines = probe_lines(evaluated.policy.table("probe"), calls, config.llm.model, everybody)
+    return lines + agreement_lines(mean_agreement(pl.concat(judged)))
 
 
 def _facts(

@@ -8,6 +8,7 @@ from recsys_core.columns import JUDGED, LLM_CALLS, USER
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank as rerank_users
+from recsys_core.rerank.strategies.registry import STRATEGIES
 from recsys_core.rerank.user_context import RerankTables
 from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
@@ -25,14 +26,13 @@ from tasks.runtime.sharded import Shard, sharded
 
 
 def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
-    strategy = inputs["config"].strategy
-    names = [] if strategy == "none" else [strategy.replace("-", "_")]
-    return prompts_in_use(inputs["llm"], *names)
+    strategy = STRATEGIES.get(inputs["config"].strategy)
+    return prompts_in_use(inputs["llm"], *([strategy.purpose.name] if strategy else []))
 
 
 @sharded(
     "rerank",
-    version="3",
+    version="4",
     returns=JudgementsRef,
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},

@@ -38,7 +38,11 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
 
     def submit(job: Job) -> Submitted[ColdStartRef]:
         new, method, seed = job
-        graph = VARIANTS[method].graph(config) if method in VARIANTS else None
+        graph = (
+            VARIANTS[method].graph(best=config.best, paper=config.paper)
+            if method in VARIANTS
+            else None
+        )
         return cold_start.submit(
             store, interactions=data.interactions, known_users=data.known_users,
             item_ids=data.item_ids, facts=facts, profiles=profiles, new=new, method=method,

@@ -143,7 +143,7 @@ def _submitted(
     variant = VARIANTS[method]
     return train.submit(
         store, split=made.split, graph=made.graph, embeddings=fold.vectors[variant.text],
-        config=variant.graph(config), ratings=ratings, seed=run.seed,
+        config=variant.graph(best=config.best, paper=config.paper), ratings=ratings, seed=run.seed,
     )  # fmt: skip
 
 
@@ -163,7 +163,9 @@ def _reranked(config: ReproduceConfig, log: RunLog, fold: Fold, method: Method) 
     """The pipeline with the variant's model and strategy; it finds the model trained already."""
     variant = VARIANTS[method]
     rerank = fold.run.rerank.model_copy(update={"strategy": variant.strategy})
-    run = fold.run.model_copy(update={"rerank": rerank, "graph": variant.graph(config)})
+    run = fold.run.model_copy(
+        update={"rerank": rerank, "graph": variant.graph(best=config.best, paper=config.paper)}
+    )
     made = pipeline(run, log, until="fusion")
     return Ranked(lists=made.reranked, judged=made.judgements)
 

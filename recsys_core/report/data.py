@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from recsys_core.columns import METRICS, POLICIES, STRATEGY_COSTS
+from recsys_core.columns import METRICS, PROBE, STRATEGY_COSTS
 from recsys_core.report.summary import Summary
 
 
@@ -62,7 +62,7 @@ class ReportData:
         figures: `columns.FIGURES`, drawn from these metrics and curves.
         calls: `columns.LLM_CALLS`.
         costs: `columns.STRATEGY_COSTS` of the judging; empty where no model judged.
-        policies: `columns.POLICIES`: what was compared on validation, and the choice.
+        probe: `columns.PROBE`: what the probe saw on validation, stage by stage.
         reasons: `columns.METRICS` of the reasons, protocol `explanations`.
         samples: users to show.
         ours: methods of this run, the most important first; set off from the baselines.
@@ -75,7 +75,7 @@ class ReportData:
     figures: pl.DataFrame
     calls: pl.DataFrame
     costs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(STRATEGY_COSTS)))
-    policies: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(POLICIES)))
+    probe: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(PROBE)))
     reasons: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(METRICS)))
     samples: Sequence[UserSample] = ()
     ours: Sequence[str] = ()

@@ -7,7 +7,9 @@ import polars as pl
 from markupsafe import Markup
 
 from recsys_core.columns import (
+    CALIBRATION,
     CAPTION,
+    DIVERSITY,
     FIGURES,
     GROUP,
     LOSS,
@@ -25,20 +27,27 @@ from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
 
 BY_CUTOFF: Final = "by cut-off"
 TRAINING: Final = "training"
+TRADE_OFF: Final = "trade-off"
 
 
-def figures(metrics: pl.DataFrame, curves: pl.DataFrame, ours: Sequence[str]) -> pl.DataFrame:
+def figures(
+    metrics: pl.DataFrame,
+    curves: pl.DataFrame,
+    ours: Sequence[str],
+    trade_off: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Draw every plot of the page; the same tables give the same bytes.
 
     Args:
         metrics: `columns.METRICS`.
         curves: `columns.CURVES`.
         ours: methods of this run, set off from the baselines.
+        trade_off: `columns.TRADE_OFF`.
 
     Returns:
         `columns.FIGURES`, in the order of the page.
     """
-    rows = [*_by_cutoff(metrics, ours), *_training(curves)]
+    rows = [*_by_cutoff(metrics, ours), *_training(curves), *_trade_off(trade_off)]
     return pl.DataFrame(rows, schema=dict(FIGURES), orient="row")
 
 
@@ -81,3 +90,14 @@ def _training(curves: pl.DataFrame) -> Iterator[_Row]:
     for column, caption in captions.items():
         if curves[column].count() > 0:
             yield TRAINING, caption, plots.training_curve(curves, column)
+
+
+def _trade_off(found: pl.DataFrame | None) -> Iterator[_Row]:
+    if found is None or found.is_empty():
+        return
+    captions = {
+        DIVERSITY: "Intra-list diversity (higher is more various)",
+        CALIBRATION: "Calibration error (lower is closer to the user's genres)",
+    }
+    for column, caption in captions.items():
+        yield TRADE_OFF, f"{caption} and NDCG@10", plots.trade_off(found, column)

@@ -9,9 +9,8 @@ from recsys_core.columns import (
     LLM_CALLS,
     METRICS,
     PHASE,
-    POLICIES,
+    PROBE,
     STRATEGY_COSTS,
-    VALUE,
     check,
 )
 from recsys_core.evaluation.metric_table import metric
@@ -38,7 +37,7 @@ def render(data: ReportData) -> str:
     check(data.calls, LLM_CALLS, table="llm_calls")
     check(data.figures, FIGURES, table="figures")
     check(data.reasons, METRICS, table="reasons")
-    check(data.policies, POLICIES, table="policies")
+    check(data.probe, PROBE, table="probe")
     check(data.costs, STRATEGY_COSTS, table="costs")
     return environment().get_template(_TEMPLATE).render(**_context(data))
 
@@ -84,7 +83,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "slowest": max((step.seconds for step in data.summary.steps), default=0.0) or 1.0,
         "calls": views.call_rows(data.calls),
         "costs": reasons.cost_rows(data.costs, data.metrics, HEADLINE_PROTOCOL, HEADLINE_K),
-        "policies": data.policies.drop_nulls(VALUE).to_dicts(),
+        "probe": data.probe.to_dicts(),
+        "trade_off": figures.pictures(data.figures, figures.TRADE_OFF),
         "reasons": reasons.tables(data.reasons),
         "samples": data.samples,
         "rating_max": data.rating_max,

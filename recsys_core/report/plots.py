@@ -20,10 +20,12 @@ from recsys_core.columns import (
     LOSS,
     METHOD,
     METRIC,
+    NDCG_AT_10,
     PHASE,
     PROTOCOL,
     VALID_NDCG,
     VALUE,
+    WEIGHT,
     K,
 )
 
@@ -111,6 +113,30 @@ def training_curve(curves: pl.DataFrame, column: str) -> Markup:
     name = {LOSS: "training loss", VALID_NDCG: "validation NDCG@10"}.get(column, column)
     ends = f", from {part[column][0]:.4g} to {part[column][-1]:.4g}" if part.height else ""
     return _svg(f"curve-{column}", draw, f"{name} by epoch{ends}")
+
+
+def trade_off(found: pl.DataFrame, column: str) -> Markup:
+    """NDCG@10 against `DIVERSITY` or `CALIBRATION`, a line per method of the last step."""
+    methods = found[METHOD].unique(maintain_order=True).to_list()
+
+    def draw(axes: "Axes") -> None:
+        for row, method in enumerate(methods[:SERIES]):
+            line = found.filter(pl.col(METHOD) == method).sort(WEIGHT)
+            axes.plot(line[column], line[NDCG_AT_10], color=_COLOURS[row], marker="o", label=method)
+            for point in line.filter(pl.int_range(pl.len()) % 3 == 0).iter_rows(named=True):
+                axes.annotate(f"{point[WEIGHT]:.1f}", (point[column], point[NDCG_AT_10]),
+                              xytext=(4, 4), textcoords="offset points", fontsize=9)  # fmt: skip
+        axes.set_xlabel(column.replace("_", " "))
+        axes.set_ylabel("NDCG@10")
+        axes.legend(frameon=False)
+
+    ends = [
+        f"{method} from {line[NDCG_AT_10][0]:.3f} at {line[column][0]:.3f} to"
+        f" {line[NDCG_AT_10][-1]:.3f} at {line[column][-1]:.3f}"
+        for method in methods
+        for line in [found.filter(pl.col(METHOD) == method).sort(WEIGHT)]
+    ]
+    return _svg(f"trade-off-{column}", draw, f"NDCG@10 against {column}: {'; '.join(ends)}")
 
 
 def _last(part: pl.DataFrame, methods: Sequence[str]) -> str:

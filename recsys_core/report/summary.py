@@ -53,6 +53,9 @@ class Summary(BaseModel):
     llm: LLMSummary
     headline: dict[str, dict[str, float]]
     """Method -> metric -> value, protocol `full` at k = 10."""
+    reranking: list[str] = []
+    """What the probe said about reranking, what it cost and what judging everybody would have;
+    how far repeated judgements agree."""
     facts: dict[str, dict[str, Any]]
     """What the steps want to be known, by step: counted fallbacks, devices, sources."""
     config: dict[str, Any]

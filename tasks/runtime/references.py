@@ -81,19 +81,27 @@ class CandidatesRef(ListsRef):
 
 
 class SampleRef(ListsRef):
-    """The lists of the users on whom the fusion policy is chosen."""
+    """The lists of the validation users whom a stage of the probe judges."""
 
 
 class JudgementsRef(ArtifactRef):
     """Table `judged`: the language model's scores of candidates."""
 
 
+class ProbeRef(ArtifactRef):
+    """Table `probe`: what judged validation users said about reranking, stage by stage."""
+
+
 class PolicyRef(ArtifactRef):
-    """Table `users`: whose lists are reranked; `policies`: what that was chosen from."""
+    """Table `users`: whose lists are reranked, and how; `probe`: what that was decided by."""
 
 
 class RerankedRef(ArtifactRef):
     """Table `reranked`: the lists to serve; `everybody`: the lists if everyone were reranked."""
+
+
+class TradeOffRef(ArtifactRef):
+    """Table `trade_off`: accuracy against variety on validation."""
 
 
 class RecommendationsRef(ArtifactRef):
@@ -132,6 +140,7 @@ class Results:
     policy: PolicyRef
     judgements: JudgementsRef
     reranked: RerankedRef
+    trade_off: TradeOffRef
     recommendations: RecommendationsRef
     baselines: BaselinesRef
     metrics: MetricsRef

@@ -11,6 +11,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 
 from recsys_core.artifacts import ArtifactRef
 from recsys_core.report.summary import StepSummary
+from tasks.runtime import messages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +58,14 @@ class RunLog:
 
 
 _LOG: ContextVar[RunLog | None] = ContextVar("run_log", default=None)
+_INSIDE: ContextVar[bool] = ContextVar("inside_one_record", default=False)
+"""Whether steps are told together, when all of them have ended."""
 
 
 @contextmanager
 def run_log() -> Iterator[RunLog]:
     """Collect a record of every step called inside the context."""
+    messages.install()
     log = RunLog()
     token = _LOG.set(log)
     try:
@@ -78,7 +82,11 @@ def one_record(name: str) -> Iterator[None]:
     """
     log, started = _LOG.get(), time.perf_counter()
     before = len(log.steps) if log is not None else 0
-    yield
+    token = _INSIDE.set(True)
+    try:
+        yield
+    finally:
+        _INSIDE.reset(token)
     inside = log.steps[before:] if log is not None else []
     if log is None or not inside:
         return
@@ -91,6 +99,7 @@ def one_record(name: str) -> Iterator[None]:
             cached=all(record.cached for record in inside),
         )
     ]
+    _tell(log.steps[-1])
 
 
 def record(name: str, ref: ArtifactRef, seconds: float) -> None:
@@ -109,6 +118,12 @@ def record(name: str, ref: ArtifactRef, seconds: float) -> None:
             ref=ref,
         )
     )
+    if not _INSIDE.get():
+        _tell(log.steps[-1])
+
+
+def _tell(one: StepRecord) -> None:
+    messages.tell(messages.step_ended(one.step, one.ref, cached=one.cached, seconds=one.seconds))
 
 
 def current_run_id() -> str:

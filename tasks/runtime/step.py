@@ -34,6 +34,7 @@ from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, co
 from recsys_core.errors import RecsysError
 from tasks.runtime.resources import measured
 from tasks.runtime.run_log import current_run_id, record
+from tasks.runtime.slots import tell_if_waiting
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=ArtifactRef)
@@ -82,6 +83,7 @@ class Step(Generic[P, R]):
     def __call__(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the step here and now; the reference to its artifact."""
         started = time.perf_counter()
+        tell_if_waiting(self._task.name, self._task.tags)
         inputs = bound_inputs(self._build, args, kwargs)
         ref = self._task(store, inputs, dict(self._rests_on(inputs)))
         record(self._task.name, ref, time.perf_counter() - started)

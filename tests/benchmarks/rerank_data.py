@@ -42,7 +42,12 @@ class World:
 
 
 def load(
-    *, published: bool, depth: int = 20, users: int | None = None, shared: Path = SHARED
+    *,
+    published: bool,
+    depth: int = 20,
+    users: int | None = None,
+    fold: int = 1,
+    shared: Path = SHARED,
 ) -> World:
     """Read, split, profile and rank.
 
@@ -50,11 +55,12 @@ def load(
         published: the paper's profiles; else those that the rules write.
         depth: length of the lists.
         users: how many users have a list; None stands for all.
+        fold: official fold.
         shared: folder of the data sets.
     """
     interactions = pl.read_parquet(shared / "ml-100k" / "interactions.parquet")
     items = pl.read_parquet(shared / "ml-100k" / "items.parquet")
-    split = split_interactions(interactions, SplitConfig(), 0)
+    split = split_interactions(interactions, SplitConfig(fold=fold), 0)
     people = interactions[USER].unique().sort().head(users or interactions.height)
     paper = shared / "paper"
     ready_items = read_ready_made(str(paper / "item_profiles.parquet"), ITEM, items[ITEM])

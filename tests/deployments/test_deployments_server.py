@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 
@@ -29,6 +30,32 @@ def test_the_form_holds_the_workers_places_not_those_of_who_deployed(deployed) -
     filled = schema["properties"]["config"]["default"]
     assert filled["artifact_root"] == "$RECSYS_ARTIFACTS"
     assert filled["runs_root"] == "$RECSYS_RUNS"
+
+
+def test_nothing_runs_by_itself_and_what_was_changed_stays(deployed: LocalServer) -> None:
+    there = deployed.deployment(PERSONALIZE)
+    assert [one["active"] for one in there["schedules"]] == [False]
+    config = {"config": {"seed": 7}}
+    httpx.patch(
+        f"{deployed.url}/deployments/{there['id']}", json={"parameters": config}, timeout=60
+    ).raise_for_status()
+    schedule = there["schedules"][0]["id"]
+    httpx.patch(
+        f"{deployed.url}/deployments/{there['id']}/schedules/{schedule}",
+        json={"active": True, "schedule": {"cron": "0 4 * * *", "timezone": "UTC"}}, timeout=60,
+    ).raise_for_status()  # fmt: skip
+    done = deployed.call("deployments.setup")
+    assert done.returncode == 0, done.stderr
+    assert "personalize: parameters stay as on the server" in done.stdout
+    there = deployed.deployment(PERSONALIZE)
+    assert there["parameters"] == config
+    (kept,) = there["schedules"]
+    assert (kept["active"], kept["schedule"]["cron"]) == (True, "0 4 * * *")
+    assert deployed.call("deployments.setup", "--reset").returncode == 0
+    there = deployed.deployment(PERSONALIZE)
+    assert there["parameters"] == {}
+    (reset,) = there["schedules"]
+    assert (reset["active"], reset["schedule"]["cron"]) == (False, "0 3 * * *")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from recsys_core.config import ReproduceConfig, RunConfig, load_config
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
+from recsys_core.rerank.config import FusionConfig, RerankConfig
 from recsys_core.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +119,22 @@ def test_what_users_show_is_no_part_of_item_profiles() -> None:
     less = RunConfig.model_validate({"user_profiles": {"max_disliked": 3}})
     assert less.item_profiles.identity() == RunConfig().item_profiles.identity()
     assert less.user_profiles.identity() != RunConfig().user_profiles.identity()
+
+
+def test_the_papers_preset_sets_graph_rerank_and_fusion_but_not_what_is_given() -> None:
+    paper = RunConfig.model_validate({"preset": "paper", "graph": {"max_epochs": 7}})
+    assert (paper.graph.preset, paper.graph.loss, paper.graph.max_epochs) == ("paper", "bpr", 7)
+    assert paper.rerank.strategy == "relevancy"
+    assert (paper.fusion.policy, paper.fusion.llm_weight, paper.fusion.scale) == (
+        "all", 0.8, "score",
+    )  # fmt: skip
+    own = RunConfig(
+        preset="paper", fusion=FusionConfig(policy="auto"), rerank=RerankConfig(looks=5)
+    )
+    assert (own.fusion.policy, own.fusion.llm_weight) == ("auto", 0.8)
+    assert (own.rerank.strategy, own.rerank.looks) == ("relevancy", 5)
+    plain = RunConfig()
+    assert (plain.graph.preset, plain.fusion.policy, plain.fusion.llm_weight) == (
+        "best", "auto", None,
+    )  # fmt: skip
+    assert RunConfig.model_validate(paper.model_dump()) == paper

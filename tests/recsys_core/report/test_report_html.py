@@ -13,7 +13,7 @@ from recsys_core.columns import (
     METHOD,
     METRIC,
     METRICS,
-    POLICIES,
+    PROBE,
     PROTOCOL,
     STRATEGY_COSTS,
     VALID_NDCG,
@@ -199,20 +199,16 @@ def test_a_measure_that_applies_to_nobody(run: ReportData) -> None:
     assert "Grounded\u2013" in Page(render(replace(run, reasons=none))).text
 
 
-def test_the_policies_compared_on_validation_are_shown(run: ReportData) -> None:
-    rows = [
-        {"policy": policy, "weight": weight, "value": value, "difference": value - 0.3,
-         "ci_low": -0.02, "ci_high": 0.01, "users": 200, "chosen": policy == "cold-only"}
-        for policy, weight, value in (
-            ("none", 0.0, 0.3), ("cold-only", 0.8, 0.31), ("all", 0.8, 0.25),
-        )
-    ]  # fmt: skip
-    told = pl.DataFrame(rows, schema=dict(POLICIES))
-    text = Page(render(replace(run, policies=told))).text
-    assert "Chosen: cold-only at weight 0.8." in text
-    assert "cold-only chosen0.80.3100+0.0100-0.0200 to +0.0100200" in text
-    unmeasured = told.head(1).with_columns(pl.lit(None, pl.Float64).alias(VALUE))
-    assert "Whose lists" not in Page(render(replace(run, policies=unmeasured))).text
+def test_the_probe_is_told_in_a_sentence_and_stage_by_stage(run: ReportData) -> None:
+    row = {"group": "everybody", "stage": 0, "users": 50, "weight": 0.2, "scale": "rank",
+           "value": 0.3, "difference": -0.018, "ci_low": -0.03, "ci_high": -0.009,
+           "decision": "futile"}  # fmt: skip
+    told = pl.DataFrame([row], schema=dict(PROBE))
+    summary = run.summary.model_copy(update={"reranking": ["After 50 users: <b>it costs 6 %</b>."]})
+    text = Page(render(replace(run, probe=told, summary=summary))).text
+    assert "After 50 users: <b>it costs 6 %</b>." in text
+    assert "everybody500.2rank0.3000-0.0180-0.0300 to -0.0090futile" in text
+    assert "Whose lists" not in Page(render(run)).text
 
 
 def test_costs_stand_beside_the_accuracy_of_the_strategy(with_calls: ReportData) -> None:

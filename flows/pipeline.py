@@ -1,5 +1,6 @@
 """The pipeline: every step once, in order, each with references to what it rests on."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -30,6 +31,7 @@ from tasks.rerank import rerank
 from tasks.runtime.prefect_artifacts import publish_artifacts
 from tasks.runtime.references import Results
 from tasks.runtime.run_log import RunLog
+from tasks.runtime.step import NotKept, kept_only
 from tasks.runtime.warm_start import earlier_model, honest_start
 from tasks.split import split, split_everything, test_split
 from tasks.train import train
@@ -43,7 +45,12 @@ Last = Literal[
 
 
 def pipeline(
-    config: RunConfig, log: RunLog, *, until: Last = "report", tuned: Results | None = None
+    config: RunConfig,
+    log: RunLog,
+    *,
+    until: Last = "report",
+    tuned: Results | None = None,
+    into: Results | None = None,
 ) -> Results:
     """Run the steps up to `until`; a whole run with `dry_run` stops after its estimate.
 
@@ -53,9 +60,10 @@ def pipeline(
         until: the last step.
         tuned: makes this the second pass of a `refit`: nothing is held out of its training, and
             the number of epochs and the fusion policy are those that this pass chose.
+        into: where references are put as they come; by default an object of its own.
     """
     store, seed, ratings = ArtifactStore(root=config.artifact_root), config.seed, config.data.scale
-    made = Results()
+    made = into or Results()
 
     if tuned is None:
         source = source_fingerprint(config.data)
@@ -74,7 +82,7 @@ def pipeline(
         return made
 
     if until == "report" and (config.dry_run or config.llm.uses_model):
-        dry_run(config, data=made.data, split=made.split)
+        dry_run(config, data=made.data, split=made.split, kept=_kept(config, log))
         if config.dry_run:
             return made
 
@@ -202,3 +210,11 @@ def pipeline(
         figures=made.figures,
     )  # fmt: skip
     return made
+
+
+def _kept(config: RunConfig, log: RunLog) -> Results:
+    """What the pipeline finds done, up to the first step that is not."""
+    kept = Results()
+    with kept_only(), suppress(NotKept):
+        pipeline(config, log, until="explanation_metrics", into=kept)
+    return kept

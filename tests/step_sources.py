@@ -60,62 +60,115 @@ def steps() -> dict[str, Pinned]:
 
 
 def sources_of(module: str) -> str:
-    """Hash of a module and of all modules of the project that it imports, directly or not."""
+    """Hash of the definitions of a module, and of all of the project that they use, down to last.
+
+    Functions, classes and constants count one by one: another column name or another section of
+    the configuration changes the hash of the steps that use it.
+    """
+    reached = closure(module)
     digest = hashlib.sha256()
-    for name in sorted(closure(module)):
-        digest.update(f"{name}\n{_text(name)}\n".encode())
-        for data in sorted(path_of(name).parent.glob("*.yaml")):
+    for name, definition in sorted(reached):
+        digest.update(f"{name}.{definition}\n".encode())
+        for statement in _parsed(name).definitions[definition]:
+            digest.update(f"{ast.unparse(statement)}\n".encode())
+    for folder in sorted({path_of(name).parent for name, _ in reached}):
+        for data in sorted(folder.glob("*.yaml")):
             digest.update(data.read_bytes())
     return digest.hexdigest()[:32]
 
 
-@cache
-def closure(module: str) -> frozenset[str]:
-    """Names of the modules of the project that `module` reaches, itself among them."""
-    found: set[str] = set()
-    waiting = [module]
+Definition = tuple[str, str]
+"""Module, and a name that is defined at its top level."""
+
+
+def closure(module: str) -> frozenset[Definition]:
+    """The definitions of a module and all definitions of the project that they reach."""
+    found: set[Definition] = set()
+    waiting = [(module, name) for name in _parsed(module).definitions]
     while waiting:
-        name = waiting.pop()
-        if name not in found and not _in(name, RUNS_THE_WORK):
-            found.add(name)
-            waiting += _imported(name)
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += _used(*one)
     return frozenset(found)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """A module without its docstrings: what it defines, and which names it imports from where."""
+
+    definitions: dict[str, list[ast.stmt]]
+    imports: dict[str, tuple[str, str | None]]
+
+
 @cache
-def _imported(module: str) -> list[str]:
-    found = []
-    for node in ast.walk(ast.parse(path_of(module).read_text("utf-8"))):
+def _parsed(module: str) -> Parsed:
+    tree = _without_docstrings(ast.parse(path_of(module).read_text("utf-8")))
+    definitions: dict[str, list[ast.stmt]] = {}
+    for statement in tree.body:
+        for name in _defined_by(statement):
+            definitions.setdefault(name, []).append(statement)
+    imports: dict[str, tuple[str, str | None]] = {}
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and _in(node.module or "", PROJECT):
-            found += [_home(node.module or "", alias.name) for alias in node.names]
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                target = (inner, None) if _is_module(inner) else (str(node.module), alias.name)
+                imports[alias.asname or alias.name] = target
         elif isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if _in(alias.name, PROJECT)]
+            for alias in node.names:
+                assert not _in(alias.name, PROJECT), f"{module}: write `from ... import`"
+    return Parsed(definitions=definitions, imports=imports)
+
+
+def _defined_by(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.If | ast.Try | ast.For | ast.With):
+        return [
+            node.id if isinstance(node, ast.Name) else node.name
+            for node in ast.walk(statement)
+            if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+            or isinstance(node, ast.FunctionDef | ast.ClassDef)
+        ]
+    return []
+
+
+def _used(module: str, name: str) -> list[Definition]:
+    """The definitions that a definition uses."""
+    parsed, found = _parsed(module), []
+    for statement in parsed.definitions[name]:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                source, inner = parsed.imports.get(node.value.id, ("", ""))
+                found += _home(source, node.attr) if source and inner is None else []
+            elif isinstance(node, ast.Name) and node.id in parsed.imports:
+                source, inner = parsed.imports[node.id]
+                found += _home(source, inner) if inner else []
+            elif isinstance(node, ast.Name) and node.id in parsed.definitions:
+                found.append((module, node.id))
     return found
 
 
-def _home(module: str, name: str) -> str:
-    """The module that `from module import name` is about, behind what a package re-exports."""
-    if _is_module(f"{module}.{name}"):
-        return f"{module}.{name}"
-    if path_of(module).name != "__init__.py":
-        return module
-    for node in ast.parse(path_of(module).read_text("utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                if (alias.asname or alias.name) == name and _in(node.module, PROJECT):
-                    return _home(node.module, alias.name)
-    return module
+def _home(module: str, name: str) -> list[Definition]:
+    """Where a name is defined, behind what packages re-export; nothing for what runs the work."""
+    if _in(module, RUNS_THE_WORK):
+        return []
+    parsed = _parsed(module)
+    if name in parsed.definitions:
+        return [(module, name)]
+    source, inner = parsed.imports.get(name, ("", None))
+    return _home(source, inner) if inner else []
 
 
-def _text(module: str) -> str:
-    """The module without comments and docstrings, which change no result."""
-    tree = ast.parse(path_of(module).read_text("utf-8"))
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    """The module without docstrings, which change no result; comments are gone already."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             kept = [one for one in body if not _is_text(one)]
             node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
-    return ast.unparse(tree)
+    return tree
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -20,7 +20,7 @@ from recsys_core.llm.config import LLMConfig
 from tasks.runtime.fan_out import fan_out
 from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.run_log import one_record
-from tasks.runtime.step import DAY, RestsOn, Step, Submitted, step
+from tasks.runtime.step import DAY, RestsOn, Step, Submitted, in_kept_only, step
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=ArtifactRef)
@@ -89,6 +89,9 @@ class Sharded(Generic[P, R]):
         with one_record(self.name):
             if len(parts) == 1:
                 return self._one(store, parts[0], *args, **kwargs)
+            if in_kept_only():
+                done = [self._one(store, part, *args, **kwargs) for part in parts]
+                return self._join(store, parts=done)
             return self._join(store, parts=fan_out(parts, submit, fan, self.name))
 
 

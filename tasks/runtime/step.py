@@ -18,7 +18,9 @@ returns a `SplitRef`. Two things keep work from being done twice, both verified 
 import functools
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
@@ -41,6 +43,28 @@ R = TypeVar("R", bound=ArtifactRef)
 R_co = TypeVar("R_co", bound=ArtifactRef, covariant=True)
 
 RETRIES: Final = 2
+_KEPT_ONLY: ContextVar[bool] = ContextVar("kept_only", default=False)
+
+
+class NotKept(Exception):
+    """A step's artifact is not there, and nothing is to be computed."""
+
+
+@contextmanager
+def kept_only() -> Iterator[None]:
+    """Let steps inside give the references of artifacts that are there; others raise NotKept."""
+    token = _KEPT_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _KEPT_ONLY.reset(token)
+
+
+def in_kept_only() -> bool:
+    """Whether nothing is to be computed."""
+    return _KEPT_ONLY.get()
+
+
 RestsOn = Callable[[Mapping[str, Any]], Mapping[str, object]]
 """From the inputs of a step to what its result rests on beside them, by name."""
 
@@ -75,19 +99,34 @@ class Step(Generic[P, R]):
         build: Callable[Concatenate[ArtifactWriter, P], None],
         run: Task[[ArtifactStore, dict[str, Any], dict[str, Any]], R],
         rests_on: RestsOn,
+        returns: type[R],
     ) -> None:
         functools.update_wrapper(self, build)
         self._build, self._task, self._rests_on = build, run, rests_on
-        self.name, self.version = run.name, str(run.version)
+        self.name, self.version, self._returns = run.name, str(run.version), returns
 
     def __call__(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the step here and now; the reference to its artifact."""
         started = time.perf_counter()
-        tell_if_waiting(self._task.name, self._task.tags)
         inputs = bound_inputs(self._build, args, kwargs)
-        ref = self._task(store, inputs, dict(self._rests_on(inputs)))
+        rests_on = dict(self._rests_on(inputs))
+        if _KEPT_ONLY.get():
+            return self._kept(store, inputs, rests_on)
+        tell_if_waiting(self._task.name, self._task.tags)
+        ref = self._task(store, inputs, rests_on)
         record(self._task.name, ref, time.perf_counter() - started)
         return ref
+
+    def _kept(self, store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
+        """The reference to the artifact that is there.
+
+        Raises:
+            NotKept: there is none.
+        """
+        found = store.find(self.name, content_key(self.name, self.version, inputs, rests_on))
+        if found is None:
+            raise NotKept(self.name)
+        return found.as_type(self._returns)
 
     def submit(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> Submitted[R]:
         """Hand the step to the task runner of the flow in progress.
@@ -124,7 +163,7 @@ def step(
 
     def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P, R]:
         run = _as_task(build, name, version, returns, timeout_seconds, tags)
-        return Step(build, run, rests_on)
+        return Step(build, run, rests_on, returns)
 
     return decorate
 

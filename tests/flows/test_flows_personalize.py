@@ -272,9 +272,9 @@ def test_a_dry_run_says_what_it_would_cost_and_asks_nothing(place, caplog, capsy
     model = {"llm.model": "openai/gpt-4.1-mini"}
     assert main([*arguments(place, place / "data", **model), "--dry_run"]) == 0
     said = caplog.text
-    assert f"item_profile: {N_ITEMS} calls" in said
+    assert f"item_profile: {N_ITEMS} new calls, 0 cached" in said
     # Twelve batches of five for the twenty candidates of each user, and the validation sample.
-    assert f"relevancy: {2 * 12 * N_USERS:,} calls" in said
+    assert f"relevancy: {2 * 12 * N_USERS:,} new calls" in said
     assert "dollars" in said
     assert list((place / "artifacts").glob("llm.sqlite")) == []
     assert "Outputs" not in capsys.readouterr().out

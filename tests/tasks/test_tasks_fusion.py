@@ -138,10 +138,10 @@ def test_the_policy_decides_whose_lists_change(
 
 def test_another_weight_asks_nothing_anew(store: ArtifactStore) -> None:
     fusing(store, FusionConfig(), True)
-    assert len(CALLS) == 1, "the probe's lists are those of everybody here"
+    assert len(CALLS) == 2, "the probe, and everybody"
     fusing(store, FusionConfig(llm_weight=0.5), True)
     fusing(store, FusionConfig(policy="all"), True)
-    assert len(CALLS) == 1
+    assert len(CALLS) == 2
 
 
 def test_a_probe_in_stages_judges_every_user_once(store: ArtifactStore) -> None:

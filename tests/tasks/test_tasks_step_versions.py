@@ -1,5 +1,6 @@
 """A step whose source changed has another version, or is known to give the same results."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -44,21 +45,40 @@ def test_results_are_the_same_where_all_tables_but_the_ledger_are(tmp_path: Path
     assert same_results(tmp_path / "before", tmp_path / "after") == {"graph": ["t.parquet:x"]}
 
 
-def test_the_source_of_a_step_is_what_it_imports_inside_the_project() -> None:
+def test_the_source_of_a_step_is_what_it_uses_inside_the_project() -> None:
     train, split = closure("tasks.train"), closure("tasks.split")
-    assert {"tasks.train", "tasks.graph", "recsys_core.graph.training.trainer"} <= train
-    assert "recsys_core.datasets.splits" in split
-    assert not {one for one in split if ".graph" in one}
-    assert not {one for one in train | split if one.startswith("recsys_core.llm.transport")}
+    assert {("tasks.train", "train"), ("recsys_core.graph.training.trainer", "train")} <= train
+    assert ("recsys_core.datasets.hashed_split", "hashed_parts") in split
+    assert ("recsys_core.columns", "INTERACTIONS") in split
+    assert ("recsys_core.columns", "JUDGED") not in split
+    assert not {one for one, _ in split if ".graph" in one}
+    assert not {one for one, _ in train | split if one.startswith("recsys_core.llm.transport")}
 
 
-def test_comments_and_docstrings_change_no_hash(
+def test_a_used_constant_changes_the_hash_and_comments_or_an_unused_one_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step_sources, "ROOT", tmp_path)
-    (tmp_path / "tasks").mkdir()
-    hashes = []
-    for text in ('"""A."""\nX = 1\n', '"""B."""\n# why\nX = 1\n"""Help."""\n', "X = 2\n"):
-        (tmp_path / "tasks" / "made.py").write_text(text)
-        hashes.append(step_sources.sources_of("tasks.made"))
+    for number, text in enumerate(
+        (
+            '"""A."""\nUSED = 1\nOTHER = 1\n',
+            '"""B."""\n# why\nUSED = 1\n"""Help."""\nOTHER = 2\n',
+            "USED = 2\nOTHER = 1\n",
+        )
+    ):
+        folder = tmp_path / "tasks" / f"t{number}"
+        folder.mkdir(parents=True)
+        (folder / "constants.py").write_text(text)
+        step = (
+            f"from tasks.t{number}.constants import USED\n\n\ndef step() -> int:\n    return USED\n"
+        )
+        (folder / "step.py").write_text(step)
+    hashes = [
+        [ast.unparse(one) for name in sorted(closure(f"tasks.t{n}.step")) for one in _code(name)]
+        for n in range(3)
+    ]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def _code(name: tuple[str, str]) -> list[ast.stmt]:
+    return step_sources._parsed(name[0]).definitions[name[1]]

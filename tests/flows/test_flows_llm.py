@@ -237,7 +237,7 @@ def test_a_raised_version_of_every_prompt_asks_everything_again(
     steps = {one.step: one.cached for one in summary_of(endpoint, "raised").steps}
     assert not any(steps[name] for name in ("item_profiles", "user_profiles", "rerank", "explain"))
     # The answers are the same, so that what rests on them alone is not done again.
-    assert steps["split"] and steps["graph"] and steps["baselines"]
+    assert all(steps[name] for name in ("split", "graph", "baselines"))
 
 
 def test_without_its_artifacts_a_run_takes_every_answer_from_the_cache(

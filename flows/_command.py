@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupted.
 """
 
+import json
 import logging
 import signal
 import sys
@@ -12,6 +13,7 @@ from threading import Event
 from types import FrameType
 from typing import Any, Final, TypeVar, overload
 
+import yaml
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
@@ -76,12 +78,23 @@ def _refuse_former_names(argv: Sequence[str], kind: type[BaseModel]) -> None:
 
 
 def _with_underscores(argument: str) -> str:
-    """`--dry-run` for `--dry_run`; values, and the `no-` of a flag, stay as they are."""
+    """`--dry_run` of `--dry-run`; values, and the `no-` of a flag, stay; mappings become JSON."""
     if not argument.startswith("--"):
-        return argument
+        return _as_json(argument)
     name, equals, value = argument[2:].partition("=")
     negated = "no-" if name.startswith("no-") else ""
-    return f"--{negated}{name.removeprefix('no-').replace('-', '_')}{equals}{value}"
+    return f"--{negated}{name.removeprefix('no-').replace('-', '_')}{equals}{_as_json(value)}"
+
+
+def _as_json(value: str) -> str:
+    """A mapping as people write it, `{user_id: userId}`, in JSON; other values as they are."""
+    if not (value.startswith("{") and value.endswith("}")):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return json.dumps(found) if isinstance(found, dict) else value
 
 
 def run(action: Callable[[], object]) -> int:

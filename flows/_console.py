@@ -53,7 +53,7 @@ def _headline(out: Console, summary: Summary) -> None:
     table = Table("method", title=f"Protocol {HEADLINE_PROTOCOL}, k = {HEADLINE_K}")
     for name in _METRICS:
         table.add_column(name, justify="right")
-    best_first = sorted(summary.headline.items(), key=lambda row: -row[1].get(_METRICS[0], 0.0))
+    best_first = sorted(summary.headline.items(), key=lambda row: -(row[1].get(_METRICS[0]) or 0.0))
     for method, values in best_first:
         figures = (values.get(name) for name in _METRICS)
         shown = ("-" if value is None else f"{value:.4f}" for value in figures)

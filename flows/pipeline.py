@@ -62,7 +62,7 @@ def pipeline(
             the number of epochs and the fusion policy are those that this pass chose.
         into: where references are put as they come; by default an object of its own.
     """
-    store, seed, ratings = ArtifactStore(root=config.artifact_root), config.seed, config.data.scale
+    store, seed = ArtifactStore(root=config.artifact_root), config.seed
     made = into or Results()
 
     if tuned is None:
@@ -73,11 +73,17 @@ def pipeline(
         if until == "enrich":
             return made
         interactions = made.data.interactions
-        made.split = split(store, interactions=interactions, config=config.split, seed=seed)
+        made.split = split(
+            store, interactions=interactions, config=config.split, seed=seed,
+            allow_repeats=made.data.allow_repeats,
+        )  # fmt: skip
         made.held_out = test_split(store, interactions=interactions, config=config.split, seed=seed)
     else:
         made.data = tuned.data
-        made.split = split_everything(store, interactions=made.data.interactions)
+        made.split = split_everything(
+            store, interactions=made.data.interactions, allow_repeats=made.data.allow_repeats
+        )
+    ratings = made.data.scale
     if until == "split":
         return made
 
@@ -118,15 +124,16 @@ def pipeline(
         earlier=earlier,
     )  # fmt: skip
     made.candidates = candidates(
-        store, split=made.split, graph=made.graph, model=made.model, k=list_length(config)
-    )
+        store, item_ids=made.data.item_ids, split=made.split, graph=made.graph, model=made.model,
+        k=list_length(config),
+    )  # fmt: skip
     if until == "candidates":
         return made
 
     judge = partial(
         rerank, store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
         items=made.item_profiles, users=made.user_profiles, embeddings=made.embeddings,
-        llm=config.llm, config=config.rerank, seed=seed,
+        llm=config.llm, config=config.rerank, ratings=ratings, seed=seed,
     )  # fmt: skip
     seen = None
     if config.fusion.policy == "auto" and tuned is None:
@@ -160,7 +167,8 @@ def pipeline(
         made.recommendations = explain(
             store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
             items=made.item_profiles, users=made.user_profiles, reranked=made.reranked,
-            llm=config.llm, config=config.explanations, titles=config.rerank.candidates,
+            llm=config.llm, config=config.explanations, ratings=ratings,
+            titles=config.rerank.candidates,
         )  # fmt: skip
     if until == "explain":
         return made
@@ -174,7 +182,8 @@ def pipeline(
         k=max(config.evaluation.cutoffs),
     )
     made.metrics = evaluate(
-        store, catalogue=made.data.catalogue, split=made.split, held_out=made.held_out,
+        store, catalogue=made.data.catalogue, item_ids=made.data.item_ids, split=made.split,
+        held_out=made.held_out,
         candidates=made.candidates, reranked=made.reranked, baselines=made.baselines,
         ratings=ratings, config=config.evaluation, seed=seed,
     )  # fmt: skip
@@ -190,7 +199,7 @@ def pipeline(
             explanation_judge(
                 store, catalogue=served.data.catalogue, split=served.split,
                 items=served.item_profiles, users=served.user_profiles,
-                recommendations=served.recommendations, llm=config.llm,
+                recommendations=served.recommendations, llm=config.llm, ratings=ratings,
                 judged_users=config.explanations.judge_users,
                 bootstrap=config.evaluation.bootstrap, seed=seed,
             )

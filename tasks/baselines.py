@@ -1,9 +1,7 @@
 """Step `baselines`: the lists that the graph model's are compared with."""
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import CANDIDATES, ITEM, USER
+from recsys_core.columns import CANDIDATES, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.methods import BASELINES, builders, grid_of
 from recsys_core.recommenders.tuning import tuned
@@ -13,7 +11,7 @@ from tasks.runtime.step import step
 
 @step(
     "baselines",
-    version="1",
+    version="2",
     returns=BaselinesRef,
     rests_on=lambda _: {
         "grid": {name: grid_of(name) for name, one in BASELINES.items() if one.in_every_run}
@@ -39,8 +37,7 @@ def baselines(
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
-    known = pl.concat([train, valid])
-    items, users = item_ids.table("item_ids")[ITEM], known_users.table("users")[USER]
+    items, users = item_ids.ids, known_users.table("users")[USER]
     for name, one in BASELINES.items():
         if not one.in_every_run:
             continue
@@ -51,5 +48,10 @@ def baselines(
         found = tuned(builders(name, ratings), train, valid, items, like_from=ratings.like_from)
         if found.valid_ndcg:
             out.fact(f"{name}_choice", found.choice)
-        lists = found.recommender.recommend(users, k, exclude=known)
+        recommender = found.recommender
+        if not split.learns_from_valid:
+            recommender = recommender.fit(train, items)
+        lists = recommender.recommend(
+            users, k, exclude=split.masked, among=item_ids.candidate_items
+        )
         out.table(name, lists, CANDIDATES)

@@ -27,7 +27,7 @@ from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
-from tasks.runtime.references import DatasetRef, Results, SplitRef
+from tasks.runtime.references import DatasetRef, Results, SplitRef, shown_history
 
 
 @task(name="dry_run", tags={"recsys", "dry_run"}, cache_policy=NO_CACHE, persist_result=False)
@@ -97,7 +97,7 @@ async def _ask_rest(
     if hasattr(kept, "recommendations") and not config.explanations.judge:
         return
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
-    evidence = select_history(train, config.data.scale, config.user_profiles)
+    evidence = select_history(train, data.scale, config.user_profiles)
     item_profiles = (
         kept.item_profiles.table("item_profiles")
         if hasattr(kept, "item_profiles")
@@ -108,10 +108,10 @@ async def _ask_rest(
         if hasattr(kept, "user_profiles")
         else await profile_users(users, evidence, items, item_profiles, provider)
     )
-    lists = _candidates(items, users, train, kept, config)
+    lists = _candidates(data, split, kept, config)
     tables = RerankTables(
         candidates=lists,
-        history=train,
+        history=shown_history(split, data.scale),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -132,7 +132,7 @@ async def _ask_rest(
     else:
         recommendations, _ = await explain(
             fused_lists(lists, judged, users, weight=config.fusion.fixed_weight),
-            history=train,
+            history=shown_history(split, data.scale),
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,
@@ -144,7 +144,7 @@ async def _ask_rest(
     if config.explanations.judge:
         await judge_reasons(
             recommendations,
-            history=train,
+            history=shown_history(split, data.scale),
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,
@@ -156,12 +156,15 @@ async def _ask_rest(
 
 
 def _candidates(
-    items: pl.DataFrame, users: pl.Series, train: pl.DataFrame, kept: Results, config: RunConfig
+    data: DatasetRef, split: SplitRef, kept: Results, config: RunConfig
 ) -> pl.DataFrame:
     if hasattr(kept, "candidates"):
         return kept.candidates.table("candidates")
-    popular = Popularity(config.data.scale).fit(train, items[ITEM])
-    return popular.recommend(users, config.rerank.candidates, exclude=train)
+    items, users = data.table("items")[ITEM], data.table("users")[USER]
+    popular = Popularity(data.scale).fit(split.table("train"), items)
+    return popular.recommend(
+        users, config.rerank.candidates, exclude=split.masked, among=data.candidate_items
+    )
 
 
 def _no_vectors(ids: pl.Series) -> pl.DataFrame:

@@ -1,5 +1,7 @@
 """Step `evaluate`: the metrics of every method's lists on the test split, both protocols."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
@@ -14,9 +16,11 @@ from tasks.runtime.references import (
     CandidatesRef,
     CatalogueRef,
     HeldOutRef,
+    ItemIdsRef,
     MetricsRef,
     RerankedRef,
     SplitRef,
+    UserGroup,
 )
 from tasks.runtime.step import step
 
@@ -31,6 +35,7 @@ def evaluate(
     out: ArtifactWriter,
     *,
     catalogue: CatalogueRef,
+    item_ids: ItemIdsRef,
     split: SplitRef,
     held_out: HeldOutRef,
     candidates: CandidatesRef,
@@ -45,8 +50,9 @@ def evaluate(
     Args:
         out: table `metrics` (`columns.METRICS`), empty where nothing is held out.
         catalogue: the items, with their genres.
+        item_ids: says which items may be recommended.
         split: train and valid, which lists leave out.
-        held_out: the test part.
+        held_out: the test part; interactions with items that may not be recommended do not count.
         candidates: the graph model's lists.
         reranked: the same after reranking and fusion.
         baselines: a table of lists per baseline.
@@ -54,20 +60,25 @@ def evaluate(
         config: cut-offs, the bound of cold users, bootstrap resamples.
         seed: of the bootstrap; the same resamples for every method.
     """
-    items = catalogue.table("items")
-    known, test = pl.concat([split.table("train"), split.table("valid")]), held_out.table("test")
+    items, allowed = catalogue.table("items"), item_ids.candidate_items
+    known, masked = split.known, split.masked
+    test = held_out.table("test").filter(pl.col(ITEM).is_in(allowed.implode()))
     lists = {name: baselines.table(name) for name in baselines.tables}
     lists |= our_lists(candidates, reranked)
     frames = [pl.DataFrame(schema=dict(METRICS))]
     if not test.is_empty():
         for name, ranking in lists.items():
-            frames += _accuracy(name, ranking, known, test, items[ITEM], ratings, config, seed)
+            # Users without an interaction have lists, too, which nothing can be compared with.
             tested = ranking.join(test.select(USER).unique(), on=USER, how="semi")
+            frames += _accuracy(
+                name, tested, known, masked, test, items[ITEM], ratings, config, seed,
+                groups=split.user_groups(config),
+            )  # fmt: skip
             frames.append(
                 beyond_accuracy(
                     tested,
                     known,
-                    items[ITEM],
+                    allowed,
                     method=name,
                     cutoffs=config.cutoffs,
                     vectors=genre_vectors(items),
@@ -108,18 +119,21 @@ def _accuracy(
     name: str,
     ranking: pl.DataFrame,
     known: pl.DataFrame,
+    masked: pl.DataFrame,
     test: pl.DataFrame,
     items: pl.Series,
     ratings: RatingScale,
     config: EvaluationConfig,
     seed: int,
+    *,
+    groups: Sequence[UserGroup],
 ) -> list[pl.DataFrame]:
     return [
         protocols.evaluate(
             ranking, known, test, method=name, protocol=protocol, cutoffs=config.cutoffs,
-            like_from=ratings.like_from, max_train_interactions=cold, items=items,
-            bootstrap=config.bootstrap, seed=seed,
+            like_from=ratings.like_from, max_train_interactions=group.at_most, items=items,
+            masked=masked, history=group.history, bootstrap=config.bootstrap, seed=seed,
         )
         for protocol in (protocols.FULL, protocols.CONDENSED)
-        for cold in (None, config.cold_below - 1)
+        for group in groups
     ]  # fmt: skip

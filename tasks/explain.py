@@ -5,6 +5,7 @@ from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain as explain_users
 from recsys_core.explanations.prompt import EXPLANATION
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
@@ -15,6 +16,7 @@ from tasks.runtime.references import (
     RerankedRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.sharded import Shard, sharded
 
@@ -38,6 +40,7 @@ def explain(
     users: UserProfilesRef,
     reranked: RerankedRef,
     llm: LLMConfig,
+    ratings: RatingScale,
     config: ExplanationConfig,
     titles: int,
 ) -> None:
@@ -52,6 +55,7 @@ def explain(
         users: user profiles, and the evidence they were written from.
         reranked: the lists in their final order.
         llm: who writes the reasons.
+        ratings: whether there are ratings to show.
         config: how many titles per request.
         titles: how many entries a list has.
     """
@@ -62,7 +66,7 @@ def explain(
             llm,
             lambda model: explain_users(
                 lists,
-                history=split.table("train"),
+                history=shown_history(split, ratings),
                 items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),

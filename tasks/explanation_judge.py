@@ -10,6 +10,7 @@ from recsys_core.explanations.evaluation.llm_judge import (
     judge_reasons,
 )
 from recsys_core.explanations.evaluation.metrics import average_per_user
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from tasks.explanation_metrics import writers
 from tasks.runtime.llm_calls import ask, prompts_in_use
@@ -21,6 +22,7 @@ from tasks.runtime.references import (
     RecommendationsRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.step import DAY, step
 
@@ -42,6 +44,7 @@ def explanation_judge(
     users: UserProfilesRef,
     recommendations: RecommendationsRef,
     llm: LLMConfig,
+    ratings: RatingScale,
     judged_users: int,
     bootstrap: int,
     seed: int,
@@ -56,6 +59,7 @@ def explanation_judge(
         users: user profiles, and the evidence they were written from.
         recommendations: the lists with their reasons.
         llm: who judges.
+        ratings: whether there are ratings to show.
         judged_users: how many users.
         bootstrap: resamples of users for the intervals.
         seed: of the sample and the resamples.
@@ -67,7 +71,7 @@ def explanation_judge(
             llm,
             lambda model: judge_reasons(
                 lists,
-                history=split.table("train"),
+                history=shown_history(split, ratings),
                 items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),

@@ -88,7 +88,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
             data.table("items"),
         ),
         ours=own_methods(measured),
-        rating_max=config.data.rating_max,
+        rating_max=data.scale.rating_max,
     )
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),

@@ -5,6 +5,7 @@ from typing import Any
 
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank as rerank_users
@@ -21,6 +22,7 @@ from tasks.runtime.references import (
     PolicyRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.sharded import Shard, sharded
 
@@ -50,6 +52,7 @@ def rerank(
     embeddings: EmbeddingsRef,
     candidates: ListsRef,
     llm: LLMConfig,
+    ratings: RatingScale,
     config: RerankConfig,
     seed: int,
     only: PolicyRef | None = None,
@@ -66,6 +69,7 @@ def rerank(
         embeddings: vectors of both.
         candidates: the graph model's lists.
         llm: who judges.
+        ratings: whether there are ratings to show.
         config: strategy, number of candidates.
         seed: of the order in which candidates are shown.
         only: a policy whose table `users` names those worth judging; None stands for all.
@@ -75,7 +79,7 @@ def rerank(
         lists = lists.join(only.table("users"), on=USER, how="semi")
     tables = RerankTables(
         candidates=lists,
-        history=split.table("train"),
+        history=shown_history(split, ratings),
         items=catalogue.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),

@@ -8,36 +8,64 @@ from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import INTERACTIONS
 from recsys_core.datasets import splits
 from recsys_core.datasets.config import SplitConfig
-from tasks.runtime.references import HeldOutRef, InteractionsRef, SplitRef
+from recsys_core.datasets.split_parts import Split
+from tasks.runtime.references import (
+    LEARNED,
+    MASKED,
+    NO_PART,
+    HeldOutRef,
+    InteractionsRef,
+    SplitRef,
+)
 from tasks.runtime.step import step
 
 
-@step("split", version="2", returns=SplitRef)
+@step("split", version="3", returns=SplitRef)
 def split(
-    out: ArtifactWriter, *, interactions: InteractionsRef, config: SplitConfig, seed: int
+    out: ArtifactWriter,
+    *,
+    interactions: InteractionsRef,
+    config: SplitConfig,
+    seed: int,
+    allow_repeats: bool,
 ) -> None:
-    """Cut one fold: train and valid."""
+    """Divide the interactions: train and valid.
+
+    Args:
+        out: these tables; the facts say which parts are learned from and which lists leave out.
+        interactions: of the data set.
+        config: kind and parts.
+        seed: of whatever is drawn.
+        allow_repeats: whether lists may hold what a user knows.
+    """
     parts = splits.split_interactions(interactions.table("interactions"), config, seed)
-    _write(out, parts)
+    _write(out, parts, learned=config.learned, masked=NO_PART if allow_repeats else config.masked)
 
 
 @step("test_split", version="1", returns=HeldOutRef)
 def test_split(
     out: ArtifactWriter, *, interactions: InteractionsRef, config: SplitConfig, seed: int
 ) -> None:
-    """Cut the same fold: test."""
+    """Divide the interactions in the same way: test."""
     parts = splits.split_interactions(interactions.table("interactions"), config, seed)
     out.table("test", parts.test, INTERACTIONS)
     out.fact("kind", parts.kind)
 
 
-@step("split_everything", version="2", returns=SplitRef)
-def split_everything(out: ArtifactWriter, *, interactions: InteractionsRef) -> None:
+@step("split_everything", version="3", returns=SplitRef)
+def split_everything(
+    out: ArtifactWriter, *, interactions: InteractionsRef, allow_repeats: bool
+) -> None:
     """Keep all interactions for training: the split of the second pass of a `refit`."""
-    _write(out, splits.everything(interactions.table("interactions")))
+    parts = splits.everything(interactions.table("interactions"))
+    _write(out, parts, learned="train", masked=NO_PART if allow_repeats else "train")
 
 
-def _write(out: ArtifactWriter, parts: splits.Split) -> None:
+def _write(out: ArtifactWriter, parts: Split, *, learned: str, masked: str) -> None:
     out.table("train", parts.train, INTERACTIONS)
     out.table("valid", parts.valid, INTERACTIONS)
-    out.fact("kind", parts.kind)
+    # Later steps read these, so that other values of them are another content.
+    for name, told in (("kind", parts.kind), (LEARNED, learned), (MASKED, masked)):
+        out.fact(name, told, in_content=True)
+    for name, value in parts.facts.items():
+        out.fact(name, value)

@@ -14,11 +14,11 @@ import polars as pl
 import torch
 
 from recsys_core.columns import ITEM, USER
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.graph.training.trainer import Trained, train
+from recsys_core.interactions.feedback import RatingScale
 
 SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
 CONFIGS = {
@@ -29,7 +29,7 @@ KILLABLE = {
     name: one.model_copy(update={"checkpoint_every": 4, "max_epochs": 20, "patience": 9})
     for name, one in CONFIGS.items()
 }
-DATA = DataConfig().scale
+DATA = RatingScale()
 N_USERS, N_ITEMS, TASTES = 40, 48, 4
 
 

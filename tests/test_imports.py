@@ -21,7 +21,7 @@ LAYERS = (
     ("evaluation",),
     ("prompt_context",),
     ("embedding", "profiles"),
-    ("recommenders", "rerank"),
+    ("recommenders", "rerank", "diversity"),
     ("explanations", "graph"),
     ("report",),
     ("config",),

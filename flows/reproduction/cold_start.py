@@ -46,7 +46,7 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
         return cold_start.submit(
             store, interactions=data.interactions, known_users=data.known_users,
             item_ids=data.item_ids, facts=facts, profiles=profiles, new=new, method=method,
-            graph=graph, ratings=fold.run.data.scale, seed=seed,
+            graph=graph, ratings=data.scale, seed=seed,
         )  # fmt: skip
 
     fan = FanOutConfig(shards_at_once=config.at_once)

@@ -133,7 +133,7 @@ def rank(
 def _submitted(
     store: ArtifactStore, config: ReproduceConfig, fold: Fold, method: Method
 ) -> Submitted[ListsRef | ModelRef]:
-    run, made, ratings = fold.run, fold.made, fold.run.data.scale
+    run, made, ratings = fold.run, fold.made, fold.made.data.scale
     if method not in VARIANTS:
         return baseline.submit(
             store, known_users=made.data.known_users, item_ids=made.data.item_ids,
@@ -156,7 +156,16 @@ def _ranked(
     if isinstance(fitted, ListsRef):
         return Ranked(lists=fitted)
     made, k = fold.made, list_length(fold.run)
-    return Ranked(lists=candidates(store, split=made.split, graph=made.graph, model=fitted, k=k))
+    return Ranked(
+        lists=candidates(
+            store,
+            item_ids=made.data.item_ids,
+            split=made.split,
+            graph=made.graph,
+            model=fitted,
+            k=k,
+        )
+    )
 
 
 def _reranked(config: ReproduceConfig, log: RunLog, fold: Fold, method: Method) -> Ranked:
@@ -193,9 +202,9 @@ def measure(
             fold=fold.number,
             method=method,
             result=method_metrics(
-                store, split=fold.made.split, held_out=fold.made.held_out, lists=one.lists,
-                method=method,
-                ratings=fold.run.data.scale, config=fold.run.evaluation, seed=fold.run.seed,
+                store, item_ids=fold.made.data.item_ids, split=fold.made.split,
+                held_out=fold.made.held_out, lists=one.lists, method=method,
+                ratings=fold.made.data.scale, config=fold.run.evaluation, seed=fold.run.seed,
             ),
             judged=one.judged,
         )

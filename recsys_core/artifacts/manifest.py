@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict
 
 from recsys_core.artifacts.filesystem import resolve
@@ -44,6 +45,8 @@ class Manifest(BaseModel):
     inputs: dict[str, str]
     facts: dict[str, Any]
     """What the step wants the run's summary to say: the data source, counted fallbacks, ..."""
+    content_facts: dict[str, Any] = {}
+    """Those of the facts that later steps read: other values of them are another content."""
     libraries: dict[str, str]
     created: datetime
     seconds: float
@@ -54,6 +57,13 @@ class Manifest(BaseModel):
     @property
     def rows(self) -> int:
         return sum(entry.rows for entry in self.files.values())
+
+
+def has_manifest(uri: str) -> bool:
+    """Whether there is an artifact at `uri`; it is not read."""
+    filesystem, path = resolve(uri)
+    found = filesystem.get_file_info(f"{path}/{MANIFEST}")
+    return bool(found.type == pafs.FileType.File)
 
 
 def read_manifest(uri: str) -> Manifest:
@@ -84,14 +94,15 @@ def verify(uri: str) -> Manifest:
             raise _damaged(uri, f"{name} has {len(data)} bytes, not {entry.size}")
         if content_hash(data) != entry.sha256:
             raise _damaged(uri, f"{name} was altered after it was written")
-    if manifest.content_hash != files_hash(manifest.files):
+    if manifest.content_hash != files_hash(manifest.files, manifest.content_facts):
         raise _damaged(uri, "its manifest was altered after it was written")
     return manifest
 
 
-def files_hash(files: Mapping[str, FileEntry]) -> str:
-    """Content hash of an artifact: of the names and hashes of its files that are its content."""
-    return content_hash({name: one.sha256 for name, one in files.items() if one.in_content})
+def files_hash(files: Mapping[str, FileEntry], facts: Mapping[str, Any]) -> str:
+    """Content hash of an artifact: of the files and the facts that are its content."""
+    content = {name: one.sha256 for name, one in files.items() if one.in_content}
+    return content_hash({**content, "facts": dict(facts)} if facts else content)
 
 
 def read_file(uri: str) -> bytes:

@@ -127,7 +127,7 @@ def _hash_of(manifest: Manifest, tables: tuple[str, ...]) -> str:
     if not tables:
         return manifest.content_hash
     names = [f"{name}.parquet" for name in tables]
-    return files_hash({name: manifest.files[name] for name in names if name in manifest.files})
+    return files_hash({name: manifest.files[name] for name in names if name in manifest.files}, {})
 
 
 def open_artifact(uri: str) -> "ArtifactRef":
@@ -206,6 +206,7 @@ class ArtifactWriter:
         self.uri, self.step, self.key, self.root = uri, step, key, root
         self.files: dict[str, FileEntry] = {}
         self.facts: dict[str, Any] = {}
+        self.content_facts: dict[str, Any] = {}
         self._filesystem, self._path = resolve(uri)
         self._temporary: dict[str, str] = {}
         self.scratch = Scratch(self._filesystem, self._path)
@@ -241,9 +242,11 @@ class ArtifactWriter:
             sha256=content_hash(data), size=len(data), rows=rows, in_content=in_content
         )
 
-    def fact(self, name: str, value: object) -> None:
-        """Note something the run's summary shall say."""
+    def fact(self, name: str, value: object, *, in_content: bool = False) -> None:
+        """Note something the run's summary shall say, or (`in_content`) that later steps read."""
         self.facts[name] = value
+        if in_content:
+            self.content_facts[name] = value
 
     def commit(
         self,
@@ -260,11 +263,12 @@ class ArtifactWriter:
             step=self.step,
             step_version=version,
             key=self.key,
-            content_hash=files_hash(self.files),
+            content_hash=files_hash(self.files, self.content_facts),
             files=self.files,
             parameters=json.loads(canonical_json(dict(parameters))),
             inputs=dict(inputs),
             facts=self.facts,
+            content_facts=self.content_facts,
             libraries=library_versions(),
             created=datetime.now(UTC),
             seconds=seconds,

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from recsys_core.config.run import RunConfig
 from recsys_core.errors import ConfigError
+from recsys_core.redaction import blanked
+
+_NOT_SHOWN: Final = frozenset({"value_error", "extra_forbidden"})
+"""Findings that say what they saw, and those about fields that do not exist (`api_key`)."""
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -62,7 +66,7 @@ def config_error(error: ValidationError) -> ConfigError:
     """Pydantic's findings as one ConfigError that names every wrong field."""
     findings = [
         f"{'.'.join(map(str, item['loc'])) or 'configuration'}: {item['msg']}"
-        + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
+        + (f" (got {blanked(repr(item['input']))})" if item["type"] not in _NOT_SHOWN else "")
         for item in error.errors()
     ]
     return ConfigError(

@@ -1,4 +1,4 @@
-"""Train, validation and test: five folds of 80:20 (paper, section 3), validation out of train.
+"""Split kinds: five folds of 80:20 (paper, section 3), given parts, by time, each user's last.
 
 The official folds u1 to u5 of MovieLens 100K are the five consecutive blocks of 20,000 lines of
 `u.data`, which are recognised by the rows they hold. Any other data set is divided by hash
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import ITEM, USER
+from recsys_core.columns import INTERACTIONS, ITEM, PART, USER
 from recsys_core.datasets.hashed_split import Mask, hashed_parts
+from recsys_core.datasets.split_parts import Split, drawn_validation, parted, too_few
+from recsys_core.datasets.temporal_splits import by_last, by_time
 from recsys_core.errors import DataError
 
 if TYPE_CHECKING:  # the configuration's choices are the table below
@@ -24,28 +26,6 @@ FOLDS: Final = 5
 _ML_100K_ROWS: Final = 100_000
 # SHA-256 of u.data's (user, item) as "196,242\n...", in the file's order.
 _ML_100K_DIGEST: Final = "9c0c3e8e0ce2a7115361822aa1acd819d2a4a5acd8925778be79bc2e7b131810"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Split:
-    """Three disjoint tables of interactions, each in the order of the file.
-
-    Attributes:
-        train: what models, profiles and graphs are made from.
-        valid: held out of training for early stopping.
-        test: the fold's block, never seen before the evaluation.
-        kind: name in `KINDS`; `none` where nothing is held out.
-    """
-
-    train: pl.DataFrame
-    valid: pl.DataFrame
-    test: pl.DataFrame
-    kind: str
-
-    @property
-    def known(self) -> pl.DataFrame:
-        """What is no test: a user's history at test time, and what lists leave out."""
-        return pl.concat([self.train, self.valid])
 
 
 def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
@@ -66,6 +46,7 @@ def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: 
 
 def everything(interactions: pl.DataFrame) -> Split:
     """All interactions for training: the split of the last fit before lists are served."""
+    interactions = interactions.select(INTERACTIONS.keys())
     none = interactions.clear()
     return Split(train=interactions, valid=none, test=none, kind="none")
 
@@ -117,17 +98,16 @@ def _divided(
     test: Mask | None,
 ) -> Split:
     """Test as given, or by hash; validation by hash out of the rest (`hashed_split`)."""
+    interactions = interactions.select(INTERACTIONS.keys())
     if interactions.height < FOLDS:
-        raise _too_few(f"{interactions.height} interactions cannot be cut into {FOLDS} folds.")
+        raise too_few(f"{interactions.height} interactions cannot be cut into {FOLDS} folds.")
     parts = hashed_parts(
         interactions, fold=config.fold, folds=FOLDS, valid_share=config.valid_share, seed=seed,
         test=test,
     )  # fmt: skip
     for part, rows in (("validation", parts.valid), ("test", parts.test)):
         if not rows.any():
-            raise _too_few(
-                f"Of {interactions.height} interactions none falls into the {part} part."
-            )
+            raise too_few(f"Of {interactions.height} interactions none falls into the {part} part.")
     return Split(
         train=interactions.filter(pl.Series(~(parts.valid | parts.test))),
         valid=interactions.filter(pl.Series(parts.valid)),
@@ -136,12 +116,22 @@ def _divided(
     )
 
 
-def _too_few(seen: str) -> DataError:
-    return DataError(
-        seen,
-        expected=f"at least {FOLDS} interactions, and users with several of them.",
-        fix="add interactions, or raise split.valid_share where validation is empty.",
-    )
+def _given(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
+    """The parts that the data name; validation drawn from train where they name none."""
+    if PART not in interactions.columns:
+        raise DataError(
+            "The interactions have no column part.",
+            expected="train, valid or test in every row, or files train, valid and test.",
+            fix="add the column, or choose another --split.kind.",
+        )
+    part = interactions[PART]
+    in_valid, in_test = part == "valid", part == "test"
+    if not in_valid.any():
+        train = interactions.filter(~in_test)
+        drawn = drawn_validation(train, config.valid_share, np.random.default_rng(seed))
+        rows = pl.Series(np.flatnonzero(~in_test.to_numpy())).filter(drawn)
+        in_valid = pl.int_range(interactions.height, eager=True).is_in(rows.implode())
+    return parted(interactions, in_valid, in_test, kind="given")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,24 +141,36 @@ class SplitKind:
     Attributes:
         divide: (interactions, configuration, seed) -> split.
         help: what it does, for `--help`.
+        folds: how many test parts it has.
     """
 
     divide: Callable[[pl.DataFrame, "SplitConfig", int], Split]
     help: str
+    folds: int = 1
 
 
 KINDS: Final[Mapping[str, SplitKind]] = {
     "auto": SplitKind(
-        divide=_auto,
+        divide=_auto, folds=FOLDS,
         help="the official folds for MovieLens 100K (later rows are for training), else random",
     ),
     "blocks": SplitKind(
-        divide=_blocks,
+        divide=_blocks, folds=FOLDS,
         help="five consecutive blocks of the file (MovieLens 100K's official folds u1-u5)",
     ),
     "random": SplitKind(
-        divide=_random,
+        divide=_random, folds=FOLDS,
         help="five folds by a seeded hash of user and item: rows that come later move no others",
     ),
-}
+    "given": SplitKind(
+        divide=_given, help="the column part of the interactions, or files train, valid and test"
+    ),
+    "time": SplitKind(
+        divide=by_time,
+        help="all before a moment trains, the rest is test; valid ends training",
+    ),
+    "last": SplitKind(
+        divide=by_last, help="each user's last interactions are test, those before them valid"
+    ),
+}  # fmt: skip
 """Every split kind; choices of the configuration and of the command lines follow from it."""

@@ -26,6 +26,8 @@ def top_k(
     seen_items: Indices,
     k: int,
     batch: int | None = None,
+    *,
+    barred: Indices | None = None,
 ) -> tuple[Indices, Floats]:
     """The k items with the highest dot product per user, seen pairs left out.
 
@@ -38,6 +40,7 @@ def top_k(
         seen_items: (n,) their items.
         k: length of each list.
         batch: users scored at once; by default as many as 8 million scores allow.
+        barred: (m,) items that are in no list.
 
     Returns:
         (items, scores), each (n_users, k). Where fewer than k items are left, the rest of the row
@@ -65,6 +68,8 @@ def top_k(
         low, high = np.searchsorted(seen_users[order], [start, stop])
         block = users[start:stop] @ items.T
         block[seen[0, low:high] - start, seen[1, low:high]] = -torch.inf
+        if barred is not None:
+            block[:, torch.from_numpy(barred)] = -torch.inf
         best, chosen = best_columns(block, width)
         chosen[best == -torch.inf] = -1
         indices[start:stop, :width], scores[start:stop, :width] = chosen.numpy(), best.numpy()

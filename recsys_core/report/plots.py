@@ -141,7 +141,7 @@ def trade_off(found: pl.DataFrame, column: str) -> Markup:
 
 def _last(part: pl.DataFrame, methods: Sequence[str]) -> str:
     """The values at the largest k in words: the text alternative."""
-    end = part.filter(pl.col(K) == part[K].max())
+    end = part.filter(pl.col(K) == pl.col(K).max())
     values = dict(zip(end[METHOD], end[VALUE], strict=True))
     named = [f"{name} {values[name]:.3f}" for name in methods[:SERIES] if name in values]
     return f"at k = {end[K][0]} {', '.join(named)}" if named else "no values"

@@ -51,8 +51,8 @@ class Summary(BaseModel):
     models: dict[str, str]
     steps: list[StepSummary]
     llm: LLMSummary
-    headline: dict[str, dict[str, float]]
-    """Method -> metric -> value, protocol `full` at k = 10."""
+    headline: dict[str, dict[str, float | None]]
+    """Method -> metric -> value, protocol `full` at k = 10; null where no user counts."""
     reranking: list[str] = []
     """What the probe said about reranking, what it cost and what judging everybody would have;
     how far repeated judgements agree."""
@@ -61,12 +61,12 @@ class Summary(BaseModel):
     config: dict[str, Any]
 
 
-def headline(metrics: pl.DataFrame) -> dict[str, dict[str, float]]:
+def headline(metrics: pl.DataFrame) -> dict[str, dict[str, float | None]]:
     """Method -> metric -> value under the headline protocol; empty without a test split."""
     rows = metrics.filter(
         (pl.col(PROTOCOL) == HEADLINE_PROTOCOL) & (pl.col(K) == HEADLINE_K)
     ).select(METHOD, METRIC, VALUE)
-    table: dict[str, dict[str, float]] = {}
+    table: dict[str, dict[str, float | None]] = {}
     for method, metric, value in rows.iter_rows():
         table.setdefault(method, {})[metric] = value
     return table

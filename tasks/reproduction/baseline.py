@@ -1,9 +1,7 @@
 """Step `baseline`: the lists of one tuned baseline on one fold."""
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import CANDIDATES, ITEM, USER
+from recsys_core.columns import CANDIDATES, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.methods import builders, grid_of
 from recsys_core.recommenders.tuning import tuned
@@ -13,7 +11,7 @@ from tasks.runtime.step import HOUR, step
 
 @step(
     "baseline",
-    version="1",
+    version="2",
     returns=ListsRef,
     timeout_seconds=6 * HOUR,
     rests_on=lambda inputs: {"grid": grid_of(inputs["method"])},
@@ -41,11 +39,15 @@ def baseline(
         k: length of the lists.
         seed: of the methods that draw.
     """
-    train, valid = split.table("train"), split.table("valid")
-    candidates, items = builders(method, ratings, seed=seed), item_ids.table("item_ids")[ITEM]
+    train, valid, items = split.table("train"), split.table("valid"), item_ids.ids
+    candidates = builders(method, ratings, seed=seed)
     found = tuned(candidates, train, valid, items, like_from=ratings.like_from)
-    known = pl.concat([train, valid])
-    lists = found.recommender.recommend(known_users.table("users")[USER], k, exclude=known)
+    recommender = found.recommender
+    if not split.learns_from_valid:
+        recommender = recommender.fit(train, items)
+    lists = recommender.recommend(
+        known_users.table("users")[USER], k, exclude=split.masked, among=item_ids.candidate_items
+    )
     out.table("candidates", lists, CANDIDATES)
     out.fact("choice", found.choice)
     out.fact("valid_ndcg", found.valid_ndcg)

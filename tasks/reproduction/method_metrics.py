@@ -3,20 +3,28 @@
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import METRICS, PER_USER
+from recsys_core.columns import ITEM, METRICS, PER_USER, USER
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import HEADLINE_K
-from tasks.runtime.references import HeldOutRef, ListsRef, MetricsRef, RerankedRef, SplitRef
+from tasks.runtime.references import (
+    HeldOutRef,
+    ItemIdsRef,
+    ListsRef,
+    MetricsRef,
+    RerankedRef,
+    SplitRef,
+)
 from tasks.runtime.step import step
 
 
-@step("measured", version="1", returns=MetricsRef)
+@step("measured", version="2", returns=MetricsRef)
 def method_metrics(
     out: ArtifactWriter,
     *,
+    item_ids: ItemIdsRef,
     split: SplitRef,
     held_out: HeldOutRef,
     lists: ListsRef | RerankedRef,
@@ -29,6 +37,7 @@ def method_metrics(
 
     Args:
         out: tables `metrics` and `per_user`; the latter at one cut-off, for paired tests.
+        item_ids: says which items may be recommended.
         split: train and valid.
         held_out: the test part; only here are test ratings read.
         lists: the method's lists.
@@ -37,15 +46,18 @@ def method_metrics(
         config: cut-offs, the bound of cold users, bootstrap resamples.
         seed: of the bootstrap.
     """
-    known = pl.concat([split.table("train"), split.table("valid")])
+    known, masked = split.known, split.masked
+    test = held_out.table("test").filter(pl.col(ITEM).is_in(item_ids.candidate_items.implode()))
     ranking = lists.table("reranked" if isinstance(lists, RerankedRef) else "candidates")
+    ranking = ranking.join(test.select(USER).unique(), on=USER, how="semi")
     judged = [
         judge(
-            ranking, known, held_out.table("test"), method=method, protocol=protocol,
-            cutoffs=config.cutoffs, like_from=ratings.like_from, max_train_interactions=cold,
+            ranking, known, test, masked=masked, method=method, protocol=protocol,
+            items=item_ids.ids, cutoffs=config.cutoffs, like_from=ratings.like_from,
+            max_train_interactions=group.at_most, history=group.history,
         )
         for protocol in (FULL, CONDENSED)
-        for cold in (None, config.cold_below - 1)
+        for group in split.user_groups(config)
     ]  # fmt: skip
     metrics = [one.table(bootstrap=config.bootstrap, seed=seed) for one in judged]
     out.table("metrics", pl.concat(metrics), METRICS)

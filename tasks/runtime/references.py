@@ -1,7 +1,22 @@
 """References typed by what they hold, so that mixed-up wiring of the flows fails the type check."""
 
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
 from recsys_core.artifacts import ArtifactRef
+from recsys_core.columns import AVAILABLE, ITEM, RATING
+from recsys_core.evaluation.config import EvaluationConfig
+from recsys_core.evaluation.protocols import History
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
+
+SCALE: Final = "scale"
+ALLOW_REPEATS: Final = "allow_repeats"
+LEARNED: Final = "learned"
+MASKED: Final = "masked"
+NO_PART: Final = "none"
 
 
 class InteractionsRef(ArtifactRef):
@@ -14,6 +29,16 @@ class CatalogueRef(ArtifactRef):
 
 class ItemIdsRef(ArtifactRef):
     """Table `item_ids` of a data set: for what does not change with the items' texts."""
+
+    @property
+    def ids(self) -> pl.Series:
+        """Ids of all items."""
+        return self.table("item_ids")[ITEM]
+
+    @property
+    def candidate_items(self) -> pl.Series:
+        """Ids of the items that may be recommended."""
+        return self.table("item_ids").filter(pl.col(AVAILABLE))[ITEM]
 
 
 class UsersRef(ArtifactRef):
@@ -43,13 +68,86 @@ class DatasetRef(ArtifactRef):
         """The users."""
         return self.narrowed(UsersRef, "users")
 
+    @property
+    def scale(self) -> RatingScale:
+        """Kind of feedback, scale and thresholds, as ingest found them."""
+        return RatingScale.model_validate(self.manifest.facts[SCALE])
+
+    @property
+    def allow_repeats(self) -> bool:
+        """Whether items that a user knows may be recommended again."""
+        return bool(self.manifest.facts[ALLOW_REPEATS])
+
+    @property
+    def candidate_items(self) -> pl.Series:
+        """Ids of the items that may be recommended."""
+        return self.table("items").filter(pl.col(AVAILABLE))[ITEM]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserGroup:
+    """Test users that are measured apart.
+
+    Attributes:
+        at_most: those with at most so many training interactions; None for all.
+        history: those whom training saw (`warm`), or those who came later (`new`).
+    """
+
+    at_most: int | None = None
+    history: History | None = None
+
 
 class SplitRef(ArtifactRef):
     """Tables `train` and `valid` of interactions: all that training and choosing may see."""
 
+    def user_groups(self, config: EvaluationConfig) -> list[UserGroup]:
+        """All users, cold users, and for a split by time the known and the new ones."""
+        groups = [UserGroup(), UserGroup(at_most=config.cold_below - 1)]
+        if self.manifest.facts["kind"] == "time":
+            groups += [UserGroup(history="warm"), UserGroup(history="new")]
+        return groups
+
+    @property
+    def learns_from_valid(self) -> bool:
+        """Whether the served models learn from valid, too, once choices are made on it."""
+        return "valid" in str(self.manifest.facts[LEARNED])
+
+    @property
+    def learned(self) -> pl.DataFrame:
+        """What the served models learn from."""
+        return self._parts(str(self.manifest.facts[LEARNED]))
+
+    @property
+    def masked(self) -> pl.DataFrame:
+        """What lists leave out; empty where known items may come again."""
+        return self._parts(str(self.manifest.facts[MASKED]))
+
+    @property
+    def masks(self) -> bool:
+        """Whether lists leave anything out."""
+        return bool(self.manifest.facts[MASKED] != NO_PART)
+
+    @property
+    def known(self) -> pl.DataFrame:
+        """All that is no test."""
+        return self._parts("train+valid")
+
+    def _parts(self, names: str) -> pl.DataFrame:
+        if names == NO_PART:
+            return self.table("train").clear()
+        return pl.concat([self.table(name) for name in names.split("+")])
+
 
 class HeldOutRef(ArtifactRef):
     """Table `test` of interactions, which only the evaluation receives."""
+
+
+def shown_history(split: SplitRef, ratings: RatingScale) -> pl.DataFrame:
+    """The training interactions as prompts show them: implicit feedback has no ratings."""
+    train = split.table("train")
+    if ratings.is_implicit:
+        return train.with_columns(pl.lit(None, train.schema[RATING]).alias(RATING))
+    return train
 
 
 class ItemProfilesRef(ArtifactRef):

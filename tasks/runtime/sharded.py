@@ -171,4 +171,4 @@ def _added(name: str, before: Any, value: Any) -> Any:
         return before
     if isinstance(value, Mapping):
         return dict(Counter(before) + Counter(value))
-    return max(before, value) if name.startswith("run_") else before + value
+    return max(before, value) if name.startswith(("run_", "root_")) else before + value

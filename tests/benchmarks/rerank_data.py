@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from recsys_core.columns import ITEM, USER, VECTOR
-from recsys_core.datasets.config import DataConfig, SplitConfig
+from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.profiles.config import UserProfileConfig
 from recsys_core.profiles.history_selection import select_history
@@ -28,7 +29,7 @@ from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-DATA = DataConfig().scale
+DATA = RatingScale()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import sys
 import time
 
 import flows  # noqa: F401  before torch: sets the environment's defaults
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
+from recsys_core.interactions.feedback import RatingScale
 from tests.benchmarks.graph_data import World, movielens, synthetic
 
 
@@ -42,7 +42,7 @@ def to_the_end(world: World, config: GraphConfig) -> dict[str, object]:
 
     trained = train(
         world.graph, world.valid, world.user_text, world.item_text(config), config,
-        DataConfig().scale, 0, on_epoch=note,
+        RatingScale(), 0, on_epoch=note,
     )  # fmt: skip
     return {
         "seconds": time.perf_counter() - started,

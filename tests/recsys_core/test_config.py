@@ -6,7 +6,6 @@ import pytest
 from pydantic import BaseModel
 
 from recsys_core.config import ReproduceConfig, RunConfig, load_config
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
@@ -16,19 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "like", "dislike"),
-    [(1, 5, 4.0, 2.0), (1, 10, 7.75, 3.25), (0, 100, 75.0, 25.0), (0.5, 5, 3.875, 1.625)],
-)
-def test_default_thresholds_follow_the_scale(low, high, like, dislike) -> None:
-    config = DataConfig(rating_min=low, rating_max=high)
-    assert (config.scale.like_from, config.scale.dislike_from) == (like, dislike)
-
-
-@pytest.mark.parametrize(
     ("overrides", "field"),
     [
         ({"data": {"rating_min": 5, "rating_max": 1}}, "data"),
-        ({"data": {"positive": 9}}, "data"),
+        ({"data": {"positive": 9, "rating_max": 5}}, "data"),
         ({"data": {"sorce": "x"}}, "data.sorce"),
         ({"seed": "abc"}, "seed"),
         ({"split": {"fold": 6}}, "split.fold"),

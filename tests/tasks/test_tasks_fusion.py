@@ -9,7 +9,7 @@ from prefect import flow
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, JUDGED, RANK, USER, Schema
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank.config import FusionConfig
 from tasks.fusion import fusion
 from tasks.fusion_policy import fusion_policy
@@ -98,7 +98,7 @@ def fusing(
     seen = None
     if valid and config.policy == "auto":
         seen = probe(
-            store, judge, split=split, candidates=candidates, ratings=DataConfig().scale,
+            store, judge, split=split, candidates=candidates, ratings=RatingScale(),
             config=config, seed=0,
         )  # fmt: skip
     policy = fusion_policy(

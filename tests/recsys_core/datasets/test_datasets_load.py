@@ -75,9 +75,10 @@ def test_the_fingerprint_follows_the_files(mine: Path) -> None:
 def test_bad_folders_are_named(mine: Path, tmp_path: Path) -> None:
     bad = {
         str(tmp_path / "nowhere"): "does not exist",
-        str(mine / "items.parquet"): "is a file",
         "nosuch://bucket/x": "cannot be opened",
-        str(tmp_path): "holds no data set",
+        str(tmp_path): "has no interactions",
+        str(mine / "no.zip"): "does not exist",
+        str(mine / "part*.csv"): "Nothing in",
     }
     for place, message in bad.items():
         for config in (DataConfig(source=place), DataConfig(folder=place)):
@@ -93,7 +94,9 @@ def test_bad_files_are_named(mine: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"items\.parquet is damaged"):
             load_dataset(config, tmp_path)
     (mine / "items.parquet").unlink()
-    with pytest.raises(DataError, match=r"has no items\.parquet .it has interactions\.parquet"):
+    assert load_dataset(config, tmp_path).items["title"].to_list() == ["a", "b"]
+    (mine / "interactions.parquet").rename(mine / "data.parquet")
+    with pytest.raises(DataError, match=r"has no interactions .it has data\.parquet"):
         load_dataset(config, tmp_path)
 
 
@@ -213,7 +216,9 @@ def test_corrupt_archives_are_named(
     flipped[start : start + 20] = b"\x00" * 20
     for data in (b"", b"<html>", whole[:-40], bytes(flipped)):
         (tmp_path / "ml-100k.zip").write_bytes(data)
-        with pytest.raises(DataError, match=r"damaged|cannot be read as published"):
+        with pytest.raises(
+            DataError, match=r"damaged|cannot be read as published|has no interactions"
+        ):
             load_dataset(DataConfig(folder=str(tmp_path)), tmp_path / "cache")
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.components.residual_ease import residual_ease, shrunk_item_means
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, no_attributes
+from recsys_core.interactions.feedback import RatingScale
 from tests.graph_world import (
     CONFIGS,
     N_ITEMS,
@@ -58,7 +58,7 @@ def test_the_users_need_not_be_those_of_training_and_it_can_be_repeated() -> Non
 def test_the_width_of_the_scale_is_of_no_matter() -> None:
     edges = planted()[0].edges
     stars = residual_ease(spec_with(edges))
-    wide = DataConfig(rating_min=0, rating_max=100).scale
+    wide = RatingScale.between(0, 100)
     spec = spec_with(replace(edges, ratings=(edges.ratings - 1) * 25))
     percent = residual_ease(replace(spec, data=wide))
     assert stars is not None

@@ -88,6 +88,7 @@ def judged(
         }),
         candidates=kept(CandidatesRef, {"candidates": (tables.candidates, CANDIDATES)}),
         llm=llm,
+        ratings=RatingScale(),
         config=config,
         seed=0,
     )  # fmt: skip

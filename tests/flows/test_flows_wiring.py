@@ -88,4 +88,7 @@ def test_steps_take_keywords_only() -> None:
 def test_every_step_is_in_the_module_that_is_named_after_it() -> None:
     names = [name.split(".") for name, _ in steps()]
     others = {(path[-2], path[-1]) for path in names if path[-1] != path[-2]}
-    assert others == {("split", "split_everything"), ("split", "test_split")}
+    assert others == {
+        ("split", "split_everything"), ("split", "test_split"),
+        ("probe", "probe_sample"), ("probe", "probe_decision"), ("diversify", "trade_off"),
+    }  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
+    AVAILABLE,
     INTERACTIONS,
     ITEM,
     ITEMS,
@@ -40,6 +41,7 @@ def data(store: ArtifactStore) -> ArtifactRef:
     schema = {USER: pl.Int64, ITEM: pl.Int64, RATING: pl.Float32, TIMESTAMP: pl.Int64}
     interactions = pl.DataFrame([(1, 7, 4.0, None)], schema=schema, orient="row")
     known = items((7, "Toy Story", 1995, None), (9, "No Such", 1990, "Its own."))
+    known = known.with_columns(pl.lit(True).alias(AVAILABLE))
     with store.writer("ingest", "a" * 64) as out:
         out.table("interactions", interactions, INTERACTIONS)
         out.table("items", known, ITEMS)

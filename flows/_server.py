@@ -5,33 +5,29 @@ the longest part of a run that has nothing to compute. A command line that asks 
 before anything else has it ready by then: three seconds of fifteen (docs/experiments.md).
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
-_HELP: Final = {"-h", "--help"}
-
 _starting: Thread | None = None
 
 
-def start_ahead(argv: Sequence[str]) -> None:
+def start_ahead() -> None:
     """Start the server in the background, where a flow is going to need it."""
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
     global _starting  # noqa: PLW0603 - one process has one temporary server
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
-    if not _HELP & set(argv):
-        # Here and now: in the thread, this import would take turns with those that follow.
-        from prefect.server.api.server import SubprocessASGIServer
+    # Here and now: in the thread, this import would take turns with those that follow.
+    from prefect.server.api.server import SubprocessASGIServer
 
-        # No daemon: a command that ends early ends after the server, and so takes it along.
-        _starting = Thread(target=_start, args=(SubprocessASGIServer(),))
-        _starting.start()
+    # No daemon: a command that ends early ends after the server, and so takes it along.
+    _starting = Thread(target=_start, args=(SubprocessASGIServer(),))
+    _starting.start()
 
 
 def wait() -> None:

@@ -13,6 +13,7 @@ from tasks.runtime.references import (
     LEARNED,
     MASKED,
     NO_PART,
+    SHOWN,
     HeldOutRef,
     InteractionsRef,
     SplitRef,
@@ -39,7 +40,8 @@ def split(
         allow_repeats: whether lists may hold what a user knows.
     """
     parts = splits.split_interactions(interactions.table("interactions"), config, seed)
-    _write(out, parts, learned=config.learned, masked=NO_PART if allow_repeats else config.masked)
+    _write(out, parts)
+    _tell(out, config.learned, config.shown, NO_PART if allow_repeats else config.masked)
 
 
 @step("test_split", version="1", returns=HeldOutRef)
@@ -58,14 +60,19 @@ def split_everything(
 ) -> None:
     """Keep all interactions for training: the split of the second pass of a `refit`."""
     parts = splits.everything(interactions.table("interactions"))
-    _write(out, parts, learned="train", masked=NO_PART if allow_repeats else "train")
+    _write(out, parts)
+    _tell(out, "train", "train", NO_PART if allow_repeats else "train")
 
 
-def _write(out: ArtifactWriter, parts: Split, *, learned: str, masked: str) -> None:
+def _write(out: ArtifactWriter, parts: Split) -> None:
     out.table("train", parts.train, INTERACTIONS)
     out.table("valid", parts.valid, INTERACTIONS)
-    # Later steps read these, so that other values of them are another content.
-    for name, told in (("kind", parts.kind), (LEARNED, learned), (MASKED, masked)):
-        out.fact(name, told, in_content=True)
+    out.fact("kind", parts.kind, in_content=True)
     for name, value in parts.facts.items():
         out.fact(name, value)
+
+
+def _tell(out: ArtifactWriter, learned: str, shown: str, masked: str) -> None:
+    """Facts that later steps read, so that other values of them are another content."""
+    for name, parts in ((LEARNED, learned), (SHOWN, shown), (MASKED, masked)):
+        out.fact(name, parts, in_content=True)

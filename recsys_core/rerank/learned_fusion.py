@@ -16,8 +16,7 @@ import numpy as np
 import polars as pl
 
 from recsys_core.columns import INDEX, ITEM, JUDGED, LLM_SCORE, RANK, USER, check
-from recsys_core.evaluation import metrics
-from recsys_core.evaluation.metrics import Bools, Floats
+from recsys_core.evaluation.metrics import Bools, Floats, hits_of, ndcg
 from recsys_core.interactions.feedback import is_liked
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion import SCALES, Scale, fuse
@@ -99,8 +98,7 @@ def measure(
         hits: Bools = np.zeros((total.size, width), np.bool_)
         for part in (ranked.filter(_HIT), below.filter(pl.col(RANK) <= width)):
             hits[part[INDEX].to_numpy(), part[RANK].to_numpy() - 1] = True
-        values: Floats = metrics.ndcg(metrics.hits_of(hits, total, (K,)))[:, 0]
-        return values
+        return ndcg(hits_of(hits, total, (K,)))[:, 0]
 
     graph = measured(rows)
     found = [measured(fuse(rows, weight=one.weight, scale=one.scale)) - graph for one in tried]

@@ -5,6 +5,7 @@ from recsys_core.columns import CANDIDATES, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.methods import builders, grid_of
 from recsys_core.recommenders.tuning import tuned
+from tasks.baselines import as_served
 from tasks.runtime.references import ItemIdsRef, ListsRef, SplitRef, UsersRef
 from tasks.runtime.step import HOUR, step
 
@@ -42,10 +43,7 @@ def baseline(
     train, valid, items = split.table("train"), split.table("valid"), item_ids.ids
     candidates = builders(method, ratings, seed=seed)
     found = tuned(candidates, train, valid, items, like_from=ratings.like_from)
-    recommender = found.recommender
-    if not split.learns_from_valid:
-        recommender = recommender.fit(train, items)
-    lists = recommender.recommend(
+    lists = as_served(found.recommender, split, items).recommend(
         known_users.table("users")[USER], k, exclude=split.masked, among=item_ids.candidate_items
     )
     out.table("candidates", lists, CANDIDATES)

@@ -138,7 +138,7 @@ def test_the_policy_decides_whose_lists_change(
 
 def test_another_weight_asks_nothing_anew(store: ArtifactStore) -> None:
     fusing(store, FusionConfig(), True)
-    assert len(CALLS) == 2, "the probe, and everybody"
+    assert len(CALLS) == 2, "the probe's lists and everybody's"
     fusing(store, FusionConfig(llm_weight=0.5), True)
     fusing(store, FusionConfig(policy="all"), True)
     assert len(CALLS) == 2

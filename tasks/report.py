@@ -3,7 +3,7 @@
 import io
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 from prefect import task
@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from recsys_core.columns import LLM_CALLS, METRICS, USER
 from recsys_core.config import RunConfig
+from recsys_core.datasets.provenance import name_of, source_of
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
@@ -61,21 +62,21 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     told = [one.table("metrics") for one in evaluated.explanation_metrics]
     explained = pl.concat([pl.DataFrame(schema=dict(METRICS)), *told])
     calls = made_calls(log)
-    run_name = config.run_name or default_name(data, started)
+    run_name = config.run_name or default_name(config, data, started)
     summary = Summary(
         run_name=run_name,
         flow_run_id=current_run_id(),
         created=started,
         seconds=(datetime.now(UTC) - started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
-        data_source=data.manifest.facts["source"],
-        data=_data_summary(data),
+        data_source=source_of(config.data, data.manifest.facts),
+        data=_data_summary(config, data),
         models=_models(config, served),
         steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
+        facts=_facts(config, log, evaluated, served),
         reranking=_reranking(config, log, evaluated),
-        facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
         config=config.model_dump(mode="json"),
     )
     lists = served.recommendations.table("recommendations")
@@ -93,7 +94,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         samples=samples(
             lists,
             served.user_profiles.table("user_profiles"),
-            shown_history(served.split, data),
+            shown_history(served.split, data.scale),
             data.table("items"),
         ),
         ours=own_methods(measured),
@@ -147,20 +148,35 @@ def _reranking(config: RunConfig, log: RunLog, evaluated: Results) -> list[str]:
     return lines + agreement_lines(mean_agreement(pl.concat(judged)))
 
 
-def default_name(data: DatasetRef, started: datetime) -> str:
+def _facts(
+    config: RunConfig, log: RunLog, evaluated: Results, served: Results
+) -> dict[str, dict[str, Any]]:
+    """The facts of the steps, and in place of a cached step's source and name this run's own."""
+    facts = {one.step: dict(one.ref.manifest.facts) for one in log.steps}
+    for step in ("ingest", "enrich"):
+        told = facts[step]
+        told |= {"source": source_of(config.data, told), "name": name_of(config.data, told)}
+    facts["train"]["warm_start"] = evaluated.warm_start
+    if config.refit:
+        facts["train"]["warm_start_of_refit"] = served.warm_start
+    return {step: told for step, told in facts.items() if told}
+
+
+def default_name(config: RunConfig, data: DatasetRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
-    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
+    name = name_of(config.data, data.manifest.facts)
+    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
 
 
-def _data_summary(data: DatasetRef) -> DataSummary:
+def _data_summary(config: RunConfig, data: DatasetRef) -> DataSummary:
     facts, files = data.manifest.facts, data.manifest.files
     users, items, interactions = (
         files[f"{name}.parquet"].rows for name in ("users", "items", "interactions")
     )
     return DataSummary(
-        name=facts["name"], fingerprint=str(facts["fingerprint"]), users=users, items=items,
-        interactions=interactions,
+        name=name_of(config.data, facts), fingerprint=str(facts["fingerprint"]), users=users,
+        items=items, interactions=interactions,
     )  # fmt: skip
 
 

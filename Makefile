@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -q
 ARGS   ?=
 
-.PHONY: run test lint bench bench-gpu llm-demo lock clean
+.PHONY: run test lint lint-workflow bench bench-gpu llm-demo lock clean
 
 run: $(VENV)/.installed
 	@$(PY) -m flows.personalize $(ARGS)
@@ -16,6 +16,16 @@ test: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+# The workflow's schema, and what is unsafe in workflows; in an environment of its own.
+lint-workflow: .cache/lint-workflow/.installed
+	@.cache/lint-workflow/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	@.cache/lint-workflow/bin/zizmor --offline --no-progress --config .github/zizmor.yml .github/workflows
+
+.cache/lint-workflow/.installed:
+	@$(PYTHON) -m venv .cache/lint-workflow
+	@.cache/lint-workflow/bin/python -m pip -q install check-jsonschema zizmor
+	@touch $@
 
 bench: $(VENV)/.installed-dev
 	@$(PY) -m tests.benchmarks $(ARGS)

@@ -3,20 +3,20 @@
     PREFECT_API_URL=... python -m deployments.ci_run --timeout 3600
 
 Exit status: 0 the run is complete and passes the gate; 1 it failed, crashed or took too long;
-2 it could not be started (no server, no such deployment, a wrong parameter); 3 its work pool has
-no worker that is online; 4 it is complete and does not pass the gate.
+2 it could not be started (no server, no such deployment, a wrong parameter); 3 its work pool is
+paused or has no worker that is online; 4 it is complete and does not pass the gate.
 """
 
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
@@ -24,14 +24,25 @@ from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterKey,
     FlowRunFilter,
-    FlowRunFilterName,
+    FlowRunFilterId,
 )
-from prefect.client.schemas.objects import WorkerStatus
+from prefect.client.schemas.objects import State, WorkerStatus
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
+from prefect.states import Cancelling
 
-from deployments.gate import Accepted, GateError, Headline, hold, judged, read_accepted, record
+from deployments.gate import (
+    Accepted,
+    GateError,
+    Headline,
+    MeasuredOn,
+    hold,
+    judged,
+    read_accepted,
+    record,
+)
+from deployments.telling import emit_below_gate
 from tasks.runtime.prefect_artifacts import HEADLINE_KEY
 
 FAILED: Final = 1
@@ -56,13 +67,22 @@ def main(argv: Sequence[str]) -> int:
     try:
         asyncio.run(check_ready(options.deployment, options.param))
         name = options.run_name or f"ci-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-        start(options, name)
-        headline = asyncio.run(read_headline(name))
+        given = parsed(options.param)
+        run = asyncio.run(run_to_end(options.deployment, name, given, options.timeout))
+        headline, measured_on = asyncio.run(read_headline(run))
         show(headline)
-        apply_gate(options, headline, name)
+        now = judged(headline, options.method, options.metric, name, measured_on)
+        try:
+            apply_gate(options, now)
+        except GateError as error:
+            emit_below_gate(run, name, str(error))
+            raise
     except CannotRun as error:
         print(error, file=sys.stderr)
         return error.status
+    except httpx.HTTPError as error:
+        print(f"The Prefect server went away: {error!r}", file=sys.stderr)
+        return FAILED
     except GateError as error:
         print(error, file=sys.stderr)
         return BELOW_THE_GATE
@@ -110,59 +130,111 @@ def _check_names(deployment: DeploymentResponse, parameters: Sequence[str]) -> N
 
 
 async def _check_workers(client: PrefectClient, deployment: DeploymentResponse) -> None:
-    pool = deployment.work_pool_name
-    if pool is None:
+    name = deployment.work_pool_name
+    if name is None:
         return
-    workers = await client.read_workers_for_work_pool(pool)
+    pool = await client.read_work_pool(name)
+    if pool.is_paused:
+        raise CannotRun(
+            f"Work pool {name!r} is paused, so the run would wait for ever.\n"
+            f"  To fix it: prefect work-pool resume {name}",
+            NO_WORKER,
+        )
+    workers = await client.read_workers_for_work_pool(name)
     if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
         raise CannotRun(
-            f"Work pool {pool!r} has no worker that is online ({len(workers)} known), so the run"
-            f" would wait for ever.\n  To fix it: prefect worker start --pool {pool}",
+            f"Work pool {name!r} has no worker that is online ({len(workers)} known), so the run"
+            f" would wait for ever.\n  To fix it: prefect worker start --pool {name}",
             NO_WORKER,
         )
 
 
-def start(options: argparse.Namespace, name: str) -> None:
-    """Run the deployment and wait for its end.
+def parsed(parameters: Sequence[str]) -> dict[str, Any]:
+    """`KEY=JSON` arguments as parameters.
 
     Raises:
-        CannotRun: it failed, crashed, was refused or took longer than the time-out.
+        CannotRun: a value is no JSON.
     """
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deployment", "run"]
-    command += [options.deployment, "--flow-run-name", name, "--tag", "ci"]
-    command += ["--watch", "--watch-timeout", str(options.timeout)]
-    for parameter in options.param:
-        command += ["--param", parameter]
-    late = time.monotonic() + options.timeout
-    done = subprocess.run(command, check=False)  # noqa: S603  our own interpreter
-    # The command also fails when its own connection does, whatever becomes of the run.
-    if done.returncode and not asyncio.run(ended_well(name, late)):
-        raise CannotRun(
-            f"{options.deployment} ({name}) did not end as Completed within {options.timeout} s;"
-            " what Prefect said stands above.",
-            FAILED,
-        )
+    found = {}
+    for one in parameters:
+        name, _, value = one.partition("=")
+        try:
+            found[name] = json.loads(value)
+        except ValueError as error:
+            raise CannotRun(
+                f"--param {one}: {error}.\n  Expected: KEY=JSON, such as config='{{\"seed\": 1}}'.",
+                NOT_STARTED,
+            ) from error
+    return found
 
 
-async def ended_well(name: str, late: float) -> bool:
-    """Whether the flow run `name` ends as Completed before `late` (`time.monotonic`)."""
-    by_name = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+async def run_to_end(
+    deployment: str, name: str, parameters: dict[str, Any], seconds: float
+) -> UUID:
+    """Run the deployment and wait for its end; the id of the flow run.
+
+    Raises:
+        CannotRun: it was refused, failed, crashed, or took longer than `seconds`; it is cancelled
+            then.
+    """
+    end = time.monotonic() + seconds
+    async with get_client() as client:
+        found = await client.read_deployment_by_name(deployment)
+        try:
+            run = await client.create_flow_run_from_deployment(
+                found.id, name=name, parameters=parameters, tags=["ci"]
+            )
+        except httpx.HTTPStatusError as error:
+            raise CannotRun(f"{deployment} refuses this run: {_detail(error)}", FAILED) from error
+        print(f"{deployment}: started {name} ({run.id})", flush=True)
+        state = await _final_state(client, run.id, end)
+        if state is None:
+            last = await _cancel(client, run.id)
+            raise CannotRun(
+                f"{name} did not end within {seconds:.0f} s ({last}); it was cancelled.\n"
+                "  To fix it: look at its log; a longer time is --timeout.",
+                FAILED,
+            )
+    if not state.is_completed():
+        raise CannotRun(f"{name} ended as {state.name}: {state.message or 'no message'}", FAILED)
+    return run.id
+
+
+async def _final_state(client: PrefectClient, run: UUID, end: float) -> State[Any] | None:
+    """The state in which the run ended; None if it had not by `end`."""
+    told = ""
     while True:
         try:
-            async with get_client() as client:
-                found = await client.read_flow_runs(flow_run_filter=by_name)
-        except httpx.HTTPError:
-            found = None
-        state = found[0].state if found else None
-        if found == [] or (state is not None and state.is_final()):
-            return state is not None and state.is_completed()
-        if time.monotonic() > late:
-            return False
-        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            state = (await client.read_flow_run(run)).state
+        except httpx.HTTPError:  # the run goes on, whatever becomes of this connection
+            state = None
+        if state is not None:
+            if state.name != told:
+                print(f"  {state.name}", flush=True)
+                told = state.name or ""
+            if state.is_final():
+                return state
+        if time.monotonic() > end:
+            return None
+        await asyncio.sleep(min(SECONDS_BETWEEN_LOOKS, max(0.1, end - time.monotonic())))
 
 
-async def read_headline(name: str) -> Headline:
-    """Headline metrics of the flow run `name`, from the table that it published.
+async def _cancel(client: PrefectClient, run: UUID) -> str:
+    """Ask for the end of the run; the name of the state it was in."""
+    state = (await client.read_flow_run(run)).state
+    await client.set_flow_run_state(run, Cancelling())
+    return "it never started" if state is None else str(state.name)
+
+
+def _detail(error: httpx.HTTPStatusError) -> str:
+    try:
+        return str(error.response.json()["detail"])
+    except (ValueError, KeyError):
+        return str(error)
+
+
+async def read_headline(run: UUID) -> tuple[Headline, MeasuredOn]:
+    """Headline metrics of a flow run, from the table that it published, and what they are of.
 
     Raises:
         CannotRun: it published none.
@@ -170,15 +242,21 @@ async def read_headline(name: str) -> Headline:
     async with get_client() as client:
         found = await client.read_artifacts(
             artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[HEADLINE_KEY])),
-            flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name])),
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])),
         )
-    if not found:
-        raise CannotRun(f"Run {name} published no table {HEADLINE_KEY!r} to judge.", FAILED)
-    rows: list[dict[str, Any]] = json.loads(str(found[0].data))
-    return {
+    rows: list[dict[str, Any]] = json.loads(str(found[0].data)) if found else []
+    if not rows:
+        raise CannotRun(
+            f"Run {run} published no table {HEADLINE_KEY!r} to judge.\n"
+            "  Expected: a run of `personalize` with a test split.",
+            FAILED,
+        )
+    values: Headline = {
         str(row["method"]): {k: v for k, v in row.items() if isinstance(v, int | float)}
         for row in rows
     }
+    on = {k: v for k, v in rows[0].items() if isinstance(v, str) and k != "method"}
+    return values, on
 
 
 def show(headline: Headline) -> None:
@@ -188,9 +266,8 @@ def show(headline: Headline) -> None:
         print(f"{method:<20} {figures}")
 
 
-def apply_gate(options: argparse.Namespace, headline: Headline, name: str) -> None:
+def apply_gate(options: argparse.Namespace, now: Accepted) -> None:
     """Hold the run to the accepted one; record it as the accepted one if that was asked for."""
-    now: Accepted = judged(headline, options.method, options.metric, name)
     if options.accept:
         record(options.accepted, now)
         print(f"Accepted: {now.method}, {options.metric}@10 {now.metrics[options.metric]:.4f}")

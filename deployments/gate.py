@@ -2,17 +2,22 @@
 
 The accepted run is a small JSON file that is committed, so that a change of it is reviewed:
 
-    {"run": "ci-1234", "method": "served", "metrics": {"ndcg": 0.46, ...}}
+    {"run": "ci-1234", "method": "served", "measured_on": {"data": "ml-100k", ...},
+     "metrics": {"ndcg": 0.46, ...}}
+
+Runs are compared only where data set, split and protocol are the same.
 """
 
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.evaluate import SERVED_METHOD
+from recsys_core.report.method_names import SERVED_METHOD
 
-Headline = dict[str, dict[str, float]]
-"""Method -> metric -> value."""
+Headline = dict[str, dict[str, float | None]]
+"""Method -> metric -> value; null where no user counts."""
+MeasuredOn = dict[str, str]
+"""`data`, `split` and `protocol` -> what they are."""
 _ROUNDING = 1e-9
 
 
@@ -27,6 +32,7 @@ class Accepted(BaseModel):
 
     run: str
     method: str
+    measured_on: MeasuredOn
     metrics: dict[str, float]
 
 
@@ -55,20 +61,23 @@ def record(path: Path, accepted: Accepted) -> None:
     scratch.replace(path)
 
 
-def judged(headline: Headline, method: str | None, metric: str, run: str) -> Accepted:
+def judged(
+    headline: Headline, method: str | None, metric: str, run: str, measured_on: MeasuredOn
+) -> Accepted:
     """The figures that the gate looks at: of `method`, or of the lists that are served.
 
     Raises:
         GateError: the run has no such method or metric.
     """
     name = method or SERVED_METHOD
-    if metric not in headline.get(name, {}):
+    if headline.get(name, {}).get(metric) is None:
         raise GateError(
             f"Run {run} has no {metric} of {name}"
             f" (methods: {', '.join(headline) or 'none'}).\n"
             "  Expected: a run with a test split. To fix it: correct --method or --metric."
         )
-    return Accepted(run=run, method=name, metrics=headline[name])
+    known = {key: value for key, value in headline[name].items() if value is not None}
+    return Accepted(run=run, method=name, measured_on=measured_on, metrics=known)
 
 
 def hold(now: Accepted, before: Accepted | None, metric: str, max_drop: float) -> str:
@@ -77,9 +86,18 @@ def hold(now: Accepted, before: Accepted | None, metric: str, max_drop: float) -
     Raises:
         GateError: the metric fell by more than `max_drop`, or the runs do not compare.
     """
-    value = now.metrics[metric]
+    value, on = now.metrics[metric], "; ".join(f"{k} {v}" for k, v in now.measured_on.items())
     if before is None:
-        return f"{metric}@10 of {now.method}: {value:.4f}; no accepted run to compare with yet."
+        return (
+            f"{metric}@10 of {now.method} ({on}): {value:.4f}; no accepted run to compare with yet."
+        )
+    if before.measured_on != now.measured_on:
+        was = "; ".join(f"{k} {v}" for k, v in before.measured_on.items())
+        raise GateError(
+            f"The accepted run {before.run} was measured on other rows ({was}) than this one"
+            f" ({on}).\n  To fix it: run with its parameters, name another record with --accepted,"
+            " or accept this run with --accept."
+        )
     if before.method != now.method or metric not in before.metrics:
         raise GateError(
             f"The accepted run {before.run} was judged by {before.method}, this one is by"
@@ -87,8 +105,9 @@ def hold(now: Accepted, before: Accepted | None, metric: str, max_drop: float) -
         )
     drop = before.metrics[metric] - value
     told = (
-        f"{metric}@10 of {now.method}: {value:.4f}, {before.metrics[metric]:.4f} in the accepted"
-        f" run {before.run} ({value - before.metrics[metric]:+.4f}, allowed {-max_drop:+.4f})"
+        f"{metric}@10 of {now.method} ({on}): {value:.4f}, {before.metrics[metric]:.4f} in the"
+        f" accepted run {before.run} ({value - before.metrics[metric]:+.4f}, allowed"
+        f" {-max_drop:+.4f})"
     )
     if drop > max_drop + _ROUNDING:
         raise GateError(

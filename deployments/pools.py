@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from deployments.site import Site
+
 IMAGE: Final = "recsys:0.1.0"
 GPU_IMAGE: Final = "recsys-gpu:0.1.0"
 DATA_VOLUME: Final = "recsys-data:/data"
@@ -36,27 +38,28 @@ class Pool:
     template: dict[str, Any] = field(default_factory=dict)
 
 
-def pools() -> tuple[Pool, ...]:
-    """The three pools."""
+def pools(site: Site | None = None) -> tuple[Pool, ...]:
+    """The three pools, their containers with the variables and mounts of `site`."""
+    site = site or Site()
     return (
         Pool(name="cpu", type="process", description="Flow runs as processes beside their worker."),
         Pool(
             name="docker",
             type="docker",
             description="Flow runs in containers.",
-            template=container_template(IMAGE),
+            template=container_template(IMAGE, site),
         ),
         Pool(
             name="gpu",
             type="docker",
             description="Flow runs in containers that get NVIDIA GPUs.",
             concurrency_limit=1,
-            template=container_template(GPU_IMAGE, gpu=True),
+            template=container_template(GPU_IMAGE, site, gpu=True),
         ),
     )
 
 
-def container_template(image: str, *, gpu: bool = False) -> dict[str, Any]:
+def container_template(image: str, site: Site, *, gpu: bool = False) -> dict[str, Any]:
     """Job template of a Docker pool: our image, the shared volume, shared memory, perhaps GPUs."""
     from prefect_docker.worker import DockerWorker
 
@@ -65,9 +68,12 @@ def container_template(image: str, *, gpu: bool = False) -> dict[str, Any]:
     variables["image"]["default"] = image
     variables["image_pull_policy"]["default"] = "IfNotPresent"
     variables["auto_remove"]["default"] = True
-    variables["volumes"]["default"] = [DATA_VOLUME]
+    variables["volumes"]["default"] = [DATA_VOLUME, *_own_data(), *site.volumes]
     variables["networks"]["default"] = _networks()
-    variables["env"]["default"] = dict(CONTAINER_ENVIRONMENT)
+    # Prefect puts in what the worker's environment holds when it starts a container, so that no
+    # value is stored on the server; docker/entrypoint.sh unsets what the worker does not have.
+    handed_on = {name: f"{{{{ ${name} }}}}" for name in site.handed_on}
+    variables["env"]["default"] = CONTAINER_ENVIRONMENT | handed_on
     del variables["container_create_kwargs"]
     variables["shm_size"] = _variable("Shared memory", "string", SHM_SIZE, "Such as 8g.")
     create: dict[str, Any] = {"shm_size": "{{ shm_size }}"}
@@ -77,6 +83,12 @@ def container_template(image: str, *, gpu: bool = False) -> dict[str, Any]:
         create["device_requests"] = [_device_request()]
     template["job_configuration"]["container_create_kwargs"] = create
     return template
+
+
+def _own_data() -> list[str]:
+    """The folder RECSYS_OWN_DATA (compose sets it) under the same path, to be read only."""
+    folder = os.environ.get("RECSYS_OWN_DATA")
+    return [f"{folder}:{folder}:ro"] if folder else []
 
 
 def _networks() -> list[str]:

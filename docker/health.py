@@ -1,7 +1,8 @@
 """Health of a container: exit status 0 if it can do its work.
 
 - A worker or a flow run (PREFECT_API_URL is set): its API answers.
-- A server: its own API answers, on PREFECT_SERVER_API_PORT.
+- A server: its own API answers, on PREFECT_SERVER_API_PORT. It needs no login for this.
+- Anything else: the address that is given as the argument answers.
 
 Standard library only: it runs every few seconds.
 """
@@ -14,6 +15,8 @@ import urllib.request
 
 def url() -> str:
     """The address that must answer."""
+    if len(sys.argv) > 1:
+        return sys.argv[1]
     api = os.environ.get("PREFECT_API_URL")
     port = os.environ.get("PREFECT_SERVER_API_PORT", "4200")
     return f"{api or f'http://127.0.0.1:{port}/api'}".rstrip("/") + "/health"

@@ -15,6 +15,7 @@ cd "$(dirname "$0")/.."
 WORK=${1:-${TMPDIR:-/tmp}/recsys-prove}
 IMAGE=recsys:proof
 ENGINE=
+WHEELS=()
 # A client of version 23 and later builds only with its plug-in buildx.
 for DOCKER in docker /usr/bin/docker; do
   case $("$DOCKER" --version) in *version\ 20.*) break ;; esac
@@ -28,7 +29,9 @@ stop_engine() {
     # What the engine mounts for itself outlives it, and the folder could not be removed.
     umount "$WORK/exec/netns/default" "$WORK/data" 2> /dev/null || true
   fi
+  # A later build of another image must not find the wheels of this one.
   rm -f docker/extra/proof-ca.pem
+  for wheel in ${WHEELS[@]+"${WHEELS[@]}"}; do rm -f "docker/extra/$wheel"; done
 }
 trap stop_engine EXIT
 
@@ -63,7 +66,12 @@ fi
 
 # What the build needs beyond public registries lies in docker/extra (never committed).
 if [ -n "${SSL_CERT_FILE:-}" ]; then cp "$SSL_CERT_FILE" docker/extra/proof-ca.pem; fi
-if [ -d "${PIP_FIND_LINKS:-}" ]; then cp -u "$PIP_FIND_LINKS"/*.whl docker/extra/; fi
+if [ -d "${PIP_FIND_LINKS:-}" ]; then
+  for wheel in "$PIP_FIND_LINKS"/*.whl; do
+    name=$(basename "$wheel")
+    [ -e "docker/extra/$name" ] || { cp "$wheel" docker/extra/; WHEELS+=("$name"); }
+  done
+fi
 echo "CPU image: building, see $WORK/build.log"
 STARTED=$SECONDS
 DOCKER_BUILDKIT=1 "$DOCKER" build --network host --progress plain -f docker/Dockerfile -t "$IMAGE" \

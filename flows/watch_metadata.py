@@ -1,4 +1,4 @@
-"""Watch the items: say which changed since the last complete run; a trigger does the rest.
+"""Flow `watch-metadata`: which items changed since the last complete run.
 
 The event `recsys.metadata.changed` names the items and carries the configuration. The deployment
 `personalize` is triggered by it (deployments/prefect.yaml); since steps and answers are kept by
@@ -11,17 +11,19 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows._preflight import check_ready
-from flows.ingest import fetch
-from recsys_core.artifacts import ArtifactStore
+from flows._signals import stop_on_signal
+from flows._stages import check_ready
+from flows.pipeline import pipeline
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes
 from tasks.metadata_changes import watch
+from tasks.runtime.run_log import run_log
+from tasks.runtime.run_name import run_name
 
 Hours = Annotated[float, Field(ge=0, le=24 * 30)]
 
 
-@flow(name="watch-metadata")
+@flow(name="watch-metadata", flow_run_name=run_name)
 def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 6.0) -> Changes:
     """Compare the items source with the state that was processed last.
 
@@ -31,5 +33,6 @@ def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 
             no run has processed them.
     """
     check_ready(config)
-    store = ArtifactStore(root=config.artifact_root)
-    return watch(config, fetch(store, config), timedelta(hours=repeat_after_hours))
+    with stop_on_signal(), run_log() as log:
+        made = pipeline(config, log, until="enrich")
+    return watch(config, made.data, timedelta(hours=repeat_after_hours))

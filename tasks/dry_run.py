@@ -1,4 +1,4 @@
-"""Plan: what a run will ask of its language model, and what that costs, before the first call."""
+"""Dry run: how many calls a run makes to its language model, and what they cost."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ import polars as pl
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons
@@ -24,19 +23,20 @@ from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
+from tasks.runtime.references import DatasetRef, SplitRef, shown_history
 
 
-@task(name="plan", tags={"recsys", "plan"}, cache_policy=NO_CACHE, persist_result=False)
-def plan(data: ArtifactRef, split: ArtifactRef, config: RunConfig) -> Estimate:
+@task(name="dry_run", tags={"recsys", "dry_run"}, cache_policy=NO_CACHE, persist_result=False)
+def dry_run(config: RunConfig, *, data: DatasetRef, split: SplitRef) -> Estimate:
     """Calls, tokens, dollars and hours of a run, at most: cached answers are not looked up.
 
     The requests are those of the run, with popular items as candidates and rules for answers;
     nothing is asked of the model.
 
     Args:
+        config: the run's parameters.
         data: the ingested data set.
         split: its training part is what requests show.
-        config: the run's parameters.
     """
     provider = DryRunProvider(config.llm)
     asyncio.run(_ask_all(provider, data, split, config))
@@ -58,17 +58,19 @@ def lines(planned: Sequence[Planned]) -> list[str]:
 
 
 async def _ask_all(
-    provider: DryRunProvider, data: ArtifactRef, split: ArtifactRef, config: RunConfig
+    provider: DryRunProvider, data: DatasetRef, split: SplitRef, config: RunConfig
 ) -> None:
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
-    evidence = select_history(train, config.data.scale, config.user_profiles)
+    evidence = select_history(train, data.scale, config.user_profiles)
     item_profiles = await profile_items(items, provider, per_call=config.item_profiles.per_call)
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
-    popular = Popularity(config.data.scale).fit(train, items[ITEM])
-    lists = popular.recommend(users, config.rerank.candidates, exclude=train)
+    popular = Popularity(data.scale).fit(train, items[ITEM])
+    lists = popular.recommend(
+        users, config.rerank.candidates, exclude=split.masked, among=data.candidate_items
+    )
     tables = RerankTables(
         candidates=lists,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -78,15 +80,13 @@ async def _ask_all(
     judged, _ = await rerank(tables, provider=provider, config=config.rerank, seed=config.seed)
     if config.fusion.policy == "auto":
         # The sample on validation has other candidates: shuffled otherwise, it is asked anew.
-        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.auto_users).implode()))
+        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.probe_users[-1]).implode()))
         sample = replace(tables, candidates=some)
         await rerank(sample, provider=provider, config=config.rerank, seed=config.seed + 1)
-    fused = fused_lists(
-        lists, judged, users, weight=config.fusion.llm_weight, method=config.fusion.scale
-    )
+    fused = fused_lists(lists, judged, users, weight=config.fusion.fixed_weight)
     recommendations, _ = await explain(
         fused,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -98,7 +98,7 @@ async def _ask_all(
     if config.explanations.judge:
         await judge_reasons(
             recommendations,
-            history=train,
+            history=shown_history(split, data),
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,
@@ -110,5 +110,5 @@ async def _ask_all(
 
 
 def _no_vectors(ids: pl.Series) -> pl.DataFrame:
-    """Prompts do not show similarities, so the plan needs none."""
+    """Prompts do not show similarities, so a dry run needs none."""
     return vector_table(ids, np.ones((ids.len(), 1), np.float32))

@@ -1,25 +1,36 @@
-"""Enrich: fill the items' overviews, keywords, cast and directors from TMDB."""
+"""Step `enrich`: fill the items' overviews, keywords, cast and directors from TMDB."""
 
 import asyncio
 from pathlib import Path
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
-from recsys_core.columns import INTERACTIONS, ITEM, ITEMS, OVERVIEW, TITLE, UNMATCHED, USER, YEAR
+from recsys_core.artifacts import ArtifactWriter
+from recsys_core.columns import (
+    INTERACTIONS,
+    ITEM,
+    ITEMS,
+    OVERVIEW,
+    REASON,
+    TITLE,
+    UNMATCHED,
+    USER,
+    YEAR,
+)
 from recsys_core.datasets.config import TmdbConfig
 from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.client import TmdbClient, api_key
 from recsys_core.datasets.tmdb.enrich import enrich as enrich_items
 from recsys_core.errors import ConfigError
 from tasks.runtime.progress import progress
-from tasks.runtime.step import HOUR, step
+from tasks.runtime.references import DatasetRef
+from tasks.runtime.step import DAY, step
 
 SOURCE = "The Movie Database (this product uses the TMDB API but is not endorsed by TMDB)"
 
 
-@step("enrich", version="1", timeout_seconds=24 * HOUR, tags=("network",))
-def enrich(out: ArtifactWriter, data: ArtifactRef, config: TmdbConfig, with_key: bool) -> None:
+@step("enrich", version="1", returns=DatasetRef, timeout_seconds=DAY, tags=("network",))
+def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_key: bool) -> None:
     """Put what TMDB knows into the items; without a key the data set goes through as it is.
 
     Args:
@@ -30,9 +41,7 @@ def enrich(out: ArtifactWriter, data: ArtifactRef, config: TmdbConfig, with_key:
             that the first run with a key does not take what a run without one left.
     """
     items = data.table("items")
-    unmatched = items.clear().select(ITEM, TITLE, YEAR).with_columns(
-        pl.lit(None, pl.String).alias(name) for name in UNMATCHED if name not in items.columns
-    )  # fmt: skip
+    unmatched = items.clear().select(ITEM, TITLE, YEAR, pl.lit(None, pl.String).alias(REASON))
     for name, value in data.manifest.facts.items():
         out.fact(name, value)
     if with_key:

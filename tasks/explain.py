@@ -1,35 +1,50 @@
-"""Explain: a reason for every recommendation, with the evidence it rests on."""
+"""Step `explain`: a reason for every recommendation, with the evidence that it rests on."""
 
-from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
-from recsys_core.config import FanOutConfig
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain as explain_users
 from recsys_core.llm.config import LLMConfig
-from tasks.profile import DAY
-from tasks.runtime.llm import LEDGER, ask
+from tasks.runtime.llm_calls import LEDGER, ask
 from tasks.runtime.progress import progress
-from tasks.runtime.shards import Shard, fan_out, merge, shards
-from tasks.runtime.step import Submitted, one_record, step
+from tasks.runtime.references import (
+    DatasetRef,
+    ItemProfilesRef,
+    RecommendationsRef,
+    RerankedRef,
+    SplitRef,
+    UserProfilesRef,
+    shown_history,
+)
+from tasks.runtime.sharded import Shard, sharded
 
 
-@step("explain", version="3", timeout_seconds=DAY, tags=("llm",))
-def reasons(
+@sharded(
+    "explain",
+    version="3",
+    returns=RecommendationsRef,
+    lists="reranked",
+    tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},
+    tags=("llm",),
+)
+def explain(
     out: ArtifactWriter,
-    data: ArtifactRef,
-    split: ArtifactRef,
-    items: ArtifactRef,
-    users: ArtifactRef,
-    reranked: ArtifactRef,
+    shard: Shard,
+    *,
+    data: DatasetRef,
+    split: SplitRef,
+    items: ItemProfilesRef,
+    users: UserProfilesRef,
+    reranked: RerankedRef,
     llm: LLMConfig,
     config: ExplanationConfig,
     titles: int,
-    shard: Shard,
 ) -> None:
     """Write the final lists of a shard's users with a reason for each entry (paper, section 2.3).
 
     Args:
         out: tables `recommendations` and `llm_calls`.
+        shard: which users.
         data: the ingested data set.
         split: only its training part is shown.
         items: item profiles.
@@ -38,7 +53,6 @@ def reasons(
         llm: who writes the reasons.
         config: how many titles per request.
         titles: how many entries a list has.
-        shard: which users.
     """
     lists = shard.of(reranked.table("reranked"))
     with progress("explanations", lists[USER].n_unique(), shown=shard.count == 1) as report:
@@ -47,7 +61,7 @@ def reasons(
             llm,
             lambda model: explain_users(
                 lists,
-                history=split.table("train"),
+                history=shown_history(split, data),
                 items=data.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),
@@ -61,35 +75,3 @@ def reasons(
     out.table("recommendations", recommendations, RECOMMENDATIONS)
     for name, value in facts.items():
         out.fact(name, value)
-
-
-@step("explain_joined", version="1")
-def join(out: ArtifactWriter, parts: list[ArtifactRef]) -> None:
-    """The reasons of all shards in one."""
-    merge(out, parts, {"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS})
-
-
-def explain(
-    store: ArtifactStore,
-    data: ArtifactRef,
-    split: ArtifactRef,
-    items: ArtifactRef,
-    users: ArtifactRef,
-    reranked: ArtifactRef,
-    llm: LLMConfig,
-    config: ExplanationConfig,
-    titles: int,
-    fan: FanOutConfig,
-) -> ArtifactRef:
-    """`reasons` for all users, a task per shard of them; a reference to the tables of all."""
-    parts = shards(reranked.table("reranked"), llm, fan)
-
-    def submit(shard: Shard) -> Submitted:
-        return reasons.submit(
-            store, data, split, items, users, reranked, llm, config, titles, shard
-        )
-
-    with one_record("explain"):
-        if len(parts) > 1:
-            return join(store, fan_out(parts, submit, fan, "explain"))
-        return reasons(store, data, split, items, users, reranked, llm, config, titles, parts[0])

@@ -1,8 +1,8 @@
-"""Graph: users, with what is known of them, and items as nodes; training ratings as edges."""
+"""Step `graph`: the bipartite graph of users and items, training ratings as edges."""
 
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import EDGES, INDEX, ITEM, USER, vectors
 from recsys_core.embedding.user_features import user_attribute_features
 from recsys_core.graph.interaction_graph import (
@@ -12,16 +12,17 @@ from recsys_core.graph.interaction_graph import (
     USERS_TABLE,
     InteractionGraph,
 )
+from tasks.runtime.references import DatasetRef, GraphRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("graph", version="3")
-def graph(out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef) -> None:
+@step("graph", version="3", returns=GraphRef)
+def graph(out: ArtifactWriter, *, data: DatasetRef, split: SplitRef) -> None:
     """Number all users and items, and turn training interactions into edges.
 
     Args:
         out: tables `users` and `items` (id and node number), `edges`, and `user_attributes` (node
-            number and vector) where the table of users tells something.
+            number and vector) where the table of users has attributes.
         data: the ingested data set.
         split: only its training part becomes edges.
     """
@@ -38,6 +39,6 @@ def graph(out: ArtifactWriter, data: ArtifactRef, split: ArtifactRef) -> None:
         out.table(ATTRIBUTES_TABLE, tables[ATTRIBUTES_TABLE], vectors(INDEX, known.shape[1]))
 
 
-def read_graph(ref: ArtifactRef) -> InteractionGraph:
+def read_graph(ref: GraphRef) -> InteractionGraph:
     """The graph that the step wrote."""
     return InteractionGraph.from_tables({name: ref.table(name) for name in ref.tables})

@@ -8,9 +8,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from recsys_core.artifacts import ArtifactRef
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes, SourceState, compare, item_state
+from tasks.runtime.references import DatasetRef
 
 CHANGED: Final = "recsys.metadata.changed"
 MAX_IDS: Final = 1000
@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 @task(name="watch", tags={"recsys", "watch"}, cache_policy=NO_CACHE, persist_result=False)
-def watch(config: RunConfig, data: ArtifactRef, repeat_after: timedelta) -> Changes:
+def watch(config: RunConfig, data: DatasetRef, repeat_after: timedelta) -> Changes:
     """Compare the items with those processed last; announce what changed.
+
+    The first look at a source records its items and announces nothing: nobody asked for a run yet.
 
     Args:
         config: the run that an event shall start.
@@ -29,13 +31,16 @@ def watch(config: RunConfig, data: ArtifactRef, repeat_after: timedelta) -> Chan
         repeat_after: the same changes are announced again only after this time, when they are
             still not processed.
     """
-    state = SourceState(config.artifact_root, config.data)
-    changes = compare(state.processed(), item_state(data.table("items")))
-    said = state.announced()
-    if not len(changes):
-        logger.info("no item changed", extra={"source": config.data.source})
+    state, source = SourceState(config.artifact_root, config.data), config.data.source
+    now, before, said = item_state(data.table("items")), state.processed(), state.announced()
+    changes = compare(now if before is None else before, now)
+    if before is None:
+        logger.info("First look at %s: recorded its %d items, announced none", source, now.height)
+        state.set_processed(now)
+    elif not len(changes):
+        logger.info("No item of %s changed", source)
     elif said is not None and said.covers(changes, repeat_after):
-        logger.info("already announced", extra={"at": said.at.isoformat(), "items": len(changes)})
+        logger.info("%d items of %s changed, announced at %s", len(changes), source, said.at)
     else:
         announce(config, changes)
         state.set_announced(changes)
@@ -44,7 +49,7 @@ def watch(config: RunConfig, data: ArtifactRef, repeat_after: timedelta) -> Chan
 
 def announce(config: RunConfig, changes: Changes) -> None:
     """Emit the event that names the changed items and the run they ask for."""
-    logger.info("items changed", extra={"source": config.data.source, "items": len(changes)})
+    logger.info("%d items of %s changed: announced", len(changes), config.data.source)
     emit_event(
         event=CHANGED,
         resource={
@@ -67,7 +72,7 @@ def payload(config: RunConfig, changes: Changes) -> dict[str, Any]:
 
 
 @task(name="processed", tags={"recsys"}, cache_policy=NO_CACHE, persist_result=False)
-def processed(config: RunConfig, data: ArtifactRef) -> None:
+def processed(config: RunConfig, data: DatasetRef) -> None:
     """Remember the items of a complete run, so that they are not announced again."""
     state = SourceState(config.artifact_root, config.data)
     state.set_processed(item_state(data.table("items")))

@@ -1,8 +1,6 @@
-"""Report: the run's folder with lists, metrics, ledger, summary and the page to read."""
+"""Report: the run's folder with lists, metrics, ledger of calls, summary and HTML page."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,54 +9,43 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.artifacts import ArtifactRef
-from recsys_core.columns import LLM_CALLS, METRICS
+from recsys_core.columns import LLM_CALLS, METRICS, USER
 from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
+from recsys_core.report.probe import agreement_lines, probe_lines
 from recsys_core.report.samples import samples
-from recsys_core.report.summary import StepSummary, Summary, headline, llm_summary
+from recsys_core.report.summary import (
+    DataSummary,
+    Summary,
+    headline,
+    llm_summary,
+)
+from recsys_core.report.user_lists import user_lists
 from recsys_core.rerank.costs import strategy_costs
+from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
-from tasks.runtime.llm import LEDGER
-from tasks.runtime.step import RunLog, current_run_id
+from tasks.probe import STAGE
+from tasks.runtime.llm_calls import LEDGER
+from tasks.runtime.messages import tell
+from tasks.runtime.references import DatasetRef, Results, shown_history
+from tasks.runtime.run_folder import (
+    CALLS_FILE,
+    METRICS_FILE,
+    PER_USER_FILE,
+    RECOMMENDATIONS_FILE,
+    REPORT_FILE,
+    SUMMARY_FILE,
+)
+from tasks.runtime.run_log import RunLog, current_run_id
 
-RECOMMENDATIONS_FILE: Final = "recommendations.parquet"
-METRICS_FILE: Final = "metrics.parquet"
-CALLS_FILE: Final = "llm_calls.parquet"
-REPORT_FILE: Final = "report.html"
-SUMMARY_FILE: Final = "summary.json"
 RERANK: Final = "rerank"
 """Name in the log of the step that judges everybody's candidates."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lists:
-    """What leads from one split to lists with reasons."""
-
-    split: ArtifactRef
-    items: ArtifactRef
-    users: ArtifactRef
-    vectors: ArtifactRef
-    model: ArtifactRef
-    policy: ArtifactRef
-    candidates: ArtifactRef
-    reranked: ArtifactRef
-    recommendations: ArtifactRef
-
-
 @task(name="report", tags={"recsys", "report"}, cache_policy=NO_CACHE, persist_result=False)
-def report(
-    config: RunConfig,
-    log: RunLog,
-    data: ArtifactRef,
-    served: Lists,
-    metrics: ArtifactRef,
-    reasons: Sequence[ArtifactRef],
-    drawn: ArtifactRef,
-    started: datetime,
-) -> Summary:
+def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Results) -> Summary:
     """Write `runs/<run name>/` and let `runs/latest` lead to it.
 
     Not cached: it tells of this run, and takes a moment.
@@ -66,15 +53,12 @@ def report(
     Args:
         config: the run's parameters.
         log: the steps of this run.
-        data: the ingested data set.
-        served: the lists to hand out, and what they were made from.
-        metrics: the evaluation.
-        reasons: what the reasons are worth; a table `metrics` each.
-        drawn: the evaluation's plots.
-        started: when the run started, UTC.
+        evaluated: the pass that was measured on the test split.
+        served: the pass whose lists are served: the same, or that of a `refit`.
     """
-    measured = metrics.table("metrics")
-    told = [one.table("metrics") for one in reasons]
+    data, started = evaluated.data, log.started
+    measured = evaluated.metrics.table("metrics")
+    told = [one.table("metrics") for one in evaluated.explanation_metrics]
     explained = pl.concat([pl.DataFrame(schema=dict(METRICS)), *told])
     calls = made_calls(log)
     run_name = config.run_name or default_name(data, started)
@@ -85,10 +69,12 @@ def report(
         seconds=(datetime.now(UTC) - started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
         data_source=data.manifest.facts["source"],
+        data=_data_summary(data),
         models=_models(config, served),
-        steps=tell(log),
+        steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
+        reranking=_reranking(config, log, evaluated),
         facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
         config=config.model_dump(mode="json"),
     )
@@ -97,44 +83,38 @@ def report(
         summary=summary,
         metrics=measured,
         curves=served.model.table("curves"),
-        figures=drawn.table("figures"),
+        figures=evaluated.figures.table("figures"),
         calls=calls,
         costs=strategy_costs(judging_calls(log)),
-        policies=served.policy.table("policies"),
+        probe=evaluated.policy.table("probe"),
         reasons=explained,
+        comparisons=evaluated.metrics.table("comparisons"),
+        lists=user_lists(lists, data.table("items")),
         samples=samples(
             lists,
-            served.users.table("user_profiles"),
-            served.split.table("train"),
+            served.user_profiles.table("user_profiles"),
+            shown_history(served.split, data),
             data.table("items"),
         ),
         ours=own_methods(measured),
-        rating_max=config.data.rating_max,
+        rating_max=data.scale.rating_max,
     )
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(pl.concat([measured, explained])),
+        PER_USER_FILE: _parquet(evaluated.metrics.table("per_user")),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),
+        **(page.lists.files if page.lists else {}),
     }
     publish(config.runs_root, run_name, files)
+    llm = summary.llm
+    tell(
+        f"Lists, metrics and report are in {summary.folder}. {llm.model}: {llm.calls:,} calls,"
+        f" {llm.tokens_in + llm.tokens_out:,} tokens, ${llm.cost_usd:.4f}"
+    )
     return summary
-
-
-def tell(log: RunLog) -> list[StepSummary]:
-    """The steps of a flow, in the order in which they ended: rows, seconds, cached or not."""
-    return [
-        StepSummary(
-            step=one.step,
-            seconds=one.seconds,
-            peak_memory_mib=one.peak_memory_mib,
-            rows=one.rows,
-            cached=one.cached,
-            artifact=one.ref.uri,
-        )
-        for one in log.steps
-    ]
 
 
 def made_calls(log: RunLog) -> pl.DataFrame:
@@ -148,23 +128,47 @@ def made_calls(log: RunLog) -> pl.DataFrame:
 def judging_calls(log: RunLog) -> pl.DataFrame:
     """The ledger of the lists that were judged and measured, whichever run made its calls.
 
-    A run that refits judges twice; the first time is the one that is measured.
+    A run that refits judges twice; the first time is the one that is measured. Where nobody was
+    judged after the probe, the probe's calls tell what judging costs.
     """
     found = [one.ref.table(LEDGER) for one in log.steps if one.step == RERANK]
-    return found[0] if found else pl.DataFrame(schema=dict(LLM_CALLS))
+    probed = [one.ref.table(LEDGER) for one in log.steps if one.step.startswith(STAGE)]
+    empty = pl.DataFrame(schema=dict(LLM_CALLS))
+    return found[0] if found and not found[0].is_empty() else pl.concat([empty, *probed])
 
 
-def default_name(data: ArtifactRef, started: datetime) -> str:
+def _reranking(config: RunConfig, log: RunLog, evaluated: Results) -> list[str]:
+    """What the probe saw and cost, whichever run made its calls; how far repeated looks agree."""
+    probed = [one.ref for one in log.steps if one.step.startswith(STAGE)]
+    calls = pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *(r.table(LEDGER) for r in probed)])
+    judged = [ref.table("judged") for ref in (*probed, evaluated.judgements)]
+    everybody = evaluated.candidates.table("candidates")[USER].n_unique()
+    lines = probe_lines(evaluated.policy.table("probe"), calls, config.llm.model, everybody)
+    return lines + agreement_lines(mean_agreement(pl.concat(judged)))
+
+
+def default_name(data: DatasetRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
     kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
 
 
-def _models(config: RunConfig, served: Lists) -> dict[str, str]:
+def _data_summary(data: DatasetRef) -> DataSummary:
+    facts, files = data.manifest.facts, data.manifest.files
+    users, items, interactions = (
+        files[f"{name}.parquet"].rows for name in ("users", "items", "interactions")
+    )
+    return DataSummary(
+        name=facts["name"], fingerprint=str(facts["fingerprint"]), users=users, items=items,
+        interactions=interactions,
+    )  # fmt: skip
+
+
+def _models(config: RunConfig, served: Results) -> dict[str, str]:
     return {
         "llm": config.llm.model,
         "embedding": config.embedding.model,
-        "embedding_backend": str(served.vectors.manifest.facts["backend"]),
+        "embedding_backend": str(served.embeddings.manifest.facts["backend"]),
         "graph": config.graph.preset,
         "graph_device": str(served.model.manifest.facts["device"]),
     }

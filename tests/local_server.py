@@ -19,6 +19,7 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+LEASE_STORAGE = "prefect.server.concurrency.lease_storage.filesystem"
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -38,6 +39,8 @@ class LocalServer:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_CLI_COLORS": "false",
             "DO_NOT_TRACK": "1",
+            # As docs/operations.md says: in memory, a server that is killed loses its slots.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASE_STORAGE,
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "NO_PROXY": "127.0.0.1",
             "RECSYS_ARTIFACTS": str(self.artifacts),

@@ -6,6 +6,7 @@ by the model at URL, in the artifact root ROOT.
 
 import sys
 from collections.abc import Mapping
+from typing import TypeVar
 
 import polars as pl
 from prefect import flow
@@ -24,12 +25,24 @@ from recsys_core.columns import (
     vectors,
 )
 from recsys_core.config import FanOutConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.user_context import RerankTables
-from tasks import rerank as steps
+from tasks.rerank import rerank
+from tasks.runtime.references import (
+    SCALE,
+    CandidatesRef,
+    DatasetRef,
+    EmbeddingsRef,
+    ItemProfilesRef,
+    JudgementsRef,
+    SplitRef,
+    UserProfilesRef,
+)
 from tests.rerank_world import world
 
+R = TypeVar("R", bound=ArtifactRef)
 Made = Mapping[str, tuple[pl.DataFrame, Schema]]
 USERS, SHARD, IN_FLIGHT = 24, 4, 4
 
@@ -41,6 +54,7 @@ def put(store: ArtifactStore, name: str, tables: Made) -> ArtifactRef:
     with store.writer("made", name) as out:
         for table, (frame, schema) in tables.items():
             out.table(table, frame, schema)
+        out.fact(SCALE, RatingScale().model_dump(mode="json"))
         return out.commit(
             version="1", parameters={}, inputs={}, built_by="made", seconds=0, peak_memory_mib=0
         )
@@ -52,26 +66,35 @@ def judged(
     llm: LLMConfig,
     config: RerankConfig,
     fan: FanOutConfig,
-) -> ArtifactRef:
+) -> JudgementsRef:
     """The step `rerank` on these tables; to be called in a flow."""
 
     def width(frame: pl.DataFrame) -> int:
         return int(frame.schema[VECTOR].size)  # type: ignore[attr-defined]  # an array
 
-    data = put(store, "data", {"items": (tables.items, ITEMS)})
-    split = put(store, "split", {"train": (tables.history, INTERACTIONS)})
-    items = put(store, "items", {"item_profiles": (tables.item_profiles, ITEM_PROFILES)})
-    users = put(store, "users", {"user_profiles": (tables.user_profiles, USER_PROFILES)})
-    texts = put(store, "vectors", {
-        "users": (tables.user_vectors, vectors(USER, width(tables.user_vectors))),
-        "items": (tables.item_vectors, vectors(ITEM, width(tables.item_vectors))),
-    })  # fmt: skip
-    lists = put(store, "lists", {"candidates": (tables.candidates, CANDIDATES)})
-    return steps.rerank(store, data, split, items, users, texts, lists, llm, config, fan, 0)
+    def kept(kind: type[R], tables: Made) -> R:
+        return put(store, kind.__name__, tables).as_type(kind)
+
+    return rerank(
+        store,
+        fan,
+        data=kept(DatasetRef, {"items": (tables.items, ITEMS)}),
+        split=kept(SplitRef, {"train": (tables.history, INTERACTIONS)}),
+        items=kept(ItemProfilesRef, {"item_profiles": (tables.item_profiles, ITEM_PROFILES)}),
+        users=kept(UserProfilesRef, {"user_profiles": (tables.user_profiles, USER_PROFILES)}),
+        embeddings=kept(EmbeddingsRef, {
+            "users": (tables.user_vectors, vectors(USER, width(tables.user_vectors))),
+            "items": (tables.item_vectors, vectors(ITEM, width(tables.item_vectors))),
+        }),
+        candidates=kept(CandidatesRef, {"candidates": (tables.candidates, CANDIDATES)}),
+        llm=llm,
+        config=config,
+        seed=0,
+    )  # fmt: skip
 
 
 @flow
-def fan_out(root: str, url: str) -> ArtifactRef:
+def fan_out(root: str, url: str) -> JudgementsRef:
     """Judge a made-up world in shards of four users, two shards at a time."""
     tables, _ = world(n_users=USERS)
     llm = LLMConfig(model="openai/fake", api_base=url, max_in_flight=IN_FLIGHT)

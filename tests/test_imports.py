@@ -14,13 +14,15 @@ FORBIDDEN = {
     "flows": {"tests"},
 }
 LAYERS = (
-    ("section", "errors", "concurrency"),
+    ("redaction",),
+    ("section", "errors", "concurrency", "processes"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),
     ("evaluation",),
-    ("embedding", "profiles", "prompt_context"),
-    ("recommenders", "rerank"),
+    ("prompt_context", "diversity"),
+    ("embedding", "profiles"),
+    ("recommenders", "rerank", "diversity"),
     ("explanations", "graph"),
     ("report",),
     ("config",),

@@ -1,12 +1,11 @@
-"""The cold-start wave of the reproduction: methods and seeds side by side, then one table."""
+"""The cold-start protocols of the reproduction: every method and seed, then one table."""
 
 from collections.abc import Sequence
 from typing import get_args
 
 import polars as pl
 
-from flows.embed import vectorise
-from flows.reproduction.folds import Fold
+from flows.reproduction.folds import Fold, text_vectors
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import COLD, FOLD, METRIC, PROTOCOL, USER, VALUE
 from recsys_core.config import FanOutConfig, ReproduceConfig
@@ -15,9 +14,9 @@ from recsys_core.config.reproduction_methods import cold_start as methods_of
 from recsys_core.evaluation.cold_start import cold_table
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.recommenders.methods import BASELINES, Held
-from tasks.reproduction.cold_start import cold_start, of_method
-from tasks.reproduction.steps import plain_vectors
-from tasks.runtime.shards import fan_out
+from tasks.reproduction.cold_start import cold_start
+from tasks.runtime.fan_out import fan_out
+from tasks.runtime.references import ColdStartRef
 from tasks.runtime.step import Submitted
 
 Job = tuple[Held, str, int]
@@ -34,20 +33,24 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
     jobs = _jobs(config)
     if not jobs:
         return pl.DataFrame(schema=dict(COLD))
-    data, users, run = fold.sources.data, fold.profiles.users, fold.run
-    facts = plain_vectors(store, data, users, run.embedding, "facts")
-    profiles = vectorise(store, run, fold.sources, fold.profiles)
+    facts = text_vectors(store, fold, "facts")
+    profiles = text_vectors(store, fold, "unified")
 
-    def submit(job: Job) -> Submitted:
+    def submit(job: Job) -> Submitted[ColdStartRef]:
         new, method, seed = job
-        graph = VARIANTS[method].graph(config) if method in VARIANTS else None
-        return cold_start.submit(
-            store, data, facts, profiles, new, method, graph, run.data.scale, seed
+        graph = (
+            VARIANTS[method].graph(best=config.best, paper=config.paper)
+            if method in VARIANTS
+            else None
         )
+        return cold_start.submit(
+            store, data=fold.made.data, facts=facts, profiles=profiles, new=new, method=method,
+            graph=graph, ratings=fold.made.data.scale, seed=seed,
+        )  # fmt: skip
 
     fan = FanOutConfig(shards_at_once=config.at_once)
     done = fan_out(jobs, submit, fan, "cold start")
-    tables = [of_method(ref) for ref in done]
+    tables = [ref.table("per_user") for ref in done]
     return _together(jobs, tables, config)
 
 

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 import polars as pl
 import pyarrow.fs as pafs
@@ -36,9 +36,13 @@ from recsys_core.artifacts.partial import Scratch
 from recsys_core.columns import Schema, check
 from recsys_core.errors import DamagedArtifact, StorageError
 
+R = TypeVar("R", bound="ArtifactRef")
+
 
 class ArtifactRef(BaseModel):
-    """A small typed reference to an artifact: where it is, what it holds.
+    """A small reference to an artifact: where it is, and the hash of what it holds.
+
+    Subclasses say which step's tables it has, so that a type checker refuses mixed-up references.
 
     Validating one (as Prefect does when it loads a cached result) reads the files and compares
     their hashes, so a reference that was loaded can be trusted.
@@ -66,6 +70,11 @@ class ArtifactRef(BaseModel):
     def identity(self) -> str:
         """What content keys are made of: the same content elsewhere is the same input."""
         return self.content_hash
+
+    def as_type(self, kind: type[R]) -> R:
+        """The same reference as one of a subclass; the files are not read again."""
+        found = kind.model_construct(uri=self.uri, content_hash=self.content_hash, rows=self.rows)
+        return cast(R, found)  # pydantic's plugin calls it an ArtifactRef
 
     @cached_property
     def manifest(self) -> Manifest:

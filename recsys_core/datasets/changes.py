@@ -62,9 +62,9 @@ def item_state(items: pl.DataFrame) -> pl.DataFrame:
     return by_name.select(ITEM, pl.Series(CONTENT, hashes, dtype=pl.String))
 
 
-def compare(before: pl.DataFrame | None, now: pl.DataFrame) -> Changes:
-    """What changed between two states; without an earlier one every item is new."""
-    old = now.clear() if before is None else before.with_columns(pl.col(ITEM).cast(now[ITEM].dtype))
+def compare(before: pl.DataFrame, now: pl.DataFrame) -> Changes:
+    """What changed between two states."""
+    old = before.with_columns(pl.col(ITEM).cast(now[ITEM].dtype))
     both = now.join(old.rename({CONTENT: _BEFORE}), on=ITEM, how="full", coalesce=True).sort(ITEM)
 
     def ids(condition: pl.Expr) -> list[int | str]:

@@ -1,4 +1,4 @@
-"""The cold-start part of the reproduction: one method, one seed, new users or new items."""
+"""Step `cold_start`: one method under the cold-start protocols, for new users or new items."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys_core.artifacts import ArtifactRef, ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, PER_USER, USER, VECTOR
 from recsys_core.config.reproduction_methods import VARIANTS, Text
 from recsys_core.datasets.cold_start_splits import (
@@ -33,18 +33,19 @@ from recsys_core.recommenders.cold_start_tuning import (
 )
 from recsys_core.recommenders.methods import Builders, Held, builders
 from tasks.embed import FEATURES
+from tasks.runtime.references import ColdStartRef, DatasetRef, EmbeddingsRef
 from tasks.runtime.step import HOUR, step
 
 K: Final = 10
-_TABLE: Final = "per_user"
 
 
-@step("cold_start", version="8", timeout_seconds=6 * HOUR)
+@step("cold_start", version="8", returns=ColdStartRef, timeout_seconds=6 * HOUR)
 def cold_start(
     out: ArtifactWriter,
-    data: ArtifactRef,
-    facts: ArtifactRef,
-    profiles: ArtifactRef,
+    *,
+    data: DatasetRef,
+    facts: EmbeddingsRef,
+    profiles: EmbeddingsRef,
     new: Held,
     method: str,
     graph: GraphConfig | None,
@@ -78,13 +79,8 @@ def cold_start(
         for split in splits
         if isinstance(split, ColdItems) or split.users.len()
     ]
-    out.table(_TABLE, pl.concat([user_table(one, K) for one in judged]), PER_USER)
+    out.table("per_user", pl.concat([user_table(one, K) for one in judged]), PER_USER)
     out.fact("choice", choice)
-
-
-def of_method(ref: ArtifactRef) -> pl.DataFrame:
-    """What the step measured (`columns.PER_USER`)."""
-    return ref.table(_TABLE)
 
 
 def _texts(text: Text, facts: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Publish: what a run has to show, as artifacts in Prefect's UI. Only where a server is set.
+"""A run's results as artifacts in Prefect's UI, where a server is set.
 
 Tables hold plain JSON: a number that is not finite would empty the whole table, so it is left out.
 Text from data sets is escaped: titles and reasons are shown, never rendered.
@@ -23,7 +23,6 @@ from prefect.artifacts import (
 )
 from prefect.settings import get_current_settings
 
-from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import (
     CAPTION,
     COST,
@@ -39,9 +38,11 @@ from recsys_core.columns import (
     USER,
     VERDICT,
 )
+from recsys_core.datasets.config import SplitConfig
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+from tasks.runtime.references import FiguresRef, RecommendationsRef
 
 HEADLINE_KEY: Final = "headline-metrics"
 """Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
@@ -52,9 +53,10 @@ _SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&"
 
 def publish_artifacts(
     summary: Summary,
-    recommendations: ArtifactRef,
+    *,
+    recommendations: RecommendationsRef,
     calls: pl.DataFrame,
-    drawn: ArtifactRef | None = None,
+    figures: FiguresRef,
 ) -> None:
     """Create the run's artifacts; does nothing without a server.
 
@@ -62,7 +64,7 @@ def publish_artifacts(
         summary: the run in numbers.
         recommendations: the served lists, with reasons.
         calls: the ledger of this run (`columns.LLM_CALLS`).
-        drawn: its plots, the table `figures`.
+        figures: its plots.
     """
     if not get_current_settings().api.url:
         return
@@ -74,23 +76,34 @@ def publish_artifacts(
     create_table_artifact(table(rows), key=HEADLINE_KEY, description=title, **sync)
     shown = sample(recommendations.table("recommendations"))
     text = "Lists of the first users"
-    create_table_artifact(table(shown), key="recommendations", description=text, **sync)
+    # Markdown, since the UI cuts the cells of tables.
+    create_markdown_artifact(lists(shown), key="recommendations", description=text, **sync)
     create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
-    create_link_artifact(report_link(summary), key="report", link_text="report.html", **sync)
-    for key, text, uri in images(drawn.table("figures")) if drawn else ():
+    if link := report_link(summary):
+        create_link_artifact(link, key="report", link_text="report.html", **sync)
+    else:
+        create_markdown_artifact(report_place(summary), key="report", **sync)
+    for key, text, uri in images(figures.table("figures")):
         create_image_artifact(uri, key=key, description=text, **sync)
 
 
-def report_link(summary: Summary) -> str:
-    """Address of the report: below RECSYS_RUNS_URL, where the folder of runs is served, if set.
+def report_link(summary: Summary) -> str | None:
+    """Address of the report below RECSYS_RUNS_URL, where the folder of runs is served; else None.
 
-    Otherwise that of the file, which browsers open only by hand, on the machine that has it.
+    Not that of the file: browsers refuse `file://` links of a page that came over http.
     """
     place = os.environ.get("RECSYS_RUNS_URL")
+    return f"{place.rstrip('/')}/{quote(Path(summary.folder).name)}/report.html" if place else None
+
+
+def report_place(summary: Summary) -> str:
+    """Where the report lies, and how to open it from here."""
     folder = Path(summary.folder)
-    if place:
-        return f"{place.rstrip('/')}/{quote(folder.name)}/report.html"
-    return (folder / "report.html").as_uri()
+    serve = f"python -m http.server 4201 --bind 127.0.0.1 --directory {folder.parent}"
+    return (
+        f"The report is `{folder / 'report.html'}` on the worker's machine.\n\nTo open it from"
+        f" here: `{serve}`, and `RECSYS_RUNS_URL=http://127.0.0.1:4201` for the workers."
+    )
 
 
 def overview(summary: Summary) -> str:
@@ -119,9 +132,22 @@ def cost(summary: Summary) -> str:
 
 
 def headline_rows(summary: Summary) -> list[dict[str, Any]]:
-    """A row per method, the best NDCG first."""
+    """A row per method, the best NDCG first, each with what it was measured on."""
     best_first = sorted(summary.headline.items(), key=lambda one: -(one[1].get(NDCG) or 0.0))
-    return [{"method": method, **values} for method, values in best_first]
+    on = measured_on(summary)
+    return [{"method": method, **values, **on} for method, values in best_first]
+
+
+def measured_on(summary: Summary) -> dict[str, str]:
+    """Data set, split and protocol: figures of runs that differ in these do not compare."""
+    split = SplitConfig.model_validate(summary.config["split"])
+    others = split.model_dump(mode="json", exclude={"kind", "fold"}, exclude_defaults=True)
+    parts = {"fold": split.fold, "seed": summary.config["seed"], **others}
+    return {
+        "data": str(summary.config["data"]["source"]),
+        "split": ", ".join([split.kind, *(f"{name} {value}" for name, value in parts.items())]),
+        "protocol": f"{HEADLINE_PROTOCOL}, k = {HEADLINE_K}",
+    }
 
 
 def sample(recommendations: pl.DataFrame) -> list[dict[str, Any]]:
@@ -131,6 +157,17 @@ def sample(recommendations: pl.DataFrame) -> list[dict[str, Any]]:
         pl.col(USER).is_in(users.implode()) & (pl.col(RANK) <= SAMPLE_ENTRIES)
     )
     return shown.select(USER, RANK, TITLE, EXPLANATION, SCORE).to_dicts()
+
+
+def lists(shown: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of `sample` as a Markdown table, the reasons whole."""
+    lines = ["| user | rank | title | reason | score |", "|---|--:|---|---|--:|"]
+    lines += [
+        f"| {escape(str(row[USER]))} | {row[RANK]} | {escape(row[TITLE])}"
+        f" | {escape(row[EXPLANATION])} | {row[SCORE]:.4f} |"
+        for row in shown
+    ]
+    return "\n".join(lines)
 
 
 def ledger(calls: pl.DataFrame) -> list[dict[str, Any]]:

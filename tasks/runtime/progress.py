@@ -35,6 +35,7 @@ def progress(label: str, total: int, *, shown: bool = True) -> Iterator[Report]:
             artifact(done)
 
         yield report
+        report(total)  # what was found in a cache was not reported, and the bar must end
 
 
 def _to_nobody(_: int, *__: object) -> None:

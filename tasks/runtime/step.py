@@ -2,12 +2,12 @@
 
 A step is declared by decorating a function that fills an `ArtifactWriter`:
 
-    @step("split", version="1")
-    def split(out: ArtifactWriter, data: ArtifactRef, config: SplitConfig, seed: int) -> None:
+    @step("split", version="1", returns=SplitRef)
+    def split(out: ArtifactWriter, *, data: DatasetRef, config: SplitConfig, seed: int) -> None:
         ...
 
-and called with the store in the writer's place: `split(store, data, config, seed)` returns a
-reference. Two things keep work from being done twice, both verified byte by byte:
+and called with the store in the writer's place: `split(store, data=data, config=config, seed=0)`
+returns a `SplitRef`. Two things keep work from being done twice, both verified byte by byte:
 
 - Prefect's record of a finished task run (cache policy on the content key). Its result is the
   reference, and loading a reference checks the files it names, so a damaged one is a miss.
@@ -17,134 +17,73 @@ reference. Two things keep work from being done twice, both verified byte by byt
 
 import functools
 import inspect
-import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from typing import Any, Concatenate, Final, Generic, ParamSpec
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 import httpx
 from prefect import task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import FlowRunContext, TaskRunContext
+from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task, exponential_backoff
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
 from recsys_core.errors import RecsysError
 from tasks.runtime.resources import measured
+from tasks.runtime.run_log import current_run_id, record
+from tasks.runtime.slots import tell_if_waiting
 
 P = ParamSpec("P")
+R = TypeVar("R", bound=ArtifactRef)
+R_co = TypeVar("R_co", bound=ArtifactRef, covariant=True)
 
 RETRIES: Final = 2
 HOUR: Final = 3600
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepRecord:
-    """How one step went in this run.
-
-    Attributes:
-        seconds: wall time in this run; next to nothing for a cached step.
-        peak_memory_mib: largest resident memory of the process while the artifact was built.
-        cached: the artifact was there and intact; nothing was computed.
-    """
-
-    step: str
-    seconds: float
-    peak_memory_mib: float
-    rows: int
-    cached: bool
-    ref: ArtifactRef
-
-
-@dataclass(kw_only=True)
-class RunLog:
-    """The steps of one flow run, in the order in which they ended."""
-
-    steps: list[StepRecord] = field(default_factory=list)
-
-
-_LOG: ContextVar[RunLog | None] = ContextVar("run_log", default=None)
-
-
-@contextmanager
-def run_log() -> Iterator[RunLog]:
-    """Collect a record of every step called inside the context."""
-    log = RunLog()
-    token = _LOG.set(log)
-    try:
-        yield log
-    finally:
-        _LOG.reset(token)
-
-
-@contextmanager
-def one_record(name: str) -> Iterator[None]:
-    """Let the steps inside the context stand in the log as one, the last of them giving its rows.
-
-    It is cached if all of them were; its seconds are the wall time of the block.
-    """
-    log, started = _LOG.get(), time.perf_counter()
-    before = len(log.steps) if log is not None else 0
-    yield
-    inside = log.steps[before:] if log is not None else []
-    if log is None or not inside:
-        return
-    log.steps[before:] = [
-        replace(
-            inside[-1],
-            step=name,
-            seconds=time.perf_counter() - started,
-            peak_memory_mib=max(record.peak_memory_mib for record in inside),
-            cached=all(record.cached for record in inside),
-        )
-    ]
+DAY: Final = 24 * HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
-class Submitted:
+class Submitted(Generic[R_co]):
     """A step under way on the flow's task runner."""
 
     name: str
-    future: PrefectFuture[ArtifactRef]
+    future: PrefectFuture[R_co]
     started: float = field(default_factory=time.perf_counter)
 
-    def result(self) -> ArtifactRef:
+    def result(self) -> R_co:
         """Wait for it.
 
         Raises:
             Exception: whatever the step raised.
         """
         ref = self.future.result()
-        _record(self.name, ref, time.perf_counter() - self.started)
+        record(self.name, ref, time.perf_counter() - self.started)
         return ref
 
 
-class Step(Generic[P]):
+class Step(Generic[P, R]):
     """A function that fills a writer, as a cached and retried task; made by `step`."""
 
     def __init__(
         self,
         build: Callable[Concatenate[ArtifactWriter, P], None],
-        run: Task[[ArtifactStore, dict[str, Any]], ArtifactRef],
+        run: Task[[ArtifactStore, dict[str, Any]], R],
     ) -> None:
         functools.update_wrapper(self, build)
         self._build, self._task = build, run
 
-    def __call__(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> ArtifactRef:
+    def __call__(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the step here and now; the reference to its artifact."""
         started = time.perf_counter()
+        tell_if_waiting(self._task.name, self._task.tags)
         ref = self._task(store, bound_inputs(self._build, args, kwargs))
-        _record(self._task.name, ref, time.perf_counter() - started)
+        record(self._task.name, ref, time.perf_counter() - started)
         return ref
 
-    def submit(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> Submitted:
+    def submit(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> Submitted[R]:
         """Hand the step to the task runner of the flow in progress.
 
         Without Prefect's time-out: in a runner's threads it could not interrupt anything, and
@@ -159,20 +98,22 @@ def step(
     name: str,
     *,
     version: str,
+    returns: type[R],
     timeout_seconds: float = HOUR,
     tags: tuple[str, ...] = (),
-) -> Callable[[Callable[Concatenate[ArtifactWriter, P], None]], Step[P]]:
+) -> Callable[[Callable[Concatenate[ArtifactWriter, P], None]], Step[P, R]]:
     """Turn a function that fills a writer into a cached, retried step.
 
     Args:
         name: folder of its artifacts under the root, and name of its task.
         version: raise it whenever the same inputs would give another output.
+        returns: the type of its references, which says what tables it writes.
         timeout_seconds: bound of one attempt.
         tags: further tags; `recsys` and the name are always there.
     """
 
-    def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P]:
-        return Step(build, _as_task(build, name, version, timeout_seconds, tags))
+    def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P, R]:
+        return Step(build, _as_task(build, name, version, returns, timeout_seconds, tags))
 
     return decorate
 
@@ -192,8 +133,13 @@ def content_key(name: str, version: str, inputs: dict[str, Any]) -> str:
 
 
 def _as_task(
-    build: Callable[..., None], name: str, version: str, timeout: float, tags: tuple[str, ...]
-) -> Task[[ArtifactStore, dict[str, Any]], ArtifactRef]:
+    build: Callable[..., None],
+    name: str,
+    version: str,
+    returns: type[R],
+    timeout: float,
+    tags: tuple[str, ...],
+) -> Task[[ArtifactStore, dict[str, Any]], R]:
     def cache_key(_: TaskRunContext, parameters: dict[str, Any]) -> str:
         key = content_key(name, version, parameters["inputs"])
         return content_hash({"root": parameters["store"].root, "key": key})
@@ -212,9 +158,10 @@ def _as_task(
         persist_result=True,
         result_serializer="json",
     )
-    def run(store: ArtifactStore, inputs: dict[str, Any]) -> ArtifactRef:
+    def run(store: ArtifactStore, inputs: dict[str, Any]) -> R:
         key = content_key(name, version, inputs)
-        return store.find(name, key) or _build(build, store, name, version, key, inputs)
+        found = store.find(name, key) or _build(build, store, name, version, key, inputs)
+        return found.as_type(returns)
 
     return run
 
@@ -247,29 +194,3 @@ def worth_a_retry(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     if isinstance(error, RecsysError):
         return error.retryable
     return isinstance(error, httpx.TransportError | ConnectionError)
-
-
-def current_run_id() -> str:
-    """Id of the flow run in progress, or `local` outside of any."""
-    context = FlowRunContext.get()
-    if context is not None and context.flow_run is not None:
-        return str(context.flow_run.id)
-    task_context = TaskRunContext.get()
-    return str(task_context.task_run.flow_run_id) if task_context else "local"
-
-
-def _record(name: str, ref: ArtifactRef, seconds: float) -> None:
-    log = _LOG.get()
-    if log is None:
-        return
-    manifest = ref.manifest
-    log.steps.append(
-        StepRecord(
-            step=name,
-            seconds=seconds,
-            peak_memory_mib=manifest.peak_memory_mib,
-            rows=manifest.rows,
-            cached=manifest.built_by != current_run_id(),
-            ref=ref,
-        )
-    )

@@ -91,6 +91,18 @@ def test_a_server_killed_in_the_middle_loses_no_work(deployed, small, impatient)
         resumed(deployed, long(small, seed=12))
 
 
+def test_a_server_killed_during_training_blocks_no_later_training(deployed, small, impatient):
+    """The slot of the tag `gpu` is free again when its lease ends, five minutes at most."""
+    run = deployed.run_id(PERSONALIZE, {"config": long(small, seed=13)})
+    wait_for(lambda: deployed.steps(run).get("train") == "Running", 180, "the training")
+    deployed.kill("server")
+    deployed.kill_with_children("worker-cpu")
+    deployed.start()
+    deployed.worker("cpu", **{KEY_NAME: KEY})
+    again = deployed.run_id(PERSONALIZE, {"config": config_of(small, seed=13)})
+    assert deployed.end_of(again, 480)["name"] == "Completed"
+
+
 def resumed(server: LocalServer, config: dict[str, Any]) -> None:
     """The same run again goes on where the dead one was."""
     again = server.run_id(PERSONALIZE, {"config": config})
@@ -110,9 +122,11 @@ def test_ci_passes_and_fails_as_it_should(deployed, small, tmp_path) -> None:
     failing = json.dumps(config_of(Path("/nowhere")))
     failed = deployed.call(*call, "--param", f"config={failing}")
     assert failed.returncode == 1
-    assert "did not end as Completed" in failed.stderr
+    assert "ended as Failed" in failed.stderr
+    assert "/nowhere" in failed.stderr, "the state's message"
     late = deployed.call(*call, "--param", f"config={config}", "--timeout", "1")
     assert late.returncode == 1
+    assert "it was cancelled" in late.stderr
     refused = deployed.call(*call, "--param", 'config={"seed":-1}')
     assert refused.returncode == 1
     assert "config.seed" in refused.stdout + refused.stderr

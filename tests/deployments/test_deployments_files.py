@@ -1,6 +1,7 @@
 """prefect.yaml, work pools and compose: what is deployed exists, explains itself, keeps its GPU."""
 
 import importlib
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,44 @@ def test_training_on_a_gpu_is_what_the_gpu_deployment_asks_for() -> None:
     assert config.graph.device == "cuda"
 
 
-def test_compose_pins_every_image_and_asks_for_the_password() -> None:
-    composed = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
-    images = {one["image"] for one in composed["services"].values()}
+COMPOSED = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
+
+
+def test_compose_pins_every_image_and_asks_for_the_passwords() -> None:
+    images = {one["image"] for one in COMPOSED.values()}
     assert not [image for image in images if image.endswith(":latest") or ":" not in image]
-    assert ":?" in composed["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"]
-    assert {"postgres", "server", "setup", "worker-cpu", "worker-gpu"} <= set(composed["services"])
+    assert ":?" in COMPOSED["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    assert ":?" in COMPOSED["server"]["environment"]["PREFECT_SERVER_API_AUTH_STRING"]
+    workers = {"worker-cpu", "worker-docker", "worker-gpu"}
+    assert {"postgres", "server", "setup", "reports"} | workers <= set(COMPOSED)
+    for name in workers:
+        assert "PREFECT_API_AUTH_STRING" in COMPOSED[name]["environment"]
+        assert COMPOSED[name]["env_file"][0]["path"] == "keys.env", "any provider's key"
+
+
+def test_the_server_keeps_leases_on_a_volume_and_takes_any_password() -> None:
+    server = COMPOSED["server"]
+    assert server["environment"]["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith("filesystem")
+    assert "server:/home/app/.prefect" in server["volumes"]
+    assert not [value for value in server["environment"].values() if "@" in value], "no URL"
+
+
+def test_compose_publishes_on_this_machine_alone() -> None:
+    ports = [port for one in COMPOSED.values() for port in one.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_passwords_are_generated_once_and_for_the_owner_alone(tmp_path: Path, capsys) -> None:
+    made = runpy.run_path(str(ROOT / "docker" / "make_env.py"))
+    file = tmp_path / ".env"
+    file.write_text("POSTGRES_PASSWORD=p@ss/w#rd")
+    assert made["main"]([str(file)]) == 0
+    first = file.read_text()
+    lines = dict(line.split("=", 1) for line in first.splitlines())
+    assert lines["POSTGRES_PASSWORD"] == "p@ss/w#rd"
+    assert len(lines["PREFECT_AUTH"]) > len("admin:") + 24
+    assert lines["PREFECT_AUTH"] not in capsys.readouterr().out
+    assert file.stat().st_mode & 0o077 == 0
+    assert made["main"]([str(file)]) == 0
+    assert file.read_text() == first

@@ -9,19 +9,22 @@ from deployments.gate import Accepted, GateError, hold, judged, read_accepted, r
 HEADLINE = {"gat": {"ndcg": 0.40}, "served": {"ndcg": 0.45}, "ease": {"ndcg": 0.5}}
 
 
-def accepted(ndcg: float, method: str = "served") -> Accepted:
-    return Accepted(run="ci-1", method=method, metrics={"ndcg": ndcg})
+ON = {"data": "shop", "split": "auto, fold 1, seed 0", "protocol": "full, k = 10"}
+
+
+def accepted(ndcg: float, method: str = "served", **other: str) -> Accepted:
+    return Accepted(run="ci-1", method=method, measured_on=ON | other, metrics={"ndcg": ndcg})
 
 
 def test_the_served_lists_are_judged_unless_another_method_is_named() -> None:
-    assert judged(HEADLINE, None, "ndcg", "ci-2").method == "served"
-    assert judged(HEADLINE, "gat", "ndcg", "ci-2").metrics == {"ndcg": 0.40}
+    assert judged(HEADLINE, None, "ndcg", "ci-2", ON).method == "served"
+    assert judged(HEADLINE, "gat", "ndcg", "ci-2", ON).metrics == {"ndcg": 0.40}
 
 
 @pytest.mark.parametrize(("method", "metric"), [("magic", "ndcg"), (None, "accuracy")])
 def test_what_the_run_did_not_measure_cannot_pass(method, metric) -> None:
     with pytest.raises(GateError, match="correct --method or --metric"):
-        judged(HEADLINE, method, metric, "ci-2")
+        judged(HEADLINE, method, metric, "ci-2", ON)
 
 
 @pytest.mark.parametrize(("now", "passes"), [(0.46, True), (0.44, True), (0.4399, False)])
@@ -42,6 +45,20 @@ def test_the_first_run_has_nothing_to_be_held_to() -> None:
 def test_another_method_does_not_compare() -> None:
     with pytest.raises(GateError, match="was judged by gat,"):
         hold(accepted(0.5), accepted(0.4, "gat"), "ndcg", 0.01)
+
+
+@pytest.mark.parametrize(
+    "other", [{"data": "ml-1m"}, {"split": "time"}, {"protocol": "full, k = 5"}]
+)
+def test_runs_on_other_rows_do_not_compare_and_both_are_named(other) -> None:
+    (said,) = other.values()
+    with pytest.raises(GateError, match=f"other rows .*{said}.* than this one .*data shop"):
+        hold(accepted(0.5), accepted(0.4, **other), "ndcg", 0.01)
+
+
+def test_what_was_compared_is_said() -> None:
+    told = hold(accepted(0.5), accepted(0.5), "ndcg", 0.01)
+    assert "(data shop; split auto, fold 1, seed 0; protocol full, k = 10)" in told
 
 
 def test_the_record_comes_back_as_it_was(tmp_path: Path) -> None:

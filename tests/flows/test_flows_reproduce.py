@@ -25,6 +25,7 @@ from recsys_core.columns import (
     check,
 )
 from recsys_core.config import ReproduceConfig, load_config
+from recsys_core.config.reproduction_methods import VARIANTS
 from recsys_core.errors import ConfigError
 from recsys_core.report.reproduction_page import Reproduction, as_text, render
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
@@ -32,7 +33,7 @@ from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 METHODS = ("popularity", "ease", "gat_best")
-SMALL = {"max_epochs": 10, "hidden": 8, "heads": 2}
+SMALL = {"max_epochs": 10, "hidden": 8, "heads": 2, "effort": "quick"}
 
 
 def config_for(tmp: Path, **overrides: object) -> ReproduceConfig:
@@ -202,6 +203,13 @@ def test_authors_profiles_go_with_their_own_fold_and_data(place: Path, tmp_path:
 def test_wrong_choices_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         config_for(tmp_path, **wrong)
+
+
+def test_reranked_variants_rest_on_profiles_as_the_pipeline_does() -> None:
+    bases = {one.base for one in VARIANTS.values() if one.base is not None}
+    assert bases
+    assert {VARIANTS[base].text for base in bases} == {"unified"}
+    assert {VARIANTS[base].base for base in bases} == {None}
 
 
 def test_sections_of_the_paper_preset_keep_it() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows._preflight import check_ready
+from flows._stages import check_ready
 from flows.train import train
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, StorageError

@@ -50,7 +50,7 @@ def data(store: ArtifactStore) -> ArtifactRef:
 
 def build(store: ArtifactStore, data: ArtifactRef, config: TmdbConfig, key: bool) -> ArtifactRef:
     with store.writer("enrich", content_key("enrich", "1", {"with_key": key})) as out:
-        enrich.__wrapped__(out, data, config, key)
+        enrich.__wrapped__(out, data=data, config=config, with_key=key)
         return out.commit(parameters={"config": config}, **COMMIT)
 
 

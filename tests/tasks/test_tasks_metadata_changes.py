@@ -60,14 +60,25 @@ def test_exactly_the_edited_items_are_announced_once(tmp_path: Path, events) -> 
 
 
 def test_what_nobody_processed_is_announced_again(tmp_path: Path, events) -> None:
-    config = RunConfig(artifact_root=str(tmp_path))
+    config, items = RunConfig(artifact_root=str(tmp_path)), small_items()
+    processed.fn(config, Data(items.head(50)))
     for _ in range(2):
-        watch.fn(config, Data(small_items()), timedelta(0))
-    assert [len(event["payload"]["added"]) for event in events] == [60, 60]
+        watch.fn(config, Data(items), timedelta(0))
+    assert [len(event["payload"]["added"]) for event in events] == [10, 10]
+
+
+def test_the_first_look_records_and_announces_nothing(tmp_path: Path, events) -> None:
+    config, items = RunConfig(artifact_root=str(tmp_path)), small_items()
+    assert len(watch.fn(config, Data(items), HOUR)) == 0
+    assert events == []
+    watch.fn(config, Data(edited(items, "film-01")), HOUR)
+    assert events[0]["payload"]["changed"] == ["film-01"], "what changes from then on is told"
 
 
 def test_an_event_stays_small(tmp_path: Path, events) -> None:
     many = pl.DataFrame({ITEM: [f"film-{n}" for n in range(MAX_IDS + 5)]})
-    watch.fn(RunConfig(artifact_root=str(tmp_path)), Data(many), HOUR)
+    config = RunConfig(artifact_root=str(tmp_path))
+    processed.fn(config, Data(many.clear()))
+    watch.fn(config, Data(many), HOUR)
     assert len(events[0]["payload"]["added"]) == MAX_IDS
     assert events[0]["payload"]["counts"] == {"added": MAX_IDS + 5, "changed": 0, "removed": 0}

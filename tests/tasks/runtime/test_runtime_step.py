@@ -9,7 +9,8 @@ from prefect import flow
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.errors import DataError, SourceUnavailable
-from tasks.runtime.step import RunLog, content_key, run_log, step
+from tasks.runtime.run_log import RunLog, run_log
+from tasks.runtime.step import content_key, step
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -17,8 +18,12 @@ CALLS: list[str] = []
 FAILURES: list[Exception] = []
 
 
-@step("numbers", version="1")
-def numbers(out: ArtifactWriter, count: int, start: int = 0) -> None:
+class NumbersRef(ArtifactRef):
+    """A table of numbers."""
+
+
+@step("numbers", version="1", returns=NumbersRef)
+def numbers(out: ArtifactWriter, *, count: int, start: int = 0) -> None:
     """Count."""
     CALLS.append("numbers")
     if FAILURES:
@@ -29,8 +34,8 @@ def numbers(out: ArtifactWriter, count: int, start: int = 0) -> None:
     out.table("numbers", frame, RANKING)
 
 
-@step("doubled", version="1")
-def doubled(out: ArtifactWriter, source: ArtifactRef) -> None:
+@step("doubled", version="1", returns=ArtifactRef)
+def doubled(out: ArtifactWriter, *, source: NumbersRef) -> None:
     """Double."""
     CALLS.append("doubled")
     frame = source.table("numbers")
@@ -39,12 +44,12 @@ def doubled(out: ArtifactWriter, source: ArtifactRef) -> None:
 
 @flow
 def pipeline(store: ArtifactStore, count: int) -> None:
-    doubled(store, numbers(store, count))
+    doubled(store, source=numbers(store, count=count))
 
 
 @flow
-def counting(store: ArtifactStore, count: int) -> ArtifactRef:
-    return numbers(store, count)
+def counting(store: ArtifactStore, count: int) -> NumbersRef:
+    return numbers(store, count=count)
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +111,7 @@ def test_a_damaged_artifact_is_rebuilt_and_what_follows_is_kept(store, harm) -> 
 
 def test_an_artifact_without_prefects_record_is_used(store: ArtifactStore) -> None:
     with store.writer("numbers", content_key("numbers", "1", {"count": 3, "start": 0})) as out:
-        numbers.__wrapped__(out, 3)
+        numbers.__wrapped__(out, count=3)
         out.commit(
             version="1", parameters={}, inputs={}, built_by="before", seconds=0, peak_memory_mib=1
         )
@@ -148,7 +153,13 @@ def test_what_failed_is_not_remembered(store: ArtifactStore) -> None:
 
 def test_a_file_changed_on_disk_is_seen_by_the_next_step_of_the_same_run(store) -> None:
     ref = counting(store, 3)
-    assert ArtifactRef.model_validate_json(ref.model_dump_json()) == ref
+    assert NumbersRef.model_validate_json(ref.model_dump_json()) == ref
     Path(ref.uri, "numbers.parquet").write_bytes(b"not parquet")
     with pytest.raises(ValueError, match="has 11 bytes"):
-        ArtifactRef.model_validate_json(ref.model_dump_json())
+        NumbersRef.model_validate_json(ref.model_dump_json())
+
+
+def test_a_reference_keeps_its_type_through_prefects_record(store: ArtifactStore) -> None:
+    found = [counting(store, 3), counting(store, 3)]
+    assert CALLS == ["numbers"], "the second one comes from the persisted result"
+    assert [type(ref) for ref in found] == [NumbersRef, NumbersRef]

@@ -1,0 +1,196 @@
+"""The pipeline: every step once, in order, each with references to what it rests on."""
+
+from functools import partial
+from typing import Literal
+
+from recsys_core.artifacts import ArtifactStore, file_hash
+from recsys_core.config import RunConfig
+from recsys_core.datasets.load import source_fingerprint
+from recsys_core.datasets.tmdb.client import api_key
+from tasks.baselines import baselines
+from tasks.candidates import candidates, list_length
+from tasks.diversify import diversify, trade_off
+from tasks.dry_run import dry_run
+from tasks.embed import embed
+from tasks.enrich import enrich
+from tasks.evaluate import evaluate
+from tasks.explain import explain
+from tasks.explanation_judge import explanation_judge
+from tasks.explanation_metrics import explanation_metrics
+from tasks.fusion import fusion
+from tasks.fusion_policy import fusion_policy
+from tasks.graph import graph
+from tasks.ingest import ingest
+from tasks.item_profiles import item_profiles
+from tasks.metadata_changes import processed
+from tasks.plots import plots
+from tasks.probe import probe
+from tasks.report import made_calls, report
+from tasks.rerank import rerank
+from tasks.runtime.prefect_artifacts import publish_artifacts
+from tasks.runtime.references import Results
+from tasks.runtime.run_log import RunLog
+from tasks.runtime.warm_start import earlier_model
+from tasks.split import split, split_everything
+from tasks.train import train
+from tasks.user_profiles import user_profiles
+
+Last = Literal[
+    "enrich", "split", "user_profiles", "embed", "candidates", "fusion", "explain",
+    "explanation_metrics", "report",
+]  # fmt: skip
+"""Steps after which a flow can stop."""
+
+
+def pipeline(
+    config: RunConfig, log: RunLog, *, until: Last = "report", tuned: Results | None = None
+) -> Results:
+    """Run the steps up to `until`; a whole run with `dry_run` stops after its estimate.
+
+    Args:
+        config: the run's parameters.
+        log: the steps of the flow in progress.
+        until: the last step.
+        tuned: makes this the second pass of a `refit`: nothing is held out of its training, and
+            the number of epochs and the fusion policy are those that this pass chose.
+    """
+    store, seed, made = ArtifactStore(root=config.artifact_root), config.seed, Results()
+
+    if tuned is None:
+        source = source_fingerprint(config.data)
+        made.data = ingest(store, config=config.data, fingerprint=source)
+        with_key = api_key(config.tmdb) is not None
+        made.data = enrich(store, data=made.data, config=config.tmdb, with_key=with_key)
+        if until == "enrich":
+            return made
+        made.split = split(store, data=made.data, config=config.split, seed=seed)
+    else:
+        made.data, made.split = tuned.data, split_everything(store, data=tuned.data)
+    ratings = made.data.scale
+    if until == "split":
+        return made
+
+    if until == "report" and (config.dry_run or config.llm.uses_model):
+        dry_run(config, data=made.data, split=made.split)
+        if config.dry_run:
+            return made
+
+    made.item_profiles = item_profiles(
+        store, data=made.data, llm=config.llm, config=config.item_profiles,
+        published=file_hash(config.item_profiles.file),
+    )  # fmt: skip
+    made.user_profiles = user_profiles(
+        store, data=made.data, split=made.split, items=made.item_profiles, llm=config.llm,
+        config=config.user_profiles, ratings=ratings,
+        published=file_hash(config.user_profiles.file),
+    )  # fmt: skip
+    if until == "user_profiles":
+        return made
+
+    made.embeddings = embed(
+        store, data=made.data, items=made.item_profiles, users=made.user_profiles,
+        config=config.embedding,
+    )  # fmt: skip
+    if until == "embed":
+        return made
+
+    made.graph = graph(store, data=made.data, split=made.split)
+    earlier = earlier_model(config, refit=tuned is not None)
+    made.model = train(
+        store, split=made.split, graph=made.graph, embeddings=made.embeddings, config=config.graph,
+        ratings=ratings, seed=seed, tuned=tuned.model if tuned else None,
+        earlier=earlier.model if earlier else None,
+        earlier_split=earlier.split if earlier else None,
+    )  # fmt: skip
+    made.candidates = candidates(
+        store,
+        data=made.data,
+        split=made.split,
+        graph=made.graph,
+        model=made.model,
+        k=list_length(config),
+    )
+    if until == "candidates":
+        return made
+
+    judge = partial(
+        rerank, store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
+        users=made.user_profiles, embeddings=made.embeddings, llm=config.llm, config=config.rerank,
+        seed=seed,
+    )  # fmt: skip
+    seen = None
+    if config.fusion.policy == "auto" and tuned is None:
+        seen = probe(
+            store, judge, split=made.split, candidates=made.candidates, ratings=ratings,
+            config=config.fusion, seed=seed,
+        )  # fmt: skip
+    made.policy = fusion_policy(
+        store, data=made.data, split=made.split, config=config.fusion, probe=seen,
+        tuned=tuned.policy if tuned else None,
+    )  # fmt: skip
+    everyone = config.fusion.judge_everyone
+    made.judgements = judge(candidates=made.candidates, only=None if everyone else made.policy)
+    made.reranked = fusion(
+        store, candidates=made.candidates, judged=made.judgements, policy=made.policy,
+        weight=config.fusion.fixed_weight, scale=config.fusion.fixed_scale,
+    )  # fmt: skip
+    if config.diversity.method != "none":
+        made.reranked = diversify(
+            store, data=made.data, split=made.split, reranked=made.reranked, ratings=ratings,
+            config=config.diversity,
+        )  # fmt: skip
+    if until == "fusion":
+        return made
+
+    # Of a run that refits, the lists of its second pass are served: only they get reasons.
+    if config.refit and tuned is None and until != "explain":
+        served = pipeline(config, log, until="explain", tuned=made)
+    else:
+        served = made
+        made.recommendations = explain(
+            store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
+            users=made.user_profiles, reranked=made.reranked, llm=config.llm,
+            config=config.explanations, titles=config.rerank.candidates,
+        )  # fmt: skip
+    if until == "explain":
+        return made
+
+    made.baselines = baselines(
+        store, data=made.data, split=made.split, ratings=ratings, k=max(config.evaluation.cutoffs)
+    )
+    made.metrics = evaluate(
+        store, data=made.data, split=made.split, candidates=made.candidates,
+        reranked=made.reranked, baselines=made.baselines, ratings=ratings,
+        config=config.evaluation, seed=seed,
+    )  # fmt: skip
+    made.explanation_metrics = [
+        explanation_metrics(
+            store, data=served.data, split=served.split, items=served.item_profiles,
+            users=served.user_profiles, recommendations=served.recommendations, ratings=ratings,
+            bootstrap=config.evaluation.bootstrap, seed=seed,
+        )
+    ]  # fmt: skip
+    if config.explanations.judge:
+        made.explanation_metrics.append(
+            explanation_judge(
+                store, data=served.data, split=served.split, items=served.item_profiles,
+                users=served.user_profiles, recommendations=served.recommendations, llm=config.llm,
+                judged_users=config.explanations.judge_users,
+                bootstrap=config.evaluation.bootstrap, seed=seed,
+            )
+        )  # fmt: skip
+    if until == "explanation_metrics":
+        return made
+
+    made.trade_off = trade_off(
+        store, data=made.data, split=made.split, candidates=made.candidates, ratings=ratings,
+        pool=config.diversity.pool,
+    )  # fmt: skip
+    made.figures = plots(store, metrics=made.metrics, model=served.model, trade_off=made.trade_off)
+    made.summary = report(config, log, evaluated=made, served=served)
+    processed(config, made.data)
+    publish_artifacts(
+        made.summary, recommendations=served.recommendations, calls=made_calls(log),
+        figures=made.figures,
+    )  # fmt: skip
+    return made

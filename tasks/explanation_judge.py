@@ -1,0 +1,74 @@
+"""Step `explanation_judge`: an LLM as a judge of some of the reasons."""
+
+from recsys_core.artifacts import ArtifactWriter
+from recsys_core.columns import METRICS, USER
+from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS, TITLES, judge_reasons
+from recsys_core.explanations.evaluation.metrics import average_per_user
+from recsys_core.llm.config import LLMConfig
+from tasks.explanation_metrics import writers
+from tasks.runtime.llm_calls import ask
+from tasks.runtime.progress import progress
+from tasks.runtime.references import (
+    DatasetRef,
+    ItemProfilesRef,
+    MetricsRef,
+    RecommendationsRef,
+    SplitRef,
+    UserProfilesRef,
+    shown_history,
+)
+from tasks.runtime.step import DAY, step
+
+
+@step("explanation_judge", version="1", returns=MetricsRef, timeout_seconds=DAY, tags=("llm",))
+def explanation_judge(
+    out: ArtifactWriter,
+    *,
+    data: DatasetRef,
+    split: SplitRef,
+    items: ItemProfilesRef,
+    users: UserProfilesRef,
+    recommendations: RecommendationsRef,
+    llm: LLMConfig,
+    judged_users: int,
+    bootstrap: int,
+    seed: int,
+) -> None:
+    """Let the language model judge some of the reasons.
+
+    Args:
+        out: tables `metrics` (`columns.METRICS`, protocol `explanations`) and `llm_calls`.
+        data: the ingested data set.
+        split: only its training part is shown.
+        items: item profiles.
+        users: user profiles, and the evidence they were written from.
+        recommendations: the lists with their reasons.
+        llm: who judges.
+        judged_users: how many users.
+        bootstrap: resamples of users for the intervals.
+        seed: of the sample and the resamples.
+    """
+    lists = recommendations.table("recommendations")
+    with progress("judge", min(judged_users, lists[USER].n_unique())) as report:
+        rows, facts = ask(
+            out,
+            llm,
+            lambda model: judge_reasons(
+                lists,
+                history=shown_history(split, data),
+                items=data.table("items"),
+                item_profiles=items.table("item_profiles"),
+                user_profiles=users.table("user_profiles"),
+                evidence=users.table("evidence"),
+                provider=model,
+                config=ExplanationConfig(judge_users=judged_users),
+                seed=seed,
+                on_user=report,
+            ),
+        )
+    method = f"{writers(lists)}, judged by {llm.model}"
+    found = average_per_user(rows, JUDGE_METRICS, method, TITLES, bootstrap, seed)
+    out.table("metrics", found, METRICS)
+    for name, value in facts.items():
+        out.fact(name, value)

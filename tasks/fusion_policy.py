@@ -1,0 +1,46 @@
+"""Step `policy`: whose lists are reranked, and how, as configured or as the probe decided."""
+
+import polars as pl
+
+from recsys_core.artifacts import ArtifactWriter
+from recsys_core.columns import PROBE, RERANKED_USERS, USER
+from recsys_core.rerank.config import FusionConfig
+from recsys_core.rerank.fusion_policy import fixed_users, policy_of, probed_users
+from tasks.runtime.references import DatasetRef, PolicyRef, ProbeRef, SplitRef
+from tasks.runtime.step import step
+
+
+@step("policy", version="2", returns=PolicyRef)
+def fusion_policy(
+    out: ArtifactWriter,
+    *,
+    data: DatasetRef,
+    split: SplitRef,
+    config: FusionConfig,
+    probe: ProbeRef | None = None,
+    tuned: PolicyRef | None = None,
+) -> None:
+    """Choose whose lists are reranked, and how.
+
+    Args:
+        out: tables `users` (who is reranked, with weight and scale) and `probe` (what was seen).
+        data: the ingested data set, for all users.
+        split: train and valid; both count for who is cold.
+        config: the policy, or `auto`.
+        probe: for `auto`: what the probe decided.
+        tuned: for `auto` without a validation split: the policy that was chosen with one.
+    """
+    everybody = data.table("users")[USER]
+    known = pl.concat([split.table("train"), split.table("valid")])
+    seen = pl.DataFrame(schema=dict(PROBE))
+    if config.policy != "auto":
+        users, choice, why = fixed_users(everybody, known, config), str(config.policy), "configured"
+    else:
+        source = probe or tuned
+        seen = seen if source is None else source.table("probe")
+        users, choice = probed_users(seen, everybody, known, config), str(policy_of(seen))
+        why = "probe" if probe else "chosen with a validation split" if tuned else "nobody to ask"
+    out.table("probe", seen, PROBE)
+    out.table("users", users, RERANKED_USERS)
+    for name, value in {"policy": choice, "why": why, "users": users.height}.items():
+        out.fact(name, value)

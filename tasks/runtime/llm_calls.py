@@ -1,0 +1,55 @@
+"""How a step asks a language model: one provider per step, its ledger kept with the artifact."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar, cast
+
+from prefect.blocks.system import Secret
+from pydantic import SecretStr
+
+from recsys_core.artifacts import ArtifactWriter
+from recsys_core.columns import LLM_CALLS
+from recsys_core.errors import ConfigError
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.factory import open_provider
+from recsys_core.llm.providers.base import Provider, Usage
+from tasks.runtime.run_log import current_run_id
+
+R = TypeVar("R")
+
+LEDGER: Final = "llm_calls"
+"""Name of the ledger's table in every artifact that asked a model."""
+
+
+def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Awaitable[R]]) -> R:
+    """Run `work` with the configured provider; write its ledger and counts into `out`."""
+    key = _key(config)
+
+    async def run() -> tuple[R, Usage]:
+        opened = open_provider(
+            config, root=out.root, run=current_run_id(), api_key=key, place=out.uri
+        )
+        async with opened as provider:
+            return await work(provider), provider.usage()
+
+    result, usage = asyncio.run(run())
+    out.table(LEDGER, usage.calls, LLM_CALLS)
+    out.fact("answers", usage.answers)
+    for name, count in usage.facts.items():
+        out.fact(name, count)
+    return result
+
+
+def _key(config: LLMConfig) -> SecretStr | None:
+    if config.api_key_block is None:
+        return None
+    try:
+        block = cast(Secret[str], Secret.load(config.api_key_block))
+    except ValueError as error:
+        raise ConfigError(
+            f"llm.api_key_block names {config.api_key_block!r}, which cannot be read: {error}",
+            expected="a Prefect block of the type Secret on this server.",
+            fix=f'make it in the UI under Blocks, or by: python -c "from prefect.blocks.system'
+            f" import Secret; Secret(value=input()).save('{config.api_key_block}')\"",
+        ) from None
+    return SecretStr(str(block.get()))

@@ -1,0 +1,41 @@
+"""Names of flow runs that tell the data and the trigger."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+
+_RANDOM: Final = re.compile(r"[a-z]+-[a-z]+")
+"""Prefect's own names; any other was given by somebody, and stays."""
+_TRIGGERS: Final = {"SCHEDULE": "scheduled", "AUTOMATION": "items changed"}
+
+
+def run_name() -> str:
+    """`shop, scheduled, 2026-11-29 03:00`: the data, the trigger and when (UTC)."""
+    given = flow_run.name or ""
+    if given and not _RANDOM.fullmatch(given):
+        return given
+    config = (flow_run.parameters or {}).get("config")
+    return ", ".join([data_name(config), trigger(), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"])
+
+
+def data_name(config: Any) -> str:
+    """Name of the data set that a configuration, or its JSON, speaks of."""
+    data = config.get("data", {}) if isinstance(config, dict) else config.data.model_dump()
+    source = str(data.get("source", "ml-100k"))
+    return PurePosixPath(source).name or source
+
+
+def trigger() -> str:
+    """What started the run in progress."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    if run is None or run.deployment_id is None:
+        return "command line"
+    by = run.created_by.type if run.created_by else ""
+    if "auto-scheduled" in run.tags:
+        return _TRIGGERS["SCHEDULE"]
+    return _TRIGGERS.get(str(by), "by hand")

@@ -29,7 +29,7 @@ from tasks.evaluate import own_methods
 from tasks.probe import STAGE
 from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.messages import tell
-from tasks.runtime.references import DatasetRef, Results
+from tasks.runtime.references import DatasetRef, Results, shown_history
 from tasks.runtime.run_folder import (
     CALLS_FILE,
     METRICS_FILE,
@@ -93,7 +93,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         samples=samples(
             lists,
             served.user_profiles.table("user_profiles"),
-            served.split.table("train"),
+            shown_history(served.split, data),
             data.table("items"),
         ),
         ours=own_methods(measured),

@@ -20,7 +20,7 @@ LAYERS = (
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),
     ("evaluation",),
-    ("prompt_context",),
+    ("prompt_context", "diversity"),
     ("embedding", "profiles"),
     ("recommenders", "rerank", "diversity"),
     ("explanations", "graph"),

@@ -16,7 +16,8 @@ class HistoryRow:
 
     title: str
     year: int | None
-    rating: float
+    rating: float | None
+    """None where there are no ratings, only interactions."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ from recsys_core.report.method_names import GRAPH_METHOD, SERVED_METHOD
 from recsys_core.report.summary import Summary
 from recsys_core.report.view_models import flat
 
-PLACES: Final = frozenset({"artifact_root", "runs_root", "run_name", "dry_run"})
+PLACES: Final = frozenset({"artifact_root", "runs_root", "run_name", "compare_to", "dry_run"})
 """Parameters that say where a run lies, not what it does."""
 MUST_AGREE: Final = ("data.rating_min", "data.rating_max", "data.positive", "data.negative",
                      "split", "evaluation.cutoffs", "evaluation.cold_below")  # fmt: skip

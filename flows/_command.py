@@ -84,7 +84,7 @@ def parse_or_exit(
     """
 
     def action() -> None:
-        config = parse(argv, program=program, description=description, kind=kind)
+        config: Any = parse(argv, program=program, description=description, kind=kind)
         from recsys_core.datasets.load import check_source
 
         check_source(config.data)

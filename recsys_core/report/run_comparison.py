@@ -7,7 +7,7 @@ data, another split, or other cut-offs.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import polars as pl
 from pydantic import ValidationError
@@ -41,8 +41,6 @@ MUST_AGREE: Final = ("data.rating_min", "data.rating_max", "data.positive", "dat
 """What two runs must share, beside the data: otherwise their numbers mean different things."""
 CHANGED_USERS: Final = 5
 LISTED: Final = 5
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from flows._signals import stop_on_signal
 from flows.pipeline import Last, pipeline
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
@@ -37,6 +38,6 @@ def check_ready(config: RunConfig) -> None:
 def run_until(config: RunConfig, last: Last) -> list[StepSummary]:
     """Run the pipeline up to a step; what the steps did."""
     check_ready(config)
-    with run_log() as log:
+    with stop_on_signal(), run_log() as log:
         pipeline(config, log, until=last)
         return log.summaries()

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from flows import _server, _signals
 from flows._help import help_text, refuse_unknown
 from recsys_core import __version__
-from recsys_core.config import RunConfig, load_config
+from recsys_core.config import ReproduceConfig, RunConfig, load_config
 from recsys_core.errors import ConfigError, InputError, RecsysError, SourceUnavailable
 
 FAILED: Final = 1
@@ -75,10 +75,20 @@ def parse_or_exit(
     *,
     program: str,
     description: str,
-    kind: type[BaseModel] = RunConfig,
+    kind: type[RunConfig] | type[ReproduceConfig] = RunConfig,
 ) -> None:
-    """End the process where these arguments cannot start a run: before a server is started."""
-    status = run(lambda: parse(argv, program=program, description=description, kind=kind))
+    """End the process where these arguments cannot start a run: before a server is started.
+
+    Besides the arguments themselves, local data that are not there are told here.
+    """
+
+    def action() -> None:
+        config: Any = parse(argv, program=program, description=description, kind=kind)
+        from recsys_core.datasets.load import check_source
+
+        check_source(config.data)
+
+    status = run(action)
     if status:
         sys.exit(status)
 

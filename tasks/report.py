@@ -12,10 +12,17 @@ from prefect.cache_policies import NO_CACHE
 from recsys_core.columns import LLM_CALLS, METRICS, USER
 from recsys_core.config import RunConfig
 from recsys_core.datasets.provenance import name_of, source_of
+from recsys_core.errors import ConfigError
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
 from recsys_core.report.probe import agreement_lines, probe_lines
+from recsys_core.report.run_comparison import (
+    RunComparison,
+    RunFiles,
+    compare_runs,
+    read_run,
+)
 from recsys_core.report.samples import samples
 from recsys_core.report.summary import (
     DataSummary,
@@ -80,6 +87,9 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         config=config.model_dump(mode="json"),
     )
     lists = served.recommendations.table("recommendations")
+    per_user = evaluated.metrics.table("per_user")
+    now = RunFiles(summary=summary, per_user=per_user, recommendations=lists)
+    compared, refused = _compared(config, now)
     page = ReportData(
         summary=summary,
         metrics=measured,
@@ -90,6 +100,8 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         probe=evaluated.policy.table("probe"),
         reasons=explained,
         comparisons=evaluated.metrics.table("comparisons"),
+        comparison=compared,
+        not_compared=refused,
         lists=user_lists(lists, data.table("items")),
         samples=samples(
             lists,
@@ -103,7 +115,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(pl.concat([measured, explained])),
-        PER_USER_FILE: _parquet(evaluated.metrics.table("per_user")),
+        PER_USER_FILE: _parquet(per_user),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),
@@ -116,6 +128,17 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         f" {llm.tokens_in + llm.tokens_out:,} tokens, ${llm.cost_usd:.4f}"
     )
     return summary
+
+
+def _compared(config: RunConfig, now: RunFiles) -> tuple[RunComparison | None, str]:
+    """This run against the one that `compare_to` names, or why not."""
+    if config.compare_to is None:
+        return None, ""
+    before = read_run(Path(config.runs_root).expanduser() / config.compare_to)
+    try:
+        return compare_runs(before, now, seed=config.seed), ""
+    except ConfigError as error:
+        return None, error.seen
 
 
 def made_calls(log: RunLog) -> pl.DataFrame:

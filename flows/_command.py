@@ -4,12 +4,13 @@ Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupt
 terminated.
 """
 
+import io
 import json
 import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any, Final, TypeVar, overload
 
 import yaml
@@ -17,6 +18,8 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from flows import _server, _signals
+from flows._help import help_text, refuse_unknown
+from recsys_core import __version__
 from recsys_core.config import RunConfig, load_config
 from recsys_core.errors import ConfigError, InputError, RecsysError, SourceUnavailable
 
@@ -44,7 +47,7 @@ def parse(
 
     Raises:
         ConfigError: a value is out of bounds, or the file cannot be used.
-        SystemExit: --help was asked for, or an argument is unknown.
+        SystemExit: --help, --help-all or --version was asked for.
     """
 
     class Arguments(kind, BaseSettings):  # type: ignore[misc, valid-type]
@@ -55,13 +58,46 @@ def parse(
             cli_avoid_json=True,
         )
         config: str | None = None
-        """YAML file of these parameters; what the command line says wins."""
 
-    Arguments.__doc__ = description
+    _answer(argv, program, description, kind)
     argv = _flags([_with_underscores(one) for one in argv], kind)
     _refuse_former_names(argv, kind)
-    given = CliSettingsSource[Any](Arguments, cli_parse_args=argv)()
+    refuse_unknown(argv, kind)
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            given = CliSettingsSource[Any](Arguments, cli_parse_args=argv)()
+    except SystemExit:
+        # The parser prints its whole usage, then the error: the last line says it.
+        last = said.getvalue().strip().splitlines()[-1]
+        raise ConfigError(f"{last.partition('error: ')[2]} (--help shows the parameters)") from None
     return load_config(given.pop("config", None), given, kind)
+
+
+def parse_or_exit(
+    argv: Sequence[str],
+    *,
+    program: str,
+    description: str,
+    kind: type[BaseModel] = RunConfig,
+) -> None:
+    """End the process where these arguments cannot start a run: before a server is started."""
+    status = run(lambda: parse(argv, program=program, description=description, kind=kind))
+    if status:
+        sys.exit(status)
+
+
+def _answer(argv: Sequence[str], program: str, description: str, kind: type[BaseModel]) -> None:
+    """Print what was asked for, and end."""
+    asked = {"-h", "--help", "--help-all", "--help_all", "--version"} & set(argv)
+    if not asked:
+        return
+    if "--version" in asked:
+        print(f"{program} {__version__}")
+    else:
+        everything = bool(asked & {"--help-all", "--help_all"})
+        print(help_text(program, description, kind, everything=everything))
+    raise SystemExit(0)
 
 
 def _refuse_former_names(argv: Sequence[str], kind: type[BaseModel]) -> None:
@@ -134,11 +170,11 @@ def run(action: Callable[[], object]) -> int:
     interrupts it into an error of its own.
     """
     quiet_expected_errors()
-    _server.own_process()
     with _signals.stop_on_signal():
         try:
-            with _spare_a_temporary_server():
-                action()
+            action()
+        except SystemExit:
+            raise
         except BaseException as error:
             status = _signals.interrupted()
             if status is None and isinstance(error, KeyboardInterrupt):
@@ -160,7 +196,7 @@ def _failed(error: BaseException) -> int:
 
 
 @contextmanager
-def _spare_a_temporary_server() -> Iterator[None]:
+def sparing_a_temporary_server() -> Iterator[None]:
     """Without PREFECT_API_URL Prefect starts a server that ends with the run.
 
     Nobody is there to miss a heartbeat or to read a log while the run goes on, and every write
@@ -176,6 +212,7 @@ def _spare_a_temporary_server() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
+    _server.own_process()
     with temporary_settings(
         {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 60.0}
     ):

@@ -8,7 +8,6 @@ before anything else has it ready by then: three seconds of fifteen (docs/experi
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
 _PROCESS: Final = Path(__file__).with_name("_server_process.py")
-_HELP: Final = {"-h", "--help"}
 
 _starting: Thread | None = None
 
 
-def start_ahead(argv: Sequence[str]) -> None:
+def start_ahead() -> None:
     """Start the server in the background, where a flow is going to need it."""
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
@@ -31,13 +29,12 @@ def start_ahead(argv: Sequence[str]) -> None:
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
     own_process()
-    if not _HELP & set(argv):
-        # Here and now: in the thread, this import would take turns with those that follow.
-        from prefect.server.api.server import SubprocessASGIServer
+    # Here and now: in the thread, this import would take turns with those that follow.
+    from prefect.server.api.server import SubprocessASGIServer
 
-        # No daemon: a command that ends early ends after the server, and so takes it along.
-        _starting = Thread(target=_start, args=(SubprocessASGIServer(),))
-        _starting.start()
+    # No daemon: a command that ends early ends after the server, and so takes it along.
+    _starting = Thread(target=_start, args=(SubprocessASGIServer(),))
+    _starting.start()
 
 
 def own_process() -> None:

@@ -199,6 +199,8 @@ PER_USER: Final[Schema] = {
     USER: None, PROTOCOL: pl.String, K: pl.Int32, METRIC: pl.String, VALUE: pl.Float64,
 }  # fmt: skip
 """One method, user by user; VALUE is null where the metric leaves the user out."""
+METHOD_PER_USER: Final[Schema] = {METHOD: pl.String, **PER_USER}
+"""Several methods, user by user, under the headline protocol at one cut-off."""
 COLD: Final[Schema] = {
     METHOD: pl.String, PROTOCOL: pl.String, VALUE: pl.Float64, CI_LOW: pl.Float64,
     CI_HIGH: pl.Float64, USERS: pl.Int32, DIFFERENCE: pl.Float64, P_ADJUSTED: pl.Float64,

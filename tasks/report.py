@@ -16,17 +16,24 @@ from recsys_core.report.folder import publish
 from recsys_core.report.html import render
 from recsys_core.report.probe import agreement_lines, probe_lines
 from recsys_core.report.samples import samples
-from recsys_core.report.summary import Summary, headline, llm_summary
+from recsys_core.report.summary import (
+    DataSummary,
+    Summary,
+    headline,
+    llm_summary,
+)
+from recsys_core.report.user_lists import user_lists
 from recsys_core.rerank.costs import strategy_costs
 from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
 from tasks.probe import STAGE
 from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.messages import tell
-from tasks.runtime.references import DatasetRef, Results
+from tasks.runtime.references import DatasetRef, Results, shown_history
 from tasks.runtime.run_folder import (
     CALLS_FILE,
     METRICS_FILE,
+    PER_USER_FILE,
     RECOMMENDATIONS_FILE,
     REPORT_FILE,
     SUMMARY_FILE,
@@ -62,6 +69,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         seconds=(datetime.now(UTC) - started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
         data_source=data.manifest.facts["source"],
+        data=_data_summary(data),
         models=_models(config, served),
         steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
@@ -80,10 +88,12 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         costs=strategy_costs(judging_calls(log)),
         probe=evaluated.policy.table("probe"),
         reasons=explained,
+        comparisons=evaluated.metrics.table("comparisons"),
+        lists=user_lists(lists, data.table("items")),
         samples=samples(
             lists,
             served.user_profiles.table("user_profiles"),
-            served.split.table("train"),
+            shown_history(served.split, data),
             data.table("items"),
         ),
         ours=own_methods(measured),
@@ -92,9 +102,11 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(pl.concat([measured, explained])),
+        PER_USER_FILE: _parquet(evaluated.metrics.table("per_user")),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),
+        **(page.lists.files if page.lists else {}),
     }
     publish(config.runs_root, run_name, files)
     llm = summary.llm
@@ -139,6 +151,17 @@ def default_name(data: DatasetRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
     kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
+
+
+def _data_summary(data: DatasetRef) -> DataSummary:
+    facts, files = data.manifest.facts, data.manifest.files
+    users, items, interactions = (
+        files[f"{name}.parquet"].rows for name in ("users", "items", "interactions")
+    )
+    return DataSummary(
+        name=facts["name"], fingerprint=str(facts["fingerprint"]), users=users, items=items,
+        interactions=interactions,
+    )  # fmt: skip
 
 
 def _models(config: RunConfig, served: Results) -> dict[str, str]:

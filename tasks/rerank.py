@@ -82,7 +82,8 @@ def rerank(
                 provider=model,
                 config=config,
                 seed=seed,
-                in_flight=llm.max_in_flight,
+                # A batch file holds whatever asks at the same time: here, everybody.
+                in_flight=None if llm.batch else llm.max_in_flight,
                 on_user=report,
             ),
         )

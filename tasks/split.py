@@ -5,7 +5,7 @@ from recsys_core.columns import INTERACTIONS
 from recsys_core.datasets import splits
 from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.split_parts import Split
-from tasks.runtime.references import LEARNED, MASKED, NO_PART, DatasetRef, SplitRef
+from tasks.runtime.references import LEARNED, MASKED, NO_PART, SHOWN, DatasetRef, SplitRef
 from tasks.runtime.step import step
 
 
@@ -21,6 +21,7 @@ def split(out: ArtifactWriter, *, data: DatasetRef, config: SplitConfig, seed: i
     """
     _write(out, splits.split_interactions(data.table("interactions"), config, seed))
     out.fact(LEARNED, config.learned)
+    out.fact(SHOWN, config.shown)
     out.fact(MASKED, NO_PART if data.allow_repeats else config.masked)
 
 
@@ -29,6 +30,7 @@ def split_everything(out: ArtifactWriter, *, data: DatasetRef) -> None:
     """Keep all interactions for training: the split of the second pass of a `refit`."""
     _write(out, splits.everything(data.table("interactions")))
     out.fact(LEARNED, "train")
+    out.fact(SHOWN, "train")
     out.fact(MASKED, NO_PART if data.allow_repeats else "train")
 
 

@@ -14,12 +14,13 @@ FORBIDDEN = {
     "flows": {"tests"},
 }
 LAYERS = (
+    ("redaction",),
     ("section", "errors", "concurrency", "processes"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),
     ("evaluation",),
-    ("prompt_context",),
+    ("prompt_context", "diversity"),
     ("embedding", "profiles"),
     ("recommenders", "rerank", "diversity"),
     ("explanations", "graph"),

@@ -16,8 +16,7 @@ import numpy as np
 import polars as pl
 
 from recsys_core.columns import INDEX, ITEM, JUDGED, LLM_SCORE, RANK, USER, check
-from recsys_core.evaluation import metrics
-from recsys_core.evaluation.metrics import Bools, Floats
+from recsys_core.evaluation.metrics import Bools, Floats, hits_of, ndcg
 from recsys_core.interactions.feedback import is_liked
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion import SCALES, Scale, fuse
@@ -95,15 +94,14 @@ def measure(
     total = relevant["len"].cast(pl.Int64).to_numpy()
     width = max(K, int(rows[RANK].max() or 0))  # type: ignore[arg-type]
 
-    def ndcg(ranked: pl.DataFrame) -> Floats:
+    def measured(ranked: pl.DataFrame) -> Floats:
         hits: Bools = np.zeros((total.size, width), np.bool_)
         for part in (ranked.filter(_HIT), below.filter(pl.col(RANK) <= width)):
             hits[part[INDEX].to_numpy(), part[RANK].to_numpy() - 1] = True
-        values: Floats = metrics.ndcg(metrics.hits_of(hits, total, (K,)))[:, 0]
-        return values
+        return ndcg(hits_of(hits, total, (K,)))[:, 0]
 
-    graph = ndcg(rows)
-    found = [ndcg(fuse(rows, weight=one.weight, scale=one.scale)) - graph for one in tried]
+    graph = measured(rows)
+    found = [measured(fuse(rows, weight=one.weight, scale=one.scale)) - graph for one in tried]
     return Measured(users=relevant[USER], graph=graph, gains=np.stack(found, axis=1))
 
 

@@ -41,7 +41,7 @@ async def rerank(
     provider: Provider,
     config: RerankConfig,
     seed: int,
-    in_flight: int = 64,
+    in_flight: int | None = 64,
     on_user: Progress | None = None,
 ) -> tuple[pl.DataFrame, Facts]:
     """Judge the top candidates of every user (paper, section 2.3).
@@ -55,7 +55,7 @@ async def rerank(
         config: strategy, number of candidates.
         seed: of the shuffles; a user's shuffles depend on it and on the user's id only.
         in_flight: requests that the provider takes at a time; it has the last word, this only
-            says how many users are taken on.
+            says how many users are taken on. None takes on all of them at once.
         on_user: called with the number of users done.
 
     Returns:
@@ -76,13 +76,15 @@ async def rerank(
     agreement = pl.Series(AGREEMENT, [None] * pool.height, pl.Float32)
     if config.strategy != NONE:
         strategy = make_strategy(config.strategy, config)
-        at_once = -(-_SPARE * in_flight // strategy.width(config.candidates))
+        contexts = UserContexts(pool, tables)
+        at_once = max(1, len(contexts))
+        if in_flight is not None:
+            at_once = -(-_SPARE * in_flight // strategy.width(config.candidates))
 
         async def judge(context: UserContext) -> Completed:
             rng = np.random.default_rng([seed, zlib.crc32(context.user.encode())])
             return await judge_safely(strategy, context, provider, rng)
 
-        contexts = UserContexts(pool, tables)
         done = await map_bounded(contexts, judge, at_once=at_once, on_done=on_user)
         scores = pl.Series(LLM_SCORE, [one for user in done for one in user.scores], pl.Float32)
         agreement = pl.Series(

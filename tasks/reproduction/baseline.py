@@ -5,6 +5,7 @@ from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.methods import builders
 from recsys_core.recommenders.tuning import tuned
+from tasks.baselines import as_served
 from tasks.runtime.references import DatasetRef, ListsRef, SplitRef
 from tasks.runtime.step import HOUR, step
 
@@ -34,10 +35,7 @@ def baseline(
     train, valid, items = split.table("train"), split.table("valid"), data.table("items")[ITEM]
     candidates = builders(method, ratings, seed=seed)
     found = tuned(candidates, train, valid, items, like_from=ratings.like_from)
-    recommender = found.recommender
-    if not split.learns_from_valid:
-        recommender = recommender.fit(train, items)
-    lists = recommender.recommend(
+    lists = as_served(found.recommender, split, items).recommend(
         data.table("users")[USER], k, exclude=split.masked, among=data.candidate_items
     )
     out.table("candidates", lists, CANDIDATES)

@@ -8,7 +8,7 @@ from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.report.summary import HEADLINE_K
+from recsys_core.report.summary import headline_k
 from tasks.runtime.references import DatasetRef, ListsRef, MetricsRef, RerankedRef, SplitRef
 from tasks.runtime.step import step
 
@@ -52,12 +52,7 @@ def method_metrics(
     ]  # fmt: skip
     metrics = [one.table(bootstrap=config.bootstrap, seed=seed) for one in judged]
     out.table("metrics", pl.concat(metrics), METRICS)
-    k = headline_k(config)
+    k = headline_k(config.cutoffs)
     out.table("per_user", pl.concat([user_table(one, k) for one in judged]), PER_USER)
     for name, count in judged[0].notes.items():
         out.fact(name, count)
-
-
-def headline_k(config: EvaluationConfig) -> int:
-    """The cut-off of tables and tests: 10 where it is measured, else the largest."""
-    return HEADLINE_K if HEADLINE_K in config.cutoffs else max(config.cutoffs)

@@ -15,6 +15,7 @@ from recsys_core.report.summary import Summary
 SCALE: Final = "scale"
 ALLOW_REPEATS: Final = "allow_repeats"
 LEARNED: Final = "learned"
+SHOWN: Final = "shown"
 MASKED: Final = "masked"
 NO_PART: Final = "none"
 
@@ -70,6 +71,11 @@ class SplitRef(ArtifactRef):
     def learned(self) -> pl.DataFrame:
         """What the served models learn from."""
         return self._parts(str(self.manifest.facts[LEARNED]))
+
+    @property
+    def shown(self) -> pl.DataFrame:
+        """What users are placed by when lists are made."""
+        return self._parts(str(self.manifest.facts[SHOWN]))
 
     @property
     def masked(self) -> pl.DataFrame:

@@ -54,3 +54,13 @@ def test_candidates_have_ids_and_ranks_from_one() -> None:
 def test_the_top_columns_are_those_of_a_stable_sort(scores, k):
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(top_columns(scores, k), expected)
+
+
+def test_barred_items_are_in_no_list() -> None:
+    users, items = np.ones((2, 1), np.float32), np.arange(5, dtype=np.float32)[:, None]
+    none = np.empty(0, np.int64)
+    indices, _ = top_k(users, items, none, none, 3, barred=np.array([4, 2]))
+    assert indices.tolist() == [[3, 1, 0]] * 2
+    indices, scores = top_k(users, items, none, none, 5, barred=np.array([4, 2]))
+    assert indices[0].tolist() == [3, 1, 0, -1, -1]
+    assert scores[0, 3] == -np.inf

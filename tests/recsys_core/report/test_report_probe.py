@@ -16,10 +16,9 @@ def probe(*rows: dict[str, Any]) -> pl.DataFrame:
 
 
 def calls(users: int, cost: float) -> pl.DataFrame:
-    frame = pl.DataFrame({SUBJECT: [f"user:{n}" for n in range(users)], COST: [cost] * users})
-    missing = [pl.lit(None, kind).alias(name) for name, kind in LLM_CALLS.items()
-               if name not in (SUBJECT, COST)]  # fmt: skip
-    return frame.with_columns(missing).select(list(LLM_CALLS))
+    rows = [{SUBJECT: f"user:{n}", COST: cost} for n in range(users)]
+    return pl.DataFrame([{name: row.get(name) for name in LLM_CALLS} for row in rows],
+                        schema=dict(LLM_CALLS))  # fmt: skip
 
 
 def test_a_harmful_judge_by_hand() -> None:

@@ -9,7 +9,7 @@ its artifact by content key, or is done again.
 import json
 from typing import Any, Final
 
-from prefect.results import ResultRecord
+from prefect._internal.result_records import ResultRecord
 from prefect.serializers import Serializer
 
 from recsys_core.artifacts import ArtifactRef
@@ -23,7 +23,7 @@ class ForeignRecord(ValueError):
     """A record that this project did not write."""
 
 
-class ReferenceSerializer(Serializer):  # type: ignore[type-arg]  # a subscripted one cannot register
+class ReferenceSerializer(Serializer):  # a subscripted one cannot be registered
     """References to artifacts as JSON; reading one checks the files it names."""
 
     type: str = TYPE

@@ -41,7 +41,7 @@ def own_process() -> None:
     """Let Prefect start its temporary server as a process that never outlives this one."""
     from prefect.server.api.server import SubprocessASGIServer
 
-    SubprocessASGIServer._run_uvicorn_command = _launch  # type: ignore[method-assign, assignment]
+    SubprocessASGIServer._run_uvicorn_command = _launch  # type: ignore[method-assign,assignment]
 
 
 def kill() -> None:

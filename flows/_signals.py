@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -72,9 +72,12 @@ def _stop(before: Any, number: int, frame: FrameType | None) -> None:
     _before(before)(number, frame)
 
 
-def _before(handler: Any) -> Any:
+def _before(handler: Any) -> Callable[[int, FrameType | None], Any]:
     # Python's default for SIGTERM would end the process without a word.
-    return handler if callable(handler) else signal.default_int_handler
+    found: Callable[[int, FrameType | None], Any] = (
+        handler if callable(handler) else signal.default_int_handler
+    )
+    return found
 
 
 def _end(number: int) -> None:

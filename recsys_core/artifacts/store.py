@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from recsys_core.artifacts.filesystem import resolve, storage_error
+from recsys_core.artifacts.filesystem import resolve, storage_error, sweep
 from recsys_core.artifacts.hashing import canonical_json, content_hash
 from recsys_core.artifacts.manifest import (
     MANIFEST,
@@ -35,6 +35,7 @@ from recsys_core.artifacts.manifest import (
 from recsys_core.artifacts.partial import Scratch
 from recsys_core.columns import Schema, check
 from recsys_core.errors import DamagedArtifact, StorageError
+from recsys_core.processes import temporary_name
 
 R = TypeVar("R", bound="ArtifactRef")
 
@@ -209,6 +210,7 @@ class ArtifactWriter:
         self.content_facts: dict[str, Any] = {}
         self._filesystem, self._path = resolve(uri)
         self._temporary: dict[str, str] = {}
+        sweep(self._filesystem, self._path)
         self.scratch = Scratch(self._filesystem, self._path)
 
     def __enter__(self) -> Self:
@@ -275,7 +277,7 @@ class ArtifactWriter:
             peak_memory_mib=peak_memory_mib,
             built_by=built_by,
         )
-        self._put(MANIFEST, manifest.model_dump_json(indent=1).encode())
+        self._put(MANIFEST, manifest.sealed())
         final = {name: f"{self._path}/{name}" for name in self._temporary}
         # A damaged artifact at this place stops existing before its files are replaced.
         self._guard(partial(_delete_if_there, self._filesystem, final[MANIFEST]))
@@ -286,7 +288,7 @@ class ArtifactWriter:
         return _reference(self.uri, manifest)
 
     def _put(self, filename: str, data: bytes) -> None:
-        path = f"{self._path}/.{filename}.{uuid.uuid4().hex[:8]}.tmp"
+        path = f"{self._path}/{temporary_name(filename)}"
         self._temporary[filename] = path
 
         def write() -> None:

@@ -35,12 +35,15 @@ from prefect.tasks import Task, exponential_backoff
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
 from recsys_core.errors import RecsysError
 from tasks.runtime.resources import measured
+from tasks.runtime.result_records import ReferenceSerializer, read_only_our_records
 from tasks.runtime.run_log import current_run_id, record
 from tasks.runtime.slots import tell_if_waiting
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=ArtifactRef)
 R_co = TypeVar("R_co", bound=ArtifactRef, covariant=True)
+
+read_only_our_records()
 
 RETRIES: Final = 2
 _KEPT_ONLY: ContextVar[bool] = ContextVar("kept_only", default=False)
@@ -210,7 +213,7 @@ def _as_task(
         timeout_seconds=timeout,
         cache_policy=CacheKeyFnPolicy(cache_key_fn=cache_key),
         persist_result=True,
-        result_serializer="json",
+        result_serializer=ReferenceSerializer(),
     )
     def run(store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
         key = content_key(name, version, inputs, rests_on)

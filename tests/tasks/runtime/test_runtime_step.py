@@ -1,10 +1,14 @@
 """A step is done once, trusted never: caching, damage, retries and interruption."""
 
+import base64
+import json
+import pickle
 from pathlib import Path
 
 import polars as pl
 import pytest
 from prefect import flow
+from prefect.settings import get_current_settings
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
@@ -206,3 +210,42 @@ def test_a_table_that_is_no_content_changes_no_hash_and_is_verified(store) -> No
     assert refs[0].table("ledger")[USER].to_list() == [1]
     Path(refs[0].uri, "ledger.parquet").write_bytes(b"altered")
     assert store.find("made", "1" * 64) is None
+
+
+PLANTED = [
+    {"type": "pickle"}, {"type": "compressed/pickle"}, {"type": "json"},
+    {"type": "json", "object_decoder": "os.system"}, {"type": "json", "jsonlib": "pickle"},
+    {"type": "nothing"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("serializer", PLANTED, ids=str)
+def test_a_record_that_wants_another_serializer_runs_no_code_and_is_a_miss(
+    serializer: dict[str, str], store: ArtifactStore, tmp_path: Path
+) -> None:
+    expected = counting(store, count=3)
+    storage = get_current_settings().results.local_storage_path
+    touched = tmp_path / "touched"
+    attack = f"open({str(touched)!r}, 'w')"
+    call = {"__exc_type__": "builtins.eval", "message": attack}
+    bomb = base64.b64encode(pickle.dumps(_Bomb(attack))).decode()
+    payload = json.dumps(call) if serializer["type"] == "json" else bomb
+    record = {"metadata": {"serializer": serializer}, "result": payload}
+    planted = 0
+    for path in storage.rglob("*"):
+        if path.is_file() and expected.uri in path.read_text(errors="replace"):
+            path.write_text(json.dumps(record))
+            planted += 1
+    assert planted
+    again = counting(store, count=3)
+    assert not touched.exists()
+    assert again.content_hash == expected.content_hash
+    assert CALLS == ["numbers"], "the artifact itself was still there"
+
+
+class _Bomb:
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (eval, (self.code,))

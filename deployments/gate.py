@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.evaluate import SERVED_METHOD
+from recsys_core.report.method_names import SERVED_METHOD
 
 Headline = dict[str, dict[str, float | None]]
 """Method -> metric -> value; null where no user counts."""

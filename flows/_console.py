@@ -24,6 +24,8 @@ def show(summary: Summary, console: Console | None = None) -> None:
     for path in sorted(folder.glob("[!.]*")):
         out.print(f"  {escape(path.name)}")
     out.print(f"Data: {escape(summary.data_source)}")
+    for note in summary.facts.get("ingest", {}).get("notes", ()):
+        out.print(f"  {escape(note)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
     _headline(out, summary)
     for line in summary.reranking:

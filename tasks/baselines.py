@@ -1,29 +1,46 @@
 """Step `baselines`: the lists that the graph model's are compared with."""
 
+import polars as pl
+
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import CANDIDATES, ITEM, USER
+from recsys_core.columns import CANDIDATES, USER
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders.methods import BASELINES, builders
+from recsys_core.recommenders.base import MatrixRecommender
+from recsys_core.recommenders.methods import BASELINES, builders, grid_of
 from recsys_core.recommenders.tuning import tuned
-from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
+from tasks.runtime.references import BaselinesRef, ItemIdsRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
-@step("baselines", version="2", returns=BaselinesRef)
+@step(
+    "baselines",
+    version="2",
+    returns=BaselinesRef,
+    rests_on=lambda _: {
+        "grid": {name: grid_of(name) for name, one in BASELINES.items() if one.in_every_run}
+    },
+)
 def baselines(
-    out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
+    out: ArtifactWriter,
+    *,
+    known_users: UsersRef,
+    item_ids: ItemIdsRef,
+    split: SplitRef,
+    ratings: RatingScale,
+    k: int,
 ) -> None:
     """Rank the items for every user by each baseline that every run measures.
 
     Args:
         out: a table per method, named after it (`columns.CANDIDATES`).
-        data: the ingested data set.
+        known_users: all users.
+        item_ids: all items.
         split: train, valid and test; only train and valid are looked at.
         ratings: thresholds.
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
-    items, users = data.table("items")[ITEM], data.table("users")[USER]
+    items, users = item_ids.ids, known_users.table("users")[USER]
     for name, one in BASELINES.items():
         if not one.in_every_run:
             continue
@@ -34,8 +51,21 @@ def baselines(
         found = tuned(builders(name, ratings), train, valid, items, like_from=ratings.like_from)
         if found.valid_ndcg:
             out.fact(f"{name}_choice", found.choice)
-        recommender = found.recommender
-        if not split.learns_from_valid:
-            recommender = recommender.fit(train, items)
-        lists = recommender.recommend(users, k, exclude=split.masked, among=data.candidate_items)
+        recommender = as_served(found.recommender, split, items)
+        lists = recommender.recommend(
+            users, k, exclude=split.masked, among=item_ids.candidate_items
+        )
         out.table(name, lists, CANDIDATES)
+
+
+def as_served(tuned_: MatrixRecommender, split: SplitRef, items: pl.Series) -> MatrixRecommender:
+    """The recommender of the best candidate, which knows train and valid, as the split wants it.
+
+    Args:
+        tuned_: fitted on train and valid.
+        split: says what is learned from, and what is shown of users.
+        items: ids of all items.
+    """
+    if split.learns_from_valid:
+        return tuned_
+    return tuned_.fit(split.learned, items).fold_in(split.shown)

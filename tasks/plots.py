@@ -8,7 +8,7 @@ from tasks.runtime.references import FiguresRef, MetricsRef, ModelRef, TradeOffR
 from tasks.runtime.step import step
 
 
-@step("plots", version="2", returns=FiguresRef)
+@step("plots", version="3", returns=FiguresRef)
 def plots(
     out: ArtifactWriter, *, metrics: MetricsRef, model: ModelRef, trade_off: TradeOffRef
 ) -> None:

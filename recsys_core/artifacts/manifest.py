@@ -26,6 +26,8 @@ class FileEntry(BaseModel):
     sha256: str
     size: int
     rows: int = 0
+    in_content: bool = True
+    """Whether the artifact's content hash covers it; a ledger with its times is verified alone."""
 
 
 class Manifest(BaseModel):
@@ -43,6 +45,8 @@ class Manifest(BaseModel):
     inputs: dict[str, str]
     facts: dict[str, Any]
     """What the step wants the run's summary to say: the data source, counted fallbacks, ..."""
+    content_facts: dict[str, Any] = {}
+    """Those of the facts that later steps read: other values of them are another content."""
     libraries: dict[str, str]
     created: datetime
     seconds: float
@@ -90,14 +94,15 @@ def verify(uri: str) -> Manifest:
             raise _damaged(uri, f"{name} has {len(data)} bytes, not {entry.size}")
         if content_hash(data) != entry.sha256:
             raise _damaged(uri, f"{name} was altered after it was written")
-    if manifest.content_hash != files_hash(manifest.files):
+    if manifest.content_hash != files_hash(manifest.files, manifest.content_facts):
         raise _damaged(uri, "its manifest was altered after it was written")
     return manifest
 
 
-def files_hash(files: Mapping[str, FileEntry]) -> str:
-    """Content hash of an artifact: of the names and hashes of its files."""
-    return content_hash({name: entry.sha256 for name, entry in files.items()})
+def files_hash(files: Mapping[str, FileEntry], facts: Mapping[str, Any]) -> str:
+    """Content hash of an artifact: of the files and the facts that are its content."""
+    content = {name: one.sha256 for name, one in files.items() if one.in_content}
+    return content_hash({**content, "facts": dict(facts)} if facts else content)
 
 
 def read_file(uri: str) -> bytes:

@@ -163,5 +163,8 @@ class SplitConfig(Section):
     """Kind `last`: interactions of each user that are test, and as many before them valid."""
     learned: Parts = "train+valid"
     """What the served model learns from, once its choices are made on valid."""
+    shown: Parts = "train+valid"
+    """Which interactions a user is placed by when lists are made, where a method can place users
+    anew. The graph model places users by what it learned from."""
     masked: Parts = "train+valid"
     """Which interactions a list leaves out (none with data.allow_repeats)."""

@@ -15,17 +15,6 @@ import polars as pl
 
 from recsys_core.artifacts import content_hash
 from recsys_core.columns import GENRES, ITEM, PART, RATING, USER
-from recsys_core.datasets import movielens
-from recsys_core.datasets import movielens_wheel as wheel
-from recsys_core.datasets.aliases import (
-    COUNTS,
-    INTERACTION_ALIASES,
-    ITEM_ALIASES,
-    USER_ALIASES,
-    Aliases,
-    plain,
-    resolved,
-)
 from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import (
     Dataset,
@@ -34,9 +23,21 @@ from recsys_core.datasets.contract import (
     validate,
     validate_interactions,
 )
-from recsys_core.datasets.contract_casts import PARTS, numeric_ids
-from recsys_core.datasets.download import Checksum, Patience, download
-from recsys_core.datasets.files import (
+from recsys_core.datasets.contract.casts import PARTS, numeric_ids
+from recsys_core.datasets.contract.policies import Rated
+from recsys_core.datasets.sources import movielens
+from recsys_core.datasets.sources import movielens_wheel as wheel
+from recsys_core.datasets.sources.aliases import (
+    COUNTS,
+    INTERACTION_ALIASES,
+    ITEM_ALIASES,
+    USER_ALIASES,
+    Aliases,
+    plain,
+    resolved,
+)
+from recsys_core.datasets.sources.download import Checksum, Patience, download
+from recsys_core.datasets.sources.files import (
     Files,
     exists_as_file,
     folder_files,
@@ -45,9 +46,8 @@ from recsys_core.datasets.files import (
     table_files,
     zip_files,
 )
-from recsys_core.datasets.interaction_policies import Rated
-from recsys_core.datasets.tables import Table, find, only
-from recsys_core.datasets.titles import tidy
+from recsys_core.datasets.sources.tables import Table, find, only
+from recsys_core.datasets.sources.titles import tidy
 from recsys_core.errors import DataError, RecsysError, SourceUnavailable
 from recsys_core.interactions.feedback import Feedback
 
@@ -150,6 +150,17 @@ def source_fingerprint(config: DataConfig) -> str:
     else:
         content = {"/".join(one.parts): one.digest() for one in found.tables()}
     return content_hash([content, *allowed])
+
+
+def check_source(config: DataConfig) -> None:
+    """Refuse local data that are not there; nothing is read or downloaded.
+
+    Raises:
+        DataError: the folder or the files that `config` names are missing.
+        StorageError: they cannot be listed.
+    """
+    if _is_local(config):
+        locate(config)
 
 
 def _is_local(config: DataConfig) -> bool:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from recsys_core.columns import METRICS, PROBE, STRATEGY_COSTS
+from recsys_core.columns import COMPARISONS, METRICS, PROBE, STRATEGY_COSTS
+from recsys_core.report.run_comparison import RunComparison
 from recsys_core.report.summary import Summary
+from recsys_core.report.user_lists import UserLists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +17,13 @@ class HistoryRow:
 
     title: str
     year: int | None
-    rating: float
+    rating: float | None
+    """None where there are no ratings, only interactions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendationRow:
-    """One entry of a user's list, with its reason and who wrote that."""
+    """One entry of a user's list: its reason, who wrote that, and what it rests on."""
 
     rank: int
     title: str
@@ -28,6 +31,7 @@ class RecommendationRow:
     score: float
     explanation: str
     model: str
+    causes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,11 @@ class ReportData:
         costs: `columns.STRATEGY_COSTS` of the judging; empty where no model judged.
         probe: `columns.PROBE`: what the probe saw on validation, stage by stage.
         reasons: `columns.METRICS` of the reasons, protocol `explanations`.
+        comparisons: `columns.COMPARISONS`: this run's methods against the best baseline.
+        comparison: this run compared with the one that `compare_to` names.
+        not_compared: why they cannot be compared; empty where they can, or none is named.
         samples: users to show.
+        lists: every user's list, for the search field.
         ours: methods of this run, the most important first; set off from the baselines.
         rating_max: top of the rating scale, for the bars of a history.
     """
@@ -77,6 +85,12 @@ class ReportData:
     costs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(STRATEGY_COSTS)))
     probe: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(PROBE)))
     reasons: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(METRICS)))
+    comparisons: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema=dict(COMPARISONS))
+    )
+    comparison: RunComparison | None = None
+    not_compared: str = ""
     samples: Sequence[UserSample] = ()
+    lists: UserLists | None = None
     ours: Sequence[str] = ()
     rating_max: float = 5.0

@@ -21,9 +21,9 @@ from recsys_core.columns import (
     K,
 )
 from recsys_core.evaluation.metric_table import METRICS
-from recsys_core.report import plots
+from recsys_core.report import plots, summary
 from recsys_core.report import view_models as views
-from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
+from recsys_core.report.summary import HEADLINE_PROTOCOL
 
 BY_CUTOFF: Final = "by cut-off"
 TRAINING: Final = "training"
@@ -62,14 +62,14 @@ def pictures(table: pl.DataFrame, group: str) -> list[tuple[str, Markup]]:
 
 def series(metrics: pl.DataFrame, ours: Sequence[str]) -> list[str]:
     """Methods of the plots: those of this run first, so that they have the first colours."""
-    rows = views.method_rows(metrics, HEADLINE_PROTOCOL, headline_k(metrics), ours)
+    rows = views.method_rows(metrics, HEADLINE_PROTOCOL, table_k(metrics), ours)
     return [row.method for row in sorted(rows, key=lambda row: not row.ours)][: plots.SERIES]
 
 
-def headline_k(metrics: pl.DataFrame, protocol: str = HEADLINE_PROTOCOL) -> int:
+def table_k(metrics: pl.DataFrame, protocol: str = HEADLINE_PROTOCOL) -> int:
     """The cut-off of a protocol's table: the headline's, or the largest one measured."""
     cutoffs = metrics.filter(pl.col(PROTOCOL) == protocol)[K].unique().sort().to_list()
-    return HEADLINE_K if HEADLINE_K in cutoffs or not cutoffs else int(cutoffs[-1])
+    return summary.headline_k(cutoffs)
 
 
 _Row = tuple[str, str, str]

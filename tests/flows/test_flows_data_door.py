@@ -36,7 +36,7 @@ def config_for(folder: Path, **overrides: Any) -> RunConfig:
     return load_config(
         None,
         {
-            "data": data, "graph": {"max_epochs": 3, "hidden": 8, "heads": 2},
+            "data": data, "graph": {"max_epochs": 3, "hidden": 8, "heads": 2, "effort": "quick"},
             "evaluation": {"bootstrap": 20}, "artifact_root": str(folder / "artifacts"),
             "runs_root": str(folder / "runs"), **overrides,
         },
@@ -106,7 +106,7 @@ def test_further_columns_become_no_themes(unary: Summary) -> None:
 
 
 def test_metrics_without_a_value_are_null(unary: Summary) -> None:
-    assert unary.headline["served"]["diversity"] is None
+    assert unary.headline["gat"]["diversity"] is None
 
 
 def test_a_run_without_a_liked_test_item_ends_with_nulls(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_run_without_a_liked_test_item_ends_with_nulls(tmp_path: Path) -> None
     split = {"kind": "blocks", "fold": 1, "valid_share": 0.3}
     found = personalize(config_for(tmp_path, split=split, data={"rating_min": 1, "rating_max": 10}))
     assert found is not None
-    assert found.headline["served"]["ndcg"] is None
+    assert found.headline["gat"]["ndcg"] is None
 
 
 @pytest.mark.parametrize("kind", ["time", "last"])

@@ -1,11 +1,13 @@
 """Parameters: defaults that fit any scale, and errors that name the field."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from recsys_core.config import ReproduceConfig, RunConfig, load_config
+from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
@@ -109,6 +111,15 @@ def test_what_users_show_is_no_part_of_item_profiles() -> None:
     less = RunConfig.model_validate({"user_profiles": {"max_disliked": 3}})
     assert less.item_profiles.identity() == RunConfig().item_profiles.identity()
     assert less.user_profiles.identity() != RunConfig().user_profiles.identity()
+
+
+def test_a_split_kind_without_folds_has_one() -> None:
+    given: dict[str, Any] = {"split": {"kind": "time"}}
+    assert ReproduceConfig(**given).folds == (1,)
+    assert ReproduceConfig(**given).run(DataConfig(), 1).split.kind == "time"
+    with pytest.raises(ValidationError, match="kind time has no fold 3"):
+        ReproduceConfig(folds=(1, 3), **given)
+    assert ReproduceConfig().folds == (1, 2, 3, 4, 5)
 
 
 def test_the_papers_preset_sets_graph_rerank_and_fusion_but_not_what_is_given() -> None:

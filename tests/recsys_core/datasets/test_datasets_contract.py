@@ -125,6 +125,8 @@ def test_known_columns_of_items_are_kept_and_their_texts_normalised() -> None:
             [["Crime"], ["War"]],
         ),
         ("genres", [[{"id": 80, "name": "Crime"}], []], [["Crime"], []]),
+        ("genres", ["{'80': 'Crime'}", '{"18": "Drama"}'], [["Crime"], ["Drama"]]),
+        ("genres", [[["Film", "Crime"]], [[]]], [["Film", "Crime"], []]),
         ("genres", [["(no genres listed)"], ["Unknown", "War"]], [[], ["War"]]),
         ("overview", [["In", "space."], None], ["In space.", None]),
         ("year", [1995.0, float("nan")], [1995, None]),

@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.datasets import movielens
-from recsys_core.datasets.files import Files, zip_files
-from recsys_core.datasets.titles import tidy
+from recsys_core.datasets.sources import movielens
+from recsys_core.datasets.sources.files import Files, zip_files
+from recsys_core.datasets.sources.titles import tidy
 from recsys_core.errors import DataError
 
 Zipped = Callable[[dict[str, bytes]], bytes]

@@ -32,7 +32,7 @@ def checked(frame: pl.DataFrame, *, items: pl.DataFrame | None = ITEMS, **fields
     ("values", "low", "high"),
     [
         ([1, 3, 5], 1, 5), ([2, 4, 4.5], 1, 5), ([0.5, 3, 5], 0.5, 5), ([0, 3, 5], 0, 5),
-        ([3, 7, 9.5], 1, 10), ([0, 7, 10], 0, 10), ([0, 1, 1], 0, 1), ([0, 0.5, 1], 0, 5),
+        ([3, 7, 9.5], 1, 10), ([0, 7, 10], 0, 10), ([0, 1, 1], 0, 1), ([0, 0.5, 1], 0, 1),
         ([-1, 1, 1], -1, 1), ([-7.5, 3, 9], -10, 10), ([60, 70, 99], 1, 100), ([-50, 3, 9], -50, 9),
     ],
 )  # fmt: skip
@@ -66,7 +66,7 @@ def test_unary_and_count_data_are_implicit(frame: pl.DataFrame) -> None:
 
 def test_a_configured_kind_or_scale_wins() -> None:
     assert checked(rated([1, 1, 1]), feedback="explicit").scale.rating_max == 1.0
-    assert checked(rated([1, 1, 2]), rating_min=1, rating_max=5).scale.feedback == "explicit"
+    assert checked(rated([1, 1, 4]), rating_min=1, rating_max=5).scale.feedback == "explicit"
     assert checked(rated([1, 3, 5]), feedback="implicit").scale.is_implicit
 
 
@@ -129,12 +129,12 @@ def test_counts_of_zero_are_no_interactions() -> None:
 
 
 def test_ratings_outside_the_scale_are_refused_clipped_or_dropped() -> None:
-    frame, scale = rated([0, 3, 9]), {"rating_min": 1, "rating_max": 5}
+    frame, scale = rated([0, 4, 9]), {"rating_min": 1, "rating_max": 5}
     with pytest.raises(DataError, match="2 rows have a rating outside the scale 1 to 5"):
         checked(frame, **scale)
-    assert checked(frame, out_of_scale="clip", **scale).interactions[RATING].to_list() == [1, 3, 5]
+    assert checked(frame, out_of_scale="clip", **scale).interactions[RATING].to_list() == [1, 4, 5]
     dropped = checked(frame, out_of_scale="drop", **scale)
-    assert dropped.interactions[RATING].to_list() == [3]
+    assert dropped.interactions[RATING].to_list() == [4]
     assert "2 ratings outside the scale dropped" in dropped.notes
 
 
@@ -175,11 +175,14 @@ def test_what_may_be_recommended_is_given_by_column_and_by_files(tmp_path: Path)
         return load_dataset(config, tmp_path).items[AVAILABLE].to_list()
 
     (tmp_path / "stock.csv").write_text("item_id\na\nb\n")
-    (tmp_path / "bare.txt").write_text("a\nc\n")
+    (tmp_path / "bare.txt").write_text("a\nc\nno such item\n")
+    (tmp_path / "x.txt").write_text("y\nz\n")
     assert allowed() == [True, False, True]
     assert allowed(candidates=str(tmp_path / "stock.csv")) == [True, False, False]
     assert allowed(exclude=str(tmp_path / "stock.csv")) == [False, False, True]
     assert allowed(candidates=str(tmp_path / "bare.txt")) == [True, False, True]
+    data = load_dataset(DataConfig(source=str(tmp_path), exclude=str(tmp_path / "x.txt")), tmp_path)
+    assert "2 ids of --data.exclude names no item" in data.notes
     with pytest.raises(DataError, match="no item is left that may be recommended"):
         allowed(exclude=str(tmp_path / "bare.txt"))
 

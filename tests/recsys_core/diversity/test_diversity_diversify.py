@@ -5,15 +5,15 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import CANDIDATES, ITEM, RANK, RANKING, TRADE_OFF, USER, check
-from recsys_core.datasets.config import DataConfig
 from recsys_core.diversity.config import DiversityConfig
 from recsys_core.diversity.diversify import diversified, trade_off
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import FULL, judge
+from recsys_core.interactions.feedback import RatingScale
 from tests.rerank_world import world
 
 TABLES, _ = world(n_users=6, n_items=60, depth=30)
-LIKE_FROM = DataConfig().scale.like_from
+LIKE_FROM = RatingScale().like_from
 
 
 def test_none_gives_the_lists_back() -> None:

@@ -1,7 +1,9 @@
 """The page: complete, escaped, self-contained, and the same for the same data."""
 
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import polars as pl
@@ -13,6 +15,7 @@ from recsys_core.columns import (
     METHOD,
     METRIC,
     METRICS,
+    P_ADJUSTED,
     PROBE,
     PROTOCOL,
     STRATEGY_COSTS,
@@ -25,6 +28,7 @@ from recsys_core.report.explanation_tables import MEANINGS
 from recsys_core.report.figures import figures
 from recsys_core.report.html import render
 from recsys_core.report.summary import headline
+from recsys_core.report.verdict import verdict
 from tests.recsys_core.report.conftest import EVIL
 
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "background"}
@@ -44,7 +48,7 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        if self.tags[-1:] and self.tags[-1][0] != "style":
+        if self.tags[-1:] and self.tags[-1][0] not in {"style", "script"}:
             self.text += data
 
     def values(self, name: str) -> list[str | None]:
@@ -60,7 +64,8 @@ def redrawn(run: ReportData, **tables: pl.DataFrame) -> ReportData:
 def test_it_says_what_happened(run: ReportData) -> None:
     text = Page(render(run)).text
     for expected in (
-        "20260102T030405-ml-100k", "recbole 1.2.1 (MovieLens 100K)", "served", "0.4370", "0.4850",
+        "20260102T030405-ml-100k", "ml-100k: 943 users, 1,682 items, 100,000 ratings",
+        "served", "0.4370", "0.4850",
         "2 min 28 s", "User 405", "The Shawshank Redemption", "Nothing: this user is new.",
         "moral dilemma", "written by rules", "No language model was called", "full/cold<10",
         "condensed", "items_without_overview", "learning_rate", "11316",
@@ -71,10 +76,12 @@ def test_it_says_what_happened(run: ReportData) -> None:
 def test_the_best_of_each_column_is_marked_once(run: ReportData) -> None:
     html = render(run)
     table = html[html.index('<table class="metrics">') : html.index("</table>")]
-    marked = re.findall(r'<td class="best">([\d.]+)', table)
+    marked = re.findall(r'<td [^>]*class="best"><span>([\d.]+)', table)
     top = run.metrics.filter((pl.col(PROTOCOL) == "full") & (pl.col("k") == 10))
     best = dict(top.group_by(METRIC).agg(pl.col(VALUE).max()).iter_rows())
-    assert marked == [f"{best[name]:.4f}" for name in ("ndcg", "precision", "recall", "map")]
+    assert marked == [
+        f"{best[name]:.4f}" for name in ("ndcg", "precision", "recall", "map", "mrr", "hit_rate")
+    ]
 
 
 def test_methods_are_ordered_by_ndcg(run: ReportData) -> None:
@@ -121,9 +128,8 @@ def test_curves_that_hold_no_number(run: ReportData) -> None:
 def test_everything_from_outside_is_escaped(hostile: ReportData) -> None:
     html = render(hostile)
     page = Page(html)
-    assert not {"script", "img", "iframe", "object", "embed", "link", "form"} & {
-        t for t, _ in page.tags
-    }
+    assert not {"img", "iframe", "object", "embed", "link"} & {t for t, _ in page.tags}
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == 2, "lists, and the search"
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
     assert "alert(1)" in page.text, "it is shown as text"
     assert "{{ 7*7 }}" in page.text, "and not evaluated"
@@ -138,6 +144,62 @@ def test_nothing_is_loaded_from_anywhere(name: str, request: pytest.FixtureReque
     assert all(value and value.startswith("#") for value in targets)
     assert not re.search(r"url\((?!#)|@import", html)
     assert "default-src 'none'" in html
+
+
+def test_the_policy_allows_the_one_script_by_its_hash(run: ReportData) -> None:
+    html = render(run)
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = b64encode(sha256(scripts[0].encode()).digest()).decode()
+    assert len(scripts) == 1
+    assert f"script-src 'sha256-{digest}' 'strict-dynamic'" in html
+
+
+def test_the_verdict_says_what_is_served_and_how_it_compares(run: ReportData) -> None:
+    text = Page(render(run)).text
+    assert (
+        "Served lists: the graph model's, reordered, which changes NDCG@10 by +1.4%; reranking"
+        " everybody's by rules would cost 18% of NDCG@10; worse than ease, the best baseline, by"
+        " 9.9% (p < 0.001)." in text
+    )
+    close = run.comparisons.with_columns(pl.lit(0.4).alias(P_ADJUSTED))
+    assert (
+        "no clear difference to ease, the best baseline (-9.9%, p = 0.400)"
+        in Page(render(replace(run, comparisons=close))).text
+    )
+
+
+def test_the_verdict_of_runs_that_serve_or_measure_otherwise(run: ReportData) -> None:
+    nothing, k = run.comparisons.clear(), 10
+    own = {"gat": {"ndcg": 0.4}, "ease": {"ndcg": 0.5}}
+    assert verdict(own, nothing, "rules", k) == "Served lists: the graph model's own."
+    same = {**own, "served": {"ndcg": 0.4}, "gat+pairwise": {"ndcg": 0.44}}
+    assert verdict(same, nothing, "m", k) == (
+        "Served lists: the graph model's, reordered without a change of NDCG@10; reranking"
+        " everybody's by m would add 10% of NDCG@10."
+    )
+    assert verdict({"gat": {"ndcg": None}}, nothing, "rules", k).startswith("Nothing was held out")
+
+
+def test_names_are_explained_and_the_checksum_is_in_the_notes(run: ReportData) -> None:
+    page = Page(render(run))
+    for words in ("linear item-to-item model", "the lists of this run", "before reranking"):
+        assert words in page.text
+    assert page.text.index("sha256 0f3a") > page.text.index("Notes of the steps")
+
+
+def test_metrics_beyond_accuracy_mark_the_lowest_gini(run: ReportData) -> None:
+    html = render(run)
+    part = html[html.index('<section id="beyond">') :]
+    part = part[: part.index("</section>")]
+    top = run.metrics.filter((pl.col(PROTOCOL) == "full") & (pl.col("k") == 10))
+    values = {name: top.filter(pl.col(METRIC) == name)[VALUE] for name in ("coverage", "gini")}
+    marked = re.findall(r'class="best"><span>([\d.]+)', part)
+    wanted = {f"{values['coverage'].max():.4f}", f"{values['gini'].min():.4f}"}
+    assert set(marked) == wanted
+
+
+def test_long_keys_break_at_dots_and_underscores_only(run: ReportData) -> None:
+    assert "items_<wbr>without_<wbr>overview" in render(run)
 
 
 def test_ids_are_unique_and_links_lead_somewhere(run: ReportData) -> None:

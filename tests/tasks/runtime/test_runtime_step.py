@@ -34,6 +34,18 @@ def numbers(out: ArtifactWriter, *, count: int, start: int = 0) -> None:
     out.table("numbers", frame, RANKING)
 
 
+GRID = [1, 2]
+
+
+@step("gridded", version="1", returns=NumbersRef, rests_on=lambda inputs: {"grid": [*GRID]})
+def gridded(out: ArtifactWriter, *, count: int) -> None:
+    """Count the grid."""
+    CALLS.append("gridded")
+    rows = [(count, one, 1) for one in GRID]
+    schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    out.table("numbers", pl.DataFrame(rows, schema=schema, orient="row"), RANKING)
+
+
 @step("doubled", version="1", returns=ArtifactRef)
 def doubled(out: ArtifactWriter, *, source: NumbersRef) -> None:
     """Double."""
@@ -110,7 +122,7 @@ def test_a_damaged_artifact_is_rebuilt_and_what_follows_is_kept(store, harm) -> 
 
 
 def test_an_artifact_without_prefects_record_is_used(store: ArtifactStore) -> None:
-    with store.writer("numbers", content_key("numbers", "1", {"count": 3, "start": 0})) as out:
+    with store.writer("numbers", content_key("numbers", "1", {"count": 3, "start": 0}, {})) as out:
         numbers.__wrapped__(out, count=3)
         out.commit(
             version="1", parameters={}, inputs={}, built_by="before", seconds=0, peak_memory_mib=1
@@ -163,3 +175,34 @@ def test_a_reference_keeps_its_type_through_prefects_record(store: ArtifactStore
     found = [counting(store, 3), counting(store, 3)]
     assert CALLS == ["numbers"], "the second one comes from the persisted result"
     assert [type(ref) for ref in found] == [NumbersRef, NumbersRef]
+
+
+def test_what_a_step_rests_on_beside_its_inputs_is_in_its_key_and_its_manifest(store) -> None:
+    @flow
+    def searching() -> NumbersRef:
+        return gridded(store, count=1)
+
+    assert searching() == searching()
+    assert CALLS == ["gridded"]
+    GRID.append(3)
+    try:
+        assert searching().manifest.parameters == {"count": 1, "grid": [1, 2, 3]}
+    finally:
+        GRID.pop()
+    assert CALLS == ["gridded"] * 2
+    assert searching().rows == 2, "the grid as it was has its artifact still"
+
+
+def test_a_table_that_is_no_content_changes_no_hash_and_is_verified(store) -> None:
+    refs = []
+    for number in (1, 2):
+        with store.writer("made", f"{number}" * 64) as out:
+            frame = pl.DataFrame({USER: [number]})
+            out.table("ledger", frame, {USER: pl.Int64}, in_content=False)
+            out.table("numbers", frame.with_columns(pl.lit(0).alias(USER)), {USER: None})
+            refs.append(out.commit(version="1", parameters={}, inputs={}, built_by="", seconds=0,
+                                   peak_memory_mib=0))  # fmt: skip
+    assert refs[0].content_hash == refs[1].content_hash
+    assert refs[0].table("ledger")[USER].to_list() == [1]
+    Path(refs[0].uri, "ledger.parquet").write_bytes(b"altered")
+    assert store.find("made", "1" * 64) is None

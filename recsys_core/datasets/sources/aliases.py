@@ -36,17 +36,17 @@ _ITEM: Final = (
 )  # fmt: skip
 COUNTS: Final = (
     "plays", "playcount", "listens", "listencount", "count", "counts", "hours", "hoursplayed",
-    "quantity", "views", "clicks", "purchases", "weight", "frequency", "watchtime", "minutes",
+    "quantity", "views", "clicks", "purchases", "frequency", "watchtime", "minutes",
 )  # fmt: skip
 """Columns that count how often or how long: implicit feedback."""
 INTERACTION_ALIASES: Final[Aliases] = {
     USER: _USER,
     ITEM: _ITEM,
     RATING: ("ratings", "stars", "star", "overall", "score", "ratingscore", "reviewscore",
-             "bookrating", "starrating", *COUNTS),
+             "bookrating", "starrating", "weight", *COUNTS),
     TIMESTAMP: ("time", "ts", "datetime", "date", "unixreviewtime", "unixtime", "ratingtimestamp",
                 "eventtime", "eventtimestamp", "createdat", "reviewtime", "invoicedate",
-                "orderdate", "purchasedate"),
+                "orderdate", "purchasedate", "tdat"),
     PART: (),
     POSITION: (),
 }  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Final
 import polars as pl
 
 from recsys_core.columns import PART, TITLE, YEAR
-from recsys_core.datasets.contract_findings import Findings
-from recsys_core.datasets.label_lists import label_lists
+from recsys_core.datasets.contract.findings import Findings
+from recsys_core.datasets.contract.label_lists import label_lists
 from recsys_core.datasets.text import normalised_list, normalised_or_null
 
 _LARGEST_EXACT: Final = 2.0**53

@@ -69,10 +69,8 @@ def explicit_scale(ratings: pl.Series, config: DataConfig) -> RatingScale:
     for lowest, highest in (*SCALES, (low, high)):
         lowest = lowest if config.rating_min is None else config.rating_min
         highest = highest if config.rating_max is None else config.rating_max
-        # 0 and 1 alone are a scale only where nothing lies between.
-        binary = (lowest, highest) != (0.0, 1.0) or bool(ratings.is_in([0.0, 1.0]).all())
         given = None not in (config.rating_min, config.rating_max)
-        if given or (lowest <= low and high <= highest and binary):
+        if given or (lowest <= low and high <= highest):
             break
     return RatingScale.between(
         lowest, highest, like_from=config.positive, dislike_from=config.negative

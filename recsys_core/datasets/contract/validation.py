@@ -31,10 +31,10 @@ from recsys_core.columns import (
     YEAR,
     check,
 )
-from recsys_core.datasets import contract_casts as casts
 from recsys_core.datasets.config import DataConfig, Role
-from recsys_core.datasets.contract_findings import Findings, counted, raise_all
-from recsys_core.datasets.interaction_policies import Rated, apply_policies
+from recsys_core.datasets.contract import casts
+from recsys_core.datasets.contract.findings import Findings, counted, raise_all
+from recsys_core.datasets.contract.policies import Rated, apply_policies
 from recsys_core.errors import DataError
 from recsys_core.interactions.feedback import Feedback, RatingScale
 
@@ -433,10 +433,14 @@ def _allowed(
 ) -> pl.DataFrame:
     """Items with `available` as it holds for this run."""
     allowed = pl.col(AVAILABLE)
-    if candidates is not None:
-        allowed &= pl.col(ITEM).is_in(_ids_like(candidates, items).implode())
-    if exclude is not None:
-        allowed &= ~pl.col(ITEM).is_in(_ids_like(exclude, items).implode())
+    for ids, called, inside in ((candidates, "candidates", True), (exclude, "exclude", False)):
+        if ids is None:
+            continue
+        known = ids.cast(pl.String).cast(items.schema[ITEM], strict=False)
+        theirs = pl.col(ITEM).is_in(known.drop_nulls().implode())
+        allowed &= theirs if inside else ~theirs
+        foreign = known.is_null() | ~known.is_in(items[ITEM].implode())
+        findings.note(int(foreign.sum()), "id", f"of --data.{called} names no item")
     items = items.with_columns(allowed.alias(AVAILABLE))
     left = int(items[AVAILABLE].sum())
     if not left:
@@ -446,10 +450,6 @@ def _allowed(
         )
     findings.note(items.height - left, "item", "may not be recommended")
     return items
-
-
-def _ids_like(ids: pl.Series, items: pl.DataFrame) -> pl.Series:
-    return ids.cast(pl.String).cast(items.schema[ITEM], strict=False).drop_nulls()
 
 
 def no_table(place: str, kind: str, seen: str) -> DataError:

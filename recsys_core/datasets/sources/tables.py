@@ -17,11 +17,11 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.datasets.files import HEAD, Files, corrupt, listing, visible
+from recsys_core.datasets.sources.files import HEAD, Files, corrupt, listing, visible
 from recsys_core.errors import DataError
 
 PARQUET: Final = frozenset({"parquet", "pq"})
-SEPARATED: Final = frozenset({"csv", "tsv", "tab", "txt", "inter", "item", "user"})
+SEPARATED: Final = frozenset({"csv", "tsv", "tab", "txt", "dat", "inter", "item", "user"})
 JSON: Final = frozenset({"jsonl", "ndjson", "json"})
 SUFFIXES: Final = PARQUET | SEPARATED | JSON
 _SEPARATORS: Final = "\t,;|"

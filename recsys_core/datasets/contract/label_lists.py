@@ -26,6 +26,9 @@ _QUOTED: Final = r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\""""
 _STRING: Final = re.compile(_QUOTED)
 _FIELD: Final = re.compile(rf"""['"](?:{"|".join(_NAMES)})['"]\s*:\s*(?:{_QUOTED})""")
 
+_VALUE: Final = re.compile(rf":\s*(?:{_QUOTED})")
+"""A value of an object without such a field: `{'28': 'Action'}`."""
+
 
 def label_lists(column: pl.Series) -> pl.Series | None:
     """The column as lists of strings, words for "none" left out; None for another kind of value."""
@@ -82,7 +85,7 @@ def _labels(text: str, separator: str | None) -> list[str]:
         return _named(json.loads(text))
     except ValueError:
         pass
-    if objects := _FIELD.findall(text):
+    if objects := _FIELD.findall(text) or (text.startswith("{") and _VALUE.findall(text)):
         return [_unescaped(one or two) for one, two in objects]
     if quoted := _STRING.findall(text):
         return [_unescaped(one or two) for one, two in quoted]

@@ -10,8 +10,8 @@ import polars as pl
 
 from recsys_core.columns import INTERACTIONS, ITEM, PART, POSITION, RATING, ROW, TIMESTAMP, USER
 from recsys_core.datasets.config import DataConfig
-from recsys_core.datasets.contract_findings import Findings
-from recsys_core.datasets.rating_scale import explicit_scale, feedback_of, implicit_weights
+from recsys_core.datasets.contract.findings import Findings
+from recsys_core.datasets.contract.rating_scale import explicit_scale, feedback_of, implicit_weights
 from recsys_core.interactions.feedback import Feedback, RatingScale, is_liked
 
 _SHOW: Final = (USER, ITEM, RATING)
@@ -82,7 +82,7 @@ def _explicit(
                      " --data.rating_max")  # fmt: skip
         return table, None
     table = _on_scale(table, scale, config, findings)
-    if not table.select(is_liked(scale.like_from).any()).item():
+    if not findings and not table.select(is_liked(scale.like_from).any()).item():
         findings.add(
             f"none of the {table.height:,} ratings is {scale.like_from:g} or more, so nothing is"
             " liked", "lower --data.positive, or set --data.feedback implicit",

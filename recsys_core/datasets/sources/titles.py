@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from recsys_core.columns import GENRES, TITLE, YEAR
-from recsys_core.datasets.label_lists import NO_LABEL
+from recsys_core.datasets.contract.label_lists import NO_LABEL
 
 # One-letter articles other than A ("I", "O") are only safe within brackets: foreign titles.
 _ARTICLES: Final = "The|An|A|La|Les|Le|Los|Las|El|Il|Lo|Gli|Das|Der|Die|Den|Det|Un|Une|Una"

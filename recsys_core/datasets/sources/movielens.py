@@ -26,9 +26,9 @@ from recsys_core.columns import (
     ZIP_CODE,
 )
 from recsys_core.datasets.contract import RawDataset
-from recsys_core.datasets.files import Files
-from recsys_core.datasets.tables import Table, decoded
-from recsys_core.datasets.titles import tidy
+from recsys_core.datasets.sources.files import Files
+from recsys_core.datasets.sources.tables import Table, decoded
+from recsys_core.datasets.sources.titles import tidy
 from recsys_core.errors import DataError
 
 ML_100K: Final = "ml-100k"

@@ -12,7 +12,7 @@ from tasks.runtime.references import DatasetRef, ItemProfilesRef
 from tasks.runtime.step import DAY, step
 
 
-@step("item_profiles", version="1", returns=ItemProfilesRef, timeout_seconds=DAY, tags=("llm",))
+@step("item_profiles", version="2", returns=ItemProfilesRef, timeout_seconds=DAY, tags=("llm",))
 def item_profiles(
     out: ArtifactWriter,
     *,

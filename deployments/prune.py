@@ -18,12 +18,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from recsys_core.artifacts import MANIFEST, local_folder, read_manifest
 from recsys_core.config import RunConfig
-from recsys_core.errors import ConfigError, RecsysError
-from recsys_core.report.summary import Summary
+from recsys_core.errors import ConfigError, DamagedArtifact, RecsysError
 
 SUMMARY: Final = "summary.json"
 _MIB: Final = 2**20
@@ -44,14 +43,38 @@ def artifacts(root: Path) -> Iterator[Artifact]:
     """Every artifact below `root`: `<step>/<content key>/` with a manifest."""
     for manifest in sorted(root.glob(f"*/*/{MANIFEST}")):
         files = [path.stat() for path in manifest.parent.rglob("*") if path.is_file()]
-        told = read_manifest(str(manifest.parent))
+        content, inputs = _contents(manifest.parent)
         yield Artifact(
             path=manifest.parent.resolve(),
-            content=told.content_hash,
-            inputs=frozenset(told.inputs.values()),
+            content=content,
+            inputs=inputs,
             size=sum(one.st_size for one in files),
             changed=datetime.fromtimestamp(max(one.st_mtime for one in files), UTC),
         )
+
+
+def _contents(folder: Path) -> tuple[str, frozenset[str]]:
+    """Content hash of an artifact, and those of its inputs; nothing where it cannot be read.
+
+    Such a one, damaged or of another version, is of no use to any step.
+    """
+    try:
+        told = read_manifest(str(folder))
+    except DamagedArtifact:
+        return "", frozenset()
+    return told.content_hash, frozenset(told.inputs.values())
+
+
+class _Step(BaseModel):
+    artifact: str
+
+
+class _Run(BaseModel):
+    """What prune needs of a summary, of whatever version."""
+
+    run_name: str
+    created: datetime
+    steps: list[_Step]
 
 
 def needed(runs: Path, keep_last: int) -> tuple[list[str], set[Path]]:
@@ -61,13 +84,12 @@ def needed(runs: Path, keep_last: int) -> tuple[list[str], set[Path]]:
         if path.parent.is_symlink():  # `latest`
             continue
         try:
-            found.append(Summary.model_validate_json(path.read_text("utf-8")))
+            found.append(_Run.model_validate_json(path.read_text("utf-8")))
         except ValidationError as error:
             raise ConfigError(
-                f"{path} is no summary of a run of this version: {error.error_count()} fields"
-                " do not fit.",
+                f"{path} is no summary of a run: {error.error_count()} fields do not fit.",
                 expected="the summaries of all runs, so that no artifact of theirs is removed.",
-                fix="move the folders of runs of other versions elsewhere, then prune.",
+                fix="move this folder elsewhere, then prune.",
             ) from error
     last = sorted(found, key=lambda one: one.created)[-keep_last:]
     folders = {local_folder(step.artifact) for one in last for step in one.steps}

@@ -1,6 +1,7 @@
 """Proves containers with a real engine; started by docker/prove.sh.
 
-1. The small pipeline in a container: Completed, artifacts on the shared volume, container gone.
+1. The small pipeline in a container: Completed, artifacts where the worker's environment says, on
+   the shared volume, container gone.
 2. A container is killed in the middle: the run is Crashed; a second run resumes from artifacts.
 3. `graph.device: cuda` in an image without CUDA ends at once, with a message.
 4. A run of the pool `gpu` asks the engine for GPUs; where there are none the engine refuses.
@@ -24,6 +25,8 @@ from tests.small_data import SCALE, write_small
 VOLUME: Final = "recsys-proof"
 CONTAINER: Final = "personalize/personalize-container"
 STEPS_BEFORE_THE_KILL: Final = 6
+PLACES: Final = {"RECSYS_ARTIFACTS": "/data/of-the-worker", "RECSYS_RUNS": "/data/its-runs"}
+"""What the workers' environment says: their containers must hear of it."""
 
 
 def main(image: str, folder: Path) -> None:
@@ -34,8 +37,8 @@ def main(image: str, folder: Path) -> None:
     with serving(folder / "server") as server:
         done = server.call("deployments.setup")
         expect(done.returncode == 0, "deployed", done.stdout[-500:] + done.stderr)
-        server.worker("docker")
-        server.worker("gpu")
+        server.worker("docker", **PLACES)
+        server.worker("gpu", **PLACES)
         completes(server, image)
         resumes(server, image)
         asks_for_gpus(server, image)
@@ -62,7 +65,7 @@ def completes(server: LocalServer, image: str) -> None:
     expect(done.returncode == 0, "run in a container: Completed", said)
     print(f"   {time.monotonic() - started:.0f} s from the command to its end")
     gone(server.runs_of(CONTAINER)[-1]["id"])
-    listed = on_volume(image, "ls", "/data/artifacts", "/data/runs/latest/")
+    listed = on_volume(image, "ls", *PLACES.values(), f"{PLACES['RECSYS_RUNS']}/latest/")
     expect("recommendations.parquet" in listed and "train" in listed, "on the volume", listed)
     print("   " + " ".join(listed.split()))
 

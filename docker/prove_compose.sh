@@ -45,7 +45,16 @@ echo "ok up --wait: exit status 0"
 compose down --timeout 30
 compose up --no-build --detach --wait --wait-timeout 300
 .venv/bin/python docker/prove_compose.py again "$WORK"
-compose exec -T postgres pg_dump -U prefect -h 127.0.0.1 prefect > "$WORK/prefect.sql" \
-  2> "$WORK/pg_dump.log" || compose exec -T postgres pg_dump -U prefect prefect > "$WORK/prefect.sql"
-grep -q 'COPY.*flow_run ' "$WORK/prefect.sql"
-echo "ok pg_dump: $(wc -c < "$WORK/prefect.sql") bytes"
+
+mkdir -p "$WORK/backups" && rm -rf "$WORK/backups/one" && chmod 777 "$WORK/backups"
+compose run --rm --no-deps --volume "$WORK/backups:/backups" worker-cpu \
+  python3.11 -m deployments.backup /backups/one
+[ -f "$WORK/backups/one/runs/proof/report.html" ]
+echo "ok artifacts and runs backed up: $(find "$WORK/backups/one" -name manifest.json | wc -l) artifacts"
+compose exec -T postgres pg_dump -U prefect --clean --if-exists prefect > "$WORK/prefect.sql"
+compose stop server worker-cpu
+compose exec -T postgres psql -q -U prefect prefect -c 'DELETE FROM flow_run' > "$WORK/psql.log"
+compose exec -T postgres psql -q -U prefect prefect < "$WORK/prefect.sql" > "$WORK/psql.log"
+compose up --no-build --detach --wait --wait-timeout 300
+.venv/bin/python docker/prove_compose.py again "$WORK"
+echo "ok database restored from pg_dump: $(wc -c < "$WORK/prefect.sql") bytes"

@@ -1,5 +1,6 @@
 """Step `embeddings`: text vectors of items and users, and the features of items."""
 
+from functools import partial
 from typing import Final
 
 from recsys_core.artifacts import ArtifactWriter, local_folder
@@ -18,7 +19,9 @@ from recsys_core.embedding import (
 )
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
+from recsys_core.embedding.encoders import Vectors
 from recsys_core.embedding.raw_texts import raw_item_texts
+from tasks.runtime.progress import Report, progress
 from tasks.runtime.references import (
     DatasetRef,
     EmbeddingsRef,
@@ -30,6 +33,23 @@ from tasks.runtime.vector_tables import write_vectors
 
 FEATURES: Final = "item_features"
 """Table of the vectors that describe items to the graph model: texts, labels, words, year."""
+
+
+def _encoded(
+    embedder: Embedder, cache: VectorCache, texts: dict[str, list[str]]
+) -> dict[str, tuple[Vectors, int]]:
+    """`encode_new` of every list of texts, with progress over all of them."""
+    found, done = {}, 0
+    with progress("embedding", sum(len(set(one)) for one in texts.values())) as report:
+        for name, one in texts.items():
+            found[name] = embedder.encode_new(one, cache, partial(_shifted, report, done))
+            done += len(set(one))
+            report(done)
+    return found
+
+
+def _shifted(report: Report, before: int, done: int) -> None:
+    report(before + done)
 
 
 @step("embeddings", version="4", returns=EmbeddingsRef)
@@ -64,7 +84,7 @@ def embed(
         "labels": labels.names,
         USER: of_users[TEXT].to_list(),
     }
-    encoded = {name: embedder.encode_new(one, cache) for name, one in texts.items()}
+    encoded = _encoded(embedder, cache, texts)
     found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
     write_vectors(out, "items", of_items[ITEM], found[ITEM])
     write_vectors(out, "users", of_users[USER], found[USER])

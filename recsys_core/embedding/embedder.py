@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recsys_core.concurrency import Progress
 from recsys_core.embedding.cache import VectorCache
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.encoders import Encoder, OpenVinoEncoder, TorchEncoder, Vectors
@@ -45,13 +46,18 @@ class Embedder:
         self.backend = self._encoder.name + (f" ({reason})" if reason else "")
         _log.info("embedder", extra={"model": config.model, "backend": self.backend})
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Vectors (n, d) of `texts`, float32, in their order; equal texts are embedded once."""
+    def encode(self, texts: Sequence[str], on_text: Progress = lambda _: None) -> Vectors:
+        """Vectors (n, d) of `texts`, float32, in their order; equal texts are embedded once.
+
+        `on_text` is told how many of the distinct texts are done.
+        """
         row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        found = self._encoder.encode(list(row_of) or [""], self._batch_size)
+        found = self._encoder.encode(list(row_of) or [""], self._batch_size, on_text)
         return found[np.array([row_of[text] for text in texts], dtype=np.intp)]
 
-    def encode_new(self, texts: Sequence[str], cache: VectorCache) -> tuple[Vectors, int]:
+    def encode_new(
+        self, texts: Sequence[str], cache: VectorCache, on_text: Progress = lambda _: None
+    ) -> tuple[Vectors, int]:
         """Like `encode`, but only of texts that `cache` does not know; it keeps the new ones.
 
         Returns:
@@ -60,7 +66,7 @@ class Embedder:
         known = cache.get(texts)
         new = [text for text in dict.fromkeys(texts) if text not in known]
         if new or not texts:
-            made = self.encode(new or [""])
+            made = self.encode(new or [""], on_text)
             cache.put(new, made[: len(new)])
             known |= dict(zip(new, made, strict=False))
         rows = [known[text] for text in texts]

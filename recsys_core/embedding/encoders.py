@@ -1,6 +1,5 @@
 """The two inference back ends: OpenVINO on the CPU, and sentence-transformers (torch)."""
 
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from recsys_core.concurrency import Progress
 from recsys_core.embedding.model_files import Architecture
 from recsys_core.embedding.openvino_model import Precision, load
 
@@ -24,8 +24,8 @@ class Encoder(Protocol):
     def name(self) -> str:
         """Back end, with its precision or device, for the run's summary."""
 
-    def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
-        """Vectors (n, d) of `texts`; n is at least 1."""
+    def encode(self, texts: Sequence[str], batch_size: int, on_text: Progress) -> Vectors:
+        """Vectors (n, d) of `texts`; n is at least 1. `on_text` is told how many are done."""
 
 
 class OpenVinoEncoder:
@@ -57,7 +57,7 @@ class OpenVinoEncoder:
         # at once can wait for one another and for Python's lock, forever.
         compiled.create_infer_request().infer(self._inputs([np.zeros(1, np.int64)]))
 
-    def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
+    def encode(self, texts: Sequence[str], batch_size: int, on_text: Progress) -> Vectors:
         """Longest first, so that a batch holds texts of one length and the last is the shortest."""
         tokens = self._tokenizer.encode_batch_fast(list(texts))
         ids = [np.asarray(token.ids, np.int64) for token in tokens]
@@ -75,7 +75,8 @@ class OpenVinoEncoder:
         # Not OpenVINO's own queue with a callback: freeing it can wait for a thread that waits
         # for Python's lock, forever.
         with ThreadPoolExecutor(self._idle.qsize()) as pool:
-            deque(pool.map(run, range(0, len(order), batch_size)), maxlen=0)
+            for batch, _ in enumerate(pool.map(run, range(0, len(order), batch_size)), start=1):
+                on_text(min(batch * batch_size, len(order)))
         return found
 
     def _inputs(self, ids: Sequence[npt.NDArray[np.int64]]) -> dict[str, npt.NDArray[np.int64]]:
@@ -102,7 +103,8 @@ class TorchEncoder:
         self._model = SentenceTransformer(str(folder), local_files_only=True)
         self.name = f"torch {self._model.device.type}"
 
-    def encode(self, texts: Sequence[str], batch_size: int) -> Vectors:
+    def encode(self, texts: Sequence[str], batch_size: int, on_text: Progress) -> Vectors:
         """Vectors in float32 on the CPU, from whatever device computed them."""
         found = self._model.encode(list(texts), batch_size=batch_size, show_progress_bar=False)
+        on_text(len(texts))  # it does not tell of its batches
         return np.asarray(found, np.float32)

@@ -96,7 +96,15 @@ def test_without_runs_nothing_is_removed(place: Path, capsys) -> None:
     assert left(place) == before
 
 
-def test_a_run_of_another_version_stops_it(place: Path, capsys) -> None:
+def test_artifacts_of_another_version_can_go(place: Path) -> None:
+    manifest = place / "artifacts" / "explain" / "key2" / "manifest.json"
+    manifest.write_text('{"schema_version": 0}')
+    os.utime(manifest, (2, 2))
+    assert call(place, "--keep-last", "1") == 0
+    assert left(place) == {"ingest/key3", "explain/key3"}
+
+
+def test_a_file_that_is_no_summary_stops_it(place: Path, capsys) -> None:
     (place / "runs" / "run-1" / "summary.json").write_text("{}")
     assert call(place, "--keep-last", "1") == 2
     assert "run-1" in capsys.readouterr().err

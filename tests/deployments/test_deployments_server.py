@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import polars as pl
 import pytest
+import yaml
 
 from recsys_core.columns import ITEM, TITLE
 from tests.deployments.conftest import config_of
@@ -56,6 +57,25 @@ def test_nothing_runs_by_itself_and_what_was_changed_stays(deployed: LocalServer
     assert there["parameters"] == {}
     (reset,) = there["schedules"]
     assert (reset["active"], reset["schedule"]["cron"]) == (False, "0 3 * * *")
+
+
+def test_a_data_set_of_ones_own_is_one_file_and_one_command(deployed, small, tmp_path) -> None:
+    config = {"data": {"source": str(small), "rating_max": 10}}
+    site = tmp_path / "site.yaml"
+    site.write_text(yaml.safe_dump({"data_sets": {"small": {"config": config, "watch": None}}}))
+    done = deployed.call("deployments.setup", "--site", str(site))
+    assert done.returncode == 0, done.stdout + done.stderr
+    there = deployed.deployment("personalize/personalize-small")
+    assert there["parameters"] == {"config": config}
+    assert [one["active"] for one in there["schedules"]] == [False]
+    assert deployed.deployment("watch-metadata/watch-small")["schedules"] == []
+    found = deployed.post("/automations/filter", {})
+    (mine,) = (one for one in found if "of small" in one["name"])
+    assert mine["trigger"]["match"]["prefect.resource.name"] == str(small)
+    assert deployed.call("deployments.setup", "--reset").returncode == 0, "back to what is shipped"
+    for flow in ("personalize/personalize", "watch-metadata/watch"):
+        gone = deployed.deployment(f"{flow}-small")["id"]
+        httpx.delete(f"{deployed.url}/deployments/{gone}", timeout=60).raise_for_status()
 
 
 @pytest.mark.parametrize(

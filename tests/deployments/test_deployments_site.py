@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,3 +135,23 @@ def test_the_entrypoint_unsets_what_is_empty_and_names_the_places() -> None:
     assert "KEY=a=b c" in shown
     assert {"RECSYS_RUNS=/data/runs", "RECSYS_ARTIFACTS=/data/artifacts"} <= set(shown)
     assert not [line for line in shown if line.startswith("TMDB_API_KEY")]
+
+
+def written_examples() -> list[str]:
+    """The settings that site.yaml (in comments) and operations.md show."""
+    lines = SITE_FILE.read_text().splitlines()
+    start = lines.index("# data_sets:")
+    end = next(n for n in range(start, len(lines)) if not lines[n].startswith("#"))
+    shown = "\n".join(line.removeprefix("# ") for line in lines[start:end])
+    document = (ROOT / "docs" / "operations.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    return [shown, *(block for block in blocks if "data_sets" in block)]
+
+
+def test_the_examples_that_we_show_are_valid(tmp_path: Path) -> None:
+    found = written_examples()
+    assert len(found) == 2
+    for number, text in enumerate(found):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        assert read_site(path).data_sets["shop"].nightly

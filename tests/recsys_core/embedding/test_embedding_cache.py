@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys_core.concurrency import Progress
 from recsys_core.embedding.cache import FILE, VectorCache
 from recsys_core.embedding.embedder import Embedder
 from recsys_core.errors import StorageError
@@ -18,8 +19,9 @@ class Lengths(Embedder):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(self, texts: Sequence[str], on_text: Progress = lambda _: None) -> np.ndarray:
         self.asked += texts
+        on_text(len(texts))
         return np.array([[len(text), 1.0] for text in texts], np.float32)
 
 

@@ -86,9 +86,9 @@ def test_equal_texts_are_embedded_once(
     asked: list[str] = []
     inner = embedder._encoder.encode
 
-    def spy(texts: list[str], batch_size: int) -> np.ndarray:
+    def spy(texts: list[str], batch_size: int, *more: object) -> np.ndarray:
         asked.extend(texts)
-        return inner(texts, batch_size)
+        return inner(texts, batch_size, *more)
 
     monkeypatch.setattr(embedder._encoder, "encode", spy)
     found = embedder.encode(["a cop", "rain", "a cop"])
@@ -273,3 +273,11 @@ def test_the_packaged_model_equals_sentence_transformers(cache: Path) -> None:
     )
     assert found.shape == (len(texts), 384)
     assert (found * expected).sum(axis=1).min() > 0.999
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_progress_is_told_and_ends_at_all_distinct_texts(tiny_model, cache, backend) -> None:
+    told: list[int] = []
+    texts = ["a cop", "rain", "a cop", "thief", "city"]
+    _embedder(tiny_model, cache, backend).encode(texts, told.append)
+    assert told == ([3, 4] if backend == "openvino" else [4]), "in batches of three"

@@ -47,25 +47,26 @@ def candidates(
     allowed = nodes.item_ids.is_in(item_ids.candidate_items.implode())
     barred = np.flatnonzero(~allowed.to_numpy())
 
-    def best(prefix: str, known: pl.DataFrame) -> pl.DataFrame:
+    def best(prefix: str, shown: pl.DataFrame, masked: pl.DataFrame) -> pl.DataFrame:
         users, items = (vector_array(model.table(f"{prefix}{one}")) for one in ("users", "items"))
-        seen, maps = nodes.edges_of(known), read_item_model(model, prefix)
+        seen, maps = nodes.edges_of(masked), read_item_model(model, prefix)
         added = None
         if maps is not None:
             weighing = model.manifest.facts[WEIGHING]
             scale = RatingScale.model_validate(weighing["scale"])
             shape = nodes.n_users, nodes.n_items
-            histories = histories_of(seen, shape, weighing["neutral"], scale)
+            known = nodes.edges_of(shown)
+            histories = histories_of(known, shape, weighing["neutral"], scale)
             added = partial(maps.scores, maps.rows(histories))
         indices, scores = top_k(users, items, seen.users, seen.items, k, added=added, barred=barred)
         return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 
     # What the search trained knows no validation row: the final model where train alone teaches.
     searched = not split.learns_from_valid and not valid.is_empty()
-    final = best(SEARCHED if searched else "", split.masked)
+    final = best(SEARCHED if searched else "", split.shown, split.masked)
     out.table("candidates", final, CANDIDATES)
     held_out = (
-        best(SEARCHED, train if split.masks else split.masked)
+        best(SEARCHED, train, train if split.masks else split.masked)
         if not valid.is_empty()
         else final.clear()
     )

@@ -251,7 +251,7 @@ async def read_headline(run: UUID) -> tuple[Headline, MeasuredOn]:
             "  Expected: a run of `personalize` with a test split.",
             FAILED,
         )
-    values = {
+    values: Headline = {
         str(row["method"]): {k: v for k, v in row.items() if isinstance(v, int | float)}
         for row in rows
     }

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.evaluate import SERVED_METHOD
+from recsys_core.report.method_names import SERVED_METHOD
 
-Headline = dict[str, dict[str, float]]
-"""Method -> metric -> value."""
+Headline = dict[str, dict[str, float | None]]
+"""Method -> metric -> value; null where no user counts."""
 MeasuredOn = dict[str, str]
 """`data`, `split` and `protocol` -> what they are."""
 _ROUNDING = 1e-9
@@ -70,13 +70,14 @@ def judged(
         GateError: the run has no such method or metric.
     """
     name = method or SERVED_METHOD
-    if metric not in headline.get(name, {}):
+    if headline.get(name, {}).get(metric) is None:
         raise GateError(
             f"Run {run} has no {metric} of {name}"
             f" (methods: {', '.join(headline) or 'none'}).\n"
             "  Expected: a run with a test split. To fix it: correct --method or --metric."
         )
-    return Accepted(run=run, method=name, measured_on=measured_on, metrics=headline[name])
+    known = {key: value for key, value in headline[name].items() if value is not None}
+    return Accepted(run=run, method=name, measured_on=measured_on, metrics=known)
 
 
 def hold(now: Accepted, before: Accepted | None, metric: str, max_drop: float) -> str:

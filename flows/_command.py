@@ -1,20 +1,24 @@
 """What the command lines of the flows share: parameters, one clear message per error, exit codes.
 
-Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupted.
+Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupted (Ctrl-C), 143
+terminated.
 """
 
+import io
+import json
 import logging
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import Event
-from types import FrameType
+from contextlib import contextmanager, redirect_stderr
 from typing import Any, Final, TypeVar, overload
 
+import yaml
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
+from flows import _server, _signals
+from flows._help import help_text, refuse_unknown
+from recsys_core import __version__
 from recsys_core.config import RunConfig, load_config
 from recsys_core.errors import ConfigError, InputError, RecsysError, SourceUnavailable
 
@@ -39,7 +43,7 @@ def parse(
 
     Raises:
         ConfigError: a value is out of bounds, or the file cannot be used.
-        SystemExit: --help was asked for, or an argument is unknown.
+        SystemExit: --help, --help-all or --version was asked for.
     """
 
     class Arguments(kind, BaseSettings):  # type: ignore[misc, valid-type]
@@ -50,13 +54,46 @@ def parse(
             cli_avoid_json=True,
         )
         config: str | None = None
-        """YAML file of these parameters; what the command line says wins."""
 
-    Arguments.__doc__ = description
+    _answer(argv, program, description, kind)
     argv = [_with_underscores(one) for one in argv]
     _refuse_former_names(argv, kind)
-    given = CliSettingsSource[Any](Arguments, cli_parse_args=argv)()
+    refuse_unknown(argv, kind)
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            given = CliSettingsSource[Any](Arguments, cli_parse_args=argv)()
+    except SystemExit:
+        # The parser prints its whole usage, then the error: the last line says it.
+        last = said.getvalue().strip().splitlines()[-1]
+        raise ConfigError(f"{last.partition('error: ')[2]} (--help shows the parameters)") from None
     return load_config(given.pop("config", None), given, kind)
+
+
+def parse_or_exit(
+    argv: Sequence[str],
+    *,
+    program: str,
+    description: str,
+    kind: type[BaseModel] = RunConfig,
+) -> None:
+    """End the process where these arguments cannot start a run: before a server is started."""
+    status = run(lambda: parse(argv, program=program, description=description, kind=kind))
+    if status:
+        sys.exit(status)
+
+
+def _answer(argv: Sequence[str], program: str, description: str, kind: type[BaseModel]) -> None:
+    """Print what was asked for, and end."""
+    asked = {"-h", "--help", "--help-all", "--help_all", "--version"} & set(argv)
+    if not asked:
+        return
+    if "--version" in asked:
+        print(f"{program} {__version__}")
+    else:
+        everything = bool(asked & {"--help-all", "--help_all"})
+        print(help_text(program, description, kind, everything=everything))
+    raise SystemExit(0)
 
 
 def _refuse_former_names(argv: Sequence[str], kind: type[BaseModel]) -> None:
@@ -76,50 +113,46 @@ def _refuse_former_names(argv: Sequence[str], kind: type[BaseModel]) -> None:
 
 
 def _with_underscores(argument: str) -> str:
-    """`--dry-run` for `--dry_run`; values, and the `no-` of a flag, stay as they are."""
+    """`--dry_run` of `--dry-run`; values, and the `no-` of a flag, stay; mappings become JSON."""
     if not argument.startswith("--"):
-        return argument
+        return _as_json(argument)
     name, equals, value = argument[2:].partition("=")
     negated = "no-" if name.startswith("no-") else ""
-    return f"--{negated}{name.removeprefix('no-').replace('-', '_')}{equals}{value}"
+    return f"--{negated}{name.removeprefix('no-').replace('-', '_')}{equals}{_as_json(value)}"
+
+
+def _as_json(value: str) -> str:
+    """A mapping as people write it, `{user_id: userId}`, in JSON; other values as they are."""
+    if not (value.startswith("{") and value.endswith("}")):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return json.dumps(found) if isinstance(found, dict) else value
 
 
 def run(action: Callable[[], object]) -> int:
-    """Run `action`; turn what goes wrong into one message and an exit status."""
-    quiet_expected_errors()
-    with _noticed_ctrl_c() as pressed:
-        try:
-            with _spare_a_temporary_server():
-                action()
-        except BaseException as error:
-            if not (pressed.is_set() or isinstance(error, KeyboardInterrupt)):
-                return _failed(error)
-            print(
-                "\nInterrupted. Finished steps are kept; the same command goes on from there.",
-                file=sys.stderr,
-            )
-            return INTERRUPTED
-    return 0
+    """Run `action`; turn what goes wrong into one message and an exit status.
 
-
-@contextmanager
-def _noticed_ctrl_c() -> Iterator[Event]:
-    """Whether Ctrl-C was pressed.
-
-    What then comes up need not be a KeyboardInterrupt: pydantic, for one, turns what interrupts
-    it into an error of its own.
+    What comes up after a signal need not be a KeyboardInterrupt: pydantic, for one, turns what
+    interrupts it into an error of its own.
     """
-    pressed, before = Event(), signal.getsignal(signal.SIGINT)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        pressed.set()
-        signal.default_int_handler(number, frame)
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+    quiet_expected_errors()
+    with _signals.stop_on_signal():
+        try:
+            action()
+        except SystemExit:
+            raise
+        except BaseException as error:
+            status = _signals.interrupted()
+            if status is None and isinstance(error, KeyboardInterrupt):
+                status = INTERRUPTED
+            if status is None:
+                return _failed(error)
+            _signals.say()
+            return status
+    return 0
 
 
 def _failed(error: BaseException) -> int:
@@ -132,7 +165,7 @@ def _failed(error: BaseException) -> int:
 
 
 @contextmanager
-def _spare_a_temporary_server() -> Iterator[None]:
+def sparing_a_temporary_server() -> Iterator[None]:
     """Without PREFECT_API_URL Prefect starts a server that ends with the run.
 
     Nobody is there to miss a heartbeat or to read a log while the run goes on, and every write
@@ -148,6 +181,7 @@ def _spare_a_temporary_server() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
+    _server.own_process()
     with temporary_settings(
         {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 60.0}
     ):

@@ -24,8 +24,12 @@ def show(summary: Summary, console: Console | None = None) -> None:
     for path in sorted(folder.glob("[!.]*")):
         out.print(f"  {escape(path.name)}")
     out.print(f"Data: {escape(summary.data_source)}")
+    for note in summary.facts.get("ingest", {}).get("notes", ()):
+        out.print(f"  {escape(note)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
     _headline(out, summary)
+    for line in summary.reranking:
+        out.print(escape(line))
     _steps(out, summary)
     llm = summary.llm
     out.print(
@@ -51,7 +55,7 @@ def _headline(out: Console, summary: Summary) -> None:
     table = Table("method", title=f"Protocol {HEADLINE_PROTOCOL}, k = {HEADLINE_K}")
     for name in _METRICS:
         table.add_column(name, justify="right")
-    best_first = sorted(summary.headline.items(), key=lambda row: -row[1].get(_METRICS[0], 0.0))
+    best_first = sorted(summary.headline.items(), key=lambda row: -(row[1].get(_METRICS[0]) or 0.0))
     for method, values in best_first:
         figures = (values.get(name) for name in _METRICS)
         shown = ("-" if value is None else f"{value:.4f}" for value in figures)

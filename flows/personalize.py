@@ -7,16 +7,21 @@ Nothing asks for a server: without PREFECT_API_URL the flow runs in this process
 
 import sys
 
-if __name__ == "__main__":  # the server gets ready while this process imports the rest
-    from flows import _server
+PROGRAM = "python -m flows.personalize"
+ABOUT = "Profiles, graph model, reranking, reasons, evaluation."
 
-    _server.start_ahead(sys.argv)
+if __name__ == "__main__":  # a typo is told at once; then a server gets ready during the imports
+    from flows import _command, _server
+
+    _command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT)
+    _server.start_ahead()
 
 from collections.abc import Sequence
 
 from prefect import flow
 
 from flows import _command, _console, _server
+from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.pipeline import pipeline
 from recsys_core.config import RunConfig
@@ -25,11 +30,7 @@ from tasks.runtime.run_log import run_log
 from tasks.runtime.run_name import run_name
 
 
-@flow(
-    name="personalize",
-    description="Profiles, graph model, reranking, reasons, evaluation.",
-    flow_run_name=run_name,
-)
+@flow(name="personalize", description=ABOUT, flow_run_name=run_name)
 def personalize(config: RunConfig = RunConfig()) -> Summary | None:
     """Run the pipeline once; a dry run ends after its estimate, and returns nothing.
 
@@ -37,7 +38,7 @@ def personalize(config: RunConfig = RunConfig()) -> Summary | None:
         config: every parameter of the run; see `--help`.
     """
     check_ready(config)
-    with run_log() as log:
+    with stop_on_signal(), run_log() as log:
         made = pipeline(config, log)
         return None if config.dry_run else made.summary
 
@@ -46,11 +47,11 @@ def main(argv: Sequence[str]) -> int:
     """The command line."""
 
     def action() -> None:
-        config = _command.parse(
-            argv, program="python -m flows.personalize", description=personalize.description or ""
-        )
+        config = _command.parse(argv, program=PROGRAM, description=ABOUT)
         _server.wait()
-        if (summary := personalize(config)) is not None:
+        with _command.sparing_a_temporary_server():
+            summary = personalize(config)
+        if summary is not None:
             _console.show(summary)
 
     return _command.run(action)

@@ -9,6 +9,7 @@ from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key
 from tasks.baselines import baselines
 from tasks.candidates import candidates, list_length
+from tasks.diversify import diversify, trade_off
 from tasks.dry_run import dry_run
 from tasks.embed import embed
 from tasks.enrich import enrich
@@ -23,16 +24,16 @@ from tasks.ingest import ingest
 from tasks.item_profiles import item_profiles
 from tasks.metadata_changes import processed
 from tasks.plots import plots
+from tasks.probe import probe
 from tasks.report import made_calls, report
 from tasks.rerank import rerank
 from tasks.runtime.prefect_artifacts import publish_artifacts
 from tasks.runtime.references import Results
-from tasks.runtime.run_log import RunLog, one_record
+from tasks.runtime.run_log import RunLog
 from tasks.runtime.warm_start import earlier_model
 from tasks.split import split, split_everything
 from tasks.train import train
 from tasks.user_profiles import user_profiles
-from tasks.validation_sample import validation_sample
 
 Last = Literal[
     "enrich", "split", "user_profiles", "embed", "candidates", "fusion", "explain",
@@ -53,8 +54,7 @@ def pipeline(
         tuned: makes this the second pass of a `refit`: nothing is held out of its training, and
             the number of epochs and the fusion policy are those that this pass chose.
     """
-    store, seed, ratings = ArtifactStore(root=config.artifact_root), config.seed, config.data.scale
-    made = Results()
+    store, seed, made = ArtifactStore(root=config.artifact_root), config.seed, Results()
 
     if tuned is None:
         source = source_fingerprint(config.data)
@@ -66,6 +66,7 @@ def pipeline(
         made.split = split(store, data=made.data, config=config.split, seed=seed)
     else:
         made.data, made.split = tuned.data, split_everything(store, data=tuned.data)
+    ratings = made.data.scale
     if until == "split":
         return made
 
@@ -102,7 +103,12 @@ def pipeline(
         earlier_split=earlier.split if earlier else None,
     )  # fmt: skip
     made.candidates = candidates(
-        store, split=made.split, graph=made.graph, model=made.model, k=list_length(config)
+        store,
+        data=made.data,
+        split=made.split,
+        graph=made.graph,
+        model=made.model,
+        k=list_length(config),
     )
     if until == "candidates":
         return made
@@ -112,38 +118,43 @@ def pipeline(
         users=made.user_profiles, embeddings=made.embeddings, llm=config.llm, config=config.rerank,
         seed=seed,
     )  # fmt: skip
-    policy = partial(
-        fusion_policy, store, data=made.data, split=made.split, ratings=ratings,
-        config=config.fusion, seed=seed,
-    )  # fmt: skip
+    seen = None
     if config.fusion.policy == "auto" and tuned is None:
-        sample = validation_sample(
-            store, split=made.split, candidates=made.candidates, ratings=ratings,
-            cold_below=config.fusion.cold_below, most=config.fusion.auto_users, seed=seed,
+        seen = probe(
+            store, judge, split=made.split, candidates=made.candidates, ratings=ratings,
+            config=config.fusion, seed=seed,
         )  # fmt: skip
-        with one_record("rerank_valid"):
-            sampled = judge(candidates=sample)
-        made.policy = policy(candidates=made.candidates, judged=sampled)
-    else:
-        made.policy = policy(tuned=tuned.policy if tuned else None)
+    made.policy = fusion_policy(
+        store, data=made.data, split=made.split, config=config.fusion, probe=seen,
+        tuned=tuned.policy if tuned else None,
+    )  # fmt: skip
     everyone = config.fusion.judge_everyone
     made.judgements = judge(candidates=made.candidates, only=None if everyone else made.policy)
     made.reranked = fusion(
         store, candidates=made.candidates, judged=made.judgements, policy=made.policy,
-        llm_weight=config.fusion.llm_weight, scale=config.fusion.scale,
+        weight=config.fusion.fixed_weight, scale=config.fusion.fixed_scale,
     )  # fmt: skip
+    if config.diversity.method != "none":
+        made.reranked = diversify(
+            store, data=made.data, split=made.split, reranked=made.reranked, ratings=ratings,
+            config=config.diversity,
+        )  # fmt: skip
     if until == "fusion":
         return made
 
-    made.recommendations = explain(
-        store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
-        users=made.user_profiles, reranked=made.reranked, llm=config.llm,
-        config=config.explanations, titles=config.rerank.candidates,
-    )  # fmt: skip
+    # Of a run that refits, the lists of its second pass are served: only they get reasons.
+    if config.refit and tuned is None and until != "explain":
+        served = pipeline(config, log, until="explain", tuned=made)
+    else:
+        served = made
+        made.recommendations = explain(
+            store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
+            users=made.user_profiles, reranked=made.reranked, llm=config.llm,
+            config=config.explanations, titles=config.rerank.candidates,
+        )  # fmt: skip
     if until == "explain":
         return made
 
-    served = pipeline(config, log, until="explain", tuned=made) if config.refit else made
     made.baselines = baselines(
         store, data=made.data, split=made.split, ratings=ratings, k=max(config.evaluation.cutoffs)
     )
@@ -171,7 +182,11 @@ def pipeline(
     if until == "explanation_metrics":
         return made
 
-    made.figures = plots(store, metrics=made.metrics, model=served.model)
+    made.trade_off = trade_off(
+        store, data=made.data, split=made.split, candidates=made.candidates, ratings=ratings,
+        pool=config.diversity.pool,
+    )  # fmt: skip
+    made.figures = plots(store, metrics=made.metrics, model=served.model, trade_off=made.trade_off)
     made.summary = report(config, log, evaluated=made, served=served)
     processed(config, made.data)
     publish_artifacts(

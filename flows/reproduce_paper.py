@@ -6,6 +6,17 @@ Every (fold, method) is an artifact: a run that was stopped goes on where it was
 """
 
 import sys
+
+from recsys_core.config import ReproduceConfig
+
+PROGRAM = "python -m flows.reproduce_paper"
+ABOUT = "The paper's methods and baselines on every fold."
+
+if __name__ == "__main__":  # before Prefect is imported: help and typos need none of it
+    from flows import _command
+
+    _command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
+
 from collections.abc import Sequence
 
 from prefect import flow
@@ -13,17 +24,17 @@ from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows import _command
+from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
 from recsys_core.artifacts import ArtifactStore
-from recsys_core.config import ReproduceConfig
 from recsys_core.report.reproduction_page import Reproduction, as_text
 from tasks.reproduction.report import report
 from tasks.runtime.run_log import run_log
 
 
-@flow(name="reproduce-paper", description="The paper's methods and baselines on every fold.")
+@flow(name="reproduce-paper", description=ABOUT)
 def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction:
     """Compare all methods on all folds.
 
@@ -32,7 +43,7 @@ def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction
     """
     store = ArtifactStore(root=config.artifact_root)
     check_ready(config.run(config.data, config.folds[0]))
-    with run_log() as log:
+    with stop_on_signal(), run_log() as log:
         folds = prepare_folds(store, config, log)
         results = measure(store, folds, rank(store, config, log, folds))
         cold = measure_cold(store, config, folds[0])
@@ -54,13 +65,10 @@ def main(argv: Sequence[str]) -> int:
     """The command line."""
 
     def action() -> None:
-        config = _command.parse(
-            argv,
-            program="python -m flows.reproduce_paper",
-            description=reproduce_paper.description or "",
-            kind=ReproduceConfig,
-        )
-        Console(soft_wrap=True).print(as_text(run(config)), markup=False, highlight=False)
+        config = _command.parse(argv, program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
+        with _command.sparing_a_temporary_server():
+            done = run(config)
+        Console(soft_wrap=True).print(as_text(done), markup=False, highlight=False)
 
     return _command.run(action)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import polars as pl
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from recsys_core.columns import (
     CI_LOW,
     ITEM,
     METRIC,
+    PART,
     RANK,
     RATING,
     SCORE,
@@ -28,13 +29,9 @@ from recsys_core.columns import (
     VALUE,
 )
 from recsys_core.config import config_error
-from recsys_core.datasets.config import DataConfig, SplitConfig
+from recsys_core.datasets.config import DataConfig, Parts, SplitConfig
 from recsys_core.datasets.splits import KINDS
-from recsys_core.errors import DataError
 from recsys_core.evaluation.protocols import Judgement, ProtocolName, judge
-from recsys_core.evaluation.rankings import ranked_by_score
-
-ITEMS_FILE: Final = "items.parquet"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,70 +48,51 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _judged(options: argparse.Namespace) -> tuple[Judgement, str]:
-    from recsys_core.datasets.contract import validate_interactions
+    from recsys_core.datasets.load import read_ids, read_interactions, table_at
     from recsys_core.datasets.splits import split_interactions
+    from recsys_core.evaluation.list_shapes import like_ids_of, read_lists
 
     data, split_config = _configs(options)
-    path = options.interactions
-    interactions = validate_interactions(_read(path), data, place=str(path))
-    split = split_interactions(interactions, split_config, options.seed)
+    rated = read_interactions(options.interactions, data, test=options.test)
+    split = split_interactions(rated.table, split_config, options.seed)
+    lists = read_lists(table_at(options.recommendations), data.columns)
     judged = judge(
-        _ranking(options.recommendations),
-        split.known,
+        like_ids_of(lists, rated.table),
+        split.known if options.masked == "train+valid" else split.train,
         split.test,
-        method=options.method or options.recommendations.stem,
+        method=options.method or Path(options.recommendations).name.partition(".")[0],
         protocol=options.protocol,
         cutoffs=(options.k,),
-        like_from=data.scale.like_from,
+        like_from=rated.scale.like_from,
         max_train_interactions=options.max_train_interactions,
-        items=_items(options),
+        items=None if (items := _items(options)) is None else read_ids(items),
     )
     return judged, split.kind
 
 
 def _configs(options: argparse.Namespace) -> tuple[DataConfig, SplitConfig]:
-    scale = {"rating_min": options.rating_min, "rating_max": options.rating_max}
+    names = ("feedback", "rating_min", "rating_max", "positive", "columns", "repeats")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    kind = "given" if options.test else options.split
     try:
         return (
-            DataConfig(positive=options.positive, **scale),
-            SplitConfig(kind=options.split, fold=options.fold),
-        )
+            DataConfig(**given),
+            SplitConfig(
+                kind=kind, fold=options.fold, moment=options.moment, time_share=options.time_share,
+                last=options.last,
+            ),
+        )  # fmt: skip
     except ValidationError as error:
         raise config_error(error) from error
 
 
-def _ranking(path: Path) -> pl.DataFrame:
-    """The list in a file, ranked by its scores where it has no ranks."""
-    ranking = _read(path)
-    missing = {USER, ITEM} - set(ranking.columns)
-    if missing or not {RANK, SCORE} & set(ranking.columns):
-        raise DataError(
-            f"{path} has the columns {', '.join(ranking.columns) or '(none)'}.",
-            expected=f"{USER}, {ITEM} and {RANK} (or {SCORE}).",
-            fix="rename the columns.",
-        )
-    return ranking if RANK in ranking.columns else ranked_by_score(ranking)
-
-
-def _items(options: argparse.Namespace) -> pl.Series | None:
-    """Ids of all items: from the file given, or the one beside the interactions, if any."""
-    beside = options.interactions.parent / ITEMS_FILE
-    path = options.items or (beside if beside.is_file() else None)
-    if path is None:
-        return None
-    table = _read(path)
-    if ITEM not in table.columns:
-        raise DataError(f"{path} has no column {ITEM}.", expected="a table of items.")
-    return table[ITEM]
-
-
-def _read(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}", expected="a Parquet file.", fix="check the path."
-        ) from error
+def _items(options: argparse.Namespace) -> str | None:
+    """Where all items are: in the file given, or the one beside the interactions, if any."""
+    if options.items is not None:
+        return str(options.items)
+    beside = Path(options.interactions).parent
+    found = [beside / f"{stem}.{end}" for stem in ("items", "movies") for end in ("parquet", "csv")]
+    return next((str(path) for path in found if path.is_file()), None)
 
 
 def _summary(
@@ -163,26 +141,47 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
-    add = partial(parser.add_argument, type=Path, metavar="FILE")
-    ranking = f"Parquet with {USER}, {ITEM} and {RANK} (1 is best), or a {SCORE} in its place"
-    interactions = f"Parquet with {USER}, {ITEM}, {RATING}: all of them, training and test"
-    items = f"Parquet with every {ITEM}; default: {ITEMS_FILE} beside the interactions, if any"
+    add = partial(parser.add_argument, metavar="FILE")
+    ranking = (
+        f"{USER}, {ITEM} and {RANK} (1 is best) or {SCORE}; or a row per user with a list of items,"
+        " best first; or a TREC run file. Parquet, CSV, TSV or JSON lines"
+    )
+    interactions = (
+        f"{USER}, {ITEM} and, where there is one, {RATING}: all of them, training and test"
+    )
+    test = f"test interactions, where they lie apart (otherwise --split or a column {PART} tells)"
+    items = f"every {ITEM}; default: items or movies beside the interactions, if any"
+    columns = "names of the files' columns, such as '{user_id: buyer, item_id: sku}'"
     add("--recommendations", required=True, help=ranking)
     add("--interactions", required=True, help=interactions)
+    add("--test", help=test)
     add("--items", help=items)
+    parser.add_argument("--columns", metavar="MAPPING", help=columns)
     parser.add_argument("--method", help="name to print; default: the file's name")
 
 
 def _add_fold(parser: argparse.ArgumentParser) -> None:
     fold = "which of the five folds is the test split (%(default)s)"
-    kind = "how the folds are made, the same as for the lists (%(default)s)"
+    kind = "how test is told, the same as for the lists (%(default)s)"
     seed = "seed of random folds and of the resampling (%(default)s)"
-    lowest, highest = (f"{end} rating of the scale (%(default)s)" for end in ("lowest", "highest"))
     parser.add_argument("--fold", type=int, default=1, help=fold)
     parser.add_argument("--split", choices=tuple(KINDS), default="auto", help=kind)
     parser.add_argument("--seed", type=_count, default=0, help=seed)
-    parser.add_argument("--rating-min", type=float, default=1.0, help=lowest)
-    parser.add_argument("--rating-max", type=float, default=5.0, help=highest)
+    parser.add_argument("--moment", help="split time: when test begins")
+    share = "split time without a moment: share of the interactions before it (%(default)s)"
+    parser.add_argument("--time-share", type=float, default=0.8, help=share)
+    last = "split last: interactions of each user that are test (%(default)s)"
+    parser.add_argument("--last", type=_positive, default=1, help=last)
+    masked = "what lists leave out: training, or validation, too (%(default)s)"
+    parser.add_argument("--masked", choices=get_args(Parts), default="train+valid", help=masked)
+    for end in ("lowest", "highest"):
+        name = f"--rating-{'min' if end == 'lowest' else 'max'}"
+        parser.add_argument(name, type=float, help=f"{end} rating; default: told from the data")
+    feedback = "ratings, or interactions and counts of them (%(default)s)"
+    kinds = get_args(DataConfig.model_fields["feedback"].annotation)
+    parser.add_argument("--feedback", choices=kinds, default="auto", help=feedback)
+    repeats = "what becomes of repeated (user, item) rows"
+    parser.add_argument("--repeats", choices=("last", "max", "mean", "sum", "error"), help=repeats)
 
 
 def _add_measure(parser: argparse.ArgumentParser) -> None:

@@ -4,4 +4,4 @@ The library knows nothing of Prefect: `tasks/` wraps it into steps, `flows/` int
 Importing it is cheap; every heavy dependency is imported by the module that needs it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -15,6 +15,12 @@ USER: Final = "user_id"
 ITEM: Final = "item_id"
 RATING: Final = "rating"
 TIMESTAMP: Final = "timestamp"
+PART: Final = "part"
+"""Train, valid or test, where the data set says itself how it is divided."""
+POSITION: Final = "position"
+"""Place in the user's sequence, where there are no times."""
+AVAILABLE: Final = "available"
+"""Whether the item may be recommended; its history teaches either way."""
 
 TITLE: Final = "title"
 YEAR: Final = "year"
@@ -62,7 +68,13 @@ SCORE: Final = "score"
 GRAPH_SCORE: Final = "graph_score"
 LLM_SCORE: Final = "llm_score"
 STRATEGY: Final = "strategy"
-POLICY: Final = "policy"
+SCALE: Final = "scale"
+NDCG_AT_10: Final = "ndcg_at_10"
+DIVERSITY: Final = "diversity"
+CALIBRATION: Final = "calibration_error"
+STAGE: Final = "stage"
+DECISION: Final = "decision"
+AGREEMENT: Final = "agreement"
 WEIGHT: Final = "weight"
 CHOSEN: Final = "chosen"
 EXPLANATION: Final = "explanation"
@@ -111,6 +123,15 @@ SECONDS: Final = "seconds"
 
 CONTENT: Final = "content_hash"
 
+INPUT: Final = "input"
+RATED_ITEM: Final = "rated_item"
+SCORED_ITEM: Final = "scored_item"
+RATED_VECTOR: Final = "rated_vector"
+SCORED_VECTOR: Final = "scored_vector"
+PRIOR: Final = "prior"
+NEWCOMER_SCORE: Final = "newcomer_score"
+USUAL_RATING: Final = "usual_rating"
+
 GROUP: Final = "group"
 CAPTION: Final = "caption"
 SVG: Final = "svg"
@@ -145,16 +166,39 @@ EDGES: Final[Schema] = {
 }  # fmt: skip
 USER_NODES: Final[Schema] = {USER: None, INDEX: pl.Int64}
 ITEM_NODES: Final[Schema] = {ITEM: None, INDEX: pl.Int64}
+ITEM_TO_ITEM: Final[Schema] = {
+    INPUT: pl.String, RATED_ITEM: pl.Int64, SCORED_ITEM: pl.Int64, WEIGHT: pl.Float32,
+}  # fmt: skip
+"""What an item (by number) that a user rated adds to the score of another, times its entry in the
+user's row of the input (`components.histories.HistoryInput`)."""
+ITEM_FACTORS: Final[Schema] = {
+    INPUT: pl.String, ITEM_INDEX: pl.Int64,
+    RATED_VECTOR: pl.List(pl.Float32), SCORED_VECTOR: pl.List(pl.Float32),
+}  # fmt: skip
+ITEM_PRIORS: Final[Schema] = {
+    ITEM_INDEX: pl.Int64, PRIOR: pl.Float32, NEWCOMER_SCORE: pl.Float32,
+    USUAL_RATING: pl.Float32,
+}  # fmt: skip
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
 JUDGED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32,
-    STRATEGY: pl.String,
+    STRATEGY: pl.String, AGREEMENT: pl.Float32,
 }  # fmt: skip
-RERANKED_USERS: Final[Schema] = {USER: None}
-POLICIES: Final[Schema] = {
-    POLICY: pl.String, WEIGHT: pl.Float64, VALUE: pl.Float64, DIFFERENCE: pl.Float64,
-    CI_LOW: pl.Float64, CI_HIGH: pl.Float64, USERS: pl.Int32, CHOSEN: pl.Boolean,
+"""AGREEMENT: the user's split-half Kendall's tau between repeated rankings, where there are any."""
+RERANKED_USERS: Final[Schema] = {USER: None, WEIGHT: pl.Float64, SCALE: pl.String}
+"""Users whose lists the judgements change, and how the scores are fused."""
+PROBE: Final[Schema] = {
+    GROUP: pl.String, STAGE: pl.Int32, USERS: pl.Int32, WEIGHT: pl.Float64, SCALE: pl.String,
+    VALUE: pl.Float64, DIFFERENCE: pl.Float64, CI_LOW: pl.Float64, CI_HIGH: pl.Float64,
+    DECISION: pl.String,
 }  # fmt: skip
+"""What each stage of the probe saw: NDCG@10 of the graph's lists on validation and the gain of
+reranking, with the interval of the group-sequential test."""
+TRADE_OFF: Final[Schema] = {
+    METHOD: pl.String, WEIGHT: pl.Float64, NDCG_AT_10: pl.Float64, DIVERSITY: pl.Float64,
+    CALIBRATION: pl.Float64,
+}  # fmt: skip
+"""Accuracy against variety on validation, a row per method and weight of the last step."""
 RERANKED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32,
     GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32, STRATEGY: pl.String,
@@ -177,6 +221,8 @@ PER_USER: Final[Schema] = {
     USER: None, PROTOCOL: pl.String, K: pl.Int32, METRIC: pl.String, VALUE: pl.Float64,
 }  # fmt: skip
 """One method, user by user; VALUE is null where the metric leaves the user out."""
+METHOD_PER_USER: Final[Schema] = {METHOD: pl.String, **PER_USER}
+"""Several methods, user by user, under the headline protocol at one cut-off."""
 COLD: Final[Schema] = {
     METHOD: pl.String, PROTOCOL: pl.String, VALUE: pl.Float64, CI_LOW: pl.Float64,
     CI_HIGH: pl.Float64, USERS: pl.Int32, DIFFERENCE: pl.Float64, P_ADJUSTED: pl.Float64,

@@ -45,6 +45,9 @@ async def map_bounded(
     return [results[number] for number in range(len(results))]
 
 
+stopping: Final = threading.Event()
+"""Set when the process was told to end (SIGINT, SIGTERM): nothing further may be bought."""
+
 _SHARED: Final[dict[Hashable, Any]] = {}
 _SHARED_LOCK: Final = threading.Lock()
 

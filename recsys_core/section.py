@@ -1,16 +1,22 @@
 """The base of every section of the configuration."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from recsys_core.redaction import secret_in
 
 
 class Section(BaseModel):
     """Frozen, no unknown keys; field docstrings are the help of `--help` and of Prefect's form."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        hide_input_in_errors=True,
     )
 
     runtime_fields: ClassVar[frozenset[str]] = frozenset()
@@ -36,3 +42,15 @@ class Section(BaseModel):
                 )
             )
         return given
+
+    @model_validator(mode="after")
+    def _refuse_secrets(self) -> Self:
+        # Configurations end up in reports, manifests, logs and Prefect's database, in clear.
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, str) and (found := secret_in(value)):
+                raise ValueError(
+                    f"`{name}` holds {found}; configurations are stored in clear: put it into an"
+                    " environment variable or a Prefect block"
+                )
+        return self

@@ -5,13 +5,14 @@ import polars as pl
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.methods import BASELINES, builders
 from recsys_core.recommenders.tuning import tuned
 from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("baselines", version="1", returns=BaselinesRef)
+@step("baselines", version="2", returns=BaselinesRef)
 def baselines(
     out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
 ) -> None:
@@ -25,7 +26,6 @@ def baselines(
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
-    known = pl.concat([train, valid])
     items, users = data.table("items")[ITEM], data.table("users")[USER]
     for name, one in BASELINES.items():
         if not one.in_every_run:
@@ -37,5 +37,19 @@ def baselines(
         found = tuned(builders(name, ratings), train, valid, items, like_from=ratings.like_from)
         if found.valid_ndcg:
             out.fact(f"{name}_choice", found.choice)
-        lists = found.recommender.recommend(users, k, exclude=known)
+        recommender = as_served(found.recommender, split, items)
+        lists = recommender.recommend(users, k, exclude=split.masked, among=data.candidate_items)
         out.table(name, lists, CANDIDATES)
+
+
+def as_served(tuned_: MatrixRecommender, split: SplitRef, items: pl.Series) -> MatrixRecommender:
+    """The recommender of the best candidate, which knows train and valid, as the split wants it.
+
+    Args:
+        tuned_: fitted on train and valid.
+        split: says what is learned from, and what is shown of users.
+        items: ids of all items.
+    """
+    if split.learns_from_valid:
+        return tuned_
+    return tuned_.fit(split.learned, items).fold_in(split.shown)

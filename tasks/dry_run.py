@@ -23,7 +23,7 @@ from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
-from tasks.runtime.references import DatasetRef, SplitRef
+from tasks.runtime.references import DatasetRef, SplitRef, shown_history
 
 
 @task(name="dry_run", tags={"recsys", "dry_run"}, cache_policy=NO_CACHE, persist_result=False)
@@ -61,14 +61,16 @@ async def _ask_all(
     provider: DryRunProvider, data: DatasetRef, split: SplitRef, config: RunConfig
 ) -> None:
     items, users, train = data.table("items"), data.table("users")[USER], split.table("train")
-    evidence = select_history(train, config.data.scale, config.user_profiles)
+    evidence = select_history(train, data.scale, config.user_profiles)
     item_profiles = await profile_items(items, provider, per_call=config.item_profiles.per_call)
     user_profiles = await profile_users(users, evidence, items, item_profiles, provider)
-    popular = Popularity(config.data.scale).fit(train, items[ITEM])
-    lists = popular.recommend(users, config.rerank.candidates, exclude=train)
+    popular = Popularity(data.scale).fit(train, items[ITEM])
+    lists = popular.recommend(
+        users, config.rerank.candidates, exclude=split.masked, among=data.candidate_items
+    )
     tables = RerankTables(
         candidates=lists,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -78,15 +80,13 @@ async def _ask_all(
     judged, _ = await rerank(tables, provider=provider, config=config.rerank, seed=config.seed)
     if config.fusion.policy == "auto":
         # The sample on validation has other candidates: shuffled otherwise, it is asked anew.
-        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.auto_users).implode()))
+        some = lists.filter(pl.col(USER).is_in(users.head(config.fusion.probe_users[-1]).implode()))
         sample = replace(tables, candidates=some)
         await rerank(sample, provider=provider, config=config.rerank, seed=config.seed + 1)
-    fused = fused_lists(
-        lists, judged, users, weight=config.fusion.llm_weight, method=config.fusion.scale
-    )
+    fused = fused_lists(lists, judged, users, weight=config.fusion.fixed_weight)
     recommendations, _ = await explain(
         fused,
-        history=train,
+        history=shown_history(split, data),
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
@@ -98,7 +98,7 @@ async def _ask_all(
     if config.explanations.judge:
         await judge_reasons(
             recommendations,
-            history=train,
+            history=shown_history(split, data),
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,

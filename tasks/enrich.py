@@ -6,7 +6,17 @@ from pathlib import Path
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import INTERACTIONS, ITEM, ITEMS, OVERVIEW, TITLE, UNMATCHED, USER, YEAR
+from recsys_core.columns import (
+    INTERACTIONS,
+    ITEM,
+    ITEMS,
+    OVERVIEW,
+    REASON,
+    TITLE,
+    UNMATCHED,
+    USER,
+    YEAR,
+)
 from recsys_core.datasets.config import TmdbConfig
 from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.client import TmdbClient, api_key
@@ -31,9 +41,7 @@ def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_ke
             that the first run with a key does not take what a run without one left.
     """
     items = data.table("items")
-    unmatched = items.clear().select(ITEM, TITLE, YEAR).with_columns(
-        pl.lit(None, pl.String).alias(name) for name in UNMATCHED if name not in items.columns
-    )  # fmt: skip
+    unmatched = items.clear().select(ITEM, TITLE, YEAR, pl.lit(None, pl.String).alias(REASON))
     for name, value in data.manifest.facts.items():
         out.fact(name, value)
     if with_key:

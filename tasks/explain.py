@@ -14,6 +14,7 @@ from tasks.runtime.references import (
     RerankedRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.sharded import Shard, sharded
 
@@ -60,7 +61,7 @@ def explain(
             llm,
             lambda model: explain_users(
                 lists,
-                history=split.table("train"),
+                history=shown_history(split, data),
                 items=data.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),

@@ -16,6 +16,7 @@ from tasks.runtime.references import (
     RecommendationsRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.step import DAY, step
 
@@ -55,7 +56,7 @@ def explanation_judge(
             llm,
             lambda model: judge_reasons(
                 lists,
-                history=split.table("train"),
+                history=shown_history(split, data),
                 items=data.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),

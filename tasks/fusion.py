@@ -1,23 +1,23 @@
 """Step `fusion`: judgements and graph scores fused into the order that is served."""
 
-from typing import Literal
+import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import RERANKED, USER
-from recsys_core.rerank.fusion import fused_lists
+from recsys_core.columns import RERANKED, SCALE, USER, WEIGHT
+from recsys_core.rerank.fusion import fused_by_user
 from tasks.runtime.references import CandidatesRef, JudgementsRef, PolicyRef, RerankedRef
 from tasks.runtime.step import step
 
 
-@step("fusion", version="1", returns=RerankedRef)
+@step("fusion", version="2", returns=RerankedRef)
 def fusion(
     out: ArtifactWriter,
     *,
     candidates: CandidatesRef,
     judged: JudgementsRef,
     policy: PolicyRef,
-    llm_weight: float,
-    scale: Literal["score", "rank"],
+    weight: float,
+    scale: str,
 ) -> None:
     """Fuse judgements and graph scores; asks no model.
 
@@ -26,14 +26,15 @@ def fusion(
             judged were reranked.
         candidates: the graph model's lists.
         judged: judgements of their tops.
-        policy: who is reranked.
-        llm_weight: weight of the judgements; the graph scores have the rest.
-        scale: how the two are made comparable.
+        policy: who is reranked, with which weight and scale.
+        weight: weight of the judgements of those who were judged and are not reranked.
+        scale: their scale.
     """
     lists, scores = candidates.table("candidates"), judged.table("judged")
-    chosen, everybody = policy.table("users")[USER], lists[USER].unique()
-    for name, users in (("reranked", chosen), ("everybody", everybody)):
-        fused = fused_lists(lists, scores, users, weight=llm_weight, method=scale)
-        out.table(name, fused, RERANKED)
-    out.fact("llm_weight", llm_weight)
-    out.fact("reranked_users", chosen.is_in(scores[USER].unique().implode()).sum())
+    served = policy.table("users")
+    out.table("reranked", fused_by_user(lists, scores, served), RERANKED)
+    others = scores.select(USER).unique().join(served, on=USER, how="anti").select(
+        USER, pl.lit(weight, pl.Float64).alias(WEIGHT), pl.lit(scale).alias(SCALE)
+    )  # fmt: skip
+    out.table("everybody", fused_by_user(lists, scores, pl.concat([served, others])), RERANKED)
+    out.fact("reranked_users", served[USER].is_in(scores[USER].unique().implode()).sum())

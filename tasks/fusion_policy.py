@@ -1,59 +1,46 @@
-"""Step `policy`: whose lists are reranked, as configured or chosen on validation."""
+"""Step `policy`: whose lists are reranked, and how, as configured or as the probe decided."""
 
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import POLICIES, RERANKED_USERS, USER
-from recsys_core.interactions.feedback import RatingScale
-from recsys_core.rerank import fusion_policy as policies
+from recsys_core.columns import PROBE, RERANKED_USERS, USER
 from recsys_core.rerank.config import FusionConfig
-from tasks.runtime.references import CandidatesRef, DatasetRef, JudgementsRef, PolicyRef, SplitRef
+from recsys_core.rerank.fusion_policy import fixed_users, policy_of, probed_users
+from tasks.runtime.references import DatasetRef, PolicyRef, ProbeRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("policy", version="1", returns=PolicyRef)
+@step("policy", version="2", returns=PolicyRef)
 def fusion_policy(
     out: ArtifactWriter,
     *,
     data: DatasetRef,
     split: SplitRef,
-    ratings: RatingScale,
     config: FusionConfig,
-    seed: int,
-    candidates: CandidatesRef | None = None,
-    judged: JudgementsRef | None = None,
+    probe: ProbeRef | None = None,
     tuned: PolicyRef | None = None,
 ) -> None:
-    """Choose whose lists are reranked.
+    """Choose whose lists are reranked, and how.
 
     Args:
-        out: tables `policies` (what was compared, and the choice) and `users` (who is reranked).
+        out: tables `users` (who is reranked, with weight and scale) and `probe` (what was seen).
         data: the ingested data set, for all users.
         split: train and valid; both count for who is cold.
-        ratings: thresholds.
         config: the policy, or `auto`.
-        seed: of the intervals.
-        candidates: for `auto`: the lists, with their table `valid_candidates`.
-        judged: for `auto`: judgements of the validation sample.
+        probe: for `auto`: what the probe decided.
         tuned: for `auto` without a validation split: the policy that was chosen with one.
     """
-    train, valid = split.table("train"), split.table("valid")
+    everybody = data.table("users")[USER]
+    known = pl.concat([split.table("train"), split.table("valid")])
+    seen = pl.DataFrame(schema=dict(PROBE))
     if config.policy != "auto":
-        table, why = policies.fixed(config.policy, config), "configured"
-    elif candidates is not None and judged is not None:
-        table = policies.choose(
-            candidates.table("valid_candidates"), judged.table("judged"), train, valid,
-            like_from=ratings.like_from, config=config, seed=seed,
-        )  # fmt: skip
-        why = "best on validation" if table.height > 1 else "no judged user with a liked item"
-    elif tuned is not None:
-        table, why = tuned.table("policies"), "chosen with a validation split"
+        users, choice, why = fixed_users(everybody, known, config), str(config.policy), "configured"
     else:
-        table, why = policies.fixed("none", config), "nothing to choose with"
-    choice = policies.chosen(table)
-    everybody, known = data.table("users")[USER], pl.concat([train, valid])
-    users = policies.reranked_users(choice, everybody, known, config)
-    out.table("policies", table, POLICIES)
-    out.table("users", users.to_frame(), RERANKED_USERS)
-    for name, value in {"policy": choice, "why": why, "users": users.len()}.items():
+        source = probe or tuned
+        seen = seen if source is None else source.table("probe")
+        users, choice = probed_users(seen, everybody, known, config), str(policy_of(seen))
+        why = "probe" if probe else "chosen with a validation split" if tuned else "nobody to ask"
+    out.table("probe", seen, PROBE)
+    out.table("users", users, RERANKED_USERS)
+    for name, value in {"policy": choice, "why": why, "users": users.height}.items():
         out.fact(name, value)

@@ -9,19 +9,20 @@ from recsys_core.columns import INTERACTIONS, ITEMS, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import Dataset
 from recsys_core.datasets.load import load_dataset
-from tasks.runtime.references import DatasetRef
+from tasks.runtime.references import ALLOW_REPEATS, SCALE, DatasetRef
 from tasks.runtime.step import step
 
 CACHE = Path(".cache") / "datasets"
 """Where downloaded archives are kept, below the working directory."""
 
 
-@step("ingest", version="1", returns=DatasetRef, tags=("network",))
+@step("ingest", version="2", returns=DatasetRef, tags=("network",))
 def ingest(out: ArtifactWriter, *, config: DataConfig, fingerprint: str) -> None:
     """Read, check and store the interactions, items and users of a data set.
 
     Args:
-        out: tables `interactions`, `items`, `users`.
+        out: tables `interactions`, `items`, `users`; the facts hold the scale that was found, and
+            what was recognised, changed and left out.
         config: source and rating scale.
         fingerprint: hash of what the source holds (`datasets.load.source_fingerprint`), so that
             a changed file is ingested anew and an unchanged one is not.
@@ -33,6 +34,9 @@ def ingest(out: ArtifactWriter, *, config: DataConfig, fingerprint: str) -> None
     out.fact("name", dataset.name)
     out.fact("source", dataset.source)
     out.fact("fingerprint", fingerprint)
+    out.fact(SCALE, dataset.scale.model_dump(mode="json"))
+    out.fact(ALLOW_REPEATS, config.allow_repeats)
+    out.fact("notes", list(dataset.notes))
 
 
 def _all_users(dataset: Dataset) -> pl.DataFrame:

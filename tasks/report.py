@@ -9,21 +9,31 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.columns import LLM_CALLS, METRICS
+from recsys_core.columns import LLM_CALLS, METRICS, USER
 from recsys_core.config import RunConfig
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
+from recsys_core.report.probe import agreement_lines, probe_lines
 from recsys_core.report.samples import samples
-from recsys_core.report.summary import Summary, headline, llm_summary
+from recsys_core.report.summary import (
+    DataSummary,
+    Summary,
+    headline,
+    llm_summary,
+)
+from recsys_core.report.user_lists import user_lists
 from recsys_core.rerank.costs import strategy_costs
+from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
+from tasks.probe import STAGE
 from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.messages import tell
-from tasks.runtime.references import DatasetRef, Results
+from tasks.runtime.references import DatasetRef, Results, shown_history
 from tasks.runtime.run_folder import (
     CALLS_FILE,
     METRICS_FILE,
+    PER_USER_FILE,
     RECOMMENDATIONS_FILE,
     REPORT_FILE,
     SUMMARY_FILE,
@@ -59,10 +69,12 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         seconds=(datetime.now(UTC) - started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
         data_source=data.manifest.facts["source"],
+        data=_data_summary(data),
         models=_models(config, served),
         steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
+        reranking=_reranking(config, log, evaluated),
         facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
         config=config.model_dump(mode="json"),
     )
@@ -74,23 +86,27 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         figures=evaluated.figures.table("figures"),
         calls=calls,
         costs=strategy_costs(judging_calls(log)),
-        policies=served.policy.table("policies"),
+        probe=evaluated.policy.table("probe"),
         reasons=explained,
+        comparisons=evaluated.metrics.table("comparisons"),
+        lists=user_lists(lists, data.table("items")),
         samples=samples(
             lists,
             served.user_profiles.table("user_profiles"),
-            served.split.table("train"),
+            shown_history(served.split, data),
             data.table("items"),
         ),
         ours=own_methods(measured),
-        rating_max=config.data.rating_max,
+        rating_max=data.scale.rating_max,
     )
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(pl.concat([measured, explained])),
+        PER_USER_FILE: _parquet(evaluated.metrics.table("per_user")),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),
+        **(page.lists.files if page.lists else {}),
     }
     publish(config.runs_root, run_name, files)
     llm = summary.llm
@@ -112,16 +128,40 @@ def made_calls(log: RunLog) -> pl.DataFrame:
 def judging_calls(log: RunLog) -> pl.DataFrame:
     """The ledger of the lists that were judged and measured, whichever run made its calls.
 
-    A run that refits judges twice; the first time is the one that is measured.
+    A run that refits judges twice; the first time is the one that is measured. Where nobody was
+    judged after the probe, the probe's calls tell what judging costs.
     """
     found = [one.ref.table(LEDGER) for one in log.steps if one.step == RERANK]
-    return found[0] if found else pl.DataFrame(schema=dict(LLM_CALLS))
+    probed = [one.ref.table(LEDGER) for one in log.steps if one.step.startswith(STAGE)]
+    empty = pl.DataFrame(schema=dict(LLM_CALLS))
+    return found[0] if found and not found[0].is_empty() else pl.concat([empty, *probed])
+
+
+def _reranking(config: RunConfig, log: RunLog, evaluated: Results) -> list[str]:
+    """What the probe saw and cost, whichever run made its calls; how far repeated looks agree."""
+    probed = [one.ref for one in log.steps if one.step.startswith(STAGE)]
+    calls = pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *(r.table(LEDGER) for r in probed)])
+    judged = [ref.table("judged") for ref in (*probed, evaluated.judgements)]
+    everybody = evaluated.candidates.table("candidates")[USER].n_unique()
+    lines = probe_lines(evaluated.policy.table("probe"), calls, config.llm.model, everybody)
+    return lines + agreement_lines(mean_agreement(pl.concat(judged)))
 
 
 def default_name(data: DatasetRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
     kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
+
+
+def _data_summary(data: DatasetRef) -> DataSummary:
+    facts, files = data.manifest.facts, data.manifest.files
+    users, items, interactions = (
+        files[f"{name}.parquet"].rows for name in ("users", "items", "interactions")
+    )
+    return DataSummary(
+        name=facts["name"], fingerprint=str(facts["fingerprint"]), users=users, items=items,
+        interactions=interactions,
+    )  # fmt: skip
 
 
 def _models(config: RunConfig, served: Results) -> dict[str, str]:

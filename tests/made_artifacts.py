@@ -25,11 +25,13 @@ from recsys_core.columns import (
     vectors,
 )
 from recsys_core.config import FanOutConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.user_context import RerankTables
 from tasks.rerank import rerank
 from tasks.runtime.references import (
+    SCALE,
     CandidatesRef,
     DatasetRef,
     EmbeddingsRef,
@@ -52,6 +54,7 @@ def put(store: ArtifactStore, name: str, tables: Made) -> ArtifactRef:
     with store.writer("made", name) as out:
         for table, (frame, schema) in tables.items():
             out.table(table, frame, schema)
+        out.fact(SCALE, RatingScale().model_dump(mode="json"))
         return out.commit(
             version="1", parameters={}, inputs={}, built_by="made", seconds=0, peak_memory_mib=0
         )

@@ -14,14 +14,15 @@ FORBIDDEN = {
     "flows": {"tests"},
 }
 LAYERS = (
+    ("redaction",),
     ("section", "errors", "concurrency", "processes"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),
     ("evaluation",),
-    ("prompt_context",),
+    ("prompt_context", "diversity"),
     ("embedding", "profiles"),
-    ("recommenders", "rerank"),
+    ("recommenders", "rerank", "diversity"),
     ("explanations", "graph"),
     ("report",),
     ("config",),

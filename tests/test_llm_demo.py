@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from recsys_core.columns import ITEM_PROFILES, USER_PROFILES, VERDICT, check
-from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.load import load_dataset
+from recsys_core.interactions.feedback import RatingScale
 from tests import llm_demo, small_llm
 from tests.small_data import SCALE, write_small
 
-DATA = DataConfig(**SCALE).scale
+DATA = RatingScale.between(*SCALE.values())
 
 
 @pytest.fixture

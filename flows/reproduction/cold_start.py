@@ -38,10 +38,14 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
 
     def submit(job: Job) -> Submitted[ColdStartRef]:
         new, method, seed = job
-        graph = VARIANTS[method].graph(config) if method in VARIANTS else None
+        graph = (
+            VARIANTS[method].graph(best=config.best, paper=config.paper)
+            if method in VARIANTS
+            else None
+        )
         return cold_start.submit(
             store, data=fold.made.data, facts=facts, profiles=profiles, new=new, method=method,
-            graph=graph, ratings=fold.run.data.scale, seed=seed,
+            graph=graph, ratings=fold.made.data.scale, seed=seed,
         )  # fmt: skip
 
     fan = FanOutConfig(shards_at_once=config.at_once)

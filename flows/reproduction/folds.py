@@ -129,7 +129,7 @@ def rank(
 def _submitted(
     store: ArtifactStore, config: ReproduceConfig, fold: Fold, method: Method
 ) -> Submitted[ListsRef | ModelRef]:
-    run, made, ratings = fold.run, fold.made, fold.run.data.scale
+    run, made, ratings = fold.run, fold.made, fold.made.data.scale
     if method not in VARIANTS:
         return baseline.submit(
             store, data=made.data, split=made.split, method=method, ratings=ratings,
@@ -138,7 +138,7 @@ def _submitted(
     variant = VARIANTS[method]
     return train.submit(
         store, split=made.split, graph=made.graph, embeddings=fold.vectors[variant.text],
-        config=variant.graph(config), ratings=ratings, seed=run.seed,
+        config=variant.graph(best=config.best, paper=config.paper), ratings=ratings, seed=run.seed,
     )  # fmt: skip
 
 
@@ -151,14 +151,20 @@ def _ranked(
     if isinstance(fitted, ListsRef):
         return Ranked(lists=fitted)
     made, k = fold.made, list_length(fold.run)
-    return Ranked(lists=candidates(store, split=made.split, graph=made.graph, model=fitted, k=k))
+    return Ranked(
+        lists=candidates(
+            store, data=made.data, split=made.split, graph=made.graph, model=fitted, k=k
+        )
+    )
 
 
 def _reranked(config: ReproduceConfig, log: RunLog, fold: Fold, method: Method) -> Ranked:
     """The pipeline with the variant's model and strategy; it finds the model trained already."""
     variant = VARIANTS[method]
     rerank = fold.run.rerank.model_copy(update={"strategy": variant.strategy})
-    run = fold.run.model_copy(update={"rerank": rerank, "graph": variant.graph(config)})
+    run = fold.run.model_copy(
+        update={"rerank": rerank, "graph": variant.graph(best=config.best, paper=config.paper)}
+    )
     made = pipeline(run, log, until="fusion")
     return Ranked(lists=made.reranked, judged=made.judgements)
 
@@ -186,8 +192,8 @@ def measure(
             fold=fold.number,
             method=method,
             result=method_metrics(
-                store, split=fold.made.split, lists=one.lists, method=method,
-                ratings=fold.run.data.scale, config=fold.run.evaluation, seed=fold.run.seed,
+                store, data=fold.made.data, split=fold.made.split, lists=one.lists, method=method,
+                ratings=fold.made.data.scale, config=fold.run.evaluation, seed=fold.run.seed,
             ),
             judged=one.judged,
         )

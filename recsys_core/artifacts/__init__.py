@@ -2,12 +2,12 @@
 
 from recsys_core.artifacts.filesystem import local_folder, resolve, storage_error
 from recsys_core.artifacts.hashing import content_hash, file_hash
-from recsys_core.artifacts.manifest import MANIFEST, Manifest, read_manifest, verify
+from recsys_core.artifacts.manifest import MANIFEST, Manifest, has_manifest, read_manifest, verify
 from recsys_core.artifacts.partial import Scratch
 from recsys_core.artifacts.store import ArtifactRef, ArtifactStore, ArtifactWriter, open_artifact
 
 __all__ = [
     "MANIFEST", "ArtifactRef", "ArtifactStore", "ArtifactWriter", "Manifest", "Scratch",
-    "content_hash", "file_hash", "local_folder", "open_artifact", "read_manifest", "resolve",
-    "storage_error", "verify",
+    "content_hash", "file_hash", "has_manifest", "local_folder", "open_artifact", "read_manifest",
+    "resolve", "storage_error", "verify",
 ]  # fmt: skip

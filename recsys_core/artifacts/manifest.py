@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict
 
 from recsys_core.artifacts.filesystem import resolve
@@ -52,6 +53,13 @@ class Manifest(BaseModel):
     @property
     def rows(self) -> int:
         return sum(entry.rows for entry in self.files.values())
+
+
+def has_manifest(uri: str) -> bool:
+    """Whether there is an artifact at `uri`; it is not read."""
+    filesystem, path = resolve(uri)
+    found = filesystem.get_file_info(f"{path}/{MANIFEST}")
+    return bool(found.type == pafs.FileType.File)
 
 
 def read_manifest(uri: str) -> Manifest:

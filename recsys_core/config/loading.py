@@ -1,14 +1,21 @@
 """Configuration files: YAML in, a validated configuration out."""
 
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from recsys_core.config.run import RunConfig
 from recsys_core.errors import ConfigError
+from recsys_core.redaction import blanked
+
+_NOT_SHOWN: Final = frozenset({"value_error", "extra_forbidden"})
+"""Findings that say what they saw, and those about fields that do not exist (`api_key`)."""
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -60,16 +67,31 @@ def load_config(
 
 def config_error(error: ValidationError) -> ConfigError:
     """Pydantic's findings as one ConfigError that names every wrong field."""
+    errors = error.errors()
+    # A list whose entries were all refused is called too short, too; its entries say it.
+    inside = {item["loc"][:-1] for item in errors}
     findings = [
-        f"{'.'.join(map(str, item['loc'])) or 'configuration'}: {item['msg']}"
-        + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
-        for item in error.errors()
+        f"{'.'.join(map(str, item['loc'])) or 'configuration'}: {_finding(item)}"
+        for item in errors
+        if item["type"] != "too_short" or item["loc"] not in inside
     ]
     return ConfigError(
         "; ".join(findings) + ".",
         expected="values within the bounds that the `--help` of the command shows.",
         fix="correct these fields.",
     )
+
+
+def _finding(item: ErrorDetails) -> str:
+    if item["type"] in _NOT_SHOWN:
+        return item["msg"]
+    near = []
+    if item["type"] == "literal_error":
+        choices = re.findall(r"'([^']+)'", str(item.get("ctx", {}).get("expected", "")))
+        near = get_close_matches(str(item["input"]), choices, 1)
+    if near:
+        return f"{blanked(repr(item['input']))} is no choice, did you mean {near[0]!r}?"
+    return f"{item['msg']} (got {blanked(repr(item['input']))})"
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from recsys_core.config.run import (
     _runs_place,
 )
 from recsys_core.datasets.config import DataConfig, SplitConfig
+from recsys_core.datasets.splits import KINDS
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.graph.config import GraphConfig
@@ -71,7 +72,8 @@ class ReproduceConfig(Section):
     fan_out: FanOutConfig = FanOutConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     split: SplitConfig = SplitConfig()
-    """How each data set is divided; `folds` and `large_folds` say which folds."""
+    """How each data set is divided; `folds` and `large_folds` say which folds. A kind without folds
+    (`given`, `time`, `last`) has fold 1 alone."""
     at_once: int = Field(default=1, ge=1, le=64)
     """Folds and methods under way at a time, each in a process of its own."""
     seed: int = Field(default=0, ge=0)
@@ -83,6 +85,22 @@ class ReproduceConfig(Section):
     """Folder of the runs' outputs."""
     run_name: RunName = "reproduction"
     """Name of the run's folder."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_fold_where_there_are_none(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "folds" in given:
+            return given
+        split = SplitConfig.model_validate(given.get("split", {}))
+        return given if KINDS[split.kind].folds > 1 else {**given, "folds": (1,)}
+
+    @model_validator(mode="after")
+    def _folds_of_the_kind(self) -> "ReproduceConfig":
+        there = KINDS[self.split.kind].folds
+        beyond = [fold for fold in (*self.folds, *self.large_folds) if fold > there]
+        if beyond:
+            raise ValueError(f"a split of kind {self.split.kind} has no fold {max(beyond)}")
+        return self
 
     @model_validator(mode="after")
     def _each_once(self) -> "ReproduceConfig":

@@ -13,9 +13,6 @@ from recsys_core.graph.config import GraphConfig
 from recsys_core.recommenders.methods import BASELINES, Baseline, Held
 from recsys_core.rerank.strategies.registry import NONE, STRATEGIES
 
-if TYPE_CHECKING:
-    from recsys_core.config.reproduction import ReproduceConfig
-
 Text = Literal["unified", "none"] | RawText
 """What is embedded: profiles, nothing, or the raw text of this kind."""
 
@@ -50,9 +47,9 @@ class Variant:
     figure_2: bool = False
     table_1: str | None = None
 
-    def graph(self, config: "ReproduceConfig") -> GraphConfig:
+    def graph(self, *, best: GraphConfig, paper: GraphConfig) -> GraphConfig:
         """The model's configuration; every variant is trained from scratch."""
-        start = config.best if self.preset == "best" else config.paper
+        start = best if self.preset == "best" else paper
         return start.model_copy(update={"warm_start_from": None, **self.changes})
 
 

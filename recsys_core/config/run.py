@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from recsys_core.datasets.config import DataConfig, SplitConfig, TmdbConfig
+from recsys_core.diversity.config import DiversityConfig
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.explanations.config import ExplanationConfig
@@ -74,11 +75,28 @@ RunName = Annotated[
 ]
 
 
+_PAPER: Final[Mapping[str, dict[str, Any]]] = {
+    "graph": {"preset": "paper"},
+    "rerank": {"strategy": "relevancy"},
+    "fusion": {"policy": "all", "llm_weight": 0.8, "scale": "score"},
+}
+
+
+def _given(section: Any) -> dict[str, Any]:
+    """The fields of a section that somebody set."""
+    if isinstance(section, Section):
+        return {name: getattr(section, name) for name in section.model_fields_set}
+    return dict(section or {})
+
+
 class RunConfig(Section):
     """A whole run of the pipeline."""
 
     former_names: ClassVar[Mapping[str, str]] = FORMER_PROFILES
 
+    preset: Literal["best", "paper"] = "best"
+    """`paper`: the paper's setting, for every field of `graph`, `rerank` and `fusion` that is not
+    given: its graph model, everybody's lists reranked by relevancy scores that weigh 0.8."""
     data: DataConfig = DataConfig()
     tmdb: TmdbConfig = TmdbConfig()
     split: SplitConfig = SplitConfig()
@@ -89,6 +107,7 @@ class RunConfig(Section):
     graph: GraphConfig = GraphConfig()
     rerank: RerankConfig = RerankConfig()
     fusion: FusionConfig = FusionConfig()
+    diversity: DiversityConfig = DiversityConfig()
     explanations: ExplanationConfig = ExplanationConfig()
     fan_out: FanOutConfig = FanOutConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -108,6 +127,13 @@ class RunConfig(Section):
     run_name: RunName | None = None
     """Name of the run's folder; an earlier run of that name is replaced. Default: the time and the
     data set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("preset") != "paper":
+            return given
+        return given | {name: fields | _given(given.get(name)) for name, fields in _PAPER.items()}
 
     @model_validator(mode="after")
     def _a_judge_is_a_model(self) -> "RunConfig":

@@ -1,12 +1,12 @@
 """Configuration of data sets, TMDB and splits."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+import yaml
+from pydantic import BeforeValidator, Field, model_validator
 
 from recsys_core.datasets.splits import FOLDS, KINDS
-from recsys_core.interactions.feedback import RatingScale
 from recsys_core.section import Section
 
 if TYPE_CHECKING:
@@ -15,40 +15,91 @@ else:  # a Literal, so that --help and the form offer the names of the table
     SplitKindName = Literal[tuple(KINDS)]
 
 
+def _mapping(given: Any) -> Any:
+    """`{user_id: userId}` as text, from a command line."""
+    try:
+        return yaml.safe_load(given) if isinstance(given, str) else given
+    except yaml.YAMLError as error:
+        raise ValueError(f"{given!r} is no mapping such as {{user_id: userId}}") from error
+
+
+Role = Literal["labels", "prose", "number", "date"]
+
+
 class DataConfig(Section):
-    """Where the data come from and how ratings are read."""
+    """Where the data come from, and how they are read."""
 
     # Where data lie is no part of a content key; `fingerprint` says what they hold.
-    runtime_fields: ClassVar[frozenset[str]] = frozenset({"source", "folder"})
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({
+        "source", "folder", "interactions", "items", "users", "candidates", "exclude",
+    })  # fmt: skip
 
     source: str = "ml-100k"
-    """`ml-100k`, `ml-1m`, or a folder (path or URI) with interactions.parquet and items.parquet."""
+    """`ml-100k` or `ml-1m` (downloaded), or where the data are: a folder, a zip archive, a file or
+    a glob, as path or URI. Read are Parquet, CSV, TSV, JSON lines, RecBole's atomic files, and the
+    archives of every MovieLens."""
     folder: str | None = None
-    """A local folder to look into before any download: the archive, its files, or Parquet."""
-    rating_min: float = 1.0
-    """Lowest rating of the scale; a rating outside the scale is an error."""
-    rating_max: float = 5.0
-    """Highest rating of the scale."""
+    """A folder or archive to look into before any download."""
+    interactions: str | None = None
+    """File, folder of parts or glob of the interactions, where it is not found in `source`."""
+    items: str | None = None
+    """The same for the items. Without an items table every item is its id."""
+    users: str | None = None
+    """The same for the users."""
+    columns: Annotated[dict[str, str | tuple[str, ...]], BeforeValidator(_mapping)] = Field(
+        default={}
+    )
+    """Names of the file's columns, for example `{user_id: buyer, title: name}`; several names in
+    order of preference. Usual names are recognised without it, and the run says which."""
+    feedback: Literal["auto", "explicit", "implicit"] = "auto"
+    """`explicit`: ratings; `implicit`: interactions or counts of them (purchases, plays, hours),
+    all of them liked and none disliked; `auto`: told from the data, and the run says which."""
+    rating_min: float | None = None
+    """Lowest rating of the scale. Default: told from the data."""
+    rating_max: float | None = None
+    """Highest rating of the scale. Default: told from the data."""
     positive: float | None = None
-    """Ratings from here up are liked. Default: three quarters up the scale (4 of 1-5)."""
+    """Ratings (or counts) from here up are liked. Default: three quarters up the scale (4 of 1-5);
+    with implicit feedback everything."""
     negative: float | None = None
     """Ratings up to here are disliked. Default: one quarter up the scale (2 of 1-5)."""
+    out_of_scale: Literal["error", "clip", "drop"] = "error"
+    """Ratings outside the scale: refuse them, move them to its ends, or drop their rows."""
+    counts: Literal["log1p", "quantile", "as_given"] = "log1p"
+    """How counts become weights of implicit feedback."""
+    repeats: Literal["last", "max", "mean", "sum", "error"] | None = None
+    """What becomes of several rows of one user and item. Default: the last rating, the sum of
+    implicit feedback."""
+    unknown_items: Literal["keep", "drop", "error"] = "keep"
+    """Interactions with items that the items table lacks: they teach, and the items are never
+    recommended (`keep`); they are dropped; or they are refused."""
+    min_user_interactions: int = Field(default=0, ge=0)
+    """Leave out users with fewer interactions, until all have as many (k-core). 0: nobody."""
+    min_item_interactions: int = Field(default=0, ge=0)
+    """Leave out interactions with items that have fewer, until all have as many. 0: none."""
+    text_columns: Annotated[dict[str, Role], BeforeValidator(_mapping)] = Field(default={})
+    """Further columns of the items that profiles, prompts and embeddings shall see, with a role:
+    `labels` (names, keywords; become themes), `prose`, `number` or `date`. Title, year, genres,
+    overview, keywords, cast and directors are always seen."""
+    candidates: str | None = None
+    """File with the only items that may be recommended (stock, region)."""
+    exclude: str | None = None
+    """File with items that may not be recommended. Their history teaches all the same."""
+    allow_repeats: bool = False
+    """Recommend items that the user knows, too."""
 
     @model_validator(mode="after")
-    def _valid_scale(self) -> "DataConfig":
-        _ = self.scale
+    def _thresholds_in_order(self) -> "DataConfig":
+        ends = [one for one in (self.rating_min, self.negative, self.positive, self.rating_max)
+                if one is not None]  # fmt: skip
+        if ends != sorted(ends) or (
+            self.rating_min is not None and self.rating_min == self.rating_max
+        ):
+            raise ValueError(
+                f"rating_min={self.rating_min}, negative={self.negative},"
+                f" positive={self.positive} and rating_max={self.rating_max} must be in this order"
+            )
         return self
-
-    @property
-    def scale(self) -> RatingScale:
-        """The scale and its thresholds, those not given filled in."""
-        low, width = self.rating_min, self.rating_max - self.rating_min
-        return RatingScale(
-            rating_min=low,
-            rating_max=self.rating_max,
-            like_from=low + 0.75 * width if self.positive is None else self.positive,
-            dislike_from=low + 0.25 * width if self.negative is None else self.negative,
-        )
 
 
 class TmdbConfig(Section):
@@ -89,6 +140,9 @@ class TmdbConfig(Section):
     """Attempts per request at time-outs, resets, 429 and 5xx."""
 
 
+Parts = Literal["train", "train+valid"]
+
+
 class SplitConfig(Section):
     """How interactions are divided into train, validation and test."""
 
@@ -100,3 +154,17 @@ class SplitConfig(Section):
     """Which of the five folds is the test split."""
     valid_share: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the training interactions held out for early stopping."""
+    moment: str | None = None
+    """Kind `time`: when test begins, a date or time (`2015-03-31`) or seconds since 1970."""
+    time_share: float = Field(default=0.8, gt=0, lt=1)
+    """Kind `time` without a moment: share of all interactions that lies before it. The moment that
+    follows is recorded in the split; give it as `moment` to keep it when data are added."""
+    last: int = Field(default=1, ge=1)
+    """Kind `last`: interactions of each user that are test, and as many before them valid."""
+    learned: Parts = "train+valid"
+    """What the served model learns from, once its choices are made on valid."""
+    shown: Parts = "train+valid"
+    """Which interactions a user is placed by when lists are made, where a method can place users
+    anew. The graph model places users by what it learned from."""
+    masked: Parts = "train+valid"
+    """Which interactions a list leaves out (none with data.allow_repeats)."""

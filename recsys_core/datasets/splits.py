@@ -1,11 +1,10 @@
-"""Train, validation and test: five folds of 80:20 (paper, section 3), validation out of train.
+"""Split kinds: five folds of 80:20 (paper, section 3), given parts, by time, each user's last.
 
 The official folds u1 to u5 of MovieLens 100K are the five consecutive blocks of 20,000 lines of
 `u.data`; any other data set is shuffled first, since a file's order usually means something.
 """
 
 import hashlib
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,40 +12,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import ITEM, RATING, ROW, USER
+from recsys_core.columns import INTERACTIONS, ITEM, PART, RATING, USER
+from recsys_core.datasets.split_parts import Split, drawn_validation, parted, too_few
+from recsys_core.datasets.temporal_splits import by_last, by_time
 from recsys_core.errors import DataError
 
 if TYPE_CHECKING:  # the configuration's choices are the table below
     from recsys_core.datasets.config import SplitConfig
 
-logger = logging.getLogger(__name__)
-
 FOLDS: Final = 5
 _ML_100K_ROWS: Final = 100_000
 # SHA-256 of u.data's (user, item, rating) as "196,242,3\n...", in the file's order.
 _ML_100K_DIGEST: Final = "d5812f98b37f839b32a323e8ce7dbf8f55a6aaa33e755a9abf2feb77e97f183b"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Split:
-    """Three disjoint tables of interactions, each in the order of the file.
-
-    Attributes:
-        train: what models, profiles and graphs are made from.
-        valid: held out of training for early stopping.
-        test: the fold's block, never seen before the evaluation.
-        kind: name in `KINDS`; `none` where nothing is held out.
-    """
-
-    train: pl.DataFrame
-    valid: pl.DataFrame
-    test: pl.DataFrame
-    kind: str
-
-    @property
-    def known(self) -> pl.DataFrame:
-        """What is no test: a user's history at test time, and what lists leave out."""
-        return pl.concat([self.train, self.valid])
 
 
 def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
@@ -67,6 +44,7 @@ def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: 
 
 def everything(interactions: pl.DataFrame) -> Split:
     """All interactions for training: the split of the last fit before lists are served."""
+    interactions = interactions.select(INTERACTIONS.keys())
     none = interactions.clear()
     return Split(train=interactions, valid=none, test=none, kind="none")
 
@@ -107,15 +85,15 @@ def _fold(
     The folds' test parts partition the interactions. No user loses the last training interaction
     to validation. The seed draws the validation sample.
     """
-    rows = interactions.height
+    interactions, rows = interactions.select(INTERACTIONS.keys()), interactions.height
     if rows < FOLDS:
-        raise _too_few(f"{rows} interactions cannot be cut into {FOLDS} folds.")
+        raise too_few(f"{rows} interactions cannot be cut into {FOLDS} folds.")
     start, end = ((config.fold - 1) * rows // FOLDS, config.fold * rows // FOLDS)
     in_test = np.zeros(rows, dtype=bool)
     in_test[order[start:end]] = True
     rest = interactions.filter(~pl.Series(in_test))
     generator = np.random.default_rng([seed, config.fold])
-    in_valid = _validation(rest, config.valid_share, generator)
+    in_valid = drawn_validation(rest, config.valid_share, generator)
     return Split(
         train=rest.filter(~in_valid),
         valid=rest.filter(in_valid),
@@ -124,29 +102,22 @@ def _fold(
     )
 
 
-def _validation(rest: pl.DataFrame, share: float, generator: np.random.Generator) -> pl.Series:
-    """Mask of a random sample of rows that leaves every user at least one row."""
-    wanted = max(1, round(share * rest.height))
-    drawn = pl.Series(ROW, generator.permutation(rest.height))
-    # A user's last draw is not for validation, so that something is left to train on.
-    spare = rest.select(pl.col(USER), drawn).select(pl.col(ROW) < pl.col(ROW).max().over(USER))
-    candidates = drawn.filter(spare.to_series()).sort().head(wanted)
-    if candidates.is_empty():
-        raise _too_few("No user has two training interactions, so validation would be empty.")
-    if candidates.len() < wanted:
-        logger.warning(
-            "validation is smaller than asked for",
-            extra={"wanted": wanted, "rows": candidates.len()},
+def _given(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
+    """The parts that the data name; validation drawn from train where they name none."""
+    if PART not in interactions.columns:
+        raise DataError(
+            "The interactions have no column part.",
+            expected="train, valid or test in every row, or files train, valid and test.",
+            fix="add the column, or choose another --split.kind.",
         )
-    return drawn.is_in(candidates.implode())
-
-
-def _too_few(seen: str) -> DataError:
-    return DataError(
-        seen,
-        expected=f"at least {FOLDS} interactions, and users with several of them.",
-        fix="add interactions.",
-    )
+    part = interactions[PART]
+    in_valid, in_test = part == "valid", part == "test"
+    if not in_valid.any():
+        train = interactions.filter(~in_test)
+        drawn = drawn_validation(train, config.valid_share, np.random.default_rng(seed))
+        rows = pl.Series(np.flatnonzero(~in_test.to_numpy())).filter(drawn)
+        in_valid = pl.int_range(interactions.height, eager=True).is_in(rows.implode())
+    return parted(interactions, in_valid, in_test, kind="given")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,18 +127,32 @@ class SplitKind:
     Attributes:
         divide: (interactions, configuration, seed) -> split.
         help: what it does, for `--help`.
+        folds: how many test parts it has.
     """
 
     divide: Callable[[pl.DataFrame, "SplitConfig", int], Split]
     help: str
+    folds: int = 1
 
 
 KINDS: Final[Mapping[str, SplitKind]] = {
-    "auto": SplitKind(divide=_auto, help="blocks for MovieLens 100K in its own order, else random"),
+    "auto": SplitKind(
+        divide=_auto, help="blocks for MovieLens 100K in its own order, else random", folds=FOLDS
+    ),
     "blocks": SplitKind(
-        divide=_blocks,
+        divide=_blocks, folds=FOLDS,
         help="five consecutive blocks of the file (MovieLens 100K's official folds u1-u5)",
     ),
-    "random": SplitKind(divide=_random, help="five seeded random blocks"),
-}
+    "random": SplitKind(divide=_random, help="five seeded random blocks", folds=FOLDS),
+    "given": SplitKind(
+        divide=_given, help="the column part of the interactions, or files train, valid and test"
+    ),
+    "time": SplitKind(
+        divide=by_time,
+        help="all before a moment trains, the rest is test; valid ends training",
+    ),
+    "last": SplitKind(
+        divide=by_last, help="each user's last interactions are test, those before them valid"
+    ),
+}  # fmt: skip
 """Every split kind; choices of the configuration and of the command lines follow from it."""

@@ -45,12 +45,20 @@ from recsys_core.interactions.feedback import is_liked
 ProtocolName = Literal["full", "condensed"]
 FULL: Final = "full"
 CONDENSED: Final = "condensed"
+History = Literal["warm", "new"]
+"""Users whom training saw, and those who came after it: told apart for a split by time."""
 
 logger = logging.getLogger(__name__)
 
 
-def protocol_label(protocol: ProtocolName, max_train_interactions: int | None = None) -> str:
+def protocol_label(
+    protocol: ProtocolName,
+    max_train_interactions: int | None = None,
+    history: History | None = None,
+) -> str:
     """Name in the metrics table: `full`, or `full/cold<10` for at most 9 training interactions."""
+    if history is not None:
+        return f"{protocol}/{history}"
     if max_train_interactions is None:
         return protocol
     return f"{protocol}/cold<{max_train_interactions + 1}"
@@ -105,28 +113,34 @@ def judge(
     like_from: float,
     max_train_interactions: int | None = None,
     items: pl.Series | None = None,
+    masked: pl.DataFrame | None = None,
+    history: History | None = None,
 ) -> Judgement:
     """Measure every test user's list; arguments and errors as for `evaluate`."""
     ranking = checked_ranking(ranking, train, test, items)
     users = test[USER].unique().sort()
     notes = {"test_users_without_list": users.len() - _count_in(users, ranking[USER])}
-    if users.len() and notes["test_users_without_list"] == users.len():
+    if items is None and users.len() and notes["test_users_without_list"] == users.len():
         raise DataError(
             f"{method}: none of the {users.len()} test users has a list.",
             expected="lists for the users of the test split.",
             fix="check the user ids and the fold.",
         )
-    notes["items_without_interactions"] = _foreign_items(ranking, train, test)
+    notes["items_without_interactions"] = _foreign_items(ranking, train, test, items)
     if protocol == FULL:
-        ranking, notes["seen_items_removed"] = _without_seen(ranking, train)
+        seen = train if masked is None else masked
+        ranking, notes["seen_items_removed"] = _without_seen(ranking, seen)
     if max_train_interactions is not None:
         users = _cold(users, train, max_train_interactions)
+    if history is not None:
+        new = _cold(users, train, 0)
+        users = new if history == "new" else users.filter(~users.is_in(new.implode()))
     _report(notes, method)
     relevant, rated = hit_matrices(ranking, users, test, like_from, max(cutoffs))
     total = _relevant_per_user(users, test, like_from)
     return Judgement(
         method=method,
-        protocol=protocol_label(protocol, max_train_interactions),
+        protocol=protocol_label(protocol, max_train_interactions, history),
         cutoffs=tuple(cutoffs),
         users=users,
         values=_values(relevant, rated, total, cutoffs, protocol),
@@ -145,6 +159,8 @@ def evaluate(
     like_from: float,
     max_train_interactions: int | None = None,
     items: pl.Series | None = None,
+    masked: pl.DataFrame | None = None,
+    history: History | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> pl.DataFrame:
@@ -160,6 +176,8 @@ def evaluate(
         like_from: lowest rating that counts as relevant.
         max_train_interactions: keep only users with at most so many training interactions.
         items: ids of all items of the data set; where given, a list may hold no others.
+        masked: interactions whose items are taken out of a list; `train` where not given.
+        history: keep only users whom `train` knows (`warm`), or does not know (`new`).
         bootstrap: resamples of users; 0 leaves the intervals null.
         seed: seed of the resampling; equal seeds and users give paired resamples.
 
@@ -172,6 +190,7 @@ def evaluate(
     judged = judge(
         ranking, train, test, method=method, protocol=protocol, cutoffs=cutoffs,
         like_from=like_from, max_train_interactions=max_train_interactions, items=items,
+        masked=masked, history=history,
     )  # fmt: skip
     return judged.table(bootstrap=bootstrap, seed=seed)
 
@@ -216,10 +235,13 @@ def _without_seen(ranking: pl.DataFrame, train: pl.DataFrame) -> tuple[pl.DataFr
     return kept, removed
 
 
-def _foreign_items(ranking: pl.DataFrame, train: pl.DataFrame, test: pl.DataFrame) -> int:
+def _foreign_items(
+    ranking: pl.DataFrame, train: pl.DataFrame, test: pl.DataFrame, items: pl.Series | None
+) -> int:
     listed = ranking[ITEM].unique()
     foreign = listed.len() - _count_in(listed, pl.concat([train[ITEM], test[ITEM]]))
-    if listed.len() and foreign == listed.len():
+    # With all items at hand, ids are checked already: these are new items, not foreign ones.
+    if items is None and listed.len() and foreign == listed.len():
         raise DataError(
             f"None of the {foreign} items of the ranking is in the interactions.",
             expected="lists made from the same data set, with its original item ids.",

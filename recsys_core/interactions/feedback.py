@@ -1,6 +1,6 @@
 """What a rating says: the scale, from where on it means liked or disliked, and its weight."""
 
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,20 @@ from pydantic import model_validator
 from recsys_core.columns import RATING
 from recsys_core.section import Section
 
+Feedback = Literal["explicit", "implicit"]
 NEUTRAL_WEIGHT: Final = 0.5
 """Weight of a rating between disliked and liked, where no other is configured."""
 
 
 class RatingScale(Section):
-    """The scale of the ratings and its two thresholds (paper, section 2.2: 4 and 2 of 1 to 5)."""
+    """The scale of the ratings and its two thresholds (paper, section 2.2: 4 and 2 of 1 to 5).
 
+    Implicit feedback (unary interactions, counts) has weights above 0 in the place of ratings:
+    everything from `like_from` (0 unless told otherwise) up is liked, nothing is disliked.
+    """
+
+    feedback: Feedback = "explicit"
+    """`explicit`: ratings that somebody gave; `implicit`: interactions, or counts of them."""
     rating_min: float = 1.0
     """Lowest rating of the scale."""
     rating_max: float = 5.0
@@ -36,6 +43,37 @@ class RatingScale(Section):
                 f" ordered and inside the scale {self.rating_min} to {self.rating_max}"
             )
         return self
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether the numbers are weights of interactions, not ratings."""
+        return self.feedback == "implicit"
+
+    @classmethod
+    def between(
+        cls,
+        lowest: float,
+        highest: float,
+        *,
+        like_from: float | None = None,
+        dislike_from: float | None = None,
+    ) -> "RatingScale":
+        """Ratings of a scale; liked is three quarters up, disliked one quarter, unless given."""
+        width = highest - lowest
+        return cls(
+            rating_min=lowest,
+            rating_max=highest,
+            like_from=lowest + 0.75 * width if like_from is None else like_from,
+            dislike_from=lowest + 0.25 * width if dislike_from is None else dislike_from,
+        )
+
+    @classmethod
+    def implicit(cls, highest: float = 1.0, *, like_from: float = 0.0) -> "RatingScale":
+        """The scale of weights above 0 and up to `highest`."""
+        return cls(
+            feedback="implicit", rating_min=0.0, rating_max=highest, like_from=like_from,
+            dislike_from=0.0,
+        )  # fmt: skip
 
 
 def is_liked(like_from: float) -> pl.Expr:

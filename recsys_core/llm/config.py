@@ -80,9 +80,12 @@ class LLMConfig(Section):
     retry_failed: bool = False
     """Ask again where the cached answers are not valid. Otherwise they are not paid for twice."""
     max_dollars: float | None = Field(default=None, ge=0)
-    """Hard ceiling of a run's spending in dollars."""
+    """Hard ceiling in dollars. What no usage is known of counts as the most it can have cost."""
     max_tokens: int | None = Field(default=None, ge=0)
-    """Hard ceiling of a run's tokens, in and out."""
+    """Hard ceiling in tokens, in and out."""
+    budget_scope: Literal["run", "root"] = "run"
+    """Whether `max_dollars` and `max_tokens` hold for every run, or for all runs together that
+    share the cache of answers."""
     input_price: float | None = Field(default=None, ge=0)
     """Dollars per million tokens in. Default: litellm's bundled price list."""
     output_price: float | None = Field(default=None, ge=0)

@@ -1,6 +1,7 @@
 """Opening a provider: `PROVIDERS` by kind, `TRANSPORTS` by name, chosen by the configuration."""
 
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,7 +11,7 @@ from typing import Final, Literal
 from pydantic import SecretStr
 
 from recsys_core.errors import ConfigError
-from recsys_core.llm.accounting.budget import Budget, shared_budget
+from recsys_core.llm.accounting.budget import Budget, Ceiling, shared_budget
 from recsys_core.llm.accounting.prices import Price, price_of
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.execution.executor import Executor
@@ -25,6 +26,8 @@ from recsys_core.llm.transport.base import Transport
 from recsys_core.llm.transport.openai_http import OPENAI, PREFIX, OpenAIHttpTransport
 
 _UNLIMITED: Final = 10**9
+_HEADER: Final = re.compile(r"[!-~]+")
+"""What an HTTP header can carry."""
 
 Kind = Literal["rules", "model", "dry_run"]
 """`dry_run` builds and counts the requests of the configured model, and asks nobody."""
@@ -38,6 +41,7 @@ class _Opening:
     root: str
     run: str
     api_key: SecretStr | None
+    place: str | None
 
 
 @asynccontextmanager
@@ -47,6 +51,7 @@ async def open_provider(
     root: str = "artifacts",
     run: str = "",
     api_key: SecretStr | None = None,
+    place: str | None = None,
     kind: Kind | None = None,
 ) -> AsyncIterator[Provider]:
     """Open the configured provider: the rules, or a language model.
@@ -57,6 +62,7 @@ async def open_provider(
         run: name of the run; the budget's ceiling holds for all that open a provider under it.
             Without one the ceiling is this provider's own.
         api_key: the key, where it does not come from the environment (a Secret block).
+        place: URI of the artifact that will hold the ledger.
         kind: another provider than the configured one.
 
     Raises:
@@ -64,7 +70,7 @@ async def open_provider(
         StorageError: the cache cannot be opened.
     """
     chosen: Kind = kind or ("model" if config.uses_model else "rules")
-    opening = _Opening(config=config, root=root, run=run, api_key=api_key)
+    opening = _Opening(config=config, root=root, run=run, api_key=api_key, place=place)
     async with PROVIDERS[chosen](opening) as provider:
         yield provider
 
@@ -97,7 +103,7 @@ async def _model(opening: _Opening) -> AsyncIterator[Provider]:
             secret=key,
         )
         try:
-            yield ModelProvider(config, executor=executor, cache=cache)
+            yield ModelProvider(config, executor=executor, cache=cache, place=opening.place)
         finally:
             await executor.close()
     finally:
@@ -135,6 +141,13 @@ def _key(config: LLMConfig, given: SecretStr | None) -> SecretStr | None:
     provider = config.model.partition("/")[0] if "/" in config.model else "openai"
     name = config.api_key_env or f"{provider.upper()}_API_KEY"
     value = os.environ.get(name, "").strip()
+    if value and not _HEADER.fullmatch(value):
+        raise ConfigError(
+            f"The environment variable {name} holds white space or letters beyond ASCII within"
+            " its value.",
+            expected="a key, and nothing else.",
+            fix=f"copy the key again into {name}.",
+        )
     needed = config.api_key_env is not None or (
         transport_name(config) == "openai_http" and _base(config) == OPENAI
     )
@@ -212,11 +225,9 @@ def _limits(config: LLMConfig) -> Limits:
 
 
 def _budget(config: LLMConfig, cache: AnswerCache, run: str) -> Budget:
-    if not run:
-        return Budget(max_dollars=config.max_dollars, max_tokens=config.max_tokens)
-    return shared_budget(
-        (cache.url, run),
-        cache.spent(run),
-        max_dollars=config.max_dollars,
-        max_tokens=config.max_tokens,
-    )
+    scope = config.budget_scope
+    ceiling = Ceiling(dollars=config.max_dollars, tokens=config.max_tokens, scope=scope)
+    spent = cache.totals(run).of(scope)
+    if scope == "run" and not run:
+        return Budget(ceiling)
+    return shared_budget((cache.url, run if scope == "run" else ""), ceiling, spent)

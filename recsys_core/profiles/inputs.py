@@ -18,7 +18,11 @@ class ItemProfileInput(PromptModel):
     overview: str | None = None
     """What it is about, where the data set says so."""
     extra: dict[str, str] = Field(default_factory=dict)
-    """Further text columns of the items, by name (director, cast, keywords)."""
+    """Further columns of the items that were chosen, by name (director, cast, keywords)."""
+    labels: tuple[str, ...] = ()
+    """Those of them that hold labels (`a | b`): they may become themes."""
+    prose: tuple[str, ...] = ()
+    """Those of them that hold prose; numbers and dates are shown and are no themes."""
 
 
 class NumberedItem(PromptModel):

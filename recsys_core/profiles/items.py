@@ -7,8 +7,19 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys_core.artifacts import content_hash
-from recsys_core.columns import GENRES, ITEM, ITEM_PROFILES, ITEMS, OVERVIEW, TITLE, YEAR
+from recsys_core.columns import (
+    AVAILABLE,
+    GENRES,
+    ITEM,
+    ITEM_PROFILES,
+    ITEMS,
+    OVERVIEW,
+    TITLE,
+    TMDB_ID,
+    YEAR,
+)
 from recsys_core.concurrency import Progress, map_bounded
+from recsys_core.datasets.config import Role
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Reply, Request
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
@@ -87,7 +98,7 @@ async def profile_items(
     """A profile for every item.
 
     Args:
-        items: `columns.ITEMS`; further columns of strings, or of lists of strings, are shown too.
+        items: `columns.ITEMS`; the further columns of `further_columns` are shown, too.
         provider: who writes the profiles.
         ready_made: profiles by item id; those items are not asked for.
         per_call: how many items a request shows; neighbours in the order of the ids.
@@ -101,7 +112,7 @@ async def profile_items(
         LLMError: the provider gave up.
     """
     ready = ready_made or {}
-    rest = _further_text(items)
+    rest = further_columns(items)
     written: list[Row] = []
     for raw in items.filter(_among(ready, items)).iter_rows(named=True):
         item, key = item_input(raw, rest), raw[ITEM]
@@ -148,34 +159,49 @@ async def _written(batch: Mapping[Id, ItemProfileInput], provider: Provider) -> 
     ]
 
 
-def item_input(raw: Mapping[str, Any], further: Mapping[str, bool]) -> ItemProfileInput:
+def item_input(raw: Mapping[str, Any], further: Mapping[str, Role]) -> ItemProfileInput:
     """The variables of the prompt from one row of items.
 
     Args:
         raw: the row.
-        further: further text columns, and whether they hold lists.
+        further: further columns, and what each is.
     """
-    extra = {
-        name: " | ".join(value) if is_list else value
-        for name, is_list in further.items()
-        if (value := raw[name])
-    }
+    known = {name: role for name, role in further.items() if raw[name] not in (None, [], "")}
     return ItemProfileInput(
         title=raw[TITLE],
         year=raw[YEAR],
         genres=tuple(raw[GENRES] or ()),
         overview=raw[OVERVIEW],
-        extra=extra,
+        extra={name: _as_text(raw[name]) for name in known},
+        labels=tuple(name for name, role in known.items() if role == "labels"),
+        prose=tuple(name for name, role in known.items() if role == "prose"),
     )
 
 
-def _further_text(items: pl.DataFrame) -> dict[str, bool]:
-    others = {name: dtype for name, dtype in items.schema.items() if name not in ITEMS}
-    return {
-        name: dtype != pl.String
-        for name, dtype in sorted(others.items())
-        if dtype in (pl.String, pl.List(pl.String))
-    }
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return " | ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def further_columns(items: pl.DataFrame) -> dict[str, Role]:
+    """Columns beyond `columns.ITEMS` that profiles are written from, by what their type says.
+
+    Ingest keeps only those that are known or chosen (`data.text_columns`).
+    """
+    roles: dict[str, Role] = {}
+    for name, dtype in sorted(items.schema.items()):
+        if name in ITEMS or name in (TMDB_ID, AVAILABLE):
+            continue
+        if dtype == pl.List(pl.String):
+            roles[name] = "labels"
+        elif dtype == pl.String:
+            roles[name] = "prose"
+        elif dtype.is_numeric():
+            roles[name] = "number"
+        elif dtype == pl.Date:
+            roles[name] = "date"
+    return roles
 
 
 def _row(

@@ -57,7 +57,8 @@ class RecentItem(PromptModel):
 
     title: str
     year: int | None = None
-    rating: float
+    rating: float | None = None
+    """None where there are no ratings, only interactions."""
 
 
 class CandidatesInput(PromptModel):

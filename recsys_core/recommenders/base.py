@@ -42,13 +42,16 @@ class Recommender(Protocol):
             items: ids of all items of the data set, also those without interactions.
         """
 
-    def recommend(self, users: pl.Series, k: int, exclude: pl.DataFrame) -> pl.DataFrame:
+    def recommend(
+        self, users: pl.Series, k: int, exclude: pl.DataFrame, among: pl.Series | None = None
+    ) -> pl.DataFrame:
         """The best k items of each user, never one that `exclude` pairs with that user.
 
         Args:
             users: user ids, each once; also users that training did not see.
             k: length of a list; fewer where fewer items are left.
             exclude: user and item columns: what the users know already.
+            among: ids of the only items that may be listed; None for all.
 
         Returns:
             `columns.CANDIDATES`, in the order of `users`, ranks 1, 2, 3, ... per user.

@@ -13,10 +13,9 @@ import polars as pl
 
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.recommenders import als, bpr, content_based, ease, item_knn
+from recsys_core.recommenders import als, bpr, content_based, ease, item_knn, popularity
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.lightgcn import gcn_recommenders as gcn
-from recsys_core.recommenders.popularity import Popularity
 
 Builders = Mapping[str, Callable[[], MatrixRecommender]]
 """Candidate -> makes an unfitted recommender."""
@@ -67,8 +66,12 @@ _NEW_ITEMS: Final[frozenset[Held]] = frozenset({"items"})
 
 BASELINES: Final[Mapping[str, Baseline]] = {
     "popularity": Baseline(
-        recommender=Popularity, family="the most popular items, the same for everybody",
+        recommender=popularity.Popularity, family="the most popular items, the same for everybody",
         in_every_run=True, cold_start=_NEW_USERS, figure_2=True,
+    ),
+    "popularity_lately": Baseline(
+        recommender=popularity.RecentPopularity, grid=popularity.WEEKS_GRID,
+        family="the most popular items of the last weeks", cold_start=_NEW_USERS,
     ),
     "item_knn": Baseline(
         recommender=item_knn.ItemKNN, grid=item_knn.GRID, family="item neighbourhood (kNN)",

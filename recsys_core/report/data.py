@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from recsys_core.columns import METRICS, POLICIES, STRATEGY_COSTS
+from recsys_core.columns import COMPARISONS, METRICS, PROBE, STRATEGY_COSTS
 from recsys_core.report.summary import Summary
+from recsys_core.report.user_lists import UserLists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +16,13 @@ class HistoryRow:
 
     title: str
     year: int | None
-    rating: float
+    rating: float | None
+    """None where there are no ratings, only interactions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendationRow:
-    """One entry of a user's list, with its reason and who wrote that."""
+    """One entry of a user's list: its reason, who wrote that, and what it rests on."""
 
     rank: int
     title: str
@@ -28,6 +30,7 @@ class RecommendationRow:
     score: float
     explanation: str
     model: str
+    causes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +65,11 @@ class ReportData:
         figures: `columns.FIGURES`, drawn from these metrics and curves.
         calls: `columns.LLM_CALLS`.
         costs: `columns.STRATEGY_COSTS` of the judging; empty where no model judged.
-        policies: `columns.POLICIES`: what was compared on validation, and the choice.
+        probe: `columns.PROBE`: what the probe saw on validation, stage by stage.
         reasons: `columns.METRICS` of the reasons, protocol `explanations`.
+        comparisons: `columns.COMPARISONS`: this run's methods against the best baseline.
         samples: users to show.
+        lists: every user's list, for the search field.
         ours: methods of this run, the most important first; set off from the baselines.
         rating_max: top of the rating scale, for the bars of a history.
     """
@@ -75,8 +80,12 @@ class ReportData:
     figures: pl.DataFrame
     calls: pl.DataFrame
     costs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(STRATEGY_COSTS)))
-    policies: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(POLICIES)))
+    probe: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(PROBE)))
     reasons: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(METRICS)))
+    comparisons: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema=dict(COMPARISONS))
+    )
     samples: Sequence[UserSample] = ()
+    lists: UserLists | None = None
     ours: Sequence[str] = ()
     rating_max: float = 5.0

@@ -7,7 +7,9 @@ import polars as pl
 from markupsafe import Markup
 
 from recsys_core.columns import (
+    CALIBRATION,
     CAPTION,
+    DIVERSITY,
     FIGURES,
     GROUP,
     LOSS,
@@ -19,26 +21,33 @@ from recsys_core.columns import (
     K,
 )
 from recsys_core.evaluation.metric_table import METRICS
-from recsys_core.report import plots
+from recsys_core.report import plots, summary
 from recsys_core.report import view_models as views
-from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
+from recsys_core.report.summary import HEADLINE_PROTOCOL
 
 BY_CUTOFF: Final = "by cut-off"
 TRAINING: Final = "training"
+TRADE_OFF: Final = "trade-off"
 
 
-def figures(metrics: pl.DataFrame, curves: pl.DataFrame, ours: Sequence[str]) -> pl.DataFrame:
+def figures(
+    metrics: pl.DataFrame,
+    curves: pl.DataFrame,
+    ours: Sequence[str],
+    trade_off: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Draw every plot of the page; the same tables give the same bytes.
 
     Args:
         metrics: `columns.METRICS`.
         curves: `columns.CURVES`.
         ours: methods of this run, set off from the baselines.
+        trade_off: `columns.TRADE_OFF`.
 
     Returns:
         `columns.FIGURES`, in the order of the page.
     """
-    rows = [*_by_cutoff(metrics, ours), *_training(curves)]
+    rows = [*_by_cutoff(metrics, ours), *_training(curves), *_trade_off(trade_off)]
     return pl.DataFrame(rows, schema=dict(FIGURES), orient="row")
 
 
@@ -53,14 +62,14 @@ def pictures(table: pl.DataFrame, group: str) -> list[tuple[str, Markup]]:
 
 def series(metrics: pl.DataFrame, ours: Sequence[str]) -> list[str]:
     """Methods of the plots: those of this run first, so that they have the first colours."""
-    rows = views.method_rows(metrics, HEADLINE_PROTOCOL, headline_k(metrics), ours)
+    rows = views.method_rows(metrics, HEADLINE_PROTOCOL, table_k(metrics), ours)
     return [row.method for row in sorted(rows, key=lambda row: not row.ours)][: plots.SERIES]
 
 
-def headline_k(metrics: pl.DataFrame, protocol: str = HEADLINE_PROTOCOL) -> int:
+def table_k(metrics: pl.DataFrame, protocol: str = HEADLINE_PROTOCOL) -> int:
     """The cut-off of a protocol's table: the headline's, or the largest one measured."""
     cutoffs = metrics.filter(pl.col(PROTOCOL) == protocol)[K].unique().sort().to_list()
-    return HEADLINE_K if HEADLINE_K in cutoffs or not cutoffs else int(cutoffs[-1])
+    return summary.headline_k(cutoffs)
 
 
 _Row = tuple[str, str, str]
@@ -81,3 +90,14 @@ def _training(curves: pl.DataFrame) -> Iterator[_Row]:
     for column, caption in captions.items():
         if curves[column].count() > 0:
             yield TRAINING, caption, plots.training_curve(curves, column)
+
+
+def _trade_off(found: pl.DataFrame | None) -> Iterator[_Row]:
+    if found is None or found.is_empty():
+        return
+    captions = {
+        DIVERSITY: "Intra-list diversity (higher is more various)",
+        CALIBRATION: "Calibration error (lower is closer to the user's genres)",
+    }
+    for column, caption in captions.items():
+        yield TRADE_OFF, f"{caption} and NDCG@10", plots.trade_off(found, column)

@@ -59,7 +59,7 @@ def publish(root: str, run_name: str, files: Mapping[str, bytes], *, latest: boo
     Args:
         root: folder of the runs.
         run_name: name of this run's folder.
-        files: name -> content.
+        files: name, or folder/name -> content.
         latest: whether `latest` shall lead there; a folder without lists leaves it alone.
 
     Returns:
@@ -80,6 +80,7 @@ def publish(root: str, run_name: str, files: Mapping[str, bytes], *, latest: boo
             fresh.mkdir()
             (fresh / MARK).write_text(f"{run_name}\n")
             for name, data in files.items():
+                (fresh / name).parent.mkdir(exist_ok=True)
                 (fresh / name).write_bytes(data)
             _swap(fresh, target)
         finally:

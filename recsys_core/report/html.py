@@ -1,30 +1,42 @@
-"""The report as one HTML page: no network, no script, everything escaped."""
+"""The report as one HTML page: nothing from the network, everything escaped, one script.
 
+The script is the search field's. The page's policy names it by its hash, so no other one runs, and
+it shows what it finds as text only.
+"""
+
+import re
+from base64 import b64encode
 from collections.abc import Sequence
+from hashlib import sha256
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from markupsafe import Markup, escape
+
 from recsys_core.columns import (
+    COMPARISONS,
     CURVES,
     FIGURES,
     LLM_CALLS,
     METRICS,
-    PHASE,
-    POLICIES,
+    PROBE,
     STRATEGY_COSTS,
-    VALUE,
     check,
 )
 from recsys_core.evaluation.metric_table import metric
 from recsys_core.report import explanation_tables as reasons
-from recsys_core.report import figures
+from recsys_core.report import figures, user_lists
 from recsys_core.report import view_models as views
 from recsys_core.report.data import ReportData
-from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL
+from recsys_core.report.method_names import meaning
+from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, headline
+from recsys_core.report.verdict import verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATE: Final = "report.html.j2"
+_SCRIPT: Final = "templates/search.js"
 
 
 def render(data: ReportData) -> str:
@@ -38,8 +50,9 @@ def render(data: ReportData) -> str:
     check(data.calls, LLM_CALLS, table="llm_calls")
     check(data.figures, FIGURES, table="figures")
     check(data.reasons, METRICS, table="reasons")
-    check(data.policies, POLICIES, table="policies")
+    check(data.probe, PROBE, table="probe")
     check(data.costs, STRATEGY_COSTS, table="costs")
+    check(data.comparisons, COMPARISONS, table="comparisons")
     return environment().get_template(_TEMPLATE).render(**_context(data))
 
 
@@ -59,13 +72,16 @@ def environment() -> "Environment":
         blocks=views.profile_blocks,
         seconds=_seconds,
         label=lambda name: metric(name).label,
+        meaning=meaning,
+        breakable=_breakable,
     )
     return found
 
 
 def _context(data: ReportData) -> dict[str, Any]:
     tables = _tables(data)
-    headline = tables[0]["rows"] if tables else []
+    first = tables[0]["rows"] if tables else []
+    script = resources.files("recsys_core.report").joinpath(_SCRIPT).read_text("utf-8")
     series = figures.series(data.metrics, data.ours)
     return {
         "summary": data.summary,
@@ -74,19 +90,31 @@ def _context(data: ReportData) -> dict[str, Any]:
         "beyond": _beyond(data),
         "headline_k": HEADLINE_K,
         "tables": tables,
-        "tiles": _tiles(headline),
+        "tiles": _tiles(first),
         "series": series,
-        "hidden": max(len(headline) - len(series), 0),
+        "hidden": max(len(first) - len(series), 0),
         "ours": set(data.ours),
         "by_k": figures.pictures(data.figures, figures.BY_CUTOFF),
         "training": figures.pictures(data.figures, figures.TRAINING),
-        "phases": data.curves[PHASE].unique(maintain_order=True).to_list(),
         "slowest": max((step.seconds for step in data.summary.steps), default=0.0) or 1.0,
         "calls": views.call_rows(data.calls),
         "costs": reasons.cost_rows(data.costs, data.metrics, HEADLINE_PROTOCOL, HEADLINE_K),
-        "policies": data.policies.drop_nulls(VALUE).to_dicts(),
+        "probe": data.probe.to_dicts(),
+        "trade_off": figures.pictures(data.figures, figures.TRADE_OFF),
         "reasons": reasons.tables(data.reasons),
         "samples": data.samples,
+        "verdict": verdict(
+            headline(data.metrics),
+            data.comparisons,
+            data.summary.models.get("llm", "rules"),
+            HEADLINE_K,
+        ),
+        "comparisons": data.comparisons.to_dicts(),
+        "lists": data.lists,
+        "list_files": user_lists.file_count(data.lists) if data.lists else 0,
+        "list_folder": user_lists.FOLDER,
+        "script": script,
+        "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
         "rating_max": data.rating_max,
     }
 
@@ -97,7 +125,7 @@ def _tables(data: ReportData) -> list[dict[str, Any]]:
     names.sort(key=lambda name: name != HEADLINE_PROTOCOL)
     found = []
     for name in names:
-        k = figures.headline_k(data.metrics, name)
+        k = figures.table_k(data.metrics, name)
         rows = views.method_rows(data.metrics, name, k, data.ours)
         found.append({"protocol": name, "k": k, "rows": rows})
     return [table for table in found if table["rows"]]
@@ -105,7 +133,7 @@ def _tables(data: ReportData) -> list[dict[str, Any]]:
 
 def _beyond(data: ReportData) -> dict[str, Any] | None:
     """The metrics beyond accuracy, in the order of the methods of the first table of results."""
-    k = figures.headline_k(data.metrics)
+    k = figures.table_k(data.metrics)
     rows = views.method_rows(
         data.metrics, HEADLINE_PROTOCOL, k, data.ours, shown=views.BEYOND_ACCURACY
     )
@@ -127,3 +155,9 @@ def _seconds(value: float) -> str:
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _breakable(name: str) -> Markup:
+    """A long key that may be broken after a dot or an underscore, and nowhere else."""
+    parts = re.split(r"(?<=[._])", name)
+    return Markup("<wbr>").join(escape(part) for part in parts)

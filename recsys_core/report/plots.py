@@ -5,6 +5,7 @@ as text. The same data give the same bytes.
 """
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -20,19 +21,30 @@ from recsys_core.columns import (
     LOSS,
     METHOD,
     METRIC,
+    NDCG_AT_10,
     PHASE,
     PROTOCOL,
     VALID_NDCG,
     VALUE,
+    WEIGHT,
     K,
 )
+from recsys_core.evaluation.metric_table import metric as metric_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SERIES: Final = 10
 """Colours that the style sheet has; a plot shows no more lines than these."""
 
+_MARKERS: Final = "osD^vPX*<>"
+_DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+"""Marker and dashes tell the lines apart where colours cannot, on paper for one."""
+_COLUMNS: Final = 3
+"""Of a legend."""
+_LONGEST: Final = 28
+"""Characters of a name in a legend."""
 _TEXT: Final = "#010101"
 _GRID: Final = "#020202"
 _COLOURS: Final = tuple(f"#f0f0{row:02x}" for row in range(SERIES))
@@ -73,14 +85,17 @@ def metric_by_k(
     """
     part = metrics.filter((pl.col(PROTOCOL) == protocol) & (pl.col(METRIC) == metric))
     part = part.drop_nulls(VALUE).sort(K)
+    label, same = metric_named(metric).label, coinciding(part, methods)
 
     def draw(axes: "Axes") -> None:
         for row, method in enumerate(methods[:SERIES]):
             line = part.filter(pl.col(METHOD) == method)
             strong = method in ours
             axes.plot(
-                line[K], line[VALUE], color=_COLOURS[row], marker="o", zorder=3 if strong else 2,
-                linewidth=2.6 if strong else 1.5, markersize=4.5 if strong else 3,
+                line[K], line[VALUE], color=_COLOURS[row], marker=_MARKERS[row],
+                linestyle=_DASHES[row % len(_DASHES)], zorder=3 if strong else 2,
+                linewidth=2.6 if strong else 1.5, markersize=5.5 if strong else 4,
+                label=_shortened(method),
             )  # fmt: skip
             band = line.drop_nulls([CI_LOW, CI_HIGH])
             if strong and band.height:
@@ -89,9 +104,28 @@ def metric_by_k(
                 )
         axes.set_xticks(part[K].unique().sort().to_list())
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("k")
+        axes.set_xlabel("k, length of the list" + (f"\n({same})" if same else ""))
+        axes.set_ylabel(f"{label}@k")
+        axes.set_title(f"{label} by length of the list", loc="left", fontweight="bold")
 
-    return _svg(f"{metric}-{protocol}", draw, f"{metric} at each cut-off k: {_last(part, methods)}")
+    said = f"{label} at each cut-off k: {_last(part, methods)}"
+    return _svg(f"{metric}-{protocol}", draw, f"{said}; {same}" if same else said)
+
+
+def coinciding(part: pl.DataFrame, methods: Sequence[str]) -> str:
+    """Which methods have one and the same line, in words; empty where none has.
+
+    Args:
+        part: rows of `columns.METRICS` of one protocol and one metric.
+        methods: those of the plot.
+    """
+    lines: dict[tuple[tuple[int, float], ...], list[str]] = {}
+    for method in methods[:SERIES]:
+        line = part.filter(pl.col(METHOD) == method).sort(K).select(K, VALUE)
+        if line.height:
+            lines.setdefault(tuple(line.iter_rows()), []).append(method)
+    groups = [f"{' and '.join(names)} coincide" for names in lines.values() if len(names) > 1]
+    return ", ".join(groups)
 
 
 def training_curve(curves: pl.DataFrame, column: str) -> Markup:
@@ -102,23 +136,69 @@ def training_curve(curves: pl.DataFrame, column: str) -> Markup:
     def draw(axes: "Axes") -> None:
         for row, phase in enumerate(phases[:SERIES]):
             line = part.filter(pl.col(PHASE) == phase).sort(EPOCH)
-            axes.plot(line[EPOCH], line[column], color=_COLOURS[row], linewidth=2)
+            axes.plot(
+                line[EPOCH], line[column], color=_COLOURS[row], linewidth=2,
+                linestyle=_DASHES[row % len(_DASHES)], label=_shortened(phase),
+            )  # fmt: skip
             if column == VALID_NDCG and line.height:
                 top = line.row(line[column].arg_max() or 0, named=True)
                 axes.plot([top[EPOCH]], [top[column]], "o", color=_COLOURS[row], markersize=6)
         axes.set_xlabel("epoch")
+        axes.set_ylabel(name)
+        axes.set_title(f"{name} by epoch", loc="left", fontweight="bold")
 
-    name = {LOSS: "training loss", VALID_NDCG: "validation NDCG@10"}.get(column, column)
+    name = {LOSS: "Training loss", VALID_NDCG: "NDCG@10 on validation"}.get(column, column)
     ends = f", from {part[column][0]:.4g} to {part[column][-1]:.4g}" if part.height else ""
     return _svg(f"curve-{column}", draw, f"{name} by epoch{ends}")
 
 
+def trade_off(found: pl.DataFrame, column: str) -> Markup:
+    """NDCG@10 against `DIVERSITY` or `CALIBRATION`, a line per method of the last step."""
+    methods = found[METHOD].unique(maintain_order=True).to_list()
+
+    def draw(axes: "Axes") -> None:
+        for row, method in enumerate(methods[:SERIES]):
+            line = found.filter(pl.col(METHOD) == method).sort(WEIGHT)
+            axes.plot(line[column], line[NDCG_AT_10], color=_COLOURS[row], marker="o", label=method)
+            for point in line.filter(pl.int_range(pl.len()) % 3 == 0).iter_rows(named=True):
+                axes.annotate(f"{point[WEIGHT]:.1f}", (point[column], point[NDCG_AT_10]),
+                              xytext=(4, 4), textcoords="offset points", fontsize=9)  # fmt: skip
+        axes.set_xlabel(column.replace("_", " "))
+        axes.set_ylabel("NDCG@10")
+        axes.legend(frameon=False)
+
+    ends = [
+        f"{method} from {line[NDCG_AT_10][0]:.3f} at {line[column][0]:.3f} to"
+        f" {line[NDCG_AT_10][-1]:.3f} at {line[column][-1]:.3f}"
+        for method in methods
+        for line in [found.filter(pl.col(METHOD) == method).sort(WEIGHT)]
+    ]
+    return _svg(f"trade-off-{column}", draw, f"NDCG@10 against {column}: {'; '.join(ends)}")
+
+
 def _last(part: pl.DataFrame, methods: Sequence[str]) -> str:
     """The values at the largest k in words: the text alternative."""
-    end = part.filter(pl.col(K) == part[K].max())
+    end = part.filter(pl.col(K) == pl.col(K).max())
     values = dict(zip(end[METHOD], end[VALUE], strict=True))
     named = [f"{name} {values[name]:.3f}" for name in methods[:SERIES] if name in values]
     return f"at k = {end[K][0]} {', '.join(named)}" if named else "no values"
+
+
+def _add_legend(figure: "Figure", axes: "Axes") -> None:
+    """A legend below the axes, where there is more than one line; the figure grows by it."""
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    if len(lines) > 1:
+        figure.set_figheight(figure.get_figheight() + 0.24 * math.ceil(len(lines) / _COLUMNS))
+        figure.legend(
+            handles=lines, loc="outside lower left", ncols=_COLUMNS, frameon=False, fontsize=9,
+            handlelength=3.2,
+        )  # fmt: skip
+
+
+def _shortened(name: str) -> str:
+    text = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    # matplotlib leaves a label that begins with an underscore out of the legend.
+    return f" {text}" if text.startswith("_") else text
 
 
 def _svg(name: str, draw: Callable[["Axes"], None], alternative: str) -> Markup:
@@ -129,7 +209,9 @@ def _svg(name: str, draw: Callable[["Axes"], None], alternative: str) -> Markup:
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(5.2, 3.1), layout="constrained")
         FigureCanvasSVG(figure)
-        draw(figure.subplots())
+        axes = figure.subplots()
+        draw(axes)
+        _add_legend(figure, axes)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return _themed(buffer.getvalue(), re.sub(r"[^a-z0-9]+", "-", name.lower()), alternative)
@@ -156,9 +238,11 @@ def standalone(svg: str) -> str:
     css = resources.files("recsys_core.report").joinpath("templates/report.css").read_text("utf-8")
     colours = css[css.index("{") : css.index("}") + 1].replace("light dark", "light")
     opening, rest = svg.split(">", 1)
+    width, tall = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)[0])
+    height = round(640 * tall / width)
     # Without a size of its own a picture in an <img> is as wide as the page.
     return (
-        f'{opening} width="640" height="382" style="background: #ffffff">'
+        f'{opening} width="640" height="{height}" style="background: #ffffff">'
         f"<style>svg {colours}</style>{rest}"
     )
 

@@ -47,6 +47,8 @@ from recsys_core.report.strategy_gains import StrategyRow
 from recsys_core.report.summary import HEADLINE_PROTOCOL, StepSummary
 
 _TEMPLATE: Final = "reproduction.html.j2"
+_BY_HISTORY: Final = ("full/warm", "full/new")
+"""Known and new users apart, where the split is one by time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,9 +172,11 @@ def _reranked(data: Reproduction, name: str) -> list[tuple[str, list[str]]]:
 def _by_protocol(
     means: pl.DataFrame, name: str, series: Sequence[str], ours: Sequence[str]
 ) -> list[tuple[str, list[tuple[str, Markup]]]]:
+    measured = set(means[PROTOCOL])
     return [
         (protocol, _plots(means, name, protocol, series, ours))
-        for protocol in ("full", "condensed")
+        for protocol in ("full", *_BY_HISTORY, "condensed")
+        if protocol in measured
     ]
 
 
@@ -229,7 +233,10 @@ def as_text(data: Reproduction) -> str:
     """The headline as Markdown, for a terminal and for the log of experiments."""
     lines = [f"Outputs in {data.folder} ({data.seconds:.0f} s)"]
     for name in _data_sets(data):
-        lines += ["", *_means_as_text(data, name), "", *_folds_as_text(data, name)]
+        for protocol in (HEADLINE_PROTOCOL, *_BY_HISTORY):
+            if table := _means_as_text(data, name, protocol):
+                lines += ["", *table]
+        lines += ["", *_folds_as_text(data, name)]
         lines += ["", *_tests_as_text(data, name), "", *_strategies_as_text(data, name)]
     if data.cold.height:
         lines += ["", *cold_as_text(data.cold, data.reference)]
@@ -238,14 +245,17 @@ def as_text(data: Reproduction) -> str:
     return "\n".join([*lines, "", *(f"- {note}" for note in data.notes)])
 
 
-def _means_as_text(data: Reproduction, name: str) -> list[str]:
+def _means_as_text(data: Reproduction, name: str, protocol: str) -> list[str]:
     metrics = data.metrics.filter(pl.col(DATA_SET) == name)
     folds = metrics[FOLD].unique().sort().to_list()
     means = _everywhere(mean_over_folds(metrics).select(*METRICS))
-    rows = views.method_rows(means, HEADLINE_PROTOCOL, data.k, [data.reference])
+    rows = views.method_rows(means, protocol, data.k, [data.reference])
+    if not rows and protocol != HEADLINE_PROTOCOL:
+        return []
     head = " | ".join(one.label for one in views.ACCURACY)
     lines = [
-        f"**{name}, folds {', '.join(map(str, folds))}, protocol `full`, k = {data.k}** (means)",
+        f"**{name}, folds {', '.join(map(str, folds))}, protocol `{protocol}`, k = {data.k}**"
+        " (means)",
         "",
         f"| method | {head} |",
         "|---|" + "--:|" * len(views.ACCURACY),

@@ -1,10 +1,15 @@
 """The users whose lists the report shows: from the shortest to the longest history."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from recsys_core.columns import (
+    ATTRIBUTE_EVIDENCE,
     EXPLANATION,
     ITEM,
+    LIKED_EVIDENCE,
     MARKDOWN,
     MODEL,
     RANK,
@@ -16,6 +21,7 @@ from recsys_core.columns import (
     YEAR,
 )
 from recsys_core.report.data import HistoryRow, RecommendationRow, UserSample
+from recsys_core.report.user_lists import causes_of
 
 _COUNT = "count"
 
@@ -43,7 +49,7 @@ def samples(
     """
     chosen = _spread(recommendations[USER].unique(), train, users)
     known = train.join(items.select(ITEM, TITLE, YEAR), on=ITEM, how="left")
-    years = items.select(ITEM, YEAR)
+    years, titles = items.select(ITEM, YEAR), dict(items.select(ITEM, TITLE).iter_rows())
     return [
         UserSample(
             user=user,
@@ -51,7 +57,9 @@ def samples(
             history=_history(known.filter(pl.col(USER) == user), history),
             profile=_first(profiles, user, MARKDOWN),
             profile_model=_first(profiles, user, MODEL),
-            recommendations=_listed(recommendations.filter(pl.col(USER) == user), years, listed),
+            recommendations=_listed(
+                recommendations.filter(pl.col(USER) == user), years, titles, listed
+            ),
         )
         for user, count in chosen
     ]
@@ -79,7 +87,9 @@ def _history(rows: pl.DataFrame, limit: int) -> list[HistoryRow]:
     return [HistoryRow(title=t, year=y, rating=r) for t, y, r in kept.iter_rows()]
 
 
-def _listed(rows: pl.DataFrame, years: pl.DataFrame, limit: int) -> list[RecommendationRow]:
+def _listed(
+    rows: pl.DataFrame, years: pl.DataFrame, titles: Mapping[Any, str], limit: int
+) -> list[RecommendationRow]:
     kept = rows.join(years, on=ITEM, how="left").sort(RANK).head(limit)
     return [
         RecommendationRow(
@@ -89,6 +99,7 @@ def _listed(rows: pl.DataFrame, years: pl.DataFrame, limit: int) -> list[Recomme
             score=row[SCORE],
             explanation=row[EXPLANATION] or "",
             model=row[MODEL] or "",
+            causes=causes_of(row[LIKED_EVIDENCE], row[ATTRIBUTE_EVIDENCE], titles),
         )
         for row in kept.iter_rows(named=True)
     ]

@@ -1,5 +1,6 @@
 """`summary.json`: a run in numbers, for scripts and for CI's quality gate."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,11 @@ from recsys_core.columns import COST, METHOD, METRIC, PROTOCOL, TOKENS_IN, TOKEN
 
 HEADLINE_K = 10
 HEADLINE_PROTOCOL = "full"
+
+
+def headline_k(cutoffs: Collection[int]) -> int:
+    """The cut-off of tables and tests: 10 where it is measured, else the largest."""
+    return HEADLINE_K if HEADLINE_K in cutoffs or not cutoffs else max(cutoffs)
 
 
 class StepSummary(BaseModel):
@@ -37,6 +43,18 @@ class LLMSummary(BaseModel):
     cost_usd: float
 
 
+class DataSummary(BaseModel):
+    """The data set of a run: what later runs must share to be compared with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    fingerprint: str
+    users: int
+    items: int
+    interactions: int
+
+
 class Summary(BaseModel):
     """What happened in a run."""
 
@@ -48,22 +66,26 @@ class Summary(BaseModel):
     seconds: float
     folder: str
     data_source: str
+    data: DataSummary
     models: dict[str, str]
     steps: list[StepSummary]
     llm: LLMSummary
-    headline: dict[str, dict[str, float]]
-    """Method -> metric -> value, protocol `full` at k = 10."""
+    headline: dict[str, dict[str, float | None]]
+    """Method -> metric -> value, protocol `full` at k = 10; null where no user counts."""
+    reranking: list[str] = []
+    """What the probe said about reranking, what it cost and what judging everybody would have;
+    how far repeated judgements agree."""
     facts: dict[str, dict[str, Any]]
     """What the steps want to be known, by step: counted fallbacks, devices, sources."""
     config: dict[str, Any]
 
 
-def headline(metrics: pl.DataFrame) -> dict[str, dict[str, float]]:
+def headline(metrics: pl.DataFrame) -> dict[str, dict[str, float | None]]:
     """Method -> metric -> value under the headline protocol; empty without a test split."""
     rows = metrics.filter(
         (pl.col(PROTOCOL) == HEADLINE_PROTOCOL) & (pl.col(K) == HEADLINE_K)
     ).select(METHOD, METRIC, VALUE)
-    table: dict[str, dict[str, float]] = {}
+    table: dict[str, dict[str, float | None]] = {}
     for method, metric, value in rows.iter_rows():
         table.setdefault(method, {})[metric] = value
     return table

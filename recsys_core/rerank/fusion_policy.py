@@ -1,46 +1,54 @@
-"""Whose lists are reranked: everybody's, those of cold users, or nobody's.
+"""Whose lists are reranked, and how: fixed by the configuration, or found by a probe.
 
-Reranking by profiles tends to help users with few interactions and to hurt the others, whose
-graph vectors say more than any text about them. `auto` asks the validation split: a sample of users
-is judged, and the policy with the best NDCG@10 at the configured weight is taken; on a tie the one
-that leaves more to the graph. The lists must come from a model that has not seen the validation
-ratings. Cold users are sampled first, since there are few; every user counts as often as the
-stratum (cold or not) that it stands for, so that their large share of the sample decides nothing.
+Reranking by a language model may help users with few interactions and harm the others, or harm
+everybody, and it is paid for either way. The *probe* (`fusion.policy: auto`) therefore judges
+validation users in stages, cold and warm ones in proportion, with lists of a model that has not
+seen the validation ratings. After each stage the gain of the learned fusion is measured
+(`learned_fusion`) and a group-sequential test (`group_sequential`) says whether a gain is shown,
+whether one worth having can be ruled out, or whether to go on. Cold and warm users are decided
+apart where both are many. Only users of groups with a shown gain are judged afterwards.
 """
 
-from collections.abc import Mapping
-from typing import Final, Literal, cast
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 
 from recsys_core.columns import (
-    CHOSEN,
     CI_HIGH,
     CI_LOW,
+    DECISION,
     DIFFERENCE,
-    POLICIES,
-    POLICY,
-    RANKING,
+    GROUP,
+    PROBE,
+    SCALE,
+    STAGE,
     USER,
     USERS,
     VALUE,
     WEIGHT,
     check,
 )  # fmt: skip
-from recsys_core.evaluation.metrics import NDCG, Bools, Floats
-from recsys_core.evaluation.protocols import FULL, judge
-from recsys_core.evaluation.significance import intervals
 from recsys_core.interactions.feedback import is_liked
 from recsys_core.rerank.config import FusionConfig
-from recsys_core.rerank.fusion import fused_lists
+from recsys_core.rerank.group_sequential import LEVEL, Look, look
+from recsys_core.rerank.learned_fusion import (
+    Measured,
+    Setting,
+    cross_fitted,
+    measure,
+    select,
+    settings,
+)
 
-Policy = Literal["none", "cold-only", "all"]
-ORDER: Final[tuple[Policy, ...]] = ("none", "cold-only", "all")
-"""From the one that leaves most to the graph."""
-_K: Final = 10
-_SWEEP: Final = tuple(step / 10 for step in range(1, 11))
-_RESAMPLES: Final = 1000
+EVERYBODY, COLD, WARM = "everybody", "cold", "warm"
+"""The groups that are decided apart: all users in one, or the cold and the warm."""
+_LEAST_GROUP: Final = 50
+"""Fewest users of a group, in the whole probe, to decide it apart."""
+_PLACE: Final = "place"
+
+Policy = Literal["none", "cold-only", "warm-only", "all"]
 
 
 def cold_users(users: pl.Series, known: pl.DataFrame, below: int) -> pl.Series:
@@ -50,71 +58,8 @@ def cold_users(users: pl.Series, known: pl.DataFrame, below: int) -> pl.Series:
     return users.filter(~users.is_in(busy.implode()))
 
 
-def reranked_users(
-    policy: Policy, users: pl.Series, known: pl.DataFrame, config: FusionConfig
-) -> pl.Series:
-    """The users whose lists the judgements change.
-
-    Args:
-        policy: whose lists.
-        users: everybody.
-        known: interactions that the served lists are made from.
-        config: the bound of cold users.
-    """
-    if policy == "all":
-        return users
-    return users.clear() if policy == "none" else cold_users(users, known, config.cold_below)
-
-
-def sampled_users(
+def probe_users(
     candidates: pl.DataFrame,
-    train: pl.DataFrame,
-    valid: pl.DataFrame,
-    *,
-    like_from: float,
-    cold_below: int,
-    most: int,
-    seed: int,
-) -> pl.Series:
-    """At most `most` users with a list and a liked validation item, cold ones first.
-
-    Args:
-        candidates: `columns.CANDIDATES` of the model fitted on `train` alone.
-        train: training interactions.
-        valid: validation interactions.
-        like_from: lowest rating that counts as liked.
-        cold_below: training interactions below which a user is cold.
-        most: size of the sample.
-        seed: of the sample.
-    """
-    users = _judgeable(candidates, valid, like_from)
-    cold = cold_users(users, train, cold_below)
-    warm = users.filter(~users.is_in(cold.implode()))
-    rng = np.random.default_rng(seed)
-    order = [pool.gather(rng.permutation(pool.len())) for pool in (cold, warm)]
-    return pl.concat(order).head(most).sort()
-
-
-def _judgeable(candidates: pl.DataFrame, valid: pl.DataFrame, like_from: float) -> pl.Series:
-    liked = valid.filter(is_liked(like_from)).select(USER).unique()
-    return liked.join(candidates, on=USER, how="semi")[USER].sort()
-
-
-def fixed(policy: Policy, config: FusionConfig) -> pl.DataFrame:
-    """`columns.POLICIES` of a policy that nothing was measured for."""
-    weight = 0.0 if policy == "none" else config.llm_weight
-    row = {POLICY: policy, WEIGHT: weight, USERS: 0, CHOSEN: True}
-    return pl.DataFrame([{name: row.get(name) for name in POLICIES}], schema=dict(POLICIES))
-
-
-def chosen(policies: pl.DataFrame) -> Policy:
-    """The policy that a table of `columns.POLICIES` says was chosen."""
-    return cast(Policy, policies.filter(CHOSEN)[POLICY].item())
-
-
-def choose(
-    candidates: pl.DataFrame,
-    judged: pl.DataFrame,
     train: pl.DataFrame,
     valid: pl.DataFrame,
     *,
@@ -122,85 +67,178 @@ def choose(
     config: FusionConfig,
     seed: int,
 ) -> pl.DataFrame:
-    """Compare the policies, at the configured weight and over a sweep of weights.
+    """USER and GROUP of those that the probe may judge, in the order in which it does.
+
+    They have a list and a liked validation item. Within cold and warm the order is drawn; both
+    stand in proportion in every beginning of it.
 
     Args:
         candidates: `columns.CANDIDATES` of the model fitted on `train` alone.
-        judged: `columns.JUDGED`: judgements of sampled users' candidates.
         train: training interactions.
+        valid: validation interactions.
+        like_from: lowest rating that counts as liked.
+        config: the bound of cold users, the stages.
+        seed: of the order.
+    """
+    liked = valid.filter(is_liked(like_from)).select(USER).unique()
+    users = liked.join(candidates, on=USER, how="semi")[USER].sort()
+    cold = users.is_in(cold_users(users, train, config.cold_below).implode())
+    rng = np.random.default_rng(seed)
+    parts = []
+    for name, own in ((COLD, users.filter(cold)), (WARM, users.filter(~cold))):
+        drawn = own.gather(rng.permutation(own.len())).alias(USER).to_frame()
+        place = ((pl.int_range(pl.len()) + 0.5) / pl.len()).alias(_PLACE)
+        parts.append(drawn.with_columns(place, pl.lit(name).alias(GROUP)))
+    order = pl.concat(parts).sort(_PLACE, GROUP, maintain_order=True).drop(_PLACE)
+    order = order.head(config.probe_users[-1])
+    if any(order.filter(pl.col(GROUP) == name).height < _LEAST_GROUP for name in (COLD, WARM)):
+        order = order.with_columns(pl.lit(EVERYBODY).alias(GROUP))
+    return order
+
+
+def stage_sizes(config: FusionConfig, users: int) -> tuple[int, ...]:
+    """Users judged after each stage, if so many can be judged at all."""
+    return (*(size for size in config.probe_users if size < users), users)
+
+
+def open_groups(order: pl.DataFrame, before: pl.DataFrame | None) -> list[str]:
+    """The groups that are not decided yet.
+
+    Args:
+        order: of `probe_users`.
+        before: `columns.PROBE` after the last stage; None before the first.
+    """
+    if before is None:
+        return order[GROUP].unique().sort().to_list()
+    last = before.filter(pl.col(STAGE) == before[STAGE].max())
+    return last.filter(pl.col(DECISION) == "go on")[GROUP].to_list()
+
+
+def stage_users(
+    order: pl.DataFrame, stage: int, before: pl.DataFrame | None, config: FusionConfig
+) -> pl.Series:
+    """The users that a stage judges: those who come newly, of groups not decided yet."""
+    sizes = (0, *stage_sizes(config, order.height))
+    if stage >= len(sizes) - 1:
+        return order[USER].clear()
+    fresh = order.slice(sizes[stage], sizes[stage + 1] - sizes[stage])
+    return fresh.filter(pl.col(GROUP).is_in(open_groups(order, before)))[USER]
+
+
+def decide_stage(
+    order: pl.DataFrame,
+    stage: int,
+    before: pl.DataFrame | None,
+    candidates: pl.DataFrame,
+    judged: pl.DataFrame,
+    valid: pl.DataFrame,
+    *,
+    like_from: float,
+    config: FusionConfig,
+    seed: int,
+) -> pl.DataFrame:
+    """What was seen so far, and the decision about every open group.
+
+    Args:
+        order: of `probe_users`.
+        stage: counted from 0.
+        before: `columns.PROBE` after the stage before; None for the first.
+        candidates: `columns.CANDIDATES` of the model fitted on training ratings alone.
+        judged: `columns.JUDGED` of all stages up to this one.
         valid: validation interactions; liked ones are the relevant items.
         like_from: lowest rating that counts as liked.
-        config: weight, scale, the bound of cold users.
-        seed: of the intervals.
+        config: weight and scale, or that they are learned; the stages.
+        seed: of the folds.
 
     Returns:
-        `columns.POLICIES`: NDCG@10 and its difference to the graph's with a 95 % interval, a row
-        per policy and weight; one row is chosen. Without a judged user with a liked validation
-        item, the single row `none`.
+        `columns.PROBE`: the rows of `before`, and one per open group.
 
     Raises:
         DataError: a table breaks its contract.
     """
-    population = _judgeable(candidates, valid, like_from)
-    users = population.filter(population.is_in(judged[USER].unique().implode()))
-    if users.is_empty():
-        return fixed("none", config)
-    mine = pl.col(USER).is_in(users.implode())
-    rows, truth = candidates.filter(mine), valid.filter(mine)
-
-    def measured(weight: float) -> Floats:
-        lists = fused_lists(rows, judged, users, weight=weight, method=config.scale)
-        ranking = lists.select(list(RANKING))
-        found = judge(
-            ranking, train, truth, method=f"weight {weight}", protocol=FULL, cutoffs=(_K,),
+    sizes, tried = stage_sizes(config, order.height), settings(config)
+    groups = order[GROUP].n_unique()
+    rows = []
+    for name in open_groups(order, before):
+        own = order.filter(pl.col(GROUP) == name)
+        planned = [order.head(size).filter(pl.col(GROUP) == name).height for size in sizes]
+        seen = own.head(planned[stage])[USER]
+        mine = pl.col(USER).is_in(seen.implode())
+        found = measure(
+            candidates.filter(mine), judged.filter(mine), valid.filter(mine), tried,
             like_from=like_from,
         )  # fmt: skip
-        return found.per_user(NDCG, _K)
-
-    cold = users.is_in(cold_users(users, train, config.cold_below).implode()).to_numpy()
-    n_cold = cold_users(population, train, config.cold_below).len()
-    shares = _shares(cold, n_cold, population.len() - n_cold)
-    weights = sorted({*_SWEEP, config.llm_weight} - {0.0})
-    return _table({one: measured(one) for one in [0.0, *weights]}, cold, shares, config, seed)
+        rows.append({GROUP: name, STAGE: stage} | _seen(
+            found, planned, tried, config.smallest_gain, LEVEL / groups, seed
+        ))  # fmt: skip
+    table = pl.DataFrame(rows, schema=dict(PROBE))
+    return check(table if before is None else pl.concat([before, table]), PROBE, table="probe")
 
 
-def _shares(cold: Bools, n_cold: int, n_warm: int) -> Floats:
-    """How many users of the population each sampled one stands for, mean 1."""
-    each = np.where(cold, n_cold / max(1, cold.sum()), n_warm / max(1, (~cold).sum()))
-    shares: Floats = each / each.mean()
-    return shares
-
-
-def _table(
-    values: Mapping[float, Floats], cold: Bools, shares: Floats, config: FusionConfig, seed: int
-) -> pl.DataFrame:
-    graph = values[0.0]
-    gains: dict[tuple[Policy, float], Floats] = {("none", 0.0): np.zeros_like(graph)}
-    for weight in sorted(values.keys() - {0.0}):
-        gain = values[weight] - graph
-        gains["cold-only", weight] = np.where(cold, gain, 0.0)
-        gains["all", weight] = gain
-    weighted = np.stack([gain * shares for gain in gains.values()], axis=1)
-    low, high = intervals(weighted, resamples=_RESAMPLES, seed=seed)
-    difference = weighted.mean(axis=0)
-    keys = list(gains)
-    best = _best(dict(zip(keys, difference.tolist(), strict=True)), config)
-    columns = {
-        POLICY: [policy for policy, _ in keys], WEIGHT: [weight for _, weight in keys],
-        VALUE: (graph * shares).mean() + difference, DIFFERENCE: difference, CI_LOW: low,
-        CI_HIGH: high, USERS: [graph.size] * len(keys), CHOSEN: [key == best for key in keys],
+def _seen(
+    found: Measured, planned: Sequence[int], tried: Sequence[Setting], smallest: float,
+    level: float, seed: int,
+) -> dict[str, object]:  # fmt: skip
+    honest = cross_fitted(found.gains, np.random.default_rng(seed))
+    at: Look = look(honest, planned, smallest_gain=smallest, level=level)
+    chosen = select(found.gains, fixed=len(tried) == 1)
+    setting = None if chosen is None else tried[chosen]
+    decision = at.decision
+    if decision == "serve" and setting is None:
+        decision = "undecided"
+    return {
+        USERS: at.users, VALUE: float(found.graph.mean()), DIFFERENCE: at.gain,
+        WEIGHT: setting.weight if setting else 0.0, SCALE: setting.scale if setting else None,
+        CI_LOW: at.low if np.isfinite(at.low) else None,
+        CI_HIGH: at.high if np.isfinite(at.high) else None, DECISION: decision,
     }  # fmt: skip
-    table = pl.DataFrame(columns).cast(dict(POLICIES))  # type: ignore[arg-type]
-    return check(table, POLICIES, table="policies")
 
 
-def _best(
-    differences: Mapping[tuple[Policy, float], float], config: FusionConfig
-) -> tuple[Policy, float]:
-    """The best policy at the configured weight; a tie leaves more to the graph."""
-    offered: list[tuple[Policy, float]] = [
-        (policy, 0.0 if policy == "none" else config.llm_weight) for policy in ORDER
+def fixed_users(users: pl.Series, known: pl.DataFrame, config: FusionConfig) -> pl.DataFrame:
+    """`columns.RERANKED_USERS` under a policy that measures nothing first.
+
+    Args:
+        users: everybody.
+        known: interactions that the served lists are made from.
+        config: policy, weight, scale, the bound of cold users.
+    """
+    if config.policy == "cold-only":
+        users = cold_users(users, known, config.cold_below)
+    elif config.policy != "all":
+        users = users.clear()
+    return _with_setting(users, config.fixed_weight, config.fixed_scale)
+
+
+def probed_users(
+    probe: pl.DataFrame, users: pl.Series, known: pl.DataFrame, config: FusionConfig
+) -> pl.DataFrame:
+    """`columns.RERANKED_USERS` as a probe decided: those of groups with a shown gain.
+
+    Args:
+        probe: `columns.PROBE`.
+        users: everybody.
+        known: interactions that the served lists are made from.
+        config: the bound of cold users.
+    """
+    cold = users.is_in(cold_users(users, known, config.cold_below).implode())
+    members = {EVERYBODY: users, COLD: users.filter(cold), WARM: users.filter(~cold)}
+    served = probe.filter(pl.col(DECISION) == "serve")
+    parts = [
+        _with_setting(members[row[GROUP]], row[WEIGHT], row[SCALE])
+        for row in served.iter_rows(named=True)
     ]
-    there = [key for key in offered if key in differences]
-    # `max` keeps the first of equal ones; the rounding keeps noise of the last bit from deciding.
-    return max(there, key=lambda key: round(differences[key], 9))
+    return pl.concat([_with_setting(users.clear(), 0.0, ""), *parts])
+
+
+def _with_setting(users: pl.Series, weight: float, scale: str) -> pl.DataFrame:
+    return users.alias(USER).to_frame().select(
+        USER, pl.lit(weight, pl.Float64).alias(WEIGHT), pl.lit(scale).alias(SCALE)
+    )  # fmt: skip
+
+
+def policy_of(probe: pl.DataFrame) -> Policy:
+    """Whose lists a probe's decisions rerank."""
+    served = set(probe.filter(pl.col(DECISION) == "serve")[GROUP])
+    if EVERYBODY in served or {COLD, WARM} <= served:
+        return "all"
+    return "cold-only" if COLD in served else "warm-only" if WARM in served else "none"

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from recsys_core.columns import (
+    AGREEMENT,
     GRAPH_SCORE,
     ITEM,
     JUDGED,
@@ -40,7 +41,7 @@ async def rerank(
     provider: Provider,
     config: RerankConfig,
     seed: int,
-    in_flight: int = 64,
+    in_flight: int | None = 64,
     on_user: Progress | None = None,
 ) -> tuple[pl.DataFrame, Facts]:
     """Judge the top candidates of every user (paper, section 2.3).
@@ -54,7 +55,7 @@ async def rerank(
         config: strategy, number of candidates.
         seed: of the shuffles; a user's shuffles depend on it and on the user's id only.
         in_flight: requests that the provider takes at a time; it has the last word, this only
-            says how many users are taken on.
+            says how many users are taken on. None takes on all of them at once.
         on_user: called with the number of users done.
 
     Returns:
@@ -72,19 +73,25 @@ async def rerank(
         "strategy": config.strategy, "users": pool[USER].n_unique(), "items": pool.height,
     }  # fmt: skip
     scores = pl.Series(LLM_SCORE, [None] * pool.height, pl.Float32)
+    agreement = pl.Series(AGREEMENT, [None] * pool.height, pl.Float32)
     if config.strategy != NONE:
         strategy = make_strategy(config.strategy, config)
-        at_once = -(-_SPARE * in_flight // strategy.width(config.candidates))
+        contexts = UserContexts(pool, tables)
+        at_once = max(1, len(contexts))
+        if in_flight is not None:
+            at_once = -(-_SPARE * in_flight // strategy.width(config.candidates))
 
         async def judge(context: UserContext) -> Completed:
             rng = np.random.default_rng([seed, zlib.crc32(context.user.encode())])
             return await judge_safely(strategy, context, provider, rng)
 
-        contexts = UserContexts(pool, tables)
         done = await map_bounded(contexts, judge, at_once=at_once, on_done=on_user)
         scores = pl.Series(LLM_SCORE, [one for user in done for one in user.scores], pl.Float32)
+        agreement = pl.Series(
+            AGREEMENT, [user.agreement for user in done for _ in user.scores], pl.Float32
+        )
         facts |= _counts(done) | tables.missing(pool)
-    judged = pool.with_columns(scores, pl.lit(config.strategy).alias(STRATEGY))
+    judged = pool.with_columns(scores, agreement, pl.lit(config.strategy).alias(STRATEGY))
     return check(judged.select(list(JUDGED)), JUDGED, table="judged"), facts
 
 
@@ -105,3 +112,12 @@ def _counts(judged: list[Completed]) -> Facts:
         "failed_requests": sum(user.failed_requests for user in judged),
         "answers_by_model": dict(sum((user.models for user in judged), Counter[str]())),
     }
+
+
+def mean_agreement(judged: pl.DataFrame) -> float | None:
+    """Mean over users of the agreement between repeated rankings; None where nothing repeats.
+
+    Args:
+        judged: `columns.JUDGED`.
+    """
+    return judged.unique(USER)[AGREEMENT].mean()  # type: ignore[return-value]

@@ -1,17 +1,16 @@
 """Step `baseline`: the lists of one tuned baseline on one fold."""
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.methods import builders
 from recsys_core.recommenders.tuning import tuned
+from tasks.baselines import as_served
 from tasks.runtime.references import DatasetRef, ListsRef, SplitRef
 from tasks.runtime.step import HOUR, step
 
 
-@step("baseline", version="1", returns=ListsRef, timeout_seconds=6 * HOUR)
+@step("baseline", version="2", returns=ListsRef, timeout_seconds=6 * HOUR)
 def baseline(
     out: ArtifactWriter,
     *,
@@ -33,11 +32,12 @@ def baseline(
         k: length of the lists.
         seed: of the methods that draw.
     """
-    train, valid = split.table("train"), split.table("valid")
+    train, valid, items = split.table("train"), split.table("valid"), data.table("items")[ITEM]
     candidates = builders(method, ratings, seed=seed)
-    found = tuned(candidates, train, valid, data.table("items")[ITEM], like_from=ratings.like_from)
-    known = pl.concat([train, valid])
-    lists = found.recommender.recommend(data.table("users")[USER], k, exclude=known)
+    found = tuned(candidates, train, valid, items, like_from=ratings.like_from)
+    lists = as_served(found.recommender, split, items).recommend(
+        data.table("users")[USER], k, exclude=split.masked, among=data.candidate_items
+    )
     out.table("candidates", lists, CANDIDATES)
     out.fact("choice", found.choice)
     out.fact("valid_ndcg", found.valid_ndcg)

@@ -3,20 +3,21 @@
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import METRICS, PER_USER
+from recsys_core.columns import ITEM, METRICS, PER_USER, USER
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.report.summary import HEADLINE_K
-from tasks.runtime.references import ListsRef, MetricsRef, RerankedRef, SplitRef
+from recsys_core.report.summary import headline_k
+from tasks.runtime.references import DatasetRef, ListsRef, MetricsRef, RerankedRef, SplitRef
 from tasks.runtime.step import step
 
 
-@step("measured", version="1", returns=MetricsRef)
+@step("measured", version="2", returns=MetricsRef)
 def method_metrics(
     out: ArtifactWriter,
     *,
+    data: DatasetRef,
     split: SplitRef,
     lists: ListsRef | RerankedRef,
     method: str,
@@ -28,6 +29,7 @@ def method_metrics(
 
     Args:
         out: tables `metrics` and `per_user`; the latter at one cut-off, for paired tests.
+        data: says which items may be recommended.
         split: train, valid and test; only here are test ratings read.
         lists: the method's lists.
         method: name in the tables.
@@ -35,24 +37,22 @@ def method_metrics(
         config: cut-offs, the bound of cold users, bootstrap resamples.
         seed: of the bootstrap.
     """
-    known = pl.concat([split.table("train"), split.table("valid")])
+    known, masked = split.known, split.masked
+    test = split.table("test").filter(pl.col(ITEM).is_in(data.candidate_items.implode()))
     ranking = lists.table("reranked" if isinstance(lists, RerankedRef) else "candidates")
+    ranking = ranking.join(test.select(USER).unique(), on=USER, how="semi")
     judged = [
         judge(
-            ranking, known, split.table("test"), method=method, protocol=protocol,
-            cutoffs=config.cutoffs, like_from=ratings.like_from, max_train_interactions=cold,
+            ranking, known, test, masked=masked, method=method, protocol=protocol,
+            items=data.table("items")[ITEM], cutoffs=config.cutoffs, like_from=ratings.like_from,
+            max_train_interactions=group.at_most, history=group.history,
         )
         for protocol in (FULL, CONDENSED)
-        for cold in (None, config.cold_below - 1)
+        for group in split.user_groups(config)
     ]  # fmt: skip
     metrics = [one.table(bootstrap=config.bootstrap, seed=seed) for one in judged]
     out.table("metrics", pl.concat(metrics), METRICS)
-    k = headline_k(config)
+    k = headline_k(config.cutoffs)
     out.table("per_user", pl.concat([user_table(one, k) for one in judged]), PER_USER)
     for name, count in judged[0].notes.items():
         out.fact(name, count)
-
-
-def headline_k(config: EvaluationConfig) -> int:
-    """The cut-off of tables and tests: 10 where it is measured, else the largest."""
-    return HEADLINE_K if HEADLINE_K in config.cutoffs else max(config.cutoffs)

@@ -17,6 +17,7 @@ from recsys_core.config import ReproduceConfig
 from recsys_core.config.reproduction_methods import figure_2
 from recsys_core.report.folder import publish
 from recsys_core.report.reproduction_page import Reproduction, render
+from recsys_core.report.summary import headline_k
 from tasks.reproduction.caveats import caveats
 from tasks.reproduction.comparisons import (
     Measured,
@@ -26,7 +27,6 @@ from tasks.reproduction.comparisons import (
     significance_tests,
     strategy_rows,
 )
-from tasks.reproduction.method_metrics import headline_k
 from tasks.reproduction.table_1 import paper_rows, table_1
 from tasks.runtime.run_folder import SUMMARY_FILE
 from tasks.runtime.run_log import RunLog
@@ -65,13 +65,13 @@ def report(
         created=log.started,
         seconds=(datetime.now(UTC) - log.started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / config.run_name),
-        k=headline_k(config.evaluation),
+        k=headline_k(config.evaluation.cutoffs),
         reference=config.reference,
         figure_2=figure_2(),
         metrics=metrics,
         comparisons={name: found for name, found in tests.items() if found.height},
         ablations=[one for name in tests for one in ablations(config, results, name)],
-        strategies=strategy_rows(results, metrics, headline_k(config.evaluation)),
+        strategies=strategy_rows(results, metrics, headline_k(config.evaluation.cutoffs)),
         cold=cold,
         table_1=table_1(metrics, paper_rows(config), config.evaluation.cold_below),
         profiles=profiles,

@@ -26,7 +26,9 @@ def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Await
     key = _key(config)
 
     async def run() -> tuple[R, Usage]:
-        opened = open_provider(config, root=out.root, run=current_run_id(), api_key=key)
+        opened = open_provider(
+            config, root=out.root, run=current_run_id(), api_key=key, place=out.uri
+        )
         async with opened as provider:
             return await work(provider), provider.usage()
 

@@ -1,15 +1,109 @@
 """References typed by what they hold, so that mixed-up wiring of the flows fails the type check."""
 
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
 from recsys_core.artifacts import ArtifactRef
+from recsys_core.columns import AVAILABLE, ITEM, RATING
+from recsys_core.evaluation.config import EvaluationConfig
+from recsys_core.evaluation.protocols import History
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
+
+SCALE: Final = "scale"
+ALLOW_REPEATS: Final = "allow_repeats"
+LEARNED: Final = "learned"
+SHOWN: Final = "shown"
+MASKED: Final = "masked"
+NO_PART: Final = "none"
 
 
 class DatasetRef(ArtifactRef):
     """Tables `interactions`, `items` and `users` of a data set."""
 
+    @property
+    def scale(self) -> RatingScale:
+        """Kind of feedback, scale and thresholds, as ingest found them."""
+        return RatingScale.model_validate(self.manifest.facts[SCALE])
+
+    @property
+    def allow_repeats(self) -> bool:
+        """Whether items that a user knows may be recommended again."""
+        return bool(self.manifest.facts[ALLOW_REPEATS])
+
+    @property
+    def candidate_items(self) -> pl.Series:
+        """Ids of the items that may be recommended."""
+        return self.table("items").filter(pl.col(AVAILABLE))[ITEM]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserGroup:
+    """Test users that are measured apart.
+
+    Attributes:
+        at_most: those with at most so many training interactions; None for all.
+        history: those whom training saw (`warm`), or those who came later (`new`).
+    """
+
+    at_most: int | None = None
+    history: History | None = None
+
 
 class SplitRef(ArtifactRef):
     """Tables `train`, `valid` and `test` of interactions."""
+
+    def user_groups(self, config: EvaluationConfig) -> list[UserGroup]:
+        """All users, cold users, and for a split by time the known and the new ones."""
+        groups = [UserGroup(), UserGroup(at_most=config.cold_below - 1)]
+        if self.manifest.facts["kind"] == "time":
+            groups += [UserGroup(history="warm"), UserGroup(history="new")]
+        return groups
+
+    @property
+    def learns_from_valid(self) -> bool:
+        """Whether the served models learn from valid, too, once choices are made on it."""
+        return "valid" in str(self.manifest.facts[LEARNED])
+
+    @property
+    def learned(self) -> pl.DataFrame:
+        """What the served models learn from."""
+        return self._parts(str(self.manifest.facts[LEARNED]))
+
+    @property
+    def shown(self) -> pl.DataFrame:
+        """What users are placed by when lists are made."""
+        return self._parts(str(self.manifest.facts[SHOWN]))
+
+    @property
+    def masked(self) -> pl.DataFrame:
+        """What lists leave out; empty where known items may come again."""
+        return self._parts(str(self.manifest.facts[MASKED]))
+
+    @property
+    def masks(self) -> bool:
+        """Whether lists leave anything out."""
+        return bool(self.manifest.facts[MASKED] != NO_PART)
+
+    @property
+    def known(self) -> pl.DataFrame:
+        """All that is no test."""
+        return self._parts("train+valid")
+
+    def _parts(self, names: str) -> pl.DataFrame:
+        if names == NO_PART:
+            return self.table("train").clear()
+        return pl.concat([self.table(name) for name in names.split("+")])
+
+
+def shown_history(split: SplitRef, data: DatasetRef) -> pl.DataFrame:
+    """The training interactions as prompts show them: implicit feedback has no ratings."""
+    train = split.table("train")
+    if data.scale.is_implicit:
+        return train.with_columns(pl.lit(None, train.schema[RATING]).alias(RATING))
+    return train
 
 
 class ItemProfilesRef(ArtifactRef):
@@ -41,19 +135,27 @@ class CandidatesRef(ListsRef):
 
 
 class SampleRef(ListsRef):
-    """The lists of the users on whom the fusion policy is chosen."""
+    """The lists of the validation users whom a stage of the probe judges."""
 
 
 class JudgementsRef(ArtifactRef):
     """Table `judged`: the language model's scores of candidates."""
 
 
+class ProbeRef(ArtifactRef):
+    """Table `probe`: what judged validation users said about reranking, stage by stage."""
+
+
 class PolicyRef(ArtifactRef):
-    """Table `users`: whose lists are reranked; `policies`: what that was chosen from."""
+    """Table `users`: whose lists are reranked, and how; `probe`: what that was decided by."""
 
 
 class RerankedRef(ArtifactRef):
     """Table `reranked`: the lists to serve; `everybody`: the lists if everyone were reranked."""
+
+
+class TradeOffRef(ArtifactRef):
+    """Table `trade_off`: accuracy against variety on validation."""
 
 
 class RecommendationsRef(ArtifactRef):
@@ -90,6 +192,7 @@ class Results:
     policy: PolicyRef
     judgements: JudgementsRef
     reranked: RerankedRef
+    trade_off: TradeOffRef
     recommendations: RecommendationsRef
     baselines: BaselinesRef
     metrics: MetricsRef

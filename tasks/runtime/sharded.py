@@ -50,9 +50,13 @@ class Shard(BaseModel):
 
 
 def shards(lists: pl.DataFrame, llm: LLMConfig, config: FanOutConfig) -> list[Shard]:
-    """The parts that the users of `lists` are cut into; rules take all of them at once."""
+    """The parts that the users of `lists` are cut into.
+
+    Rules take all of them at once, and so does a batch file, which takes up to a day and is found
+    again after a kill.
+    """
     users = lists.filter(pl.col(RANK) == 1).height
-    if not llm.uses_model or users <= config.shard_users:
+    if not llm.uses_model or llm.batch or users <= config.shard_users:
         return [Shard()]
     count = -(-(2 * users + config.shard_users) // (2 * config.shard_users))
     return [Shard(index=index, count=count) for index in range(count)]
@@ -162,4 +166,4 @@ def _added(name: str, before: Any, value: Any) -> Any:
         return before
     if isinstance(value, Mapping):
         return dict(Counter(before) + Counter(value))
-    return max(before, value) if name.startswith("run_") else before + value
+    return max(before, value) if name.startswith(("run_", "root_")) else before + value

@@ -27,7 +27,7 @@ from recsys_core.rerank.user_context import RerankTables
 from tests.benchmarks.rerank_data import load
 from tests.made_artifacts import judged
 
-LATENCY, IN_FLIGHT, CALLS = 0.2, 64, 12
+LATENCY, IN_FLIGHT, CALLS = 0.2, 64, RerankConfig().looks
 BY_RULES, OF_IDEAL, PREFECT = 20, 1.2, 0.1
 """The bars."""
 

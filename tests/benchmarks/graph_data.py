@@ -11,19 +11,24 @@ import polars as pl
 import torch
 
 from recsys_core.columns import ITEM, RATING, USER
-from recsys_core.datasets.config import DataConfig, SplitConfig
+from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
 from recsys_core.embedding.item_features import AGES, AT_MOST, WORDS_AT_MOST
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.spec import TrainingSpec
+from recsys_core.interactions.feedback import RatingScale
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
 """Width of the text vectors."""
 FEATURES = 2 * TEXT + AT_MOST + WORDS_AT_MOST + AGES
 """Width of the items' features at most: texts, labels, words, years (`embedding.features`)."""
-SIZES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_883, 1_000_000)}
+SIZES = {
+    "ml-100k": (943, 1_682, 100_000),
+    "ml-1m": (6_040, 3_883, 1_000_000),
+    "ml-latest-small": (610, 9_742, 100_836),
+}
 """Users, items, ratings."""
 _GROUPS = 8
 
@@ -46,7 +51,7 @@ class World:
         sized = config.for_ratings(len(self.graph.edges))
         return TrainingSpec(
             phase="bench", graph=self.graph, user_text=self.user_text,
-            item_text=self.item_text(config), config=sized, data=DataConfig().scale, seed=0,
+            item_text=self.item_text(config), config=sized, data=RatingScale(), seed=0,
             device=torch.device(device), backend="torch", epochs=epochs,
         )  # fmt: skip
 

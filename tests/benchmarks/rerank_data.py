@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from recsys_core.columns import ITEM, USER, VECTOR
-from recsys_core.datasets.config import DataConfig, SplitConfig
+from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.profiles.config import UserProfileConfig
 from recsys_core.profiles.history_selection import select_history
@@ -28,7 +29,7 @@ from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-DATA = DataConfig().scale
+DATA = RatingScale()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,12 @@ class World:
 
 
 def load(
-    *, published: bool, depth: int = 20, users: int | None = None, shared: Path = SHARED
+    *,
+    published: bool,
+    depth: int = 20,
+    users: int | None = None,
+    fold: int = 1,
+    shared: Path = SHARED,
 ) -> World:
     """Read, split, profile and rank.
 
@@ -50,11 +56,12 @@ def load(
         published: the paper's profiles; else those that the rules write.
         depth: length of the lists.
         users: how many users have a list; None stands for all.
+        fold: official fold.
         shared: folder of the data sets.
     """
     interactions = pl.read_parquet(shared / "ml-100k" / "interactions.parquet")
     items = pl.read_parquet(shared / "ml-100k" / "items.parquet")
-    split = split_interactions(interactions, SplitConfig(), 0)
+    split = split_interactions(interactions, SplitConfig(fold=fold), 0)
     people = interactions[USER].unique().sort().head(users or interactions.height)
     paper = shared / "paper"
     ready_items = read_ready_made(str(paper / "item_profiles.parquet"), ITEM, items[ITEM])

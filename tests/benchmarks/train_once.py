@@ -1,7 +1,8 @@
 """One training in a process of its own: `python -m tests.benchmarks.train_once WORLD PRESET`.
 
-WORLD is `ml-100k`, `ml-1m`, or EDGES for a synthetic graph, on which a single epoch is trained. The
-last line is JSON: seconds, peak memory in GiB (the whole process, data included), and the outcome.
+WORLD is a name of `graph_data.SIZES`, or EDGES for a synthetic graph, on which a single epoch is
+trained. The last line is JSON: seconds, peak memory in GiB (the whole process, data included), and
+the outcome.
 """
 
 import json
@@ -10,8 +11,8 @@ import sys
 import time
 
 import flows  # noqa: F401  before torch: sets the environment's defaults
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
+from recsys_core.interactions.feedback import RatingScale
 from tests.benchmarks.graph_data import World, movielens, synthetic
 
 
@@ -42,13 +43,14 @@ def to_the_end(world: World, config: GraphConfig) -> dict[str, object]:
 
     trained = train(
         world.graph, world.valid, world.user_text, world.item_text(config), config,
-        DataConfig().scale, 0, on_epoch=note,
+        RatingScale(), 0, on_epoch=note,
     )  # fmt: skip
     return {
         "seconds": time.perf_counter() - started,
         "search_seconds": began[1] - started,
         "epoch": trained.best_epoch,
         "valid_ndcg": trained.facts["valid_ndcg"],
+        "valid_ndcg_of_sum": trained.facts.get("valid_ndcg_of_sum"),
         "edges": len(world.graph.edges),
     }
 

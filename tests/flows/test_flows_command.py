@@ -11,7 +11,9 @@ from typing import ClassVar
 import pytest
 
 from flows import _command
-from recsys_core.config import RunConfig
+from flows._help import OFTEN_SET, parameters
+from recsys_core import __version__
+from recsys_core.config import ReproduceConfig, RunConfig
 from recsys_core.errors import BudgetExceeded, ConfigError, DataError, StorageError
 from recsys_core.section import Section
 
@@ -52,11 +54,27 @@ def test_a_wrong_value_names_the_field() -> None:
         parse("--split.fold=7")
 
 
-def test_an_unknown_parameter_is_refused(capsys) -> None:
-    with pytest.raises(SystemExit) as stop:
-        parse("--sed=1")
-    assert stop.value.code == 2
-    assert "--sed=1" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [("--sed=1", "--seed"), ("--data.sorce", "--data.source"), ("--no-refitt", "--no-refit")],
+)
+def test_a_typo_is_one_line_with_the_nearest_name(given: str, near: str) -> None:
+    with pytest.raises(ConfigError) as stop:
+        parse(given)
+    assert f"did you mean {near}?" in str(stop.value)
+    assert "\n" not in str(stop.value)
+
+
+def test_a_wrong_choice_names_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match="'pairwis' is no choice, did you mean 'pairwise'"):
+        parse("--rerank.strategy=pairwis")
+
+
+@pytest.mark.parametrize(("given", "said"), [("--seed", "expected one argument"), ("x", "x")])
+def test_what_the_parser_refuses_is_one_line_too(given: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as stop:
+        parse(given)
+    assert "\n" not in str(stop.value)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +99,9 @@ class Whole(Section):
     part: Part = Part()
 
 
-def test_help_explains_every_parameter(capsys) -> None:
+def test_help_all_explains_every_parameter(capsys) -> None:
     with pytest.raises(SystemExit) as stop:
-        parse("--help")
+        parse("--help-all")
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     for name, section in RunConfig.model_fields.items():
@@ -91,6 +109,28 @@ def test_help_explains_every_parameter(capsys) -> None:
         for below, field in fields.items():
             assert f"--{name}.{below}" in text
             assert " ".join(field.description.split())[:25] in text
+
+
+def test_help_is_short_and_names_choices_bounds_and_defaults(capsys) -> None:
+    with pytest.raises(SystemExit):
+        parse("--help")
+    text = capsys.readouterr().out
+    assert text.count("\n") < 90
+    for said in ("{auto,cpu,cuda}", "At least 1, at most 5. Default: 1.", "--help-all",
+                 "--refit | --no-refit", "INT,..."):  # fmt: skip
+        assert said in text
+    assert "--llm.reasoning_tokens" not in text
+
+
+def test_the_parameters_of_the_short_help_exist() -> None:
+    known = {one.name for kind in (RunConfig, ReproduceConfig) for one in parameters(kind)}
+    assert set(OFTEN_SET) <= known
+
+
+def test_the_version_is_that_of_the_package(capsys) -> None:
+    with pytest.raises(SystemExit):
+        parse("--version")
+    assert capsys.readouterr().out == f"prog {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -143,13 +183,20 @@ def test_expected_errors_are_logged_without_a_traceback(caplog) -> None:
         assert bool(record.exc_info) is kept
 
 
-@pytest.mark.slow
-def test_the_module_prints_its_help() -> None:
+@pytest.mark.parametrize(("given", "status"), [("--help", 0), ("--sed=1", 2)])
+def test_help_and_typos_need_no_prefect_and_start_no_server(given: str, status: int) -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['x', sys.argv[1]]\n"
+        "try: runpy.run_module('flows.personalize', run_name='__main__')\n"
+        "finally: print('loaded', sorted(m for m in sys.modules if m in ('prefect', 'torch')))"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "flows.personalize", "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code, given],
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "--data.source" in done.stdout
+    assert done.returncode == status
+    assert "loaded []" in done.stdout
+    assert done.stderr.count("\n") <= 2
 
 
 def test_a_server_that_is_down_is_one_message(tmp_path: Path) -> None:

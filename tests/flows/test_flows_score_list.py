@@ -73,6 +73,81 @@ def test_where_no_user_is_cold_the_values_are_null(folder, capsys):
     assert "-" in capsys.readouterr().out
 
 
+LISTS = {"u0": ["i4", "i0"], "u1": ["i9", "i4"]}
+LONG = pl.DataFrame([(u, i, r) for u, one in LISTS.items() for r, i in enumerate(one, 1)],
+                    schema=[USER, ITEM, RANK], orient="row")  # fmt: skip
+NESTED = pl.DataFrame({USER: list(LISTS), "items": list(LISTS.values())})
+SCORED = LONG.select(USER, ITEM, (1 / pl.col(RANK)).alias(SCORE))
+MASKED = pl.DataFrame({USER: ["u0", "u1"], ITEM: ["i1", "i2"], SCORE: [float("-inf")] * 2})
+SHAPES = {
+    "lists": ("parquet", NESTED),
+    "lists and scores": ("parquet", NESTED.with_columns(scores=pl.lit([0.9, 0.1]))),
+    "objects": ("parquet", NESTED.select(USER, pl.col("items").list.eval(
+        pl.struct(pl.element().alias(ITEM), (-pl.int_range(pl.len()).cast(pl.Float64)).alias(SCORE))
+    ))),
+    "printed lists": ("csv", NESTED.select(USER, pl.col("items").list.eval(
+        pl.format("'{}'", pl.element())).list.join(", ").alias("items")).with_columns(
+        pl.format("[{}]", "items").alias("items"))),
+    "JSON lines of lists": ("jsonl", NESTED),
+    "CSV": ("csv", LONG),
+    "TSV under other names": ("tsv", LONG.rename({USER: "userId", ITEM: "movieId", RANK: "Rank"})),
+    "float ranks": ("parquet", LONG.with_columns(pl.col(RANK).cast(pl.Float64))),
+    "ranks from 0": ("parquet", LONG.with_columns(pl.col(RANK) - 1)),
+    "categories": ("parquet", LONG.with_columns(pl.col(USER, ITEM).cast(pl.Categorical))),
+    "minus infinity": ("parquet", pl.concat([SCORED, MASKED])),
+    "TREC": ("run.txt", LONG.select(
+        line=pl.format("{} Q0 {} {} {} mine", USER, ITEM, RANK, -pl.col(RANK)))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_lists_of_every_shape_are_measured_alike(folder, capsys, shape):
+    suffix, frame = SHAPES[shape]
+    path = folder / f"shape.{suffix}"
+    if suffix == "parquet":
+        frame.write_parquet(path)
+    elif suffix == "jsonl":
+        frame.write_ndjson(path)
+    else:
+        frame.write_csv(path, separator="\t" if suffix == "tsv" else ",",
+                        include_header=shape != "TREC")  # fmt: skip
+    assert run(folder, "--json") == 0
+    expected = json.loads(capsys.readouterr().out)["metrics"]
+    assert run(folder, "--json", lists=path.name) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"] == expected
+
+
+def test_ids_are_compared_however_they_are_written(folder, capsys):
+    for name in ("interactions", "lists"):
+        table = pl.read_parquet(folder / f"{name}.parquet")
+        bare = table.with_columns(pl.col(USER, ITEM).str.slice(1))
+        number = bare.with_columns(pl.col(USER, ITEM).cast(pl.Int64))
+        (number if name == "lists" else bare).write_parquet(folder / f"{name}.parquet")
+    assert run(folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["test_users"] == 2
+
+
+def test_test_interactions_may_have_a_file_of_their_own(folder, capsys):
+    table = pl.read_parquet(folder / "interactions.parquet")
+    tested = pl.col(USER).is_in(["u0", "u1"])
+    table.filter(tested).write_csv(folder / "mine.csv")
+    table.filter(~tested).write_parquet(folder / "interactions.parquet")
+    assert run(folder, "--json", "--test", folder / "mine.csv") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["split"], summary["test_users"]) == ("given", 2)
+    assert summary["metrics"]["mrr"] == pytest.approx(1 / 2 * (1 / 1 + 1 / 2))
+
+
+def test_unary_interactions_need_no_rating(folder, capsys):
+    path = folder / "interactions.parquet"
+    pl.read_parquet(path).drop(RATING).write_parquet(path)
+    assert run(folder, "--json") == 0
+    # All five items of each test user are relevant.
+    assert json.loads(capsys.readouterr().out)["metrics"]["recall"] == pytest.approx(
+        1 / 2 * (2 / 5 + 1 / 5)
+    )
+
+
 def test_a_score_stands_in_for_the_rank(folder, capsys):
     table = pl.read_parquet(folder / "lists.parquet")
     table.with_columns((-pl.col(RANK).cast(pl.Float64)).alias(SCORE)).drop(RANK).write_parquet(
@@ -95,8 +170,11 @@ def test_the_catalogue_beside_the_interactions_is_used(folder, capsys):
 
 
 BAD = {
-    "missing file": (("--recommendations", "nowhere.parquet"), "nowhere.parquet cannot be read"),
-    "not Parquet": (("--recommendations", __file__), "cannot be read"),
+    "missing file": (
+        ("--recommendations", "nowhere.parquet"),
+        "nowhere.parquet cannot be read: it does not exist",
+    ),
+    "no table": (("--recommendations", __file__), "has no table that can be read"),
     "fold out of range": (("--fold", "6"), "fold: Input should be less than or equal to 5"),
     "rating scale": (("--rating-max", "3"), "outside the scale 1 to 3"),
     "threshold": (("--positive", "9"), "positive=9.0"),
@@ -118,6 +196,8 @@ def test_wrong_input_is_one_message_on_stderr_and_status_2(folder, capsys, argum
         (pl.exclude(RANK), "Expected: user_id, item_id and rank (or score)"),
         (pl.all().exclude(USER), "Expected: user_id, item_id and rank"),
         ((pl.col(USER).str.slice(1).cast(pl.Int64), ITEM, RANK), "user_id has type Int64"),
+        ((USER, ITEM, pl.col(RANK) + 0.5), "column rank holds values that are no whole numbers"),
+        ((USER, ITEM, pl.lit(float("nan")).alias(SCORE)), "not finite"),
     ],
 )  # fmt: skip
 def test_a_wrong_list_is_explained(folder, capsys, change, message):

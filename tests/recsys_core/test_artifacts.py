@@ -174,7 +174,7 @@ def test_a_table_that_breaks_its_schema_is_not_written(store: ArtifactStore) -> 
 
 
 def test_keys_depend_on_content_not_on_how_work_is_done(ref: ArtifactRef, tmp_path: Path) -> None:
-    here, there = DataConfig(folder="/here").scale, DataConfig(folder="/there").scale
+    here, there = DataConfig(folder="/here"), DataConfig(folder="/there")
     assert content_hash({"config": here}) == content_hash({"config": there})
     assert content_hash({"config": here}) != content_hash({"config": RatingScale(dislike_from=1)})
     assert content_hash({"a": 1, "b": ref}) == content_hash({"b": ref, "a": 1})

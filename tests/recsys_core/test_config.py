@@ -1,33 +1,26 @@
 """Parameters: defaults that fit any scale, and errors that name the field."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from recsys_core.config import ReproduceConfig, RunConfig, load_config
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
+from recsys_core.rerank.config import FusionConfig, RerankConfig
 from recsys_core.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "like", "dislike"),
-    [(1, 5, 4.0, 2.0), (1, 10, 7.75, 3.25), (0, 100, 75.0, 25.0), (0.5, 5, 3.875, 1.625)],
-)
-def test_default_thresholds_follow_the_scale(low, high, like, dislike) -> None:
-    config = DataConfig(rating_min=low, rating_max=high)
-    assert (config.scale.like_from, config.scale.dislike_from) == (like, dislike)
-
-
-@pytest.mark.parametrize(
     ("overrides", "field"),
     [
         ({"data": {"rating_min": 5, "rating_max": 1}}, "data"),
-        ({"data": {"positive": 9}}, "data"),
+        ({"data": {"positive": 9, "rating_max": 5}}, "data"),
         ({"data": {"sorce": "x"}}, "data.sorce"),
         ({"seed": "abc"}, "seed"),
         ({"split": {"fold": 6}}, "split.fold"),
@@ -118,3 +111,31 @@ def test_what_users_show_is_no_part_of_item_profiles() -> None:
     less = RunConfig.model_validate({"user_profiles": {"max_disliked": 3}})
     assert less.item_profiles.identity() == RunConfig().item_profiles.identity()
     assert less.user_profiles.identity() != RunConfig().user_profiles.identity()
+
+
+def test_a_split_kind_without_folds_has_one() -> None:
+    given: dict[str, Any] = {"split": {"kind": "time"}}
+    assert ReproduceConfig(**given).folds == (1,)
+    assert ReproduceConfig(**given).run(DataConfig(), 1).split.kind == "time"
+    with pytest.raises(ValidationError, match="kind time has no fold 3"):
+        ReproduceConfig(folds=(1, 3), **given)
+    assert ReproduceConfig().folds == (1, 2, 3, 4, 5)
+
+
+def test_the_papers_preset_sets_graph_rerank_and_fusion_but_not_what_is_given() -> None:
+    paper = RunConfig.model_validate({"preset": "paper", "graph": {"max_epochs": 7}})
+    assert (paper.graph.preset, paper.graph.loss, paper.graph.max_epochs) == ("paper", "bpr", 7)
+    assert paper.rerank.strategy == "relevancy"
+    assert (paper.fusion.policy, paper.fusion.llm_weight, paper.fusion.scale) == (
+        "all", 0.8, "score",
+    )  # fmt: skip
+    own = RunConfig(
+        preset="paper", fusion=FusionConfig(policy="auto"), rerank=RerankConfig(looks=5)
+    )
+    assert (own.fusion.policy, own.fusion.llm_weight) == ("auto", 0.8)
+    assert (own.rerank.strategy, own.rerank.looks) == ("relevancy", 5)
+    plain = RunConfig()
+    assert (plain.graph.preset, plain.fusion.policy, plain.fusion.llm_weight) == (
+        "best", "auto", None,
+    )  # fmt: skip
+    assert RunConfig.model_validate(paper.model_dump()) == paper

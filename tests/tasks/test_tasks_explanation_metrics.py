@@ -30,6 +30,7 @@ from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS
 from recsys_core.explanations.evaluation.metrics import EXPLANATION_METRICS, EXPLANATIONS
 from recsys_core.explanations.explainer import explain
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.providers.rules import RulesProvider
 from tasks.explanation_judge import explanation_judge
 from tasks.explanation_metrics import explanation_metrics
@@ -91,7 +92,7 @@ def run(
 
     @flow
     def measuring() -> list[pl.DataFrame]:
-        found = [explanation_metrics(store, ratings=config.data.scale, **given)]
+        found = [explanation_metrics(store, ratings=RatingScale(), **given)]
         if config.explanations.judge:
             judged = config.explanations.judge_users
             found.append(explanation_judge(store, llm=config.llm, judged_users=judged, **given))

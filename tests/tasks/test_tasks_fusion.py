@@ -9,10 +9,11 @@ from prefect import flow
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import CANDIDATES, ITEM, JUDGED, RANK, USER, Schema
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank.config import FusionConfig
 from tasks.fusion import fusion
 from tasks.fusion_policy import fusion_policy
+from tasks.probe import probe
 from tasks.runtime.references import (
     CandidatesRef,
     DatasetRef,
@@ -75,6 +76,7 @@ def judgements(out: ArtifactWriter, *, candidates: ListsRef, good: bool) -> None
     judged = candidates.table("candidates").select(
         USER, ITEM, RANK, pl.col("score").alias("graph_score"),
         score.cast(pl.Float32).alias("llm_score"), pl.lit("relevancy").alias("strategy"),
+        pl.lit(None, pl.Float32).alias("agreement"),
     )  # fmt: skip
     out.table("judged", judged, JUDGED)
 
@@ -91,14 +93,20 @@ def fusing(
     data, split, candidates = (
         world.as_type(kind) for kind in (DatasetRef, SplitRef, CandidatesRef)
     )
-    judged = judgements(store, candidates=candidates, good=good)
-    choose = {"candidates": candidates, "judged": judged} if valid else {"tuned": tuned}
-    policy = fusion_policy(
-        store, data=data, split=split, ratings=DataConfig().scale, config=config, seed=0, **choose
-    )
+
+    def judge(candidates: ListsRef) -> JudgementsRef:
+        return judgements(store, candidates=candidates, good=good)
+
+    seen = None
+    if valid and config.policy == "auto":
+        seen = probe(
+            store, judge, split=split, candidates=candidates, ratings=RatingScale(),
+            config=config, seed=0,
+        )  # fmt: skip
+    policy = fusion_policy(store, data=data, split=split, config=config, probe=seen, tuned=tuned)
     return policy, fusion(
-        store, candidates=candidates, judged=judged, policy=policy, llm_weight=config.llm_weight,
-        scale=config.scale,
+        store, candidates=candidates, judged=judge(candidates), policy=policy,
+        weight=config.fixed_weight, scale=config.fixed_scale,
     )  # fmt: skip
 
 
@@ -124,16 +132,26 @@ def test_the_policy_decides_whose_lists_change(
     assert changed(fused) == users
     if good:
         assert changed(fused, "everybody") == EVERYBODY
-    assert policy.manifest.facts["why"] == ("best on validation" if not config else "configured")
+    assert policy.manifest.facts["why"] == ("probe" if not config else "configured")
     assert fused.manifest.facts["reranked_users"] == (6 if not config and good else len(users))
 
 
 def test_another_weight_asks_nothing_anew(store: ArtifactStore) -> None:
     fusing(store, FusionConfig(), True)
-    assert len(CALLS) == 1
+    assert len(CALLS) == 2, "the probe's lists and everybody's"
     fusing(store, FusionConfig(llm_weight=0.5), True)
     fusing(store, FusionConfig(policy="all"), True)
-    assert len(CALLS) == 1
+    assert len(CALLS) == 2
+
+
+def test_a_probe_in_stages_judges_every_user_once(store: ArtifactStore) -> None:
+    policy, _ = fusing(store, FusionConfig(probe_users=(3, 6)), True)
+    stages = policy.table("probe")
+    assert stages["users"].to_list() == [3], "equal gains of all users leave no doubt"
+    assert policy.manifest.facts["policy"] == "all"
+    harmed, _ = fusing(store, FusionConfig(probe_users=(3, 6)), False)
+    assert harmed.table("probe")["decision"].to_list() == ["futile"]
+    assert harmed.table("users").is_empty()
 
 
 def test_without_validation_the_tuned_choice_is_taken_over(store: ArtifactStore) -> None:
@@ -143,4 +161,4 @@ def test_without_validation_the_tuned_choice_is_taken_over(store: ArtifactStore)
     assert policy.manifest.facts["why"] == "chosen with a validation split"
     alone, fused = fusing(store, FusionConfig(), True, valid=False)
     assert changed(fused) == set()
-    assert alone.manifest.facts["why"] == "nothing to choose with"
+    assert alone.manifest.facts["why"] == "nobody to ask"

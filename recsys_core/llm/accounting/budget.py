@@ -1,15 +1,17 @@
 """A hard ceiling in dollars and tokens, and what a run will cost before it starts.
 
-Before a call its highest possible cost is reserved, after it the real one is settled. A call that
+Before an attempt its highest possible cost is reserved, after it the real one is counted; where no
+usage comes back (a time-out, a broken body) the highest possible one stays counted. A call that
 does not fit beside those under way waits for them; one that does not fit at all ends the run.
-What other processes of the same run have spent is learned with every answer that is stored.
+What other processes have spent and reserved is checked when the lease on the answer is taken
+(`store/leases.py`).
 """
 
 import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from recsys_core.concurrency import shared
 from recsys_core.errors import BudgetExceeded
@@ -35,17 +37,45 @@ class Spending:
         return Spending(dollars=self.dollars - other.dollars, tokens=self.tokens - other.tokens)
 
 
-class Budget:
-    """The ceiling of one run, shared by all of its threads in this process."""
+BudgetScope = Literal["run", "root"]
 
-    def __init__(
-        self,
-        *,
-        max_dollars: float | None = None,
-        max_tokens: int | None = None,
-        spent: Spending | None = None,
-    ) -> None:
-        self.max_dollars, self.max_tokens = max_dollars, max_tokens
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """What may be spent in all, in one run or by all runs that share the cache of answers."""
+
+    dollars: float | None = None
+    tokens: int | None = None
+    scope: BudgetScope = "run"
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any."""
+        return self.dollars is not None or self.tokens is not None
+
+    def fits(self, total: Spending) -> bool:
+        """Whether `total` is within it."""
+        dollars = self.dollars is None or total.dollars <= self.dollars
+        return dollars and (self.tokens is None or total.tokens <= self.tokens)
+
+    def __str__(self) -> str:
+        parts = []
+        if self.dollars is not None:
+            parts.append(f"llm.max_dollars = {self.dollars:g}")
+        if self.tokens is not None:
+            parts.append(f"llm.max_tokens = {self.tokens}")
+        return f"{' and '.join(parts)} (llm.budget_scope = {self.scope})"
+
+
+class Budget:
+    """The ceiling of one run, shared by all of its threads in this process.
+
+    Attributes:
+        ceiling: what may be spent.
+    """
+
+    def __init__(self, ceiling: Ceiling, spent: Spending | None = None) -> None:
+        self.ceiling = ceiling
         self._spent = spent or Spending()
         self._reserved = Spending()
         self._open = 0
@@ -53,7 +83,7 @@ class Budget:
 
     @property
     def spent(self) -> Spending:
-        """What the run has spent so far."""
+        """What has been spent so far in the ceiling's scope, as far as this process knows."""
         return self._spent
 
     async def reserve(self, wanted: Spending) -> None:
@@ -66,41 +96,36 @@ class Budget:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     def release(self, reserved: Spending, spent: Spending | None = None) -> None:
-        """Give back a reservation; `spent` is the run's total after the call, as stored."""
+        """Give back a reservation; `spent` is the scope's total after the call, as stored."""
         with self._lock:
             self._reserved -= reserved
             self._open -= 1
             if spent is not None and spent.tokens >= self._spent.tokens:
                 self._spent = spent
 
+    def exceeded(self, wanted: Spending) -> BudgetExceeded:
+        """The error for a call that does not fit."""
+        spent, where = self._spent, "in this run"
+        if self.ceiling.scope == "root":
+            where = "by all runs that share this cache of answers"
+        return BudgetExceeded(
+            f"The budget of LLM calls is used up: {spent.dollars:.4f} dollars and {spent.tokens}"
+            f" tokens are spent {where}, and the next call may take {wanted.dollars:.4f} dollars"
+            f" and {wanted.tokens} tokens.",
+            expected=f"a total within {self.ceiling}.",
+            fix="raise the ceiling and run the same command again. Every answer bought so far is"
+            " kept in the cache and is not asked for again: the run goes on where it stopped.",
+        )
+
     def _reserve(self, wanted: Spending) -> bool:
         with self._lock:
-            if self._fits(self._spent + self._reserved + wanted):
+            if self.ceiling.fits(self._spent + self._reserved + wanted):
                 self._reserved += wanted
                 self._open += 1
                 return True
             if self._open:
                 return False
-        raise self._exceeded(wanted)
-
-    def _fits(self, total: Spending) -> bool:
-        dollars = self.max_dollars is None or total.dollars <= self.max_dollars
-        return dollars and (self.max_tokens is None or total.tokens <= self.max_tokens)
-
-    def _exceeded(self, wanted: Spending) -> BudgetExceeded:
-        spent, ceilings = self._spent, []
-        if self.max_dollars is not None:
-            ceilings.append(f"llm.max_dollars = {self.max_dollars:g}")
-        if self.max_tokens is not None:
-            ceilings.append(f"llm.max_tokens = {self.max_tokens}")
-        return BudgetExceeded(
-            f"The budget of LLM calls is used up: {spent.dollars:.4f} dollars and {spent.tokens}"
-            f" tokens are spent, and the next call may take {wanted.dollars:.4f} dollars and"
-            f" {wanted.tokens} tokens.",
-            expected=f"a total within {' and '.join(ceilings)}.",
-            fix="raise the ceiling and run the same command again. Every answer bought so far is"
-            " kept in the cache and is not asked for again: the run goes on where it stopped.",
-        )
+        raise self.exceeded(wanted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,11 +192,6 @@ def _seconds(one: Planned, config: LLMConfig) -> float:
     return rounds * (_ASSUMED_LATENCY_S + one.tokens_out / _ASSUMED_TOKENS_PER_S)
 
 
-def shared_budget(
-    run: tuple[str, str], spent: Spending, *, max_dollars: float | None, max_tokens: int | None
-) -> Budget:
+def shared_budget(run: tuple[str, str], ceiling: Ceiling, spent: Spending) -> Budget:
     """The budget of `run` (cache and name): one object for all who ask in this process."""
-    return shared(
-        ("llm budget", run, max_dollars, max_tokens),
-        lambda: Budget(max_dollars=max_dollars, max_tokens=max_tokens, spent=spent),
-    )
+    return shared(("llm budget", run, ceiling), lambda: Budget(ceiling, spent))

@@ -9,13 +9,15 @@ import polars as pl
 
 from recsys_core import columns as c
 
-Verdict = Literal["ok", "repaired", "invalid", "failed", "refused", "unavailable"]
+Verdict = Literal["ok", "repaired", "invalid", "failed", "refused", "unavailable", "lost"]
 """How a call ended.
 
 `ok`: a valid answer. `invalid`: not valid, so a repair call followed; `repaired`: that repair
 call's answer is valid, `failed`: it is not, either. `refused`: the endpoint rejected the request,
-or the model declined. `unavailable`: no answer after all attempts. Repair calls have rows of their
-own; answers from the cache have none.
+or the model declined. `unavailable`: no answer after all attempts. `lost`: an attempt that the
+provider may have billed gave no usable answer (a time-out, a broken body, a killed process); its
+tokens are the most that it can have cost. Repair calls and lost attempts have rows of their own;
+answers from the cache have none.
 """
 
 CALLS: Final = "calls"

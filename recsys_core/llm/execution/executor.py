@@ -1,4 +1,9 @@
-"""Executing one request: cache, single flight per key, budget, rate limits, attempts, ledger."""
+"""Executing one request: cache, single flight per key, budget, rate limits, attempts, ledger.
+
+An attempt reserves the most it can cost, waits for the rate limits, takes the lease on its answer,
+and sends. What it cost is stored before the next one begins, so that a kill loses at most the
+attempts under way, and these are counted by their leases.
+"""
 
 import asyncio
 import logging
@@ -12,7 +17,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from recsys_core.errors import LLMError, LLMRefused, LLMUnavailable
+from recsys_core.concurrency import stopping
+from recsys_core.errors import LLMError, LLMRefused, LLMStopped, LLMUnavailable
 from recsys_core.http.backoff import Backoff
 from recsys_core.llm.accounting.budget import Budget, Spending
 from recsys_core.llm.accounting.ledger import Call, Verdict
@@ -21,17 +27,24 @@ from recsys_core.llm.accounting.tokens import TokenEstimator, guess
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.execution.dialects import Dialects
 from recsys_core.llm.execution.rate_limits import Limits
-from recsys_core.llm.request.chat_request import AnyChat
+from recsys_core.llm.request.chat_request import AnyChat, reasons
 from recsys_core.llm.request.json_schema import Dialect
-from recsys_core.llm.store.answers import AnswerCache, Record
-from recsys_core.llm.transport.base import Completion, SendFailed, Transport
+from recsys_core.llm.store.answers import AnswerCache, Record, Totals
+from recsys_core.llm.store.leases import Claim, Outcome, OverBudget
+from recsys_core.llm.transport.base import MALFORMED, Completion, SendFailed, Transport
+from recsys_core.redaction import blanked, known_blanked
 
 _LOG: Final = logging.getLogger(__name__)
 FIRST_WAIT_S: Final = 1.0
 """Wait before the second attempt."""
-_WAITED_LONG_S: Final = 1.0
-_SECRET: Final = 8
-"""Shortest key that is one."""
+_HELD_S: Final = 0.1
+"""Seconds between two looks at an answer that another process is asking for."""
+_MALFORMED_ATTEMPTS: Final = 3
+"""Attempts after which a request whose response can never be read is set aside."""
+_STOP_S: Final = 3.0
+"""Seconds that requests under way get when the process was told to end."""
+_SHOWN: Final = 500
+"""Characters of an endpoint's message that are told."""
 
 
 class ItemRefused(LLMRefused):
@@ -40,12 +53,23 @@ class ItemRefused(LLMRefused):
 
 @dataclass
 class _Trace:
-    """What happened to a call on its way."""
+    """What happened to a call on its way.
+
+    Attributes:
+        tries: requests sent in all.
+        attempts: those that no ledger row counts yet; latency and waits are theirs.
+    """
 
     started: float
+    tries: int = 0
     attempts: int = 0
+    malformed: int = 0
     latency: float = 0.0
     waited: float = 0.0
+
+    def begin_row(self) -> None:
+        """What follows belongs to the next ledger row."""
+        self.attempts, self.latency, self.waited, self.started = 0, 0.0, 0.0, time.time()
 
 
 class Executor:
@@ -76,7 +100,8 @@ class Executor:
     ) -> None:
         self._config, self._transport, self._cache = config, transport, cache
         self._limits, self.budget, self._price = limits, budget, price
-        self._run, self._secret = run, secret
+        self.run = run
+        self._secrets = [secret.get_secret_value()] if secret else []
         self.session = uuid.uuid4().hex
         self.counts: Counter[str] = Counter()
         self.found: set[str] = set()
@@ -91,6 +116,7 @@ class Executor:
         self._sent: set[asyncio.Task[object]] = set()
         self._closing = False
         self._refusal: LLMError | None = None
+        cache.open_session(self.session)
 
     async def execute(self, chat: AnyChat, *, fresh: bool = False) -> tuple[Completion, bool]:
         """The model's answer to `chat`, and whether it came from the cache.
@@ -111,7 +137,11 @@ class Executor:
         return await asyncio.shield(flight)
 
     async def close(self) -> None:
-        """Drop the calls that have not been sent; wait for the others, which are paid for."""
+        """Drop the calls that have not been sent; wait for the others, which are paid for.
+
+        A process that was told to end waits for seconds only; what is then still under way stands
+        in the ledger with the most that it can have cost.
+        """
         self._closing = True
         kept = set() if self._transport.durable else self._sent
         flights = set(self._flights.values())
@@ -119,8 +149,16 @@ class Executor:
             flight.cancel()
         if kept:
             _LOG.info("waiting for answers under way", extra={"calls": len(kept)})
-        await asyncio.gather(*flights, return_exceptions=True)
+        waiting = asyncio.gather(*flights, return_exceptions=True)
+        while not waiting.done() and not stopping.is_set():
+            await asyncio.wait([waiting], timeout=_HELD_S)
+        if not waiting.done():
+            await asyncio.wait([waiting], timeout=_STOP_S)
+            for flight in flights:
+                flight.cancel()
+        await waiting
         await self._transport.close()
+        self._cache.close_session(self.session)
 
     def _landed(self, key: str, flight: asyncio.Task[tuple[Completion, bool]]) -> None:
         del self._flights[key]
@@ -128,106 +166,191 @@ class Executor:
             flight.exception()  # seen, even if every asker is gone
 
     async def _fly(self, chat: AnyChat, fresh: bool) -> tuple[Completion, bool]:
-        asked = time.monotonic()
-        cached = None if fresh else await self._cache.get(chat.key)
-        if cached is None:
-            await self._transport.prepare()
-            async with self._limits.in_flight():
-                if self._refusal is not None:  # a call that waited meets it without being sent
-                    raise self._refusal
-                if not fresh and time.monotonic() - asked > _WAITED_LONG_S:
-                    cached = await self._cache.get(chat.key)  # by another process, meanwhile
-                if cached is None:
-                    trace = _Trace(time.time(), waited=time.monotonic() - asked)
-                    return await self._buy(chat, trace, fresh), False
-        self.counts["cached_answers"] += 1
-        self.found.add(chat.key)
-        return cached, True
-
-    async def _buy(self, chat: AnyChat, trace: _Trace, fresh: bool) -> Completion:
-        tokens_in = self._tokens.prompt(chat.prompt_tokens)
-        dollars = self._price.dollars(tokens_in, chat.max_answer_tokens)
-        reserved = Spending(dollars=dollars, tokens=tokens_in + chat.max_answer_tokens)
-        await self.budget.reserve(reserved)
-        total = None
-        try:
-            completion = await self._attempt(chat, trace)
-            if completion.billed:
-                self._tokens.learn(
-                    chat.purpose, chat.prompt_tokens, completion.tokens_in, completion.tokens_out
-                )
-            total = await self._store(chat, trace, completion, chat.verdict(completion), fresh)
-            return completion
-        except SendFailed as failure:
-            verdict: Verdict = "unavailable" if failure.retryable else "refused"
-            await self._store(chat, trace, None, verdict, fresh)
-            error = self._error(chat, trace, failure)
-            if failure.fatal:
-                self._refusal = error
-            raise error from None
-        finally:
-            self._sent.discard(_this_task())
-            self.budget.release(reserved, total)
-
-    async def _attempt(self, chat: AnyChat, trace: _Trace) -> Completion:
+        if not fresh and (cached := await self._cache.get(chat.key)) is not None:
+            return self._from_cache(chat, cached)
+        await self._transport.prepare()
+        trace = _Trace(time.time())
         while True:
-            trace.attempts += 1
+            asked = time.monotonic()
+            async with self._limits.in_flight():
+                trace.waited += time.monotonic() - asked
+                bought = await self._buy(chat, trace, fresh)
+            if bought is not None:
+                return bought
+            # Another process asks for it: its answer will do, also where a new one was wanted.
+            self.counts["waits_for_other_runs"] += 1
+            fresh = False
+            await asyncio.sleep(_HELD_S)
+            if (cached := await self._cache.get(chat.key)) is not None:
+                return self._from_cache(chat, cached)
+
+    async def _buy(
+        self, chat: AnyChat, trace: _Trace, fresh: bool
+    ) -> tuple[Completion, bool] | None:
+        """The answer and whether it came from the cache; None while another process asks for it."""
+        while True:
             dialect = self._dialects.of(chat)
-            try:
-                return await self._send(chat, dialect, trace)
-            except SendFailed as failure:
-                if self._dialects.lower(chat, dialect, failure):
-                    continue
-                wait = self._backoff.wait(trace.attempts, failure.retry_after, self._random)
-                if wait is None or self._closing or not failure.retryable:
-                    raise
-                self.counts["retries"] += 1
-                _LOG.warning("attempt failed", extra={
-                    "subject": chat.subject, "purpose": chat.purpose, "wait_s": wait,
-                    "attempt": trace.attempts, "problem": str(failure)[:200],
-                })  # fmt: skip
+            outcome = await self._attempt(chat, dialect, trace, fresh)
+            if not isinstance(outcome, SendFailed):
+                return outcome
+            if self._dialects.lower(chat, dialect, outcome):
+                continue
+            wait = self._wait(trace, outcome)
+            if wait is None:
+                raise await self._given_up(chat, trace, outcome)
+            self.counts["retries"] += 1
+            _LOG.warning("attempt failed", extra={
+                "subject": chat.subject, "purpose": chat.purpose, "wait_s": wait,
+                "attempt": trace.tries, "problem": str(outcome)[:200],
+            })  # fmt: skip
             trace.waited += wait
             await asyncio.sleep(wait)
 
-    async def _send(self, chat: AnyChat, dialect: Dialect, trace: _Trace) -> Completion:
-        payload = chat.payload(dialect)
+    async def _attempt(
+        self, chat: AnyChat, dialect: Dialect, trace: _Trace, fresh: bool
+    ) -> tuple[Completion, bool] | SendFailed | None:
+        claim = self._claim(chat, fresh)
+        await self.budget.reserve(claim.worst)
+        spent: Spending | None = None
+        try:
+            asked = time.monotonic()
+            start = await self._limits.start(
+                claim.tokens_in + self._tokens.answer(chat.purpose, chat.max_answer_tokens)
+            )
+            self._check_open()
+            taken = await self._taken(claim)
+            trace.waited += time.monotonic() - asked
+            if taken != "granted":
+                self._limits.correct(start, 0, requests=0)
+                if isinstance(taken, Completion):
+                    return self._from_cache(chat, taken)
+                if isinstance(taken, OverBudget):
+                    spent = taken.spent
+                    if not taken.reserved.tokens:
+                        raise self.budget.exceeded(claim.worst)
+                return None
+            outcome = await self._send(chat, dialect, trace, claim)
+            counted = claim.tokens_in
+            if isinstance(outcome, Completion):
+                counted = outcome.tokens_in + outcome.tokens_out
+            self._limits.correct(start, counted)
+            outcome, spent = await self._stored(chat, trace, claim, outcome)
+            return outcome if isinstance(outcome, SendFailed) else (outcome, False)
+        finally:
+            self._sent.discard(_this_task())
+            self.budget.release(claim.worst, spent)
+
+    def _claim(self, chat: AnyChat, fresh: bool) -> Claim:
         tokens_in = self._tokens.prompt(chat.prompt_tokens)
-        asked = time.monotonic()
-        start = await self._limits.start(
-            tokens_in + self._tokens.answer(chat.purpose, chat.max_answer_tokens)
-        )
+        return Claim(
+            key=chat.key, session=self.session, run=self.run, purpose=chat.purpose,
+            subject=chat.subject, model=chat.model, prompt_version=chat.prompt_version,
+            tokens_in=tokens_in, tokens_out=chat.max_answer_tokens,
+            cost=self._price.dollars(tokens_in, chat.max_answer_tokens),
+            ceiling=self.budget.ceiling, durable=self._transport.durable, fresh=fresh,
+        )  # fmt: skip
+
+    async def _taken(self, claim: Claim) -> Completion | Outcome:
+        try:
+            return await self._cache.claim(claim)
+        except asyncio.CancelledError:
+            self._cache.drop(claim.key, self.session)  # it was not sent, and costs nothing
+            raise
+
+    def _check_open(self) -> None:
+        """Refuse to send where nothing further may be sent."""
+        if self._refusal is not None:
+            raise self._refusal
+        if stopping.is_set():
+            raise LLMStopped(
+                "The process was told to end: no further request is sent.",
+                fix="run the same command again; every answer so far is kept.",
+            )
+
+    async def _send(
+        self, chat: AnyChat, dialect: Dialect, trace: _Trace, claim: Claim
+    ) -> Completion | SendFailed:
         begun = time.monotonic()
-        trace.waited += begun - asked
+        trace.tries, trace.attempts = trace.tries + 1, trace.attempts + 1
         self._sent.add(_this_task())
         try:
-            completion = self._checked(await self._transport.send(payload), chat)
+            completion = await self._transport.send(chat.payload(dialect))
         except SendFailed as failure:
-            self._sent.discard(_this_task())
-            self._limits.correct(start, tokens_in)
-            raise self._redacted(failure) from None
+            return failure.again(blanked(str(failure), self._secrets)[:_SHOWN])
+        except asyncio.CancelledError:
+            if not self._transport.durable:
+                raise
+            self._cache.drop(chat.key, self.session)  # the batch goes on and is found again
+            raise
         finally:
             trace.latency += time.monotonic() - begun
-        self._limits.correct(start, completion.tokens_in + completion.tokens_out)
-        return completion
+        if completion.billed:
+            self._tokens.learn(
+                chat.purpose, chat.prompt_tokens, completion.tokens_in, completion.tokens_out
+            )
+        return self._checked(completion, chat, claim)
 
-    def _checked(self, completion: Completion, chat: AnyChat) -> Completion:
+    def _checked(self, completion: Completion, chat: AnyChat, claim: Claim) -> Completion:
+        """Secrets blanked, and tokens estimated from the texts where no usage came."""
         if not completion.billed:
             self.counts["answers_without_usage"] += 1
-            answer = guess([{"content": completion.text}])
-            completion = replace(completion, tokens_in=chat.prompt_tokens, tokens_out=answer)
-        text, refusal = self._blanked(completion.text), self._blanked(completion.refusal)
+            hidden = completion.cut or reasons(self._config)  # more than the text was written
+            answer = chat.max_answer_tokens if hidden else guess([{"content": completion.text}])
+            completion = replace(completion, tokens_in=claim.tokens_in, tokens_out=answer)
+        text = known_blanked(completion.text, self._secrets)
+        refusal = known_blanked(completion.refusal, self._secrets)
         return replace(completion, text=text, refusal=refusal)
 
-    async def _store(
+    async def _stored(
+        self, chat: AnyChat, trace: _Trace, claim: Claim, outcome: Completion | SendFailed
+    ) -> tuple[Completion | SendFailed, Spending | None]:
+        """Store what an attempt bought, or may have bought; the scope's spending after it."""
+        if isinstance(outcome, Completion):
+            verdict = chat.verdict(outcome)
+            return outcome, await self._put(chat, trace, outcome, outcome, verdict, claim.fresh)
+        if not outcome.billed:
+            self._cache.drop(chat.key, self.session)
+            return outcome, None
+        lost = Completion(text="", tokens_in=claim.tokens_in, tokens_out=claim.tokens_out)
+        trace.malformed += outcome.malformed
+        if outcome.malformed and self._wait(trace, outcome) is None:
+            aside = replace(lost, refusal=f"{MALFORMED}{outcome}")
+            self.counts["set_aside"] += 1
+            _LOG.warning("a response can never be read: the request is set aside", extra={
+                "subject": chat.subject, "purpose": chat.purpose, "problem": str(outcome)[:200],
+                "decides": "llm.on_invalid, llm.retry_failed",
+            })  # fmt: skip
+            return aside, await self._put(chat, trace, lost, aside, "failed", claim.fresh)
+        spent = await self._put(chat, trace, lost, None, "lost", claim.fresh)
+        trace.begin_row()
+        return outcome, spent
+
+    def _wait(self, trace: _Trace, failure: SendFailed) -> float | None:
+        """Seconds until the next attempt; None where there is none."""
+        poisoned = failure.malformed and trace.malformed >= _MALFORMED_ATTEMPTS
+        if poisoned or self._closing or not failure.retryable:
+            return None
+        return self._backoff.wait(trace.tries, failure.retry_after, self._random)
+
+    async def _given_up(self, chat: AnyChat, trace: _Trace, failure: SendFailed) -> LLMError:
+        if trace.attempts:
+            verdict: Verdict = "unavailable" if failure.retryable else "refused"
+            await self._put(chat, trace, Completion(text=""), None, verdict, False)
+        error = self._error(chat, trace, failure)
+        if failure.fatal:
+            self._refusal = error
+        return error
+
+    async def _put(
         self,
         chat: AnyChat,
         trace: _Trace,
-        completion: Completion | None,
+        used: Completion,
+        answer: Completion | None,
         verdict: Verdict,
         fresh: bool,
     ) -> Spending:
-        used = completion or Completion(text="")
-        if completion is not None and not self._price.known:
+        if used.tokens_in and not self._price.known:
             self.counts["answers_without_price"] += 1
         call = Call(
             key=chat.key,
@@ -244,20 +367,20 @@ class Executor:
             verdict=verdict,
             started=trace.started,
         )
-        return await self._cache.put(
-            Record(
-                call=call,
-                run=self._run,
-                session=self.session,
-                completion=completion,
-                replace=fresh,
-            )
+        totals: Totals = await self._cache.put(
+            Record(call=call, run=self.run, session=self.session, completion=answer, replace=fresh)
         )
+        return totals.of(self.budget.ceiling.scope)
+
+    def _from_cache(self, chat: AnyChat, completion: Completion) -> tuple[Completion, bool]:
+        self.counts["cached_answers"] += 1
+        self.found.add(chat.key)
+        return completion, True
 
     def _error(self, chat: AnyChat, trace: _Trace, failure: SendFailed) -> LLMError:
         seen = (
             f"{self._config.model} gave no answer about {chat.subject} ({chat.purpose})"
-            f" in {trace.attempts} attempt(s): {failure}"
+            f" in {trace.tries} attempt(s): {failure}"
         )
         if failure.retryable:
             return LLMUnavailable(
@@ -273,15 +396,6 @@ class Executor:
             fix="check llm.model, llm.api_base and the environment variable that holds the key"
             " (llm.api_key_env).",
         )
-
-    def _redacted(self, failure: SendFailed) -> SendFailed:
-        message = self._blanked(str(failure))
-        return SendFailed(message, status=failure.status, retry_after=failure.retry_after)
-
-    def _blanked(self, text: str) -> str:
-        value = self._secret.get_secret_value() if self._secret else ""
-        # Local servers take any word as a key; blanking "x" out of answers would ruin them.
-        return text.replace(value, "***") if len(value) >= _SECRET else text
 
 
 def _this_task() -> "asyncio.Task[object]":

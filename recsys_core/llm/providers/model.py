@@ -27,8 +27,15 @@ _FEW: Final = 50
 class ModelProvider:
     """Answers by a language model, each answer validated; made by `open_provider`."""
 
-    def __init__(self, config: LLMConfig, *, executor: Executor, cache: AnswerCache) -> None:
-        self.model = config.model
+    def __init__(
+        self,
+        config: LLMConfig,
+        *,
+        executor: Executor,
+        cache: AnswerCache,
+        place: str | None = None,
+    ) -> None:
+        self.model, self._place = config.model, place
         self._config, self._executor, self._cache = config, executor, cache
         # Of thousands asked at once, none shall be sent only after the prompts of all are written.
         # A batch file wants all of them.
@@ -69,11 +76,15 @@ class ModelProvider:
         The ledger holds the calls of earlier runs, too, that did not live to report the answers
         which this one rests on.
         """
-        spent = self._executor.budget.spent
-        facts = {"run_dollars": spent.dollars, "run_tokens": float(spent.tokens)}
+        spent = self._cache.totals(self._executor.run)
+        facts = {"run_dollars": spent.run.dollars, "run_tokens": float(spent.run.tokens)}
+        if self._config.budget_scope == "root":
+            facts |= {"root_dollars": spent.root.dollars, "root_tokens": float(spent.root.tokens)}
         counts = self._executor.counts + self._facts
         return Usage(
-            calls=ledger(self._cache.report(self._executor.session, self._executor.found)),
+            calls=ledger(
+                self._cache.report(self._executor.session, self._executor.found, self._place)
+            ),
             answers=dict(self._answers),
             facts=facts | {name: float(count) for name, count in sorted(counts.items())},
         )

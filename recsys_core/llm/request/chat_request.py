@@ -29,7 +29,7 @@ from recsys_core.llm.request.templates import (
     repair_prompt,
     schema_prompt,
 )
-from recsys_core.llm.transport.base import Completion, Payload
+from recsys_core.llm.transport.base import MALFORMED, Completion, Payload
 
 _REASONING: Final = re.compile(r"^(o\d+|gpt-5)(?![a-z])(?!.*chat)", re.IGNORECASE)
 
@@ -94,7 +94,8 @@ class ChatRequest(Generic[V, A]):
             InvalidAnswer: no valid answer; the message says why in words a model can act on.
         """
         if completion.refusal:
-            raise Declined(f"the model declined: {completion.refusal[:300]}")
+            told = completion.refusal
+            raise Declined(told if told.startswith(MALFORMED) else f"the model declined: {told}")
         try:
             return parse(completion.text, self.request.purpose, self.request.variables)
         except InvalidAnswer as error:

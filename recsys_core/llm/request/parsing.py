@@ -6,6 +6,7 @@ request, is an invalid answer, which goes back to the model with the reason.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
@@ -31,7 +32,14 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not a JSON value")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return value
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 class InvalidAnswer(ValueError):

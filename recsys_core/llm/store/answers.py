@@ -8,31 +8,41 @@ committed together, before the answer is handed on.
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from functools import partial
+from typing import Any, Final, TypeVar, cast, get_args
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys_core import columns as c
-from recsys_core.errors import RecsysError
-from recsys_core.llm.accounting.budget import Spending
+from recsys_core.artifacts import has_manifest
+from recsys_core.errors import RecsysError, StorageError
+from recsys_core.llm.accounting.budget import BudgetScope, Spending
 from recsys_core.llm.accounting.ledger import Call
+from recsys_core.llm.store import leases
 from recsys_core.llm.store.database import (
     ANSWERS,
     CALLS,
     REPORTED,
-    SPENDING,
+    SESSIONS,
+    answer_checksum,
     open_engine,
     storage_error,
+    upsert,
 )
+from recsys_core.llm.store.leases import Claim, Outcome, is_gone
 from recsys_core.llm.transport.base import Completion
+from recsys_core.processes import Process
 
 T = TypeVar("T")
 
 _GROUP: Final = 200
 _KEYS_AT_ONCE: Final = 500
+_COMMITTED_S: Final = 600.0
+"""Seconds that a living process has to commit the artifact whose ledger it was given."""
 _CALL_COLUMNS: Final = tuple(c.LLM_CALLS)
 
 
@@ -47,11 +57,23 @@ class Record:
     replace: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """What is spent, by the run that asks and by all runs of the cache."""
+
+    run: Spending
+    root: Spending
+
+    def of(self, scope: BudgetScope) -> Spending:
+        """What counts for a ceiling of this scope."""
+        return self.run if scope == "run" else self.root
+
+
 @dataclass(frozen=True)
 class _Job:
-    work: Record | str
-    loop: asyncio.AbstractEventLoop
-    done: "asyncio.Future[Any]"
+    work: "Record | Claim | str | partial[None]"
+    loop: asyncio.AbstractEventLoop | None
+    done: "asyncio.Future[Any] | None"
 
 
 class AnswerCache:
@@ -68,6 +90,7 @@ class AnswerCache:
         self.url = url
         self.engine = open_engine(url)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._sessions: set[str] = set()
         self._thread = threading.Thread(target=self._serve, name="llm-cache", daemon=True)
         self._thread.start()
 
@@ -75,39 +98,70 @@ class AnswerCache:
         """The stored answer to `key`, if there is one."""
         return cast(Completion | None, await self._submit(key))
 
-    async def put(self, record: Record) -> Spending:
-        """Store a finished call; returns what its run has spent in all, by all processes."""
-        return cast(Spending, await self._submit(record))
+    async def claim(self, claim: Claim) -> Completion | Outcome:
+        """Take the lease on an answer before asking for it; the answer itself, if it came."""
+        return cast(Completion | Outcome, await self._submit(claim))
 
-    def spent(self, run: str) -> Spending:
-        """What `run` has spent so far."""
-        query = sa.select(SPENDING.c.dollars, SPENDING.c.tokens).where(SPENDING.c.run == run)
-        row = self.work(lambda connection: connection.execute(query).one_or_none())
-        return Spending(dollars=row.dollars, tokens=row.tokens) if row else Spending()
+    async def put(self, record: Record) -> Totals:
+        """Store a finished call and end its lease; returns what is spent by all processes."""
+        return cast(Totals, await self._submit(record))
+
+    def drop(self, key: str, session: str) -> None:
+        """End the lease of a request that was not sent or was rejected; does not wait."""
+        self._jobs.put(_Job(partial(leases.drop, key=key, session=session), None, None))
+
+    def open_session(self, session: str) -> None:
+        """Write down an open provider; what providers that are gone left is counted as lost."""
+
+        def action(connection: sa.Connection) -> None:
+            leases.open_session(connection, session)
+            leases.settle_gone(connection)
+
+        self.work(action)
+        self._sessions.add(session)
+
+    def close_session(self, session: str) -> None:
+        """A provider is closed: what it left under way is counted as lost."""
+        self._sessions.discard(session)
+        self.work(partial(leases.close_session, session=session))
+
+    def totals(self, run: str) -> Totals:
+        """What `run`, and all runs together, have spent so far."""
+        return self.work(partial(_totals, run=run))
 
     def calls(self, *, session: str | None = None, run: str | None = None) -> list[dict[str, Any]]:
         """Ledger rows of one open provider (`session`) or of a whole run, in order."""
-        query = sa.select(*(CALLS.c[name] for name in _CALL_COLUMNS)).order_by(CALLS.c.id)
+        condition: sa.ColumnElement[bool] = sa.true()
         if session is not None:
-            query = query.where(CALLS.c.session == session)
+            condition &= CALLS.c.session == session
         if run is not None:
-            query = query.where(CALLS.c.run == run)
-        rows = self.work(lambda connection: connection.execute(query).all())
-        return [dict(zip(_CALL_COLUMNS, row, strict=True)) for row in rows]
+            condition &= CALLS.c.run == run
+        return self.work(lambda connection: _calls(connection, condition))
 
-    def report(self, session: str, found: Collection[str]) -> list[dict[str, Any]]:
+    def report(
+        self, session: str, found: Collection[str], place: str | None = None
+    ) -> list[dict[str, Any]]:
         """The ledger of `session` made whole, once and for all.
 
         A process that was killed, or stopped by an error or a ceiling, has paid for answers that no
-        ledger shows. Whoever uses such an answer takes over its rows, so that every call stands in
-        exactly one ledger.
+        ledger shows; nor does an artifact that is gone. Whoever uses such an answer takes over its
+        rows, so that every call stands in exactly one ledger.
 
         Args:
             session: an open provider.
             found: keys of the answers that it took from the cache.
+            place: URI of the artifact that will hold this ledger.
         """
-        self.work(lambda connection: _take_over(connection, session, sorted(found)))
-        return self.calls(session=session)
+
+        def action(connection: sa.Connection) -> list[dict[str, Any]]:
+            leases.open_session(connection, session)
+            mine = SESSIONS.c.session == session
+            told = {"reported": time.time(), "place": place}
+            connection.execute(sa.update(SESSIONS).where(mine).values(**told))
+            _take_over(connection, session, sorted(found))
+            return _calls(connection, CALLS.c.session == session)
+
+        return self.work(action)
 
     def work(self, action: Callable[[sa.Connection], T]) -> T:
         """Run `action` in a transaction of its own.
@@ -127,23 +181,33 @@ class AnswerCache:
         await asyncio.to_thread(self._thread.join)
         self.engine.dispose()
 
-    async def _submit(self, work: Record | str) -> Any:
+    async def _submit(self, work: Record | Claim | str) -> Any:
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future())
-        self._jobs.put(job)
-        return await job.done
+        done: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put(_Job(work, loop, done))
+        return await done
 
     def _serve(self) -> None:
-        open_ = True
+        open_, beaten = True, time.monotonic()
         while open_:
             group = self._next_group()
             open_ = None not in group
             jobs = [job for job in group if job is not None]
-            self._answer(self._look_up, [job for job in jobs if isinstance(job.work, str)])
-            self._answer(self._store, [job for job in jobs if isinstance(job.work, Record)])
+            for kind, action in (
+                (str, self._look_up), (Record, self._store), (Claim, self._claim),
+                (partial, self._do),
+            ):  # fmt: skip
+                self._answer(action, [job for job in jobs if isinstance(job.work, kind)])
+            if self._sessions and time.monotonic() - beaten > leases.BEAT_S:
+                beaten = time.monotonic()
+                with suppress(StorageError):  # told to who stores the next answer
+                    self.work(partial(leases.beat, sessions=sorted(self._sessions)))
 
     def _next_group(self) -> list[_Job | None]:
-        group = [self._jobs.get()]
+        try:
+            group = [self._jobs.get(timeout=leases.BEAT_S)]
+        except queue.Empty:
+            return []
         while len(group) < _GROUP and group[-1] is not None:
             try:
                 group.append(self._jobs.get_nowait())
@@ -164,21 +228,41 @@ class AnswerCache:
             _tell(jobs, results)
 
     def _look_up(self, keys: list[str]) -> list[Completion | None]:
-        query = sa.select(ANSWERS).where(ANSWERS.c[c.KEY].in_(set(keys)))
-        found = self.work(
-            lambda connection: {
-                row[c.KEY]: _completion(dict(row)) for row in connection.execute(query).mappings()
-            }
-        )
+        found = self.work(partial(_found, keys=keys))
         return [found.get(key) for key in keys]
 
-    def _store(self, records: list[Record]) -> list[Spending]:
+    def _store(self, records: list[Record]) -> list[Totals]:
         return self.work(lambda connection: self._write(connection, records))
 
-    def _write(self, connection: sa.Connection, records: list[Record]) -> list[Spending]:
+    def _claim(self, claims: list[Claim]) -> list[Completion | Outcome]:
+        def action(connection: sa.Connection) -> list[Completion | Outcome]:
+            taken = {one: leases.take(connection, one) for one in sorted(claims, key=_by_key)}
+            wanted = [one.key for one in claims if taken[one] == "granted" and not one.fresh]
+            found = _found(connection, wanted)
+            for one in claims:
+                if one.key in found and taken[one] == "granted" and not one.fresh:
+                    leases.drop(connection, one.key, one.session)
+            _forget_damaged(connection, [key for key in wanted if key not in found])
+            return [
+                found.get(one.key, taken[one]) if not one.fresh else taken[one] for one in claims
+            ]
+
+        return self.work(action)
+
+    def _do(self, actions: list[Callable[[sa.Connection], None]]) -> list[None]:
+        def action(connection: sa.Connection) -> list[None]:
+            return [one(connection) for one in actions]
+
+        return self.work(action)
+
+    def _write(self, connection: sa.Connection, records: list[Record]) -> list[Totals]:
         # The spending first: its row serialises the writers of a run on every data base.
         runs = sorted({one.run for one in records})
-        totals = {run: _spend(connection, run, records) for run in runs}
+        for run in runs:
+            calls = [one.call for one in records if one.run == run]
+            dollars = sum(one.cost for one in calls)
+            tokens = sum(one.tokens_in + one.tokens_out for one in calls)
+            leases.add_spending(connection, run, Spending(dollars=dollars, tokens=tokens))
         for replace in (False, True):
             kept = [one for one in records if one.completion and one.replace is replace]
             if kept:  # sorted: two writers that take rows in another order can block one another
@@ -188,52 +272,68 @@ class AnswerCache:
             sa.insert(CALLS),
             [{"session": one.session, "run": one.run, **one.call.row()} for one in records],
         )
+        for one in sorted(records, key=lambda one: one.call.key):
+            leases.drop(connection, one.call.key, one.session)
+        totals = {run: _totals(connection, run) for run in runs}
         return [totals[one.run] for one in records]
 
 
-def upsert(connection: sa.Connection, table: sa.Table, *, replace: bool) -> Any:
-    """An insert that keeps, or replaces, the row that is already there."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    if not replace:
-        return statement.on_conflict_do_nothing()
-    keys = {column.name for column in table.primary_key}
-    names = [column.name for column in table.columns if column.name not in keys]
-    changed = {name: statement.excluded[name] for name in names}
-    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed)
+def _by_key(claim: Claim) -> str:
+    return claim.key
 
 
-def _spend(connection: sa.Connection, run: str, records: Iterable[Record]) -> Spending:
-    calls = [one.call for one in records if one.run == run]
-    dollars = sum(one.cost for one in calls)
-    tokens = sum(one.tokens_in + one.tokens_out for one in calls)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = (
-        dialect.insert(SPENDING)
-        .values(run=run, dollars=dollars, tokens=tokens)
-        .on_conflict_do_update(
-            index_elements=[SPENDING.c.run],
-            set_={"dollars": SPENDING.c.dollars + dollars, "tokens": SPENDING.c.tokens + tokens},
-        )
-        .returning(SPENDING.c.dollars, SPENDING.c.tokens)
-    )
-    row = connection.execute(statement).one()
-    return Spending(dollars=row.dollars, tokens=row.tokens)
+def _totals(connection: sa.Connection, run: str) -> Totals:
+    spent = {scope: leases.totals(connection, run, scope)[0] for scope in get_args(BudgetScope)}
+    return Totals(run=spent["run"], root=spent["root"])
+
+
+def _found(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Completion]:
+    query = sa.select(ANSWERS).where(ANSWERS.c[c.KEY].in_(set(keys)))
+    rows = connection.execute(query).mappings()
+    return {row[c.KEY]: _completion(dict(row)) for row in rows if _is_intact(dict(row))}
+
+
+def _forget_damaged(connection: sa.Connection, keys: Sequence[str]) -> None:
+    """Delete answers that were altered after they were stored, so that new ones can be."""
+    if keys:
+        connection.execute(sa.delete(ANSWERS).where(ANSWERS.c[c.KEY].in_(keys)))
+
+
+def _calls(connection: sa.Connection, condition: Any) -> list[dict[str, Any]]:
+    query = sa.select(*(CALLS.c[name] for name in _CALL_COLUMNS)).where(condition)
+    rows = connection.execute(query.order_by(CALLS.c.id)).all()
+    return [dict(zip(_CALL_COLUMNS, row, strict=True)) for row in rows]
 
 
 def _take_over(connection: sa.Connection, session: str, found: Sequence[str]) -> None:
-    reported = sa.select(REPORTED.c.session)
-    others = sa.select(CALLS.c.session).distinct().where(
-        CALLS.c.session != session, CALLS.c.session.not_in(reported)
-    )  # fmt: skip
-    left = connection.execute(others).scalars().all()
-    own = CALLS.c[c.KEY].in_(sa.select(CALLS.c[c.KEY]).where(CALLS.c.session == session))
-    parts = [found[at : at + _KEYS_AT_ONCE] for at in range(0, len(found), _KEYS_AT_ONCE)]
-    for other in left:
-        for used in (own, *(CALLS.c[c.KEY].in_(part) for part in parts)):
-            theirs = sa.update(CALLS).where(CALLS.c.session == other, used)
-            connection.execute(theirs.values(session=session))
-    connection.execute(upsert(connection, REPORTED, replace=False), [{"session": session}])
+    """Move the rows that no artifact shows, of the answers that `session` used, to `session`."""
+    used = [sa.select(CALLS.c[c.KEY]).where(CALLS.c.session == session)]
+    parts = [list(found[at : at + _KEYS_AT_ONCE]) for at in range(0, len(found), _KEYS_AT_ONCE)]
+    choices: list[Any] = [*used, *parts]
+    for keys in choices:
+        theirs = CALLS.c[c.KEY].in_(keys) & (CALLS.c.session != session)
+        holders = sa.select(CALLS.c.session).distinct().where(theirs)
+        for other in connection.execute(holders).scalars().all():
+            if not _shows_its_rows(connection, other):
+                change = sa.update(CALLS).where(theirs, CALLS.c.session == other)
+                connection.execute(change.values(session=session))
+
+
+def _shows_its_rows(connection: sa.Connection, session: str) -> bool:
+    """Whether the ledger of another provider stands in an artifact, or will."""
+    row = connection.execute(
+        sa.select(SESSIONS).where(SESSIONS.c.session == session)
+    ).mappings().one_or_none()  # fmt: skip
+    if row is None:  # of an earlier version
+        known = sa.select(REPORTED).where(REPORTED.c.session == session)
+        return connection.execute(known).one_or_none() is not None
+    if row["reported"] is None:
+        return not is_gone(connection, session)
+    if row["place"] is None or has_manifest(row["place"]):
+        return True
+    # Told a moment ago by a process that lives: the artifact is about to be committed.
+    process = Process(host=row["host"], pid=row["pid"], started=row["started"])
+    return not process.is_gone() and time.time() - row["reported"] < _COMMITTED_S
 
 
 def _answer_row(record: Record) -> dict[str, Any]:
@@ -247,7 +347,13 @@ def _answer_row(record: Record) -> dict[str, Any]:
         "cut": completion.cut,
         c.TOKENS_IN: completion.tokens_in,
         c.TOKENS_OUT: completion.tokens_out,
+        "checksum": answer_checksum(completion.text, completion.refusal, completion.cut),
     }
+
+
+def _is_intact(row: Mapping[str, Any]) -> bool:
+    expected: str = answer_checksum(row["text"], row["refusal"], row["cut"])
+    return bool(row["checksum"] == expected)
 
 
 def _completion(row: Mapping[str, Any]) -> Completion:
@@ -262,7 +368,7 @@ def _completion(row: Mapping[str, Any]) -> Completion:
 
 def _tell(jobs: Iterable[_Job], results: Iterable[object]) -> None:
     for job, result in zip(jobs, results, strict=True):
-        if not job.loop.is_closed():
+        if job.loop is not None and job.done is not None and not job.loop.is_closed():
             job.loop.call_soon_threadsafe(_settle, job.done, result)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys_core import columns as c
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import ConfigError, StorageError
 
 FILE: Final = "llm.sqlite"
@@ -30,6 +32,7 @@ ANSWERS: Final = sa.Table(
     sa.Column("cut", sa.Boolean, nullable=False),
     sa.Column(c.TOKENS_IN, sa.BigInteger, nullable=False),
     sa.Column(c.TOKENS_OUT, sa.BigInteger, nullable=False),
+    sa.Column("checksum", sa.String(64), nullable=True),
 )
 CALLS: Final = sa.Table(
     "calls",
@@ -51,10 +54,38 @@ CALLS: Final = sa.Table(
     sa.Column(c.VERDICT, sa.Text, nullable=False),
     sa.Column(c.STARTED, sa.BigInteger, nullable=False),
 )
-REPORTED: Final = sa.Table(  # sessions whose ledger was handed out
+SESSIONS: Final = sa.Table(  # open providers; `place` is the artifact that holds their ledger
+    "sessions",
+    METADATA,
+    sa.Column("session", sa.String(32), primary_key=True),
+    sa.Column("host", sa.String(8), nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("started", sa.BigInteger, nullable=False),
+    sa.Column("beat", sa.Float, nullable=False),
+    sa.Column("closed", sa.Boolean, nullable=False),
+    sa.Column("reported", sa.Float, nullable=True),
+    sa.Column("place", sa.Text, nullable=True),
+)
+REPORTED: Final = sa.Table(  # of earlier versions: sessions whose ledger stands in an artifact
     "reported",
     METADATA,
     sa.Column("session", sa.String(32), primary_key=True),
+)
+LEASES: Final = sa.Table(  # requests under way: who asks, and what may have been spent on them
+    "leases",
+    METADATA,
+    sa.Column(c.KEY, sa.String(64), primary_key=True),
+    sa.Column("session", sa.String(32), nullable=False, index=True),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column(c.PURPOSE, sa.Text, nullable=False),
+    sa.Column(c.SUBJECT, sa.Text, nullable=False),
+    sa.Column(c.MODEL, sa.Text, nullable=False),
+    sa.Column(c.PROMPT_VERSION, sa.Text, nullable=False),
+    sa.Column(c.TOKENS_IN, sa.BigInteger, nullable=False),
+    sa.Column(c.TOKENS_OUT, sa.BigInteger, nullable=False),
+    sa.Column(c.COST, sa.Float, nullable=False),
+    sa.Column(c.STARTED, sa.BigInteger, nullable=False),
+    sa.Column("durable", sa.Boolean, nullable=False),
 )
 SPENDING: Final = sa.Table(
     "spending",
@@ -143,9 +174,44 @@ def open_engine(url: str) -> sa.Engine:
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+            _add_checksums(connection)
     except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
         raise storage_error(url, error) from error
     return engine
+
+
+def answer_checksum(text: str, refusal: str, cut: bool) -> str:
+    """What an answer's row must say of itself to be believed."""
+    return content_hash([text, refusal, bool(cut)])
+
+
+def _add_checksums(connection: sa.Connection) -> None:
+    """Bring the table of an earlier version up to date: its answers get their checksums once."""
+    columns = {column["name"] for column in sa.inspect(connection).get_columns(ANSWERS.name)}
+    if "checksum" in columns:
+        return
+    connection.execute(sa.text("ALTER TABLE answers ADD COLUMN checksum VARCHAR(64)"))
+    found = sa.select(ANSWERS.c[c.KEY], ANSWERS.c.text, ANSWERS.c.refusal, ANSWERS.c.cut)
+    for key, *answer in connection.execute(found).all():
+        change = sa.update(ANSWERS).where(ANSWERS.c[c.KEY] == key)
+        connection.execute(change.values(checksum=answer_checksum(*answer)))
+
+
+def upsert(connection: sa.Connection, table: sa.Table, *, replace: bool) -> Any:
+    """An insert that keeps, or replaces, the row that is already there."""
+    statement = insert(connection, table)
+    if not replace:
+        return statement.on_conflict_do_nothing()
+    keys = {column.name for column in table.primary_key}
+    names = [column.name for column in table.columns if column.name not in keys]
+    changed = {name: statement.excluded[name] for name in names}
+    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed)
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An insert of this data base's dialect, which knows `ON CONFLICT`."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
 
 
 def _tune(connection: Any, _: object) -> None:

@@ -3,6 +3,8 @@
 A transport makes exactly one HTTP request per `send` and never retries: the client owns retries.
 """
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -13,6 +15,14 @@ RETRYABLE: Final = frozenset({408, 409, 425, 429})
 """Statuses below 500 that a later attempt may not meet again; every 5xx is one, too."""
 FATAL: Final = frozenset({401, 402, 403, 404, 405})
 """Statuses that every other call would meet as well: the key, the address or the model is wrong."""
+_MAYBE_BILLED: Final = frozenset({408, 504, 522, 524})
+"""Who answered gave up waiting: the model behind may have answered."""
+MAX_BODY: Final = 8 * 2**20
+"""Bytes of the largest response that is read, decompressed; answers have some thousand."""
+MAX_TOKENS: Final = 10**8
+"""Largest count of tokens that is believed."""
+MALFORMED: Final = "malformed response: "
+"""How the refusal of an answer begins whose response could never be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +67,38 @@ class SendFailed(Exception):
     """An attempt without an answer; it never leaves the LLM layer.
 
     Args:
-        message: what was seen, without secrets.
+        message: what was seen, whole: secrets are blanked before it is cut.
         status: HTTP status, or None where no response came (time-out, reset, broken body).
         retry_after: seconds the endpoint asked to wait.
+        billed: whether the provider may have billed it: the request was sent, and no error came.
+        malformed: a response came, and cannot be read.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        billed: bool = False,
+        malformed: bool = False,
     ) -> None:
         super().__init__(message)
         if status == 429 and "insufficient_quota" in message:
             status = 402  # an empty account: waiting does not fill it
         self.status, self.retry_after = status, retry_after
+        self.billed = billed or malformed or status in _MAYBE_BILLED
+        self.malformed = malformed
+
+    def again(self, message: str | None = None) -> "SendFailed":
+        """The same failure, for another waiter or with another message."""
+        return SendFailed(
+            str(self) if message is None else message,
+            status=self.status,
+            retry_after=self.retry_after,
+            billed=self.billed,
+            malformed=self.malformed,
+        )
 
     @property
     def retryable(self) -> bool:
@@ -104,30 +134,62 @@ class Transport(Protocol):
         """Release connections."""
 
 
+def read_json(raw: bytes) -> Any:
+    """The value of a response body.
+
+    Raises:
+        SendFailed: (malformed) it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        told = f"{type(error).__name__}: {raw[:5000].decode(errors='replace')}"
+        raise SendFailed(f"the response is no JSON ({told})", malformed=True) from None
+
+
 def read_completion(body: Any) -> Completion:
     """The completion in an OpenAI-style response body (a dict).
 
+    Counts of tokens that are missing or cannot be believed leave `billed` False, so that they are
+    estimated from the texts.
+
     Raises:
-        SendFailed: (retryable) the body is no completion, so nothing was bought.
+        SendFailed: (malformed) the body is no completion.
     """
     try:
         choice = body["choices"][0]
         message = choice["message"]
-        usage = body.get("usage") or {}
         further = message.get("provider_specific_fields") or {}  # litellm's place for the rest
-        tokens_in = int(usage.get("prompt_tokens") or 0)
-        tokens_out = int(usage.get("completion_tokens") or 0)
-        return Completion(
-            text=_text(message.get("content")),
-            refusal=_text(message.get("refusal") or further.get("refusal")),
-            cut=choice.get("finish_reason") == "length",
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            tokens_cached=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-            billed=tokens_in + tokens_out > 0,
-        )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise SendFailed(f"the response is no completion ({error!r}): {str(body)[:300]}") from None
+        text = _text(message.get("content"))
+        refusal = _text(message.get("refusal") or further.get("refusal"))
+        cut = choice.get("finish_reason") == "length"
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise SendFailed(
+            f"the response is no completion ({error!r}): {str(body)[:5000]}", malformed=True
+        ) from None
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, Mapping) else {}
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    tokens_in, tokens_out = (_count(usage.get(f"{one}_tokens")) for one in ("prompt", "completion"))
+    return Completion(
+        text=text,
+        refusal=refusal,
+        cut=cut,
+        tokens_in=tokens_in or 0,
+        tokens_out=tokens_out or 0,
+        tokens_cached=min(_count(cached) or 0, tokens_in or 0),
+        billed=bool(tokens_in) and tokens_out is not None,
+    )
+
+
+def _count(value: object) -> int | None:
+    """A count of tokens; None where it is none that can be believed."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if 0 <= value <= MAX_TOKENS else None
 
 
 def _text(content: Any) -> str:

@@ -164,7 +164,7 @@ class BatchTransport:
         mine, lost = set(keys), []
         found = {key: one for content in contents for key, one in results(content) if key in mine}
         rejected = SendFailed(
-            f"batch {state.status}: {getattr(state, 'errors', None)}"[:500],
+            f"batch {state.status}: {getattr(state, 'errors', None)}",
             status=400 if state.status == "failed" else None,
         )
         for key in keys:
@@ -189,6 +189,4 @@ class BatchTransport:
         for key in keys:
             answer = self._waiting.get(key)
             if answer is not None and not answer.done():
-                answer.set_exception(
-                    SendFailed(str(failure), status=failure.status, retry_after=failure.retry_after)
-                )
+                answer.set_exception(failure.again())

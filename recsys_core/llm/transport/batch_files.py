@@ -13,8 +13,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from recsys_core import columns as c
-from recsys_core.llm.store.answers import AnswerCache, upsert
-from recsys_core.llm.store.database import ANSWERS, BATCH_CALLS, BATCHES
+from recsys_core.llm.store.answers import AnswerCache
+from recsys_core.llm.store.database import ANSWERS, BATCH_CALLS, BATCHES, upsert
 from recsys_core.llm.transport.base import Completion, Payload, SendFailed, read_completion
 from recsys_core.llm.transport.openai_http import chat_body
 
@@ -54,7 +54,7 @@ def _outcome(response: dict[str, Any], error: object) -> Completion | SendFailed
             return read_completion(response.get("body"))
         except SendFailed as failure:
             return failure
-    found = json.dumps(error or response.get("body"), default=str)[:500]
+    found = json.dumps(error or response.get("body"), default=str)
     return SendFailed(f"HTTP {status} in a batch: {found}", status=status)
 
 

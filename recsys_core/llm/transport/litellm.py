@@ -116,13 +116,14 @@ def _check_provider(litellm: Any, model: str) -> None:
 def failure_of(error: Exception, timeout_s: float) -> SendFailed:
     """What an exception of litellm says; one without a status is a connection's or a library's."""
     if isinstance(error, TimeoutError):
-        return SendFailed(f"no answer within {timeout_s:g} s")
+        return SendFailed(f"no answer within {timeout_s:g} s", billed=True)
     status = getattr(error, "status_code", None)
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     found = getattr(error, "litellm_response_headers", None) or headers
     return SendFailed(
-        f"{type(error).__name__}: {error}"[:800],
+        f"{type(error).__name__}: {error}",
         status=status if isinstance(status, int) else None,
+        billed=type(error).__name__.endswith("Timeout") or not isinstance(status, int),
         retry_after=retry_after({str(k).lower(): str(v) for k, v in dict(found).items()}),
     )
 

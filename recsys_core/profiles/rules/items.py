@@ -72,15 +72,14 @@ def _label(text: str) -> str:
 
 
 def _extra(item: ItemProfileInput) -> tuple[str, list[str]]:
-    """Further text columns, as prose (long values) and as labels (names, keywords)."""
-    prose: list[str] = []
+    """Further columns of prose as one text, and the first short labels of each column of labels."""
+    prose = [plain(item.extra[name]) for name in item.prose]
     labels: list[str] = []
-    for value in map(plain, item.extra.values()):
-        parts = [part for piece in value.split("|") for part in split_labels(piece)]
-        if all(len(part) <= _EXTRA_LABEL_CHARS for part in parts):
-            labels += parts[:6]
-        else:
-            prose.append(value)
+    for name in item.labels:
+        parts = [
+            part for piece in plain(item.extra[name]).split("|") for part in split_labels(piece)
+        ]
+        labels += [part for part in parts if len(part) <= _EXTRA_LABEL_CHARS][:6]
     return " ".join(prose), labels
 
 

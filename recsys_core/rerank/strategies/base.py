@@ -26,12 +26,14 @@ class Judged:
         invented: ids of answers that were never asked for.
         failed_requests: requests that ended in an error.
         models: who answered, with the number of answers.
+        agreement: split-half Kendall's tau of repeated rankings; None where nothing is repeated.
     """
 
     verdicts: Verdicts
     invented: int = 0
     failed_requests: int = 0
     models: Counter[str] = field(default_factory=Counter)
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Strategy(ABC):
     """What it asks of the model, in a few words, for the help of `rerank.strategy` and the docs."""
     purpose: ClassVar[Purpose[Any, Any]]
     """Its prompt, and the purpose of its calls in the ledger."""
+    exact: ClassVar[bool] = True
+    """Whether a consistent model's order is found whatever the graph's order is."""
 
     @abstractmethod
     def width(self, candidates: int) -> int:
@@ -79,12 +83,14 @@ class Completed:
         invented: ids that were never asked for; they are dropped.
         failed_requests: requests that ended in an error.
         models: who answered, with the number of answers.
+        agreement: split-half Kendall's tau of repeated rankings; None where nothing is repeated.
     """
 
     scores: tuple[float | None, ...]
     invented: int
     failed_requests: int
     models: Counter[str]
+    agreement: float | None
 
     @property
     def missing(self) -> int:
@@ -100,6 +106,7 @@ def complete(context: UserContext, judged: Judged) -> Completed:
         invented=judged.invented + len(judged.verdicts.keys() - known),
         failed_requests=judged.failed_requests,
         models=judged.models,
+        agreement=judged.agreement,
     )
 
 

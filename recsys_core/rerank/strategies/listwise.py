@@ -1,5 +1,6 @@
 """Listwise questions: a prompt shows several candidates, the answer is an order of their ids."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,7 +87,7 @@ async def ranked(
     return tuple(dict.fromkeys(one for one in given if one in known))
 
 
-def place_scores(order: tuple[str, ...]) -> dict[str, float]:
+def place_scores(order: Sequence[str]) -> dict[str, float]:
     """A score per id, evenly from 100 for the first to 0 for the last."""
     last = max(1, len(order) - 1)
     return {name: TOP * (1 - place / last) for place, name in enumerate(order)}

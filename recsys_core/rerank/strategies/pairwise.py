@@ -17,6 +17,7 @@ from recsys_core.llm.providers.base import Provider, Purpose, Request
 from recsys_core.prompt_context.models import Candidate, PromptModel, RecentItem, Taste, UserContext
 from recsys_core.rerank.strategies.base import Judged, Strategy, ask
 from recsys_core.rerank.strategies.listwise import place_scores
+from recsys_core.rerank.strategies.prompt_order import drawn_order
 from recsys_core.rerank.strategies.rule_relevance import fit
 from recsys_core.rerank.strategies.search_tree import AvlTree
 
@@ -77,7 +78,7 @@ class PairwiseTree(Strategy):
             return Judged(verdicts=place_scores((context.candidates[0].id,)))  # nothing to compare
         comparator = _Comparator(context=context, provider=provider, rng=rng, both=self.both_orders)
         tree = AvlTree(comparator.precedes)
-        for place in range(len(context.candidates)):
+        for place in drawn_order(context, rng):
             await tree.insert(place)
         order = tuple(context.candidates[one].id for one in tree if one in comparator.answered)
         comparator.judged.verdicts = place_scores(order)
@@ -105,7 +106,9 @@ class _Comparator:
 
     async def _first_wins(self, first: int, second: int) -> bool:
         """Whether the one that the graph ranks higher stays before the other."""
-        shown = bool(self.rng.integers(2))
+        lower_id_first = bool(self.rng.integers(2))
+        one, other = (self.context.candidates[place].id for place in (first, second))
+        shown = (one < other) == lower_id_first
         orders = [shown, not shown] if self.both else [shown]
 
         async def share(in_order: bool) -> float:

@@ -1,4 +1,4 @@
-"""Rank aggregation: one order from many partial ones, by ranked pairs and the expected place.
+"""Rank aggregation: one order from many partial ones, by ranked pairs or by mean place (Borda).
 
 *Ranked pairs* (Tideman 1987): the majorities of all pairs are locked in, the clearest first, each
 unless it would close a circle with those already locked. It is chosen because it needs nothing
@@ -12,8 +12,9 @@ after it. An item that surely precedes another always has the smaller value, so 
 every locked pair; equal values keep the order in which the items were given.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 
 Pair = tuple[int, int]
 
@@ -77,3 +78,57 @@ def _members(bits: int) -> Iterator[int]:
         lowest = bits & -bits
         yield lowest.bit_length() - 1
         bits ^= lowest
+
+
+def mean_places(rankings: Sequence[Sequence[str]], items: Sequence[str]) -> dict[str, float]:
+    """Borda count: the mean place, from 0, of every item; without a ranking there is none.
+
+    An item that a ranking omits takes the mean of the places that were left there, so that a
+    ranking that was cut off says nothing about the order of the rest.
+
+    Args:
+        rankings: orders of some of `items`, the best first, each without repeats.
+        items: all items.
+    """
+    places: dict[str, list[float]] = {name: [] for name in items if rankings}
+    for ranking in rankings:
+        at = {name: float(place) for place, name in enumerate(ranking)}
+        left = (len(ranking) + len(items) - 1) / 2
+        for name, found in places.items():
+            found.append(at.get(name, left))
+    return {name: fmean(found) for name, found in places.items()}
+
+
+def split_half_tau(rankings: Sequence[Sequence[str]], items: Sequence[str]) -> float | None:
+    """Kendall's tau-b between the mean places of two halves of `rankings`, mean over all splits.
+
+    None with fewer than two rankings, or where no split has two orders to compare.
+    """
+    half = len(rankings) // 2
+    taus = [
+        tau
+        for chosen in combinations(range(len(rankings)), half)
+        if half
+        for tau in [_tau(*_halves(rankings, set(chosen), items))]
+        if tau is not None
+    ]
+    return fmean(taus) if taus else None
+
+
+def _halves(
+    rankings: Sequence[Sequence[str]], chosen: set[int], items: Sequence[str]
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    one = [ranking for place, ranking in enumerate(rankings) if place in chosen]
+    other = [ranking for place, ranking in enumerate(rankings) if place not in chosen]
+    return mean_places(one, items), mean_places(other, items)
+
+
+def _tau(one: Mapping[str, float], other: Mapping[str, float]) -> float | None:
+    """Kendall's tau-b over the items of both; None where one of them ties all."""
+    signs = [(_sign(one[a] - one[b]), _sign(other[a] - other[b])) for a, b in combinations(one, 2)]
+    scale = sum(a != 0 for a, _ in signs) * sum(b != 0 for _, b in signs)
+    return sum(a * b for a, b in signs) / scale**0.5 if scale else None
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)

@@ -15,6 +15,8 @@ from recsys_core.rerank.strategies.overlapping import OverlappingBatches
 from recsys_core.rerank.strategies.pairwise import PairwiseTree
 from recsys_core.rerank.strategies.prompt_level import PromptLevel
 from recsys_core.rerank.strategies.relevancy import RelevancyScoring
+from recsys_core.rerank.strategies.setwise import Setwise
+from recsys_core.rerank.strategies.sliding_window import SlidingWindow
 
 NONE: Final = "none"
 """In place of a strategy: no reranking, the graph's order stays."""
@@ -26,6 +28,8 @@ STRATEGIES: Final[Mapping[str, type[Strategy]]] = {
         PairwiseTree,
         OverlappingBatches,
         RelevancyScoring,
+        Setwise,
+        SlidingWindow,
     )
 }
 """Strategies by name."""

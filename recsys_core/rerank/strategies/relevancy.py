@@ -102,10 +102,10 @@ class RelevancyScoring(Strategy):
     ) -> Judged:
         """Mean score per candidate over its batches; a failed batch leaves the others' mean."""
         judged = Judged(verdicts={})
-        plan = batches(len(context.candidates), self.batch_size, self.repeats, rng)
-        requests = [
-            _request(context, [context.candidates[position] for position in one]) for one in plan
-        ]
+        # By id: a prompt does not change because the graph's order did.
+        candidates = sorted(context.candidates, key=lambda one: one.id)
+        plan = batches(len(candidates), self.batch_size, self.repeats, rng)
+        requests = [_request(context, [candidates[position] for position in one]) for one in plan]
 
         async def scores(request: _Request) -> dict[str, int]:
             return _scores(request, await ask(provider, request, judged), judged)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recsys_core.datasets import download as module
-from recsys_core.datasets.download import Checksum, Patience, download
+from recsys_core.datasets.sources import download as module
+from recsys_core.datasets.sources.download import Checksum, Patience, download
 from recsys_core.errors import DataError, SourceUnavailable, StorageError
 
 BODY = bytes(range(256)) * 1000

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from recsys_core.datasets import load
-from recsys_core.datasets import movielens_wheel as wheel
 from recsys_core.datasets.config import DataConfig, SplitConfig
-from recsys_core.datasets.download import Checksum, Patience
-from recsys_core.datasets.files import folder_files, zip_files
 from recsys_core.datasets.load import load_dataset, source_fingerprint
+from recsys_core.datasets.sources import movielens_wheel as wheel
+from recsys_core.datasets.sources.download import Checksum, Patience
+from recsys_core.datasets.sources.files import folder_files, zip_files
 from recsys_core.datasets.splits import split_interactions
 from recsys_core.errors import DataError, SourceUnavailable
 
@@ -75,9 +75,10 @@ def test_the_fingerprint_follows_the_files(mine: Path) -> None:
 def test_bad_folders_are_named(mine: Path, tmp_path: Path) -> None:
     bad = {
         str(tmp_path / "nowhere"): "does not exist",
-        str(mine / "items.parquet"): "is a file",
         "nosuch://bucket/x": "cannot be opened",
-        str(tmp_path): "holds no data set",
+        str(tmp_path): "has no interactions",
+        str(mine / "no.zip"): "does not exist",
+        str(mine / "part*.csv"): "Nothing in",
     }
     for place, message in bad.items():
         for config in (DataConfig(source=place), DataConfig(folder=place)):
@@ -93,7 +94,9 @@ def test_bad_files_are_named(mine: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"items\.parquet is damaged"):
             load_dataset(config, tmp_path)
     (mine / "items.parquet").unlink()
-    with pytest.raises(DataError, match=r"has no items\.parquet .it has interactions\.parquet"):
+    assert load_dataset(config, tmp_path).items["title"].to_list() == ["a", "b"]
+    (mine / "interactions.parquet").rename(mine / "data.parquet")
+    with pytest.raises(DataError, match=r"has no interactions .it has data\.parquet"):
         load_dataset(config, tmp_path)
 
 
@@ -170,7 +173,7 @@ def test_where_grouplens_cannot_be_reached_the_wheel_serves(
     index["wheel"] = zipped(
         {
             f"{folder}.inter": b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
-            b"196\t242\t3\t881250949\n",
+            b"196\t242\t4\t881250949\n",
             f"{folder}.item": b"item_id:token\tmovie_title:token_seq\trelease_year:token\t"
             b"class:token_seq\n242\tKolya\t1996\tComedy\n",
         }
@@ -180,8 +183,7 @@ def test_where_grouplens_cannot_be_reached_the_wheel_serves(
     for _ in range(2):
         data = load_dataset(DataConfig(), tmp_path, base_url=OFFLINE, patience=QUICK)
         assert data.source.startswith("recbole==1.2.1 wheel from the package index (sha256 ")
-        assert data.interactions.rows() == [(196, 242, 3.0, 881250949)]
-    (command,) = index["calls"]
+        (command,) = index["calls"]
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert [path.name for path in tmp_path.iterdir()] == [wheel.FILENAME]
 
@@ -213,7 +215,9 @@ def test_corrupt_archives_are_named(
     flipped[start : start + 20] = b"\x00" * 20
     for data in (b"", b"<html>", whole[:-40], bytes(flipped)):
         (tmp_path / "ml-100k.zip").write_bytes(data)
-        with pytest.raises(DataError, match=r"damaged|cannot be read as published"):
+        with pytest.raises(
+            DataError, match=r"damaged|cannot be read as published|has no interactions"
+        ):
             load_dataset(DataConfig(folder=str(tmp_path)), tmp_path / "cache")
 
 
@@ -229,6 +233,25 @@ def test_a_member_that_climbs_out_of_the_archive_is_only_a_name(
 def test_a_folder_lists_its_own_files_only(mine: Path) -> None:
     (mine / "below").mkdir()
     assert folder_files(str(mine)).names == {"interactions.parquet", "items.parquet"}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "parts", "titled"),
+    [
+        ("amazon-book", (120_464, 40_290, 40_106), False),
+        ("amazon-beauty", (153_776, 22_363, 22_363), True),
+    ],
+)
+def test_published_splits_of_amazon_go_through_the_door(
+    shared_data: Path, tmp_path: Path, name: str, parts: tuple[int, ...], titled: bool
+) -> None:
+    data = load_dataset(DataConfig(source=str(shared_data / name)), tmp_path)
+    assert data.scale.is_implicit
+    split = split_interactions(data.interactions, SplitConfig(kind="given"), 0)
+    assert (split.train.height, split.valid.height, split.test.height) == parts
+    ids = data.items["item_id"].cast(pl.String)
+    assert (data.items["title"] != ids).any() == titled
 
 
 @pytest.mark.data

@@ -1,15 +1,22 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from recsys_core.datasets import movielens
-from recsys_core.datasets.files import zip_files
-from recsys_core.datasets.titles import tidy
+from recsys_core.datasets.sources import movielens
+from recsys_core.datasets.sources.files import Files, zip_files
+from recsys_core.datasets.sources.titles import tidy
 from recsys_core.errors import DataError
 
 Zipped = Callable[[dict[str, bytes]], bytes]
+
+
+def published(files: Files) -> Any:
+    form = movielens.form_of(files)
+    assert form is not None
+    return movielens.read(form, files, name="mine", source="test")
 
 
 @pytest.mark.parametrize(
@@ -47,8 +54,7 @@ def test_titles_are_written_as_people_write_them(
 
 def test_the_official_100k_archive_is_read(zipped: Zipped, small_100k: dict[str, bytes]) -> None:
     files = zip_files(zipped(small_100k), place="ml-100k.zip")
-    assert movielens.holds("ml-100k", files)
-    data = movielens.read("ml-100k", files, source="test")
+    data = published(files)
     assert data.interactions.rows()[0] == (7, 1, 5.0, 881250949)
     assert data.interactions["item_id"].to_list() == [1, 2, 3, 1, 2]
     assert data.items.rows() == [
@@ -67,7 +73,7 @@ def test_the_official_1m_archive_is_read(zipped: Zipped) -> None:
         "2::Cérémonie, La (1995)::Drama\n".encode("latin-1"),
         "ml-1m/users.dat": b"1::F::1::10::48067\n",
     }
-    data = movielens.read("ml-1m", zip_files(zipped(members), place="x"), source="test")
+    data = published(zip_files(zipped(members), place="x"))
     assert data.interactions.rows() == [(1, 2, 5.0, 978300760), (1, 1, 3.0, 978302109)]
     assert data.items.select("item_id", "title", "genres", "year").rows() == [
         (1, "Toy Story", ["Animation", "Comedy"], 1995),
@@ -85,7 +91,7 @@ def test_the_atomic_files_are_read(zipped: Zipped) -> None:
         b"class:token_seq\n242\tKolya, The\t1996\tComedy Children's\n"
         b"243\tLand (1995)\tV\tunknown\n",
     }
-    data = movielens.read("ml-100k", zip_files(zipped(members), place="x"), source="test")
+    data = published(zip_files(zipped(members), place="x"))
     assert data.interactions.rows() == [(196, 242, 3.0, 881250949)]
     assert data.items.rows() == [
         (242, "The Kolya", 1996, ["Comedy", "Children's"]),
@@ -98,6 +104,7 @@ def test_the_atomic_files_are_read(zipped: Zipped) -> None:
     ("name", "content"),
     [
         ("u.item", None),
+        ("u.user", None),
         ("u.data", b"1\t2\tfive\t3\n"),
         ("u.data", b"1\t2\t5\t3\t9\t9\n"),
         ("u.user", b"x|24|M|technician|85711\n"),
@@ -110,7 +117,7 @@ def test_altered_files_are_named(
     if content is not None:
         small_100k[f"ml-100k/{name}"] = content
     with pytest.raises(DataError, match=name):
-        movielens.read("ml-100k", zip_files(zipped(small_100k), place="x.zip"), source="test")
+        published(zip_files(zipped(small_100k), place="x.zip"))
 
 
 @pytest.mark.data

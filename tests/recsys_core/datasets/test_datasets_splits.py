@@ -8,18 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from recsys_core.columns import INTERACTIONS
 from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import KINDS, everything, is_ml_100k_in_order, split_interactions
-from recsys_core.errors import DataError
+from recsys_core.errors import ConfigError, DataError
 
 
 def frame(users: list[Any]) -> pl.DataFrame:
+    """Times run against the order of the file; every fifth row is test, the one before valid."""
+    rows = len(users)
     return pl.DataFrame(
         {
             "user_id": users,
-            "item_id": list(range(len(users))),
-            "rating": pl.Series([3.0] * len(users), dtype=pl.Float32),
-            "timestamp": pl.Series([None] * len(users), dtype=pl.Int64),
+            "item_id": list(range(rows)),
+            "rating": pl.Series([3.0] * rows, dtype=pl.Float32),
+            "timestamp": list(range(rows, 0, -1)),
+            "part": [{4: "test", 3: "valid"}.get(row % 5, "train") for row in range(rows)],
         }
     )
 
@@ -28,27 +32,125 @@ users = st.lists(st.integers(0, 6), min_size=20, max_size=60)
 shares = st.floats(0.01, 0.49)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(users=users, share=shares, seed=st.integers(0, 9), kind=st.sampled_from(sorted(KINDS)))
-def test_parts_are_disjoint_complete_and_repeatable(
-    users: list[int], share: float, seed: int, kind: Any
+def test_parts_of_every_kind_are_disjoint_complete_and_repeatable(
+    users: list[int], share: float, seed: int, kind: str
 ) -> None:
     data = frame(users)
     tests = []
-    for fold in range(1, 6):
+    for fold in range(1, KINDS[kind].folds + 1):
         config = SplitConfig(kind=kind, fold=fold, valid_share=share)
         split = split_interactions(data, config, seed)
         parts = [split.train, split.valid, split.test]
         assert sorted(row for part in parts for row in part["item_id"]) == list(range(len(users)))
         assert all(part["item_id"].is_sorted() for part in parts)
-        assert set(split.valid["user_id"]) <= set(split.train["user_id"])
-        wanted = max(1, round(share * (len(users) - split.test.height)))
-        assert 1 <= split.valid.height <= wanted
+        assert all(part.columns == list(INTERACTIONS) for part in parts)
+        assert split.train.height
+        assert split.test.height
         again = split_interactions(data, config, seed)
         same = zip(parts, [again.train, again.valid, again.test], strict=True)
         assert all(one.equals(two) for one, two in same)
         tests += split.test["item_id"].to_list()
-    assert sorted(tests) == list(range(len(users)))
+    assert len(tests) == len(set(tests))
+    assert KINDS[kind].folds == 1 or sorted(tests) == list(range(len(users)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(users=users, share=shares, kind=st.sampled_from(["random", "blocks"]))
+def test_folds_draw_validation_from_users_who_keep_something(
+    users: list[int], share: float, kind: str
+) -> None:
+    split = split_interactions(frame(users), SplitConfig(kind=kind, valid_share=share), 0)
+    assert set(split.valid["user_id"]) <= set(split.train["user_id"])
+    wanted = max(1, round(share * (len(users) - split.test.height)))
+    assert 1 <= split.valid.height <= wanted
+
+
+def latest(part: pl.DataFrame) -> int:
+    return int(part["timestamp"].max() or 0)  # type: ignore[call-overload]
+
+
+@settings(deadline=None, max_examples=60)
+@given(users=users, share=st.floats(0.1, 0.9), valid=shares)
+def test_a_split_by_time_trains_on_nothing_of_the_future(
+    users: list[int], share: float, valid: float
+) -> None:
+    config = SplitConfig(kind="time", time_share=share, valid_share=valid)
+    split = split_interactions(frame(users), config, 0)
+    assert latest(split.train) < split.valid["timestamp"].min()  # type: ignore[operator]
+    assert latest(split.valid) < split.test["timestamp"].min()  # type: ignore[operator]
+    assert split.facts["moment_s"] == split.test["timestamp"].min()
+    known = set(split.train["user_id"]) | set(split.valid["user_id"])
+    assert split.facts["new_users"] == len(set(split.test["user_id"]) - known)
+    moment = SplitConfig(kind="time", moment=str(split.facts["moment"]), valid_share=valid)
+    assert split_interactions(frame(users), moment, 0).test.equals(split.test)
+
+
+@settings(deadline=None, max_examples=60)
+@given(users=users, last=st.integers(1, 3))
+def test_each_users_last_interactions_are_test_and_those_before_them_valid(
+    users: list[int], last: int
+) -> None:
+    data = frame([*users, 0, 0])
+    split = split_interactions(data, SplitConfig(kind="last", last=last), 0)
+    for user in set(users):
+        mine = [part.filter(pl.col("user_id") == user) for part in
+                (split.train, split.valid, split.test)]  # fmt: skip
+        train, valid, test = (part["timestamp"].to_list() for part in mine)
+        rows = len(train) + len(valid) + len(test)
+        assert train
+        assert len(test) == (last if rows > last else 0)
+        assert len(valid) == (last if rows > 2 * last else 0)
+        assert max(train) < min([*valid, *test, 10**9])
+        assert max([*valid, 0]) < min([*test, 10**9])
+
+
+def test_the_last_is_told_by_position_and_by_the_file_where_there_are_no_times() -> None:
+    data = frame(["a"] * 3 + ["b"] * 3).with_columns(pl.lit(None, pl.Int64).alias("timestamp"))
+    split = split_interactions(data, SplitConfig(kind="last"), 0)
+    assert split.test["item_id"].to_list() == [2, 5]
+    placed = data.with_columns(position=pl.Series([2, 0, 1, 0, 2, 1]))
+    split = split_interactions(placed, SplitConfig(kind="last"), 0)
+    assert split.test["item_id"].to_list() == [0, 4]
+    assert split.valid["item_id"].to_list() == [2, 5]
+
+
+def test_given_parts_are_taken_and_validation_is_drawn_where_none_is_given() -> None:
+    data = frame([0, 1] * 10)
+    split = split_interactions(data, SplitConfig(kind="given"), 0)
+    assert split.test["item_id"].to_list() == [4, 9, 14, 19]
+    assert split.valid["item_id"].to_list() == [3, 8, 13, 18]
+    without = data.with_columns(pl.col("part").replace("valid", "train"))
+    split = split_interactions(without, SplitConfig(kind="given", valid_share=0.25), 0)
+    assert split.test["item_id"].to_list() == [4, 9, 14, 19]
+    assert split.valid.height == 0.25 * 16
+
+
+WITHOUT_TIMES = frame([0, 1] * 10).with_columns(pl.lit(None, pl.Int64).alias("timestamp"))
+
+
+@pytest.mark.parametrize(
+    ("data", "config", "message"),
+    [
+        (WITHOUT_TIMES, {"kind": "time"}, "20 of 20 interactions have no timestamp"),
+        (frame([0, 1] * 10), {"kind": "time", "moment": "1999-01-01"}, "interaction lies after"),
+        (frame([0, 1] * 10), {"kind": "time", "moment": "1960-01-01"}, "interaction lies before"),
+        (frame([0, 1] * 10).drop("part"), {"kind": "given"}, "no column part"),
+        (frame([0, 1] * 10).with_columns(part=pl.lit("train")), {"kind": "given"}, "test part"),
+        (frame(list(range(20))), {"kind": "last"}, "The test part .* would be empty"),
+    ],
+)  # fmt: skip
+def test_what_a_kind_cannot_divide_is_said(
+    data: pl.DataFrame, config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        split_interactions(data, SplitConfig(**config), 0)
+
+
+def test_a_moment_that_is_no_time_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"split\.moment 'soon'"):
+        split_interactions(frame([0, 1] * 10), SplitConfig(kind="time", moment="soon"), 0)
 
 
 def test_blocks_follow_the_file_and_random_does_not() -> None:
@@ -72,7 +174,9 @@ def test_the_choices_and_their_help_are_the_table() -> None:
     for name, kind in KINDS.items():
         assert SplitConfig(kind=name).kind == name
         assert f"`{name}`: {kind.help}" in (SplitConfig.model_fields["kind"].description or "")
-    with pytest.raises(ValidationError, match="'auto', 'blocks' or 'random'"):
+    with pytest.raises(
+        ValidationError, match="'auto', 'blocks', 'random', 'given', 'time' or 'last'"
+    ):
         SplitConfig(kind="alphabetic")
 
 
@@ -86,10 +190,10 @@ def test_too_few_rows_are_an_error() -> None:
 def test_everything_is_for_the_last_fit() -> None:
     data = frame([1, 2, 3])
     split = everything(data)
-    assert split.train.equals(data)
+    assert split.train.equals(data.select(INTERACTIONS.keys()))
     assert split.kind == "none"
     assert split.valid.height == split.test.height == 0
-    assert split.test.schema == data.schema
+    assert split.test.schema == split.train.schema
 
 
 @pytest.mark.data

@@ -55,6 +55,31 @@ def values(protocol, **more):
     return {row[METRIC]: (row[VALUE], row[USERS]) for row in table.iter_rows(named=True)}
 
 
+def test_known_and_new_users_are_measured_apart():
+    # User 5 came after training; without a list every metric is 0.
+    assert values("full", history="new")["recall"] == (0.0, 1)
+    assert values("full", history="warm")["recall"] == (1 / 2 * (1 / 2 + 0 / 1), 2)
+    assert protocol_label("full", history="new") == "full/new"
+
+
+def test_what_lists_leave_out_need_not_be_what_was_learned_from():
+    seen = interactions([(1, 22, 5)])
+    first = {name: values("full", masked=part) for name, part in (("some", seen), ("all", TEST))}
+    # With 22 left out, 20 moves from place 3 to 2: one hit of three places either way.
+    assert first["some"]["mrr"][0] == pytest.approx(1 / 3 * (1 / 2))
+    assert values("full")["mrr"][0] == pytest.approx(1 / 3 * (1 / 3))
+    assert first["all"]["recall"][0] == 0.0
+
+
+def test_with_the_catalogue_at_hand_lists_of_new_items_are_no_error():
+    new = ranking({1: [40], 2: [41]})
+    items = pl.Series(ITEM, [10, 11, 12, 13, 20, 21, 22, 23, 30, 40, 41])
+    table = evaluate(new, TRAIN, TEST, protocol="full", items=items, bootstrap=0, **SETTINGS)
+    assert table.filter(pl.col(METRIC) == "recall")[VALUE][0] == 0.0
+    with pytest.raises(DataError, match="None of the 2 items"):
+        evaluate(new, TRAIN, TEST, protocol="full", bootstrap=0, **SETTINGS)
+
+
 def test_full_averages_precision_over_all_and_the_rest_over_users_with_something_relevant():
     measured = values("full")
     # Users 1, 3 and 5 have a relevant item; user 5 has no list; user 4 is not in test.

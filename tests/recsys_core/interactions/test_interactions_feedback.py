@@ -3,18 +3,17 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import RATING
-from recsys_core.datasets.config import DataConfig
-from recsys_core.interactions.feedback import rating_weight, rating_weights
+from recsys_core.interactions.feedback import RatingScale, rating_weight, rating_weights
 
 
 @pytest.mark.parametrize(
     ("config", "ratings", "weights"),
     [
-        (DataConfig().scale, [1, 2, 3, 4, 5], [0, 0, 0.5, 1, 1]),
-        (DataConfig(rating_min=0, rating_max=1).scale, [0, 0.25, 0.3, 0.75, 1], [0, 0, 0.5, 1, 1]),
-        (DataConfig(rating_min=0, rating_max=10, positive=3.6).scale, [3.5, 3.6, 2.5], [0.5, 1, 0]),
+        (RatingScale(), [1, 2, 3, 4, 5], [0, 0, 0.5, 1, 1]),
+        (RatingScale.between(0, 1), [0, 0.25, 0.3, 0.75, 1], [0, 0, 0.5, 1, 1]),
+        (RatingScale.between(0, 10, like_from=3.6), [3.5, 3.6, 2.5], [0.5, 1, 0]),
         # One threshold for both: what is liked stays liked.
-        (DataConfig(rating_min=0, rating_max=1, positive=1, negative=1).scale, [0, 1], [0, 1]),
+        (RatingScale.between(0, 1, like_from=1, dislike_from=1), [0, 1], [0, 1]),
     ],
 )
 def test_ratings_weigh_as_configured(config, ratings, weights):

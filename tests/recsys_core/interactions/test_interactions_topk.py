@@ -33,6 +33,17 @@ def test_top_k_equals_a_full_sort_with_ties_by_item(
         assert scores[user].tolist() == [all_scores[i] for i in wanted] + [-np.inf] * padding
 
 
+@pytest.mark.parametrize("batch", [None, 2])
+def test_what_is_added_to_the_dot_products_counts(batch: int | None) -> None:
+    rng = np.random.default_rng(0)
+    users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (5, 9))
+    more, none = rng.normal(size=(5, 9)).astype(np.float32), np.empty(0, np.int64)
+    found, scores = top_k(users, items, none, none, 4, batch, added=lambda some: more[some])
+    whole = users @ items.T + more
+    assert np.array_equal(found, np.argsort(-whole, axis=1)[:, :4])
+    np.testing.assert_allclose(scores, np.take_along_axis(whole, found, axis=1), rtol=1e-5)
+
+
 def test_vectors_with_nan_are_refused() -> None:
     bad, none = np.full((1, 2), np.nan, np.float32), np.empty(0, np.int64)
     with pytest.raises(TrainingError, match="NaN"):
@@ -54,3 +65,13 @@ def test_candidates_have_ids_and_ranks_from_one() -> None:
 def test_the_top_columns_are_those_of_a_stable_sort(scores, k):
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(top_columns(scores, k), expected)
+
+
+def test_barred_items_are_in_no_list() -> None:
+    users, items = np.ones((2, 1), np.float32), np.arange(5, dtype=np.float32)[:, None]
+    none = np.empty(0, np.int64)
+    indices, _ = top_k(users, items, none, none, 3, barred=np.array([4, 2]))
+    assert indices.tolist() == [[3, 1, 0]] * 2
+    indices, scores = top_k(users, items, none, none, 5, barred=np.array([4, 2]))
+    assert indices[0].tolist() == [3, 1, 0, -1, -1]
+    assert scores[0, 3] == -np.inf

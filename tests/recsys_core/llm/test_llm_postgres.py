@@ -99,7 +99,7 @@ def test_answers_spending_and_ledger_in_one_place(url: str) -> None:
         for cache in (one, other):
             await asyncio.gather(*[cache.put(record(f"k{n}", f"text {n}")) for n in range(300)])
         spent = await one.put(record("more", replace=True, session="living"))
-        assert spent == Spending(dollars=0.25 * 601, tokens=15 * 601)
+        assert spent.run == Spending(dollars=0.25 * 601, tokens=15 * 601)
         found = await asyncio.gather(*[other.get(f"k{n}") for n in range(301)])
         assert [answer and answer.text for answer in found] == [
             *(f"text {n}" for n in range(300)), None
@@ -135,7 +135,11 @@ def test_processes_write_at_once_and_the_first_answer_stays(url: str) -> None:
 
     async def work(cache: AnswerCache) -> tuple[set[str], Spending, int]:
         found = await asyncio.gather(*[cache.get(f"s{n}") for n in range(100)])
-        return {one.text for one in found}, cache.spent("shared"), len(cache.calls(run="shared"))
+        return (
+            {one.text for one in found},
+            cache.totals("shared").run,
+            len(cache.calls(run="shared")),
+        )
 
     texts, spent, rows = with_caches(url, work, 1)
     assert texts <= {"0", "1", "2"}

@@ -4,13 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.columns import EVIDENCE, ITEM, POLARITY, RATING, TURN, USER
-from recsys_core.datasets.config import DataConfig
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.profiles.config import UserProfileConfig
 from recsys_core.profiles.history_selection import LIKED, select_history
 from tests.recsys_core.profiles.profiles_world import ratings
 
-DATA = DataConfig().scale
+DATA = RatingScale()
 
 
 def picked(frame: pl.DataFrame, config: UserProfileConfig, data: RatingScale = DATA) -> list[tuple]:
@@ -39,7 +38,7 @@ def test_without_likes_the_first_turn_shows_dislikes() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 10.0), (0.0, 1.0)])
 def test_another_scale(low: float, high: float) -> None:
-    data = DataConfig(rating_min=low, rating_max=high).scale
+    data = RatingScale.between(low, high)
     rows = [(1, 1, high, 0), (1, 2, low, 0), (1, 3, (low + high) / 2, 0)]
     assert picked(ratings(rows), UserProfileConfig(), data) == [(1, "liked", 1), (2, "disliked", 2)]
 

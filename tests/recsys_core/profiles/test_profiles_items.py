@@ -1,3 +1,4 @@
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -57,13 +58,18 @@ def test_the_hash_changes_with_this_item_only() -> None:
 
 def test_further_text_columns_are_shown() -> None:
     frame = CATALOGUE.head(1).with_columns(
-        director=pl.lit("Michael Mann"), cast=pl.lit(["A B", "C D"]), tmdb=pl.lit(7)
-    )
+        cast=pl.lit(["A B", "C D"]), tmdb_id=pl.lit(7), available=pl.lit(True),
+        director=pl.lit("Michael Mann"), budget=pl.lit(2.5), premiere=pl.lit(date(1995, 12, 15)),
+    )  # fmt: skip
     provider = Recorder()
     table = run(profile_items(frame, provider))
-    shown = provider.requests[0].variables.extra
-    assert shown == {"cast": "A B | C D", "director": "Michael Mann"}
-    assert "Michael Mann" in table["tags"][0]
+    shown = provider.requests[0].variables
+    assert shown.extra == {
+        "budget": "2.5", "cast": "A B | C D", "director": "Michael Mann", "premiere": "1995-12-15",
+    }  # fmt: skip
+    assert (shown.labels, shown.prose) == (("cast",), ("director",))
+    assert {"A B", "C D"} <= set(table["tags"][0])
+    assert "Michael Mann" not in table["tags"][0]
 
 
 def test_string_ids_and_no_items() -> None:

@@ -17,8 +17,8 @@ from recsys_core.columns import (
     YEAR,
     check,
 )  # fmt: skip
-from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.profiles.config import UserProfileConfig
 from recsys_core.profiles.history_selection import select_history
@@ -35,7 +35,7 @@ TRAIN = ratings(
 
 
 def evidence_of(train: pl.DataFrame, size: int = 1) -> pl.DataFrame:
-    return select_history(train, DataConfig().scale, UserProfileConfig(batch_size=size))
+    return select_history(train, RatingScale(), UserProfileConfig(batch_size=size))
 
 
 def profiles(train: pl.DataFrame = TRAIN, provider: object = None, **rest: object) -> pl.DataFrame:
@@ -119,7 +119,7 @@ def test_movielens_is_profiled_without_a_glimpse_of_the_test_split(shared_data: 
     interactions = pl.read_parquet(shared_data / "ml-100k" / "interactions.parquet")
     train = interactions[20_000:]
     item_table = run(profile_items(items, RulesProvider()))
-    evidence = select_history(train, DataConfig().scale, UserProfileConfig())
+    evidence = select_history(train, RatingScale(), UserProfileConfig())
     assert evidence.join(train, on=[USER, ITEM], how="anti").is_empty()
     users = interactions[USER].unique()
     table = run(profile_users(users, evidence, items, item_table, RulesProvider()))

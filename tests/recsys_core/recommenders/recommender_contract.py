@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import CANDIDATES, ITEM, RANK, RATING, SCORE, USER, VECTOR, check
-from recsys_core.datasets.config import DataConfig
+from recsys_core.interactions.feedback import RatingScale
 
-CONFIG = DataConfig().scale
+CONFIG = RatingScale()
 ITEMS = pl.Series(ITEM, [f"i{n}" for n in range(8)])
 TRAIN = pl.DataFrame(
     [

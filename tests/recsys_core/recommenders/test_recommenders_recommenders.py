@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_core.columns import ITEM, SCORE, USER
+from recsys_core.columns import ITEM, SCORE, TIMESTAMP, USER
 from recsys_core.errors import ConfigError
 from recsys_core.recommenders import base, ease
 from recsys_core.recommenders.ease import Ease
-from recsys_core.recommenders.popularity import Popularity
+from recsys_core.recommenders.popularity import Popularity, RecentPopularity
 from tests.recsys_core.recommenders.recommender_contract import CONFIG, ITEMS, TRAIN, USERS
 
 
@@ -19,6 +19,30 @@ class TestPopularity:
         scores = dict(table.select(ITEM, SCORE).iter_rows())
         assert (scores["i1"], scores["i0"], scores["i3"]) == (1 + 1 + 1, 1 + 1, 1 + 0.5)
         assert scores["i2"] == scores["i7"] == 0
+
+
+class TestRecentPopularity:
+    def scores(self, weeks, times):
+        train = TRAIN.with_columns(pl.Series(TIMESTAMP, times, dtype=pl.Int64))
+        fitted = RecentPopularity(CONFIG, weeks=weeks).fit(train, ITEMS)
+        table = fitted.recommend(pl.Series(USER, ["stranger"]), 8, exclude=TRAIN)
+        return table[ITEM].to_list(), dict(table.select(ITEM, SCORE).iter_rows())
+
+    def test_only_the_last_weeks_count(self):
+        day = 86_400
+        times = [0, 0, 0, 10 * day, 10 * day, 10 * day, 20 * day, 20 * day, 20 * day, 21 * day]
+        order, scores = self.scores(1, times)
+        assert (scores["i1"], scores["i3"], scores["i0"]) == (1, 0.5, 0)
+        # Without a recent rating: by popularity of all times.
+        assert order[:3] == ["i1", "i3", "i0"]
+        _, longer = self.scores(2, times)
+        assert (longer["i1"], longer["i3"], longer["i0"]) == (1 + 1, 1 + 0.5, 1)
+
+    def test_without_times_it_is_popularity(self):
+        order, _ = self.scores(1, [None] * 10)
+        plain = Popularity(CONFIG).fit(TRAIN, ITEMS)
+        users = pl.Series(USER, ["stranger"])
+        assert order == plain.recommend(users, 8, exclude=TRAIN)[ITEM].to_list()
 
 
 class TestEase:

@@ -8,48 +8,70 @@ import pytest
 
 from recsys_core.columns import (
     ATTEMPTS,
+    ATTRIBUTE_EVIDENCE,
     BPR_LOSS,
     CI_HIGH,
     CI_LOW,
+    COMPARISONS,
     COSINE_LOSS,
     COST,
     CURVES,
+    DIFFERENCE,
     EPOCH,
+    EXPLANATION,
+    GRAPH_SCORE,
+    ITEM,
     KEY,
     LATENCY,
     LEARNING_RATE,
+    LIKED_EVIDENCE,
     LLM_CALLS,
+    LLM_SCORE,
     LOSS,
     METHOD,
     METRIC,
     METRICS,
     MODEL,
+    P_ADJUSTED,
+    P_VALUE,
     PHASE,
     PROMPT_VERSION,
     PROTOCOL,
     PURPOSE,
+    RANK,
+    RECOMMENDATIONS,
+    REFERENCE,
+    SCORE,
     STARTED,
+    STRATEGY,
     SUBJECT,
+    TITLE,
     TOKENS_IN,
     TOKENS_OUT,
+    USER,
     USERS,
     VALID_NDCG,
     VALUE,
     VERDICT,
     WAITED,
+    YEAR,
     K,
 )
 from recsys_core.config import RunConfig
 from recsys_core.report.data import HistoryRow, RecommendationRow, ReportData, UserSample
 from recsys_core.report.figures import figures
-from recsys_core.report.summary import LLMSummary, StepSummary, Summary
+from recsys_core.report.summary import DataSummary, LLMSummary, StepSummary, Summary
+from recsys_core.report.user_lists import UserLists, user_lists
 
 METHODS = {
     "served": 0.437, "gat": 0.431, "gat+relevancy": 0.352, "ease": 0.485, "als": 0.431,
     "lightgcn": 0.464, "knn": 0.402, "bpr": 0.371, "popularity": 0.288,
 }  # fmt: skip
 CUTOFFS = (1, 5, 10, 20, 30, 40, 50)
-SHAPES = {"ndcg": (0.0, 0.02), "precision": (0, 0), "recall": (-0.3, 0.12), "map": (-0.2, 0.05)}
+SHAPES = {
+    "ndcg": (0.0, 0.02), "precision": (0, 0), "recall": (-0.3, 0.12), "map": (-0.2, 0.05),
+    "mrr": (0.2, 0.0), "hit_rate": (0.4, 0.01), "coverage": (-0.2, 0.02), "gini": (0.5, -0.01),
+}  # fmt: skip
 PROFILE = """## Overview
 Enjoys heartfelt dramas and clever science fiction; looks for stories about identity and courage.
 
@@ -131,6 +153,7 @@ def user(ident: int | str = 405, interactions: int = 212) -> UserSample:
     picks = [
         RecommendationRow(
             rank=rank, title=title, year=year, score=1 - rank / 11, model="rules",
+            causes=("liked: Gattaca", "genre:Drama"),
             explanation=f"You gave five stars to Gattaca and Contact; {title} shares their"
             " drama and the theme of moral dilemma.",
         )
@@ -156,7 +179,9 @@ def summary(model: str = "rules") -> Summary:
         created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         seconds=148.3,
         folder="runs/20260102T030405-ml-100k",
-        data_source="recbole 1.2.1 (MovieLens 100K)",
+        data_source="recbole 1.2.1 (MovieLens 100K), sha256 0f3a",
+        data=DataSummary(name="ml-100k", fingerprint="ab12", users=943, items=1682,
+                         interactions=100_000),
         models={"llm": model, "embedding": "all-MiniLM-L6-v2", "embedding_backend": "openvino f32"},
         steps=[
             StepSummary(step=name, seconds=seconds, peak_memory_mib=memory, rows=rows,
@@ -174,6 +199,34 @@ def summary(model: str = "rules") -> Summary:
     )  # fmt: skip
 
 
+def comparisons() -> pl.DataFrame:
+    rows = [
+        {METHOD: method, REFERENCE: "ease", DIFFERENCE: difference, CI_LOW: difference - 0.01,
+         CI_HIGH: difference + 0.01, P_VALUE: 0.0002, P_ADJUSTED: 0.0006, USERS: 453}
+        for method, difference in (("served", -0.048), ("gat", -0.054))
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=dict(COMPARISONS))
+
+
+def recommendations(users: list[str], title: str = "Contact") -> pl.DataFrame:
+    rows = [
+        {USER: user, ITEM: item, RANK: rank, SCORE: 1 / rank, TITLE: title, EXPLANATION: title,
+         LIKED_EVIDENCE: [7], ATTRIBUTE_EVIDENCE: ["genre:Drama"], GRAPH_SCORE: 0.5,
+         LLM_SCORE: None, STRATEGY: "none", MODEL: "rules"}
+        for user in users for rank, item in enumerate((7, 8), 1)
+    ]  # fmt: skip
+    schema = {**RECOMMENDATIONS, USER: pl.String, ITEM: pl.Int64, LIKED_EVIDENCE: pl.List(pl.Int64)}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def catalogue(title: str = "Contact") -> pl.DataFrame:
+    return pl.DataFrame({ITEM: [7, 8], TITLE: [title, "Fargo"], YEAR: [1997, None]})
+
+
+def lists(users: tuple[str, ...] = ("31", "405"), title: str = "Contact") -> UserLists:
+    return user_lists(recommendations(list(users), title), catalogue(title))
+
+
 @pytest.fixture
 def run() -> ReportData:
     people = [user("new-user", 0), user(31, 21), user(405, 212)]
@@ -181,7 +234,8 @@ def run() -> ReportData:
     ours = ("served", "gat", "gat+relevancy")
     return ReportData(
         summary=summary(), metrics=metrics(), curves=curves(), calls=calls(0), samples=people,
-        ours=ours, figures=figures(metrics(), curves(), ours),
+        ours=ours, figures=figures(metrics(), curves(), ours), comparisons=comparisons(),
+        lists=lists(),
     )  # fmt: skip
 
 
@@ -219,7 +273,9 @@ def hostile(run: ReportData) -> ReportData:
     )  # fmt: skip
     told = run.summary.model_copy(
         update={
-            "run_name": EVIL, "data_source": EVIL, "models": {EVIL: EVIL},
+            "run_name": EVIL, "data_source": EVIL,
+            "data": run.summary.data.model_copy(update={"name": EVIL, "fingerprint": EVIL}),
+            "models": {EVIL: EVIL},
             "facts": {EVIL: {EVIL: EVIL, "list": [EVIL]}},
             "config": {"data": {EVIL: EVIL}, "x": EVIL},
             "steps": [run.summary.steps[0].model_copy(update={"step": EVIL})],
@@ -230,6 +286,7 @@ def hostile(run: ReportData) -> ReportData:
     )
     curves = run.curves.with_columns(pl.col(PHASE).replace({"search": EVIL}))
     return replace(
-        run, summary=told, metrics=renamed, samples=[sample], ours=[EVIL], curves=curves,
+        run, summary=told, metrics=renamed, samples=[sample],
+        lists=lists((EVIL,), EVIL), ours=[EVIL], curves=curves,
         figures=figures(renamed, curves, [EVIL]),
     )  # fmt: skip

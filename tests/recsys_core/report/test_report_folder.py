@@ -37,10 +37,15 @@ def test_a_run_of_the_same_name_replaces_the_earlier_one(tmp_path: Path) -> None
     assert (tmp_path / "latest" / "c.txt").read_bytes() == b"3"
 
 
+def test_a_file_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = publish(str(tmp_path), "one", {"lists/0.js": b"1"})
+    assert (folder / "lists" / "0.js").read_bytes() == b"1"
+
+
 def test_a_failure_keeps_the_earlier_run(tmp_path: Path) -> None:
     publish(str(tmp_path), "one", FILES)
     with pytest.raises(StorageError, match="Cannot write"):
-        publish(str(tmp_path), "one", {"below/missing.txt": b"x"})
+        publish(str(tmp_path), "one", {"below/too/deep.txt": b"x"})
     assert names(tmp_path / "one") == set(FILES)
     assert names(tmp_path) == {"one", "latest"}
 

@@ -1,7 +1,9 @@
 """The page: complete, escaped, self-contained, and the same for the same data."""
 
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import polars as pl
@@ -13,7 +15,8 @@ from recsys_core.columns import (
     METHOD,
     METRIC,
     METRICS,
-    POLICIES,
+    P_ADJUSTED,
+    PROBE,
     PROTOCOL,
     STRATEGY_COSTS,
     VALID_NDCG,
@@ -44,7 +47,7 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        if self.tags[-1:] and self.tags[-1][0] != "style":
+        if self.tags[-1:] and self.tags[-1][0] not in {"style", "script"}:
             self.text += data
 
     def values(self, name: str) -> list[str | None]:
@@ -60,7 +63,8 @@ def redrawn(run: ReportData, **tables: pl.DataFrame) -> ReportData:
 def test_it_says_what_happened(run: ReportData) -> None:
     text = Page(render(run)).text
     for expected in (
-        "20260102T030405-ml-100k", "recbole 1.2.1 (MovieLens 100K)", "served", "0.4370", "0.4850",
+        "20260102T030405-ml-100k", "ml-100k: 943 users, 1,682 items, 100,000 ratings",
+        "served", "0.4370", "0.4850",
         "2 min 28 s", "User 405", "The Shawshank Redemption", "Nothing: this user is new.",
         "moral dilemma", "written by rules", "No language model was called", "full/cold<10",
         "condensed", "items_without_overview", "learning_rate", "11316",
@@ -71,10 +75,12 @@ def test_it_says_what_happened(run: ReportData) -> None:
 def test_the_best_of_each_column_is_marked_once(run: ReportData) -> None:
     html = render(run)
     table = html[html.index('<table class="metrics">') : html.index("</table>")]
-    marked = re.findall(r'<td class="best">([\d.]+)', table)
+    marked = re.findall(r'<td [^>]*class="best"><span>([\d.]+)', table)
     top = run.metrics.filter((pl.col(PROTOCOL) == "full") & (pl.col("k") == 10))
     best = dict(top.group_by(METRIC).agg(pl.col(VALUE).max()).iter_rows())
-    assert marked == [f"{best[name]:.4f}" for name in ("ndcg", "precision", "recall", "map")]
+    assert marked == [
+        f"{best[name]:.4f}" for name in ("ndcg", "precision", "recall", "map", "mrr", "hit_rate")
+    ]
 
 
 def test_methods_are_ordered_by_ndcg(run: ReportData) -> None:
@@ -121,9 +127,8 @@ def test_curves_that_hold_no_number(run: ReportData) -> None:
 def test_everything_from_outside_is_escaped(hostile: ReportData) -> None:
     html = render(hostile)
     page = Page(html)
-    assert not {"script", "img", "iframe", "object", "embed", "link", "form"} & {
-        t for t, _ in page.tags
-    }
+    assert not {"img", "iframe", "object", "embed", "link"} & {t for t, _ in page.tags}
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == 2, "lists, and the search"
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
     assert "alert(1)" in page.text, "it is shown as text"
     assert "{{ 7*7 }}" in page.text, "and not evaluated"
@@ -138,6 +143,50 @@ def test_nothing_is_loaded_from_anywhere(name: str, request: pytest.FixtureReque
     assert all(value and value.startswith("#") for value in targets)
     assert not re.search(r"url\((?!#)|@import", html)
     assert "default-src 'none'" in html
+
+
+def test_the_policy_allows_the_one_script_by_its_hash(run: ReportData) -> None:
+    html = render(run)
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = b64encode(sha256(scripts[0].encode()).digest()).decode()
+    assert len(scripts) == 1
+    assert f"script-src 'sha256-{digest}' 'strict-dynamic'" in html
+
+
+def test_the_verdict_says_what_is_served_and_how_it_compares(run: ReportData) -> None:
+    text = Page(render(run)).text
+    assert (
+        "Served lists: the graph model's, reordered, which changes NDCG@10 by +1.4%; reranking"
+        " everybody's by rules would cost 18% of NDCG@10; worse than ease, the best baseline, by"
+        " 9.9% (p < 0.001)." in text
+    )
+    close = run.comparisons.with_columns(pl.lit(0.4).alias(P_ADJUSTED))
+    assert (
+        "no clear difference to ease, the best baseline (-9.9%, p = 0.400)"
+        in Page(render(replace(run, comparisons=close))).text
+    )
+
+
+def test_names_are_explained_and_the_checksum_is_in_the_notes(run: ReportData) -> None:
+    page = Page(render(run))
+    for words in ("linear item-to-item model", "the lists of this run", "before reranking"):
+        assert words in page.text
+    assert page.text.index("sha256 0f3a") > page.text.index("Notes of the steps")
+
+
+def test_metrics_beyond_accuracy_mark_the_lowest_gini(run: ReportData) -> None:
+    html = render(run)
+    part = html[html.index('<section id="beyond">') :]
+    part = part[: part.index("</section>")]
+    top = run.metrics.filter((pl.col(PROTOCOL) == "full") & (pl.col("k") == 10))
+    values = {name: top.filter(pl.col(METRIC) == name)[VALUE] for name in ("coverage", "gini")}
+    marked = re.findall(r'class="best"><span>([\d.]+)', part)
+    wanted = {f"{values['coverage'].max():.4f}", f"{values['gini'].min():.4f}"}
+    assert set(marked) == wanted
+
+
+def test_long_keys_break_at_dots_and_underscores_only(run: ReportData) -> None:
+    assert "items_<wbr>without_<wbr>overview" in render(run)
 
 
 def test_ids_are_unique_and_links_lead_somewhere(run: ReportData) -> None:
@@ -199,20 +248,16 @@ def test_a_measure_that_applies_to_nobody(run: ReportData) -> None:
     assert "Grounded\u2013" in Page(render(replace(run, reasons=none))).text
 
 
-def test_the_policies_compared_on_validation_are_shown(run: ReportData) -> None:
-    rows = [
-        {"policy": policy, "weight": weight, "value": value, "difference": value - 0.3,
-         "ci_low": -0.02, "ci_high": 0.01, "users": 200, "chosen": policy == "cold-only"}
-        for policy, weight, value in (
-            ("none", 0.0, 0.3), ("cold-only", 0.8, 0.31), ("all", 0.8, 0.25),
-        )
-    ]  # fmt: skip
-    told = pl.DataFrame(rows, schema=dict(POLICIES))
-    text = Page(render(replace(run, policies=told))).text
-    assert "Chosen: cold-only at weight 0.8." in text
-    assert "cold-only chosen0.80.3100+0.0100-0.0200 to +0.0100200" in text
-    unmeasured = told.head(1).with_columns(pl.lit(None, pl.Float64).alias(VALUE))
-    assert "Whose lists" not in Page(render(replace(run, policies=unmeasured))).text
+def test_the_probe_is_told_in_a_sentence_and_stage_by_stage(run: ReportData) -> None:
+    row = {"group": "everybody", "stage": 0, "users": 50, "weight": 0.2, "scale": "rank",
+           "value": 0.3, "difference": -0.018, "ci_low": -0.03, "ci_high": -0.009,
+           "decision": "futile"}  # fmt: skip
+    told = pl.DataFrame([row], schema=dict(PROBE))
+    summary = run.summary.model_copy(update={"reranking": ["After 50 users: <b>it costs 6 %</b>."]})
+    text = Page(render(replace(run, probe=told, summary=summary))).text
+    assert "After 50 users: <b>it costs 6 %</b>." in text
+    assert "everybody500.2rank0.3000-0.0180-0.0300 to -0.0090futile" in text
+    assert "Whose lists" not in Page(render(run)).text
 
 
 def test_costs_stand_beside_the_accuracy_of_the_strategy(with_calls: ReportData) -> None:

@@ -1,189 +1,155 @@
-import numpy as np
 import polars as pl
 import pytest
 
-from recsys_core.columns import (
-    CANDIDATES,
-    CHOSEN,
-    DIFFERENCE,
-    GRAPH_SCORE,
-    INTERACTIONS,
-    JUDGED,
-    LLM_SCORE,
-    POLICIES,
-    POLICY,
-    RANK,
-    SCORE,
-    STRATEGY,
-    USER,
-    USERS,
-    VALUE,
-    WEIGHT,
-    check,
-)  # fmt: skip
+from recsys_core.columns import DECISION, GROUP, PROBE, RERANKED_USERS, STAGE, USER, check
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion_policy import (
-    Policy,
-    choose,
-    chosen,
     cold_users,
-    fixed,
-    reranked_users,
-    sampled_users,
+    decide_stage,
+    fixed_users,
+    open_groups,
+    policy_of,
+    probe_users,
+    probed_users,
+    stage_sizes,
+    stage_users,
 )
-from tests.rerank_world import frame
+from tests.rerank_fusion_world import (
+    COLD,
+    LISTS,
+    TRAIN,
+    USERS_ALL,
+    VALID,
+    interactions,
+    judged,
+    lists_of,
+    train_of,
+    users_of,
+    valid_of,
+)
 
-COLD, WARM, DEPTH = 6, 14, 20
-USERS_ALL = [f"u{n:02}" for n in range(COLD + WARM)]  # the first six are cold
-LIKED = "i15"
-
-
-def interactions(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
-    named = [{"user_id": u, "item_id": i, "rating": r, "timestamp": None} for u, i, r in rows]
-    return frame(INTERACTIONS, named, str)
-
-
-TRAIN = interactions(
-    [(user, f"t{n}", 4.0) for at, user in enumerate(USERS_ALL)
-     for n in range(3 if at < COLD else 12)]
-)  # fmt: skip
-VALID = interactions([(user, LIKED, 5.0) for user in USERS_ALL])
-LISTS = frame(
-    CANDIDATES,
-    [{"user_id": user, "item_id": f"i{rank}", "rank": rank, "score": -float(rank)}
-     for user in USERS_ALL for rank in range(1, DEPTH + 1)],
-    str,
-)  # fmt: skip
+MANY_COLD, MANY = 60, 260
+PEOPLE = users_of(MANY_COLD, MANY - MANY_COLD)
+HISTORY, LIKES, RANKED = train_of(PEOPLE, MANY_COLD), valid_of(PEOPLE), lists_of(PEOPLE)
+CONFIG = FusionConfig(probe_users=(50, 100, 200, 260))
 
 
-def judged(helps: list[str], hurts: list[str]) -> pl.DataFrame:
-    """The model puts the liked item (15th of the graph) first for some, last for others."""
-    score = (
-        pl.when(pl.col("item_id") != LIKED).then(50.0)
-        .when(pl.col(USER).is_in(helps)).then(100.0).otherwise(0.0)
-    )  # fmt: skip
-    some = pl.col(USER).is_in(helps + hurts)
-    return LISTS.filter(some).select(
-        "user_id", "item_id", "rank", pl.col(SCORE).alias(GRAPH_SCORE),
-        score.cast(pl.Float32).alias(LLM_SCORE), pl.lit("relevancy").alias(STRATEGY),
-    ).select(list(JUDGED))  # fmt: skip
+def ordered(config: FusionConfig = CONFIG, seed: int = 0) -> pl.DataFrame:
+    return probe_users(RANKED, HISTORY, LIKES, like_from=4.0, config=config, seed=seed)
 
 
-def decided(table: pl.DataFrame) -> Policy:
-    check(table, POLICIES, table="policies")
-    assert table[CHOSEN].sum() == 1
-    return chosen(table)
-
-
-# The graph has the liked item at 15, outside of the first ten: it can only be helped. So the
-# lists for "hurts" have it at 5.
-NEAR = LISTS.with_columns(
-    pl.when(pl.col(RANK) == 15).then(5).when(pl.col(RANK) == 5).then(15).otherwise(RANK)
-    .cast(pl.Int32).alias(RANK)
-).sort(USER, RANK).with_columns((-pl.col(RANK)).cast(pl.Float32).alias(SCORE))  # fmt: skip
-
-
-def run(helps: list[str], hurts: list[str], **config: object) -> pl.DataFrame:
-    return choose(
-        NEAR, judged(helps, hurts), TRAIN, VALID, like_from=4.0,
-        config=FusionConfig.model_validate(config), seed=0,
-    )  # fmt: skip
+def run(helps: list[str], config: FusionConfig = CONFIG) -> tuple[pl.DataFrame, int]:
+    """The probe with a judge who helps some and hurts the others; and how many were judged."""
+    order, table, asked = ordered(config), None, list[str]()
+    for stage in range(len(config.probe_users)):
+        asked += stage_users(order, stage, table, config).to_list()
+        scores = judged(
+            [one for one in asked if one in helps], [one for one in asked if one not in helps]
+        )
+        table = decide_stage(
+            order, stage, table, RANKED, scores, LIKES, like_from=4.0, config=config, seed=0
+        )
+        check(table, PROBE, table="probe")
+        if not open_groups(order, table):
+            break
+    assert table is not None
+    return table, len(asked)
 
 
 @pytest.mark.parametrize(
-    ("helps", "hurts", "policy"),
+    ("helps", "policy"),
     [
-        (USERS_ALL, [], "all"),
-        (USERS_ALL[:COLD], USERS_ALL[COLD:], "cold-only"),
-        ([], USERS_ALL, "none"),
-        (USERS_ALL[COLD:], USERS_ALL[:COLD], "all"),
+        (PEOPLE, "all"), (PEOPLE[:MANY_COLD], "cold-only"), (PEOPLE[MANY_COLD:], "warm-only"),
+        ([], "none"),
     ],
-)
-def test_the_best_on_validation_is_chosen(
-    helps: list[str], hurts: list[str], policy: Policy
-) -> None:
-    assert decided(run(helps, hurts)) == policy
+)  # fmt: skip
+def test_groups_are_decided_apart(helps: list[str], policy: str) -> None:
+    table, _ = run(helps)
+    assert set(table[GROUP]) == {"cold", "warm"}
+    assert policy_of(table) == policy
+    served = probed_users(table, pl.Series(USER, PEOPLE), HISTORY, CONFIG)
+    check(served, RERANKED_USERS, table="users")
+    assert set(served[USER]) == set(helps)
+    if helps:
+        assert (served["weight"] > 0).all()
 
 
-def test_a_tie_goes_to_the_graph() -> None:
-    same = judged([], USERS_ALL).with_columns(pl.lit(50, pl.Float32).alias(LLM_SCORE))
-    table = choose(NEAR, same, TRAIN, VALID, like_from=4.0, config=FusionConfig(), seed=0)
-    assert decided(table) == "none"
-    assert table[DIFFERENCE].abs().max() == 0
-
-
-def test_the_sweep_by_hand() -> None:
-    table = run(USERS_ALL, [], llm_weight=1.0)
-    rows = {(row[POLICY], row[WEIGHT]): row for row in table.iter_rows(named=True)}
-    assert len(rows) == 1 + 2 * 10
-    graph = 1 / np.log2(5 + 1)  # one relevant item, fifth
-    assert rows["none", 0.0][VALUE] == pytest.approx(graph)
-    assert rows["all", 1.0][VALUE] == pytest.approx(1.0)  # first
-    assert rows["cold-only", 1.0][VALUE] == pytest.approx((6 * 1 + 14 * graph) / 20)
-    assert rows["all", 1.0][DIFFERENCE] == pytest.approx(1 - graph)
-    assert rows["all", 1.0][USERS] == 20
-    assert rows["cold-only", 1.0]["ci_low"] < rows["cold-only", 1.0][DIFFERENCE]
-
-
-def test_a_sample_with_many_cold_users_speaks_for_the_population() -> None:
-    # All six cold ones are helped, two of fourteen warm ones are hurt: `all` is bad for the
-    # fourteen, although six of the eight that were judged gain.
-    table = run(USERS_ALL[:COLD], USERS_ALL[COLD : COLD + 2], llm_weight=1.0)
-    rows = {(row[POLICY], row[WEIGHT]): row[DIFFERENCE] for row in table.iter_rows(named=True)}
-    graph = 1 / np.log2(6)
-    assert rows["cold-only", 1.0] == pytest.approx(6 / 20 * (1 - graph))
-    assert rows["all", 1.0] == pytest.approx(6 / 20 * (1 - graph) - 14 / 20 * graph)
-    assert decided(table) == "cold-only"
-
-
-def test_other_weights_do_not_choose() -> None:
-    table = run([], USERS_ALL, llm_weight=0.8)
-    assert decided(table) == "none"
-    assert sorted(table[WEIGHT].unique()) == pytest.approx([n / 10 for n in range(11)])
-    assert decided(run(USERS_ALL, [], llm_weight=0.75)) == "all"
-    assert 0.75 in run(USERS_ALL, [], llm_weight=0.75)[WEIGHT]
-
-
-def test_nobody_to_ask_leaves_the_graph() -> None:
-    nobody = judged([], [])
-    table = choose(NEAR, nobody, TRAIN, VALID, like_from=4.0, config=FusionConfig(), seed=0)
-    assert decided(table) == "none"
-    empty = choose(
-        NEAR, judged(USERS_ALL, []), TRAIN, VALID.clear(), like_from=4.0, config=FusionConfig(),
-        seed=0,
+def test_a_decided_group_is_not_judged_any_further() -> None:
+    order = ordered()
+    rows = {"users": 12, "weight": 0.0, "scale": None, "value": 0.3, "difference": 0.0,
+            "ci_low": None, "ci_high": None}  # fmt: skip
+    before = pl.DataFrame(
+        [{GROUP: "cold", STAGE: 0, DECISION: "futile", **rows},
+         {GROUP: "warm", STAGE: 0, DECISION: "go on", **rows}],
+        schema=dict(PROBE),
     )  # fmt: skip
-    assert decided(empty) == "none"
+    fresh = stage_users(order, 1, before, CONFIG).to_list()
+    assert fresh
+    assert not set(fresh) & set(PEOPLE[:MANY_COLD])
+    assert not set(fresh) & set(stage_users(order, 0, None, CONFIG))
 
 
-@pytest.mark.parametrize("policy", ["none", "cold-only", "all"])
-def test_a_configured_policy_is_taken_as_it_is(policy: Policy) -> None:
-    assert decided(fixed(policy, FusionConfig())) == policy
+def test_a_harmful_judge_is_found_out_in_the_first_stage() -> None:
+    table, asked = run([])
+    assert asked == 50
+    assert set(table[DECISION]) == {"futile"}
+    assert (table["weight"] == 0).all(), "the learned weight gives the graph everything"
+
+
+def test_a_configured_weight_is_measured_and_not_replaced() -> None:
+    config = CONFIG.model_copy(update={"llm_weight": 0.8, "scale": "score"})
+    table, _ = run([], config)
+    assert policy_of(table) == "none"
+    assert (table["difference"] < -0.1).all(), "what 0.8 does is told, not hidden"
+    served, _ = run(PEOPLE, config)
+    assert set(served["weight"]) == {0.8}
+
+
+def test_cold_and_warm_stand_in_proportion_at_every_stage() -> None:
+    order = ordered()
+    for size in CONFIG.probe_users:
+        cold = order.head(size).filter(pl.col(GROUP) == "cold").height
+        assert cold == pytest.approx(size * MANY_COLD / MANY, abs=1)
+    assert ordered()[USER].equals(order[USER])
+    assert not ordered(seed=1)[USER].equals(order[USER])
+
+
+def test_few_cold_users_are_decided_with_the_others() -> None:
+    order = probe_users(LISTS, TRAIN, VALID, like_from=4.0, config=FusionConfig(), seed=0)
+    assert set(order[GROUP]) == {"everybody"}
+    assert order.height == len(USERS_ALL)
+
+
+def test_stages_end_with_the_users_there_are() -> None:
+    assert stage_sizes(CONFIG, 1000) == (50, 100, 200, 260, 1000)
+    assert stage_sizes(CONFIG, 120) == (50, 100, 120)
+    assert stage_sizes(CONFIG, 50) == (50,)
+    order = ordered().head(60)
+    assert stage_users(order, 1, None, CONFIG).len() == 10
+    assert stage_users(order, 2, None, CONFIG).is_empty()
+
+
+def test_only_users_with_a_liked_validation_item_and_a_list_are_asked_about() -> None:
+    rows = [("u00", "i5", 5.0), ("u01", "i5", 2.0), ("stranger", "i5", 5.0)]
+    found = probe_users(
+        LISTS, TRAIN, interactions(rows), like_from=4.0, config=FusionConfig(), seed=0
+    )
+    assert found[USER].to_list() == ["u00"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "users"),
+    [("none", []), ("cold-only", USERS_ALL[:COLD]), ("all", USERS_ALL)],
+)
+def test_a_configured_policy_is_taken_as_it_is(policy: str, users: list[str]) -> None:
+    config = FusionConfig.model_validate({"policy": policy})
+    found = fixed_users(pl.Series(USER, USERS_ALL), TRAIN, config)
+    check(found, RERANKED_USERS, table="users")
+    assert found[USER].to_list() == users
+    assert set(found["weight"]) <= {0.8}, "the paper's, where nothing is configured or learned"
 
 
 def test_cold_users_are_those_with_few_interactions_or_none() -> None:
     users = pl.Series(USER, [*USERS_ALL, "new"])
     assert cold_users(users, TRAIN, 10).to_list() == [*USERS_ALL[:COLD], "new"]
     assert cold_users(users, TRAIN, 3).to_list() == ["new"]
-    config = FusionConfig(cold_below=10)
-    assert reranked_users("all", users, TRAIN, config).to_list() == users.to_list()
-    assert reranked_users("none", users, TRAIN, config).to_list() == []
-    assert reranked_users("cold-only", users, TRAIN, config).len() == COLD + 1
-
-
-def sample(most: int, seed: int = 0, valid: pl.DataFrame = VALID) -> list[str]:
-    users = sampled_users(LISTS, TRAIN, valid, like_from=4.0, cold_below=10, most=most, seed=seed)
-    return users.to_list()
-
-
-def test_the_sample_takes_cold_users_first_and_is_seeded() -> None:
-    assert set(sample(4)) < set(USERS_ALL[:COLD])
-    assert set(sample(10)) > set(USERS_ALL[:COLD])
-    assert len(sample(10)) == 10
-    assert sample(10) == sample(10)
-    assert len({tuple(sample(10, seed)) for seed in range(5)}) > 1
-    assert sample(100) == USERS_ALL
-
-
-def test_only_users_with_a_liked_validation_item_and_a_list_are_sampled() -> None:
-    rows = [("u00", LIKED, 5.0), ("u01", LIKED, 2.0), ("stranger", LIKED, 5.0)]
-    assert sample(100, valid=interactions(rows)) == ["u00"]

@@ -66,7 +66,7 @@ def agreement(judged: pl.DataFrame, orders: dict[str, list[str]]) -> float:
 def test_without_error_the_oracles_order_comes_back(strategy: str, tmp_path: Path) -> None:
     tables, orders = oracle_world(2)
     judged, facts, usage = judge(tables, Oracle(orders), tmp_path, strategy=strategy)
-    assert agreement(judged, orders) == pytest.approx(1.0)
+    assert agreement(judged, orders) == pytest.approx(1.0) or not STRATEGIES[strategy].exact
     assert facts["fallback_items"] == facts["failed_requests"] == facts["invented_items"] == 0
     assert facts["answers_by_model"] == {"openai/oracle": usage.calls.height}
     costs = strategy_costs(usage.calls)

@@ -11,8 +11,8 @@ from recsys_core.llm.providers.base import Provider, Request
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.prompt_context.tables import item_facts, recent_items
 from recsys_core.rerank.config import RerankConfig
-from recsys_core.rerank.fusion import Method, fused_lists
-from recsys_core.rerank.reranker import rerank
+from recsys_core.rerank.fusion import Scale, fused_lists
+from recsys_core.rerank.reranker import mean_agreement, rerank
 from recsys_core.rerank.strategies.registry import STRATEGIES
 from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer
 from recsys_core.rerank.user_context import RerankTables, UserContexts, similarities
@@ -22,16 +22,15 @@ from tests.rerank_world import Scripted, world
 def run(
     tables: RerankTables, provider: Provider | None = None, seed: int = 0, **config: Any
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
+    settings = RerankConfig(**{"strategy": "relevancy", **config})
     return asyncio.run(
-        rerank(
-            tables, provider=provider or RulesProvider(), config=RerankConfig(**config), seed=seed
-        )
+        rerank(tables, provider=provider or RulesProvider(), config=settings, seed=seed)
     )
 
 
-def served(tables: RerankTables, judged: pl.DataFrame, method: Method = "score") -> pl.DataFrame:
+def served(tables: RerankTables, judged: pl.DataFrame, scale: Scale = "score") -> pl.DataFrame:
     everybody = tables.candidates["user_id"].unique()
-    lists = fused_lists(tables.candidates, judged, everybody, weight=0.8, method=method)
+    lists = fused_lists(tables.candidates, judged, everybody, weight=0.8, scale=scale)
     return lists.select("user_id", "item_id", "rank")
 
 
@@ -106,14 +105,14 @@ def test_none_passes_the_graphs_order_through() -> None:
     assert facts["strategy"] == "none"
 
 
-@pytest.mark.parametrize("method", ["rank", "score"])
+@pytest.mark.parametrize("scale", ["rank", "score"])
 @pytest.mark.parametrize("answer", [failing, hundred])
 def test_an_all_failing_or_indifferent_model_gives_the_graph_ranking(
-    answer: Any, method: Method
+    answer: Any, scale: Scale
 ) -> None:
     tables, _ = world()
     found, facts = run(tables, Scripted(answer))
-    assert served(tables, found, method).equals(graph_order(tables))
+    assert served(tables, found, scale).equals(graph_order(tables))
     failed = 4 if answer is failing else 0
     assert facts["fallback_users"] == failed
     assert facts["fallback_items"] == failed * 20
@@ -289,3 +288,11 @@ def test_progress_is_told() -> None:
         rerank(tables, provider=RulesProvider(), config=RerankConfig(), seed=0, on_user=told.append)
     )
     assert told == [1, 2, 3, 4]
+
+
+def test_agreement_of_looks_stands_beside_every_user() -> None:
+    tables, _ = world()
+    found, _ = run(tables, strategy="prompt-level", looks=4)
+    assert set(found["agreement"]) == {1.0}, "the rules give one order in every look"
+    assert mean_agreement(found) == 1.0
+    assert mean_agreement(run(tables)[0]) is None

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -32,6 +33,8 @@ from recsys_core.rerank.strategies.pairwise import PairAnswer, PairwiseTree
 from recsys_core.rerank.strategies.prompt_level import PromptLevel
 from recsys_core.rerank.strategies.registry import STRATEGIES, make_strategy
 from recsys_core.rerank.strategies.relevancy import ItemScore, RelevancyAnswer
+from recsys_core.rerank.strategies.setwise import BestAnswer, Setwise
+from recsys_core.rerank.strategies.sliding_window import SlidingWindow, window_starts
 from tests.rerank_world import Scripted, context
 
 EVERY: list[Strategy] = [
@@ -78,6 +81,8 @@ def oracle(truth: dict[str, int]) -> Any:
             return PairAnswer(better="A" if truth[asked[0]] > truth[asked[1]] else "B")
         if kind is RankingAnswer:
             return RankingAnswer(ranking=tuple(sorted(asked, key=lambda one: -truth[one])))
+        if kind is BestAnswer:
+            return BestAnswer(best=max(asked, key=lambda one: truth[one]))
         return RelevancyAnswer(scores=tuple(ItemScore(id=one, score=truth[one]) for one in asked))
 
     return answer
@@ -94,7 +99,9 @@ def test_an_honest_model_gets_its_own_order(strategy: Strategy, seed: int, n: in
     truth = shuffled_truth(n, seed)
     done = judge(strategy, Scripted(oracle(truth), checked=True), context(n), seed)
     assert done.missing == 0
-    assert order(done) == sorted(range(n), key=lambda place: -truth[f"a{place}"])
+    expected = sorted(range(n), key=lambda place: -truth[f"a{place}"])
+    sure = n if strategy.exact or n <= 10 else 5
+    assert order(done)[:sure] == expected[:sure]
 
 
 def lie(data: st.DataObject, request: Request[Any, Any]) -> Any:
@@ -107,6 +114,8 @@ def lie(data: st.DataObject, request: Request[Any, Any]) -> Any:
     names = data.draw(st.lists(ids, max_size=12))
     if request.purpose.answer is RankingAnswer:
         return RankingAnswer(ranking=tuple(names))
+    if request.purpose.answer is BestAnswer:
+        return BestAnswer(best=data.draw(ids))
     return RelevancyAnswer(scores=tuple(ItemScore(id=name, score=50) for name in names))
 
 
@@ -169,7 +178,8 @@ def test_the_rules_order_by_the_relevancy_rule(strategy: Strategy) -> None:
     )
     who = UserContext(user=who.user, taste=who.taste, recent=(), candidates=told)
     done = judge(strategy, RulesProvider(), who)
-    assert order(done) == sorted(range(12), key=lambda place: -(7 * place % 12))
+    sure = 12 if strategy.exact else 5
+    assert order(done)[:sure] == sorted(range(12), key=lambda place: -(7 * place % 12))[:sure]
     assert done.missing == 0
 
 
@@ -202,12 +212,42 @@ def test_only_the_case_is_asked_about(strategy: Strategy) -> None:
 # Prompt-level
 
 
-def test_prompt_level_asks_once_and_keeps_what_is_named() -> None:
+def test_one_look_asks_once_and_keeps_what_is_named() -> None:
     provider = Scripted(lambda request: RankingAnswer(ranking=("a2", "a9", "a0", "a2")))
-    done = judge(PromptLevel(), provider, context(4))
+    done = judge(PromptLevel(looks=1), provider, context(4))
     assert len(provider.asked) == 1
-    assert done.scores == (0.0, None, 100.0, None)
-    assert (done.missing, done.invented) == (2, 1)
+    assert done.scores == pytest.approx((100 * (1 - 1 / 3), None, 100.0, None))
+    assert (done.missing, done.invented, done.agreement) == (2, 1, None)
+
+
+def test_looks_are_merged_by_mean_place_and_what_one_omits_takes_the_places_left() -> None:
+    answers = iter([("a0", "a1", "a2", "a3"), ("a1", "a0"), LLMUnavailable("503")])
+
+    def next_answer(request: Request[Any, Any]) -> RankingAnswer:
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return RankingAnswer(ranking=found)
+
+    done = judge(PromptLevel(looks=3), Scripted(next_answer), context(4))
+    places = ((0 + 1) / 2, (1 + 0) / 2, (2 + (2 + 3) / 2) / 2, (3 + (2 + 3) / 2) / 2)
+    assert done.scores == pytest.approx(tuple(100 * (1 - place / 3) for place in places))
+    assert done.failed_requests == 1
+    # a0-a1 the other way round, a2-a3 tied in one: 4 pairs agree, 1 does not; of 6 and 5 untied
+    assert done.agreement == pytest.approx((4 - 1) / (6 * 5) ** 0.5)
+
+
+@pytest.mark.parametrize("strategy", ["prompt-level", "relevancy", "pairwise", "setwise"])
+def test_another_graph_order_of_the_same_candidates_asks_the_same(strategy: str) -> None:
+    truth = shuffled_truth(20, 1)
+
+    def asked(who: UserContext) -> set[tuple[str, ...]]:
+        provider = Scripted(oracle(truth))
+        judge(make_strategy(strategy, RerankConfig()), provider, who)
+        return {tuple(one.id for one in x.variables.candidates) for x in provider.asked}
+
+    other = replace(context(20), candidates=context(20).candidates[::-1])
+    assert asked(context(20)) == asked(other)
 
 
 def test_scores_by_place() -> None:
@@ -224,7 +264,7 @@ def test_scores_by_place() -> None:
 def test_the_check_of_a_ranking(names: tuple[str, ...], message: str) -> None:
     provider = Scripted(lambda request: RankingAnswer(ranking=names), checked=True)
     with pytest.raises(ValueError, match=message):
-        judge(PromptLevel(), provider, context(2))
+        judge(PromptLevel(looks=1), provider, context(2))
 
 
 # Pairwise
@@ -253,18 +293,18 @@ def test_a_model_that_loves_the_first_place_changes_nothing_if_both_orders_are_a
     assert order(judge(PairwiseTree(), provider, context(20))) != list(range(20))
 
 
-def test_an_item_whose_only_comparison_failed_keeps_the_graphs_opinion() -> None:
+def test_an_item_whose_comparisons_failed_keeps_the_graphs_opinion() -> None:
     truth = {f"a{n}": n for n in range(6)}
 
     def moody(request: Request[Any, Any]) -> Any:
-        if {one.id for one in request.variables.candidates} == {"a0", "a1"}:
+        if "a1" in {one.id for one in request.variables.candidates}:
             raise LLMUnavailable("reset")
         return oracle(truth)(request)
 
     done = judge(PairwiseTree(), Scripted(moody), context(6))
-    assert done.failed_requests == 1
-    assert order(done) == [5, 4, 3, 2, 0]
+    assert done.failed_requests >= 1
     assert done.scores[1] is None
+    assert set(order(done)) == {0, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize(("raw", "better"), [("a", "A"), (" B ", "B")])
@@ -324,4 +364,55 @@ def test_a_failed_batch_leaves_the_others() -> None:
 
     done = judge(OverlappingBatches(), Scripted(moody), context(20))
     assert done.failed_requests == 1
+    assert done.missing == 0
+
+
+# Setwise
+
+
+def test_setwise_asks_no_set_twice_and_fewer_times_than_pairwise() -> None:
+    provider = Scripted(oracle(shuffled_truth(20, 4)))
+    judge(Setwise(), provider, context(20))
+    groups = [frozenset(x.id for x in one.variables.candidates) for one in provider.asked]
+    assert len(set(groups)) == len(groups)
+    assert max(map(len, groups)) == 5
+    assert 20 <= len(groups) <= 36
+
+
+def test_setwise_keeps_the_graphs_first_where_an_answer_is_missing() -> None:
+    truth = {f"a{n}": n for n in range(4)}
+
+    def moody(request: Request[Any, Any]) -> Any:
+        if len(request.variables.candidates) == 4:
+            raise LLMUnavailable("reset")
+        return oracle(truth)(request)
+
+    done = judge(Setwise(), Scripted(moody), context(4))
+    assert order(done) == [3, 2, 1]
+    assert (done.scores[0], done.failed_requests) == (None, 1)
+
+
+# Sliding window
+
+
+@given(st.integers(0, 60), st.integers(2, 20), st.data())
+def test_sliding_windows_cover_the_whole_list_and_carry_the_best_on(
+    n: int, window: int, data: st.DataObject
+) -> None:
+    stride = data.draw(st.integers(1, window - 1))
+    starts = window_starts(n, window, stride)
+    covered = [set(range(start, min(start + window, n))) for start in starts]
+    if n > 1:
+        assert set().union(*covered) == set(range(n))
+        assert starts[-1] == 0
+        assert n - 1 in covered[0]
+    assert all(len(one & other) >= min(n, window) - stride for one, other in pairwise(covered))
+
+
+def test_a_sliding_window_finds_the_best_wherever_the_graph_has_them() -> None:
+    truth = {f"a{n}": n for n in range(30)}
+    provider = Scripted(oracle(truth))
+    done = judge(SlidingWindow(window=10, stride=5), provider, context(30))
+    assert len(provider.asked) == 5
+    assert order(done)[:5] == [29, 28, 27, 26, 25]
     assert done.missing == 0

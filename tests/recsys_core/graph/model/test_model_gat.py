@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.model.gat import GAT, AttentionLayer, rating_levels
 from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import bind
+from recsys_core.interactions.feedback import RatingScale
 
 PRESETS = [
     GraphConfig(preset="paper", hidden=4, heads=2).for_ratings(0),
@@ -119,9 +119,9 @@ def test_without_edges_profiles_alone_still_score(config: GraphConfig) -> None:
 
 
 def test_rating_levels_are_five_parts_of_any_scale() -> None:
-    stars = rating_levels(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), DataConfig().scale)
+    stars = rating_levels(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), RatingScale())
     assert stars.tolist() == [0, 1, 2, 3, 4]
-    percent = DataConfig(rating_min=0, rating_max=100).scale
+    percent = RatingScale.between(0, 100)
     assert rating_levels(torch.tensor([0.0, 39.0, 60.0, 100.0]), percent).tolist() == [0, 1, 3, 4]
 
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.columns import ITEM, USER
-from recsys_core.datasets.config import DataConfig
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import InteractionGraph
 from recsys_core.graph.training.objective import build_sampler
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.negative_sampling import (
     NegativeSampler,
     PopularNegatives,
@@ -40,7 +40,7 @@ def sampler(n_users: int, n_items: int, ratings: Ratings, kind: str, share: floa
         edges=edges_of(pairs[:, 0], pairs[:, 1], list(ratings.values())),
     )
     config = GraphConfig(preset="paper", negative_sampling=kind, disliked_share=share)
-    return build_sampler(graph, config, DataConfig().scale, torch.device("cpu"))
+    return build_sampler(graph, config, RatingScale(), torch.device("cpu"))
 
 
 def drawn(of: Sampler, users: torch.Tensor, seed: int = 0) -> list[tuple[int, int]]:

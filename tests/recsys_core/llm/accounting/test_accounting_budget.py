@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.errors import BudgetExceeded
-from recsys_core.llm.accounting.budget import Budget, Planned, Spending, estimate, shared_budget
+from recsys_core.llm.accounting.budget import (
+    Budget,
+    Ceiling,
+    Planned,
+    Spending,
+    estimate,
+    shared_budget,
+)
 from recsys_core.llm.accounting.prices import Price, price_of
 from recsys_core.llm.accounting.tokens import TokenEstimator, guess
 from recsys_core.llm.config import LLMConfig
@@ -21,7 +28,7 @@ from tests.recsys_core.llm.llm_world import echo
 def test_the_ceiling_is_never_exceeded_and_is_used(
     ceiling: int, calls: list[tuple[int, float]]
 ) -> None:
-    budget = Budget(max_tokens=ceiling)
+    budget = Budget(Ceiling(tokens=ceiling))
     spent = 0
 
     async def one(most: int, share: float) -> None:
@@ -43,7 +50,7 @@ def test_the_ceiling_is_never_exceeded_and_is_used(
 
 
 def test_a_call_waits_for_those_under_way_before_the_run_ends() -> None:
-    budget = Budget(max_dollars=1.0)
+    budget = Budget(Ceiling(dollars=1.0))
 
     async def main() -> None:
         first = Spending(dollars=0.9)
@@ -63,9 +70,10 @@ def test_a_call_waits_for_those_under_way_before_the_run_ends() -> None:
 
 
 def test_a_run_has_one_budget_in_a_process() -> None:
-    first = shared_budget(("u", "r"), Spending(tokens=5), max_dollars=None, max_tokens=9)
-    assert first is shared_budget(("u", "r"), Spending(), max_dollars=None, max_tokens=9)
-    assert first is not shared_budget(("u", "s"), Spending(), max_dollars=None, max_tokens=9)
+    ceiling = Ceiling(tokens=9)
+    first = shared_budget(("u", "r"), ceiling, Spending(tokens=5))
+    assert first is shared_budget(("u", "r"), Ceiling(tokens=9), Spending())
+    assert first is not shared_budget(("u", "s"), ceiling, Spending())
     assert first.spent.tokens == 5
 
 

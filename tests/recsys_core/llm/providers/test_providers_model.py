@@ -75,8 +75,9 @@ def test_a_valid_answer_in_the_end(
     reply, usage = ask(config(), words)
     assert (reply.answer, reply.status, reply.model) == (GOOD, "ok", "openai/fake")
     assert reply.prompt_version == "echo-1"
-    row = usage.calls.row(0, named=True)
-    assert (row[c.ATTEMPTS], row[c.VERDICT]) == (attempts, "ok")
+    row = usage.calls.row(-1, named=True)
+    assert (usage.calls[c.ATTEMPTS].sum(), row[c.VERDICT]) == (attempts, "ok")
+    assert set(usage.calls[c.VERDICT][:-1]) <= {"lost"}
     assert row[c.SUBJECT] == f"word:[fake: {words}] "[:25]
     assert len(server.requests()) == attempts
     assert usage.facts.get("retries", 0) == attempts - 1
@@ -150,14 +151,17 @@ def test_one_rejected_request_does_not_stop_the_others(
     assert len(server.requests()) == 2
 
 
-@pytest.mark.parametrize("words", ["500", "429", "reset", "close", "halfbody"])
+@pytest.mark.parametrize("words", ["500", "429", "reset", "close"])
 def test_no_answer_after_all_attempts(server: FakeOpenAI, config: Make, words: str) -> None:
     reply, usage = ask(config(max_attempts=3), words)
     assert isinstance(reply, LLMUnavailable)
     assert not reply.retryable, "the client is the one owner of retries"
     assert "3 attempt" in str(reply)
     assert [one["attempt"] for one in server.requests()] == [1, 2, 3]
-    assert usage.calls.select(c.ATTEMPTS, c.VERDICT).row(0) == (3, "unavailable")
+    check_ledger(usage, server)
+    verdict = "unavailable" if words.isdigit() else "lost"  # what came back may have been billed
+    assert set(usage.calls[c.VERDICT]) == {verdict}
+    assert (usage.calls[c.TOKENS_OUT].sum() > 0) is (verdict == "lost")
     fallback, _ = ask(config(max_attempts=2, on_unavailable="fallback"), words)
     assert fallback.status == "failed"
 

@@ -13,7 +13,7 @@ from recsys_core import columns as c
 from recsys_core.errors import ConfigError, StorageError
 from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.accounting.ledger import Call, ledger, totals
-from recsys_core.llm.store.answers import AnswerCache, Record
+from recsys_core.llm.store.answers import AnswerCache, Record, Totals
 from recsys_core.llm.store.database import cache_url
 from recsys_core.llm.transport.base import Completion
 
@@ -74,19 +74,20 @@ def test_the_first_answer_stays_unless_replaced(tmp_path: Path) -> None:
 
 
 def test_spending_adds_up_per_run_and_survives(tmp_path: Path) -> None:
-    async def work(cache: AnswerCache) -> Spending:
+    async def work(cache: AnswerCache) -> Totals:
         await asyncio.gather(*[cache.put(record(f"{i}")) for i in range(4)])
         await cache.put(record("x", run="other", completion=None))
         return await cache.put(record("y"))
 
-    assert with_cache(tmp_path, work) == Spending(dollars=1.25, tokens=75)
+    root = Spending(dollars=1.5, tokens=90)
+    mine = Totals(run=Spending(dollars=1.25, tokens=75), root=root)
+    assert with_cache(tmp_path, work) == mine
 
-    async def later(cache: AnswerCache) -> tuple[Spending, Spending, Spending]:
-        return cache.spent("run"), cache.spent("other"), cache.spent("none")
+    async def later(cache: AnswerCache) -> list[Totals]:
+        return [cache.totals(run) for run in ("run", "other", "none")]
 
-    assert with_cache(tmp_path, later) == (
-        Spending(dollars=1.25, tokens=75), Spending(dollars=0.25, tokens=15), Spending()
-    )  # fmt: skip
+    other = Totals(run=Spending(dollars=0.25, tokens=15), root=root)
+    assert with_cache(tmp_path, later) == [mine, other, Totals(run=Spending(), root=root)]
 
 
 def test_the_ledger_is_kept_per_session_and_run(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_processes_share_one_file(tmp_path: Path) -> None:
     assert [process.communicate()[0].count("\n") for process in processes] == [25] * 2
 
     async def read(cache: AnswerCache) -> Spending:
-        return cache.spent("run")
+        return cache.totals("run").run
 
     assert with_cache(tmp_path, read).tokens == 50 * 15
 

@@ -44,10 +44,18 @@ def test_without_an_overview_it_says_what_is_known(item: ItemProfileInput, overv
 
 
 def test_further_columns_become_tags_or_text() -> None:
-    extra = {"director": "Michael Mann", "keywords": "a | heist | b", "plot": "long text " * 20}
-    tags = write_item_profile(ItemProfileInput(title="X", extra=extra)).tags
+    extra = {
+        "director": "Michael Mann", "keywords": "a | heist | b", "plot": "A vampire bites.",
+        "status": "Released", "budget": "7",
+    }  # fmt: skip
+    item = ItemProfileInput(
+        title="X", extra=extra, labels=("director", "keywords"), prose=("plot",)
+    )
+    tags = write_item_profile(item).tags
     assert {"Michael Mann", "Heist"} <= set(tags)
-    assert not any("long text" in tag for tag in tags)
+    assert not {"A vampire bites.", "Released", "7"} & set(tags)
+    without = write_item_profile(item.model_copy(update={"prose": ()})).tags
+    assert set(tags) - set(without) == {"Vampire", "Vampires"}
 
 
 HOSTILE = [
@@ -67,7 +75,9 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_texts_give_a_valid_profile_fast(text: str) -> None:
     started = time.process_time()
-    item = ItemProfileInput(title=text, genres=(text,) * 40, overview=text, extra={"x": text})
+    item = ItemProfileInput(
+        title=text, genres=(text,) * 40, overview=text, extra={"x": text}, prose=("x",)
+    )
     profile = write_item_profile(item)
     assert time.process_time() - started < 1
     assert len(profile.overview) <= OVERVIEW_CHARS

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from recsys_core.datasets.download import Checksum
+from recsys_core.datasets.sources.download import Checksum
 from recsys_core.errors import DataError, SourceUnavailable, StorageError
 
 logger = logging.getLogger(__name__)

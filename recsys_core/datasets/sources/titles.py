@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from recsys_core.columns import GENRES, TITLE, YEAR
+from recsys_core.datasets.contract.label_lists import NO_LABEL
 
 # One-letter articles other than A ("I", "O") are only safe within brackets: foreign titles.
 _ARTICLES: Final = "The|An|A|La|Les|Le|Los|Las|El|Il|Lo|Gli|Das|Der|Die|Den|Det|Un|Une|Una"
@@ -15,7 +16,7 @@ def tidy(items: pl.DataFrame) -> pl.DataFrame:
     """MovieLens items with the year split off the title and leading articles put in front.
 
     "Postino, Il (1994)" becomes "Il Postino" and 1994. A year that is known already stays. The
-    genre "unknown" becomes no genre. Doing it twice changes nothing.
+    genres "unknown" and "(no genres listed)" become no genre. Doing it twice changes nothing.
     """
     year = pl.col(TITLE).str.extract(_YEAR).cast(pl.Int32)
     if YEAR in items.columns:
@@ -23,7 +24,7 @@ def tidy(items: pl.DataFrame) -> pl.DataFrame:
     return items.with_columns(
         _article_first(pl.col(TITLE).str.replace(_YEAR, "")).alias(TITLE),
         year.alias(YEAR),
-        pl.col(GENRES).list.filter(pl.element() != "unknown"),
+        pl.col(GENRES).list.filter(~pl.element().str.to_lowercase().is_in(sorted(NO_LABEL))),
     )
 
 

@@ -1,7 +1,9 @@
-"""Readers of MovieLens 100K and 1M as published.
+"""Readers of MovieLens as published: 100K, 1M, 10M, 20M, 25M, 32M, latest; and MovieTweetings.
 
-Read are the official archives (Harper and Konstan, "The MovieLens Datasets", TiiS 5(4), 2015)
-and RecBole's atomic files of MovieLens 100K, which keep the order of `u.data`.
+100K has files of its own (`u.data`), 1M, 10M and MovieTweetings have `::` between fields
+(`ratings.dat`), the others are CSV (`ratings.csv`, `movies.csv`, `links.csv`). Encodings are found
+out, since copies in UTF-8 go around (Harper and Konstan, "The MovieLens Datasets", TiiS 5(4),
+2015). RecBole's atomic files of MovieLens 100K keep the order of `u.data`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +20,15 @@ from recsys_core.columns import (
     RATING,
     TIMESTAMP,
     TITLE,
+    TMDB_ID,
     USER,
     YEAR,
     ZIP_CODE,
 )
-from recsys_core.datasets.contract import Dataset
-from recsys_core.datasets.files import Files
-from recsys_core.datasets.titles import tidy
+from recsys_core.datasets.contract import RawDataset
+from recsys_core.datasets.sources.files import Files
+from recsys_core.datasets.sources.tables import Table, decoded
+from recsys_core.datasets.sources.titles import tidy
 from recsys_core.errors import DataError
 
 ML_100K: Final = "ml-100k"
@@ -48,37 +52,52 @@ _OCCUPATIONS: Final = (
     "self-employed", "technician/engineer", "tradesman/craftsman", "unemployed", "writer",
 )  # fmt: skip
 _ATOMIC: Final = {"movie_title": TITLE, "release_year": YEAR, "class": GENRES}
-_FIRST_FILE: Final[Mapping[str, Sequence[str]]] = {
-    ML_100K: ("u.data", "ml-100k.inter"),
-    ML_1M: ("ratings.dat",),
-}
+U_DATA: Final = "u.data"
+ATOMIC: Final = "ml-100k.inter"
+RATINGS_DAT: Final = "ratings.dat"
+RATINGS_CSV: Final = "ratings.csv"
+_CSV_HEADER: Final = (b"userId,movieId,rating", b"\xef\xbb\xbfuserId,movieId,rating")
+_FORMS: Final[Mapping[str, Sequence[str]]] = {
+    U_DATA: ("u.item",), ATOMIC: ("ml-100k.item",), RATINGS_DAT: ("movies.dat",),
+    RATINGS_CSV: ("movies.csv",),
+}  # fmt: skip
+"""The file of ratings by which a form is known, and what must lie beside it."""
 # Items, last id, its title's first word: enough to know the catalogue again in Parquet files.
 _CATALOGUES: Final = {ML_100K: (1682, 1682, "Scream"), ML_1M: (3883, 3952, "Contender")}
 
 
-def holds(name: str, files: Files) -> bool:
-    """Whether `files` are the published files of the data set `name`."""
-    return any(first in files.names for first in _FIRST_FILE[name])
+def form_of(files: Files) -> str | None:
+    """The form in which a MovieLens lies there, by the name of its ratings; None for none."""
+    for ratings, beside in _FORMS.items():
+        there = ratings in files.names and (ratings == U_DATA or files.names.issuperset(beside))
+        if there and (ratings != RATINGS_CSV or files.head(ratings).startswith(_CSV_HEADER)):
+            return ratings
+    return None
 
 
-def read(name: str, files: Files, *, source: str) -> Dataset:
-    """The data set `name` from its published files, ratings in the file's order.
+def read(form: str, files: Files, *, name: str, source: str) -> RawDataset:
+    """A MovieLens from its published files, ratings in the file's order.
+
+    Args:
+        form: of `form_of`.
+        files: where they are.
+        name: of the data set; its own name where its catalogue is known.
+        source: for the report.
 
     Raises:
         DataError: a file is missing or does not have the published form.
     """
-    reader = _read_1m if name == ML_1M else _read_100k
-    if "ml-100k.inter" in files.names and "u.data" not in files.names:
-        reader = _read_atomic
-    interactions, items, users = reader(files)
-    return Dataset(
-        name=name, source=source, interactions=interactions, items=tidy(items), users=users
-    )
+    interactions, items, users = _READERS[form](files)
+    return RawDataset(
+        name=recognised(items) or name, source=source, interactions=interactions,
+        items=tidy(items), users=users, feedback="explicit",
+    )  # fmt: skip
 
 
 def recognised(items: pl.DataFrame) -> str | None:
     """`ml-100k` or `ml-1m` if the catalogue is theirs, else None."""
-    if not (items.schema[ITEM].is_integer() and items.schema[TITLE] == pl.String):
+    if not ({ITEM, TITLE} <= set(items.columns) and items.schema[ITEM].is_integer()
+            and items.schema[TITLE] == pl.String):  # fmt: skip
         return None
     for name, (height, last, word) in _CATALOGUES.items():
         titles = items.filter(pl.col(ITEM) == last)[TITLE].to_list()
@@ -98,15 +117,44 @@ def _read_100k(files: Files) -> _Tables:
     return _table(files, "u.data", _INTERACTIONS, "\t"), items.select(ITEM, TITLE, genres), users
 
 
-def _read_1m(files: Files) -> _Tables:
+def _read_dat(files: Files) -> _Tables:
+    """1M, 10M and MovieTweetings, which differ in their users: five fields, none, two."""
     items = _table(files, "movies.dat", (ITEM, TITLE, GENRES), "::")
+    interactions = _table(files, RATINGS_DAT, _INTERACTIONS, "::")
+    items = items.with_columns(pl.col(GENRES).str.split("|"))
+    if "users.dat" not in files.names or _fields(files, "users.dat") != len(_USERS):
+        return interactions, items, None
     users = _table(files, "users.dat", (USER, GENDER, AGE, OCCUPATION, ZIP_CODE), "::")
     codes = {str(code): name for code, name in enumerate(_OCCUPATIONS)}
-    return (
-        _table(files, "ratings.dat", _INTERACTIONS, "::"),
-        items.with_columns(pl.col(GENRES).str.split("|")),
-        users.select(_USERS).with_columns(pl.col(OCCUPATION).replace_strict(codes, default=None)),
+    users = users.select(_USERS).with_columns(
+        pl.col(OCCUPATION).replace_strict(codes, default=None)
     )
+    return interactions, items, users
+
+
+def _fields(files: Files, name: str) -> int:
+    return files.read(name).split(b"\n", 1)[0].count(b"::") + 1
+
+
+def _read_csv(files: Files) -> _Tables:
+    """20M, 25M, 32M and latest: headers, quotes, and TMDB's ids in `links.csv`."""
+    interactions = Table(files, (RATINGS_CSV,)).read(
+        {USER: "userId", ITEM: "movieId", RATING: "rating", TIMESTAMP: "timestamp"}
+    )
+    items = Table(files, ("movies.csv",)).read({ITEM: "movieId", TITLE: "title", GENRES: "genres"})
+    items = _typed(items, "movies.csv", files).with_columns(pl.col(GENRES).str.split("|"))
+    if "links.csv" in files.names:
+        links = Table(files, ("links.csv",)).read({ITEM: "movieId", TMDB_ID: "tmdbId"})
+        links = _typed(links, "links.csv", files).unique(ITEM, keep="first")
+        items = items.join(links, on=ITEM, how="left", maintain_order="left")
+    return _typed(interactions, RATINGS_CSV, files), items, None
+
+
+def _typed(frame: pl.DataFrame, name: str, files: Files) -> pl.DataFrame:
+    try:
+        return frame.cast({one: _TYPES[one] for one in frame.columns if one in _TYPES})
+    except pl.exceptions.PolarsError as error:
+        raise _malformed(files, name, str(error).splitlines()[0]) from error
 
 
 def _read_atomic(files: Files) -> _Tables:
@@ -122,22 +170,16 @@ def _read_atomic(files: Files) -> _Tables:
 
 
 def _atomic(files: Files, name: str) -> pl.DataFrame:
-    header = _text(files, name, "utf-8").split("\n", 1)[0].strip()
+    header = _text(files, name).split("\n", 1)[0].strip()
     columns = [column.partition(":")[0] for column in header.split("\t")]
-    return _table(files, name, columns, "\t", skip=1, encoding="utf-8")
+    return _table(files, name, columns, "\t", skip=1)
 
 
 def _table(
-    files: Files,
-    name: str,
-    columns: Sequence[str],
-    separator: str,
-    *,
-    skip: int = 0,
-    encoding: str = "latin-1",
+    files: Files, name: str, columns: Sequence[str], separator: str, *, skip: int = 0
 ) -> pl.DataFrame:
     """A separated file without quoting, its lines in order; columns are strings or `_TYPES`."""
-    text = _text(files, name, encoding)
+    text = _text(files, name)
     if separator == "::":
         # polars wants one-byte separators; none of the files holds a tab.
         text, separator = text.replace("::", "\t"), "\t"
@@ -154,13 +196,15 @@ def _table(
         raise _malformed(files, name, str(error).splitlines()[0]) from error
 
 
-def _text(files: Files, name: str, encoding: str) -> str:
+def _text(files: Files, name: str) -> str:
     if name not in files.names:
         raise _malformed(files, name, "the file is missing")
-    try:
-        return files.read(name).decode(encoding)
-    except UnicodeDecodeError as error:
-        raise _malformed(files, name, error) from error
+    return decoded(files.read(name))
+
+
+_READERS: Final = {
+    U_DATA: _read_100k, ATOMIC: _read_atomic, RATINGS_DAT: _read_dat, RATINGS_CSV: _read_csv,
+}  # fmt: skip
 
 
 def _malformed(files: Files, name: str, cause: object) -> DataError:

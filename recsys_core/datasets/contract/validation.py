@@ -1,0 +1,461 @@
+"""The contract of a data set: interactions, items and, where known, users (DESIGN, section 2).
+
+`validate` casts what people have to the contract's types, applies the policies of the
+configuration and counts what each did. What cannot be used is an error that names all problems of
+all tables at once, with the first offending rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from recsys_core.columns import (
+    AVAILABLE,
+    CAST,
+    DIRECTORS,
+    GENRES,
+    INTERACTIONS,
+    ITEM,
+    ITEMS,
+    KEYWORDS,
+    OVERVIEW,
+    PART,
+    POSITION,
+    RATING,
+    TIMESTAMP,
+    TITLE,
+    TMDB_ID,
+    USER,
+    YEAR,
+    check,
+)
+from recsys_core.datasets.config import DataConfig, Role
+from recsys_core.datasets.contract import casts
+from recsys_core.datasets.contract.findings import Findings, counted, raise_all
+from recsys_core.datasets.contract.policies import Rated, apply_policies
+from recsys_core.errors import DataError
+from recsys_core.interactions.feedback import Feedback, RatingScale
+
+Cast = Callable[[pl.Series, Findings], pl.Series | None]
+
+MAX_ID_CHARS: Final = 200
+"""Longest item id, as text: a language model has to be able to give it back."""
+_INTERACTION_CASTS: Final[Mapping[str, Cast]] = {
+    USER: casts.as_id, ITEM: casts.as_id, RATING: casts.as_rating, TIMESTAMP: casts.as_seconds,
+    PART: casts.as_part, POSITION: casts.as_position,
+}  # fmt: skip
+_ITEM_CASTS: Final[Mapping[str, Cast]] = {
+    ITEM: casts.as_id, TITLE: casts.as_title, YEAR: casts.as_year,
+    GENRES: casts.as_texts, OVERVIEW: casts.as_text,
+}  # fmt: skip
+_FURTHER_CASTS: Final[Mapping[str, Cast]] = {
+    KEYWORDS: casts.as_texts, CAST: casts.as_texts, DIRECTORS: casts.as_texts,
+    AVAILABLE: casts.as_flag,
+}  # fmt: skip
+"""Known columns that stay out of the table where the file has none."""
+_ROLE_CASTS: Final[Mapping[Role, Cast]] = {
+    "labels": casts.as_texts, "prose": casts.as_text, "number": casts.as_number,
+    "date": casts.as_date,
+}  # fmt: skip
+_USER_CASTS: Final[Mapping[str, Cast]] = {USER: casts.as_id}
+_OPTIONAL: Final = frozenset({RATING, TIMESTAMP, YEAR, GENRES, OVERVIEW, PART, POSITION})
+_ABSENT: Final = frozenset({RATING, PART, POSITION})
+"""Optional columns that stay absent; the other ones come as nulls."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RawDataset:
+    """Tables as they were read, columns already under the contract's names.
+
+    Attributes:
+        name: short name, used for the run's folder and the report.
+        source: one sentence that says where the data came from.
+        interactions: rows in the file's order.
+        items: None where there is no such table.
+        users: None where there is no such table.
+        feedback: kind of feedback, where the source says so (the column's name counts something).
+        text: tables that came from text files: numbers in them are texts still.
+        notes: what the reader did, one sentence each.
+    """
+
+    name: str
+    source: str
+    interactions: pl.DataFrame
+    items: pl.DataFrame | None
+    users: pl.DataFrame | None = None
+    feedback: Feedback | None = None
+    text: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A data set that satisfies the contract.
+
+    Attributes:
+        name: short name, used for the run's folder and the report.
+        source: one sentence that says where the data came from.
+        interactions: `columns.INTERACTIONS`, one row per (user, item), in the file's order; and
+            `part` and `position` where the data have them.
+        items: `columns.ITEMS`, whether each is available, and the columns that were chosen;
+            genres are never null.
+        users: `user_id` and any further columns, or None.
+        scale: kind of feedback, scale and thresholds.
+        notes: what was recognised, changed and left out, one sentence each.
+    """
+
+    name: str
+    source: str
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    users: pl.DataFrame | None = None
+    scale: RatingScale
+    notes: tuple[str, ...] = ()
+
+
+def validate(
+    raw: RawDataset,
+    config: DataConfig,
+    *,
+    candidates: pl.Series | None = None,
+    exclude: pl.Series | None = None,
+) -> Dataset:
+    """The data set with each table cast and checked, and the tables checked against one another.
+
+    Args:
+        raw: the tables as they were read.
+        config: scale, policies, chosen columns.
+        candidates: ids of the only items that may be recommended.
+        exclude: ids of items that may not be.
+
+    Raises:
+        DataError: a table breaks the contract, or the tables have nothing to do with one another.
+    """
+    where = f"({raw.source})"
+    of_interactions = _interaction_findings(f"Interactions {where}")
+    of_items = Findings(f"Items {where}", expected="one row per item with an id and a title.")
+    of_users = Findings(f"Users {where}", expected="one row per user with an id.")
+    across = Findings(f"The data set {where}", expected="the same ids in every table.")
+    table = _interactions(raw.interactions, of_interactions, text="interactions" in raw.text)
+    items = users = None
+    if raw.items is not None:
+        items = _items(raw.items, config, of_items, text="items" in raw.text)
+    elif config.text_columns:
+        of_items.add("there is no items table", "leave --data.text_columns out")
+    if raw.users is not None:
+        users = _users(raw.users, of_users, text="users" in raw.text)
+    if not of_interactions:
+        table, items = _one_kind_of_ids(ITEM, table, items, across, "items")
+        table, users = _one_kind_of_ids(USER, table, users, across, "users")
+        table, items = _known_items(table, items, config, across)
+    every = [of_interactions, of_items, of_users, across]
+    rated = None
+    if not of_interactions and not across:
+        rated = apply_policies(table, config, of_interactions, hint=raw.feedback)
+    if rated is not None and items is not None:
+        items = _allowed(items, candidates, exclude, across)
+    raise_all(every)
+    if rated is None or items is None:
+        raise RuntimeError("a table is missing although nothing was found")
+    return Dataset(
+        name=raw.name, source=raw.source, interactions=rated.table,
+        items=check(items, ITEMS, table=f"Items {where}"), users=users, scale=rated.scale,
+        notes=(*raw.notes, *(note for one in every for note in one.notes)),
+    )  # fmt: skip
+
+
+def validate_interactions(
+    frame: pl.DataFrame,
+    config: DataConfig,
+    *,
+    place: str,
+    hint: Feedback | None = None,
+    text: bool = False,
+) -> Rated:
+    """Interactions as `columns.INTERACTIONS`, rows in the file's order, with their scale.
+
+    Args:
+        frame: columns user_id, item_id and, optionally, rating, timestamp, part and position.
+        config: scale and policies.
+        place: the file's name, for the error.
+        hint: kind of feedback, where the source says so.
+        text: whether numbers are texts still.
+
+    Raises:
+        DataError: see the module; all problems are named at once.
+    """
+    findings = _interaction_findings(place)
+    table = _interactions(frame, findings, text=text)
+    rated = None if findings else apply_policies(table, config, findings, hint=hint)
+    findings.raise_if_any()
+    if rated is None:
+        raise RuntimeError("the table is missing although nothing was found")
+    check(rated.table, INTERACTIONS, table=place)
+    return rated
+
+
+def validate_items(
+    frame: pl.DataFrame, config: DataConfig | None = None, *, place: str
+) -> pl.DataFrame:
+    """Items as `columns.ITEMS` plus the columns that are known or chosen, texts normalised.
+
+    Raises:
+        DataError: see the module; all problems are named at once.
+    """
+    findings = Findings(place, expected="one row per item with an id and a title.")
+    table = _items(frame, config or DataConfig(), findings, text=False)
+    findings.raise_if_any()
+    return check(table, ITEMS, table=place)
+
+
+def validate_users(frame: pl.DataFrame, *, place: str) -> pl.DataFrame:
+    """Users with a unique, known `user_id`; further columns are kept as they are.
+
+    Raises:
+        DataError: the column is missing or of a wrong type, or an id is null or repeated.
+    """
+    findings = Findings(place, expected="one row per user with an id.")
+    table = _users(frame, findings, text=False)
+    findings.raise_if_any()
+    return table
+
+
+def _interaction_findings(place: str) -> Findings:
+    return Findings(place, expected="one row per (user, item) with a rating on the scale.")
+
+
+def _interactions(frame: pl.DataFrame, findings: Findings, *, text: bool) -> pl.DataFrame:
+    table = _cast(frame, _INTERACTION_CASTS, findings, text=text)
+    _check_ids(table, (USER, ITEM), findings)
+    if RATING in table.columns:
+        rating = pl.col(RATING)
+        findings.add_rows(
+            table, rating.is_null() | ~rating.is_finite(), "have a null, NaN or infinite rating",
+            "drop these rows or give them a rating", show=(USER, ITEM, RATING),
+        )  # fmt: skip
+    return table
+
+
+def _items(
+    frame: pl.DataFrame, config: DataConfig, findings: Findings, *, text: bool
+) -> pl.DataFrame:
+    table = _cast(frame, _ITEM_CASTS, findings, text=text)
+    _check_ids(table, (ITEM,), findings)
+    _check_unique(table, ITEM, findings)
+    if ITEM in table.columns:
+        long = pl.col(ITEM).cast(pl.String).str.len_chars() > MAX_ID_CHARS
+        findings.add_rows(
+            table, long, f"have an id of more than {MAX_ID_CHARS} characters",
+            "number the items and use the numbers as ids in every table", show=(ITEM,),
+        )  # fmt: skip
+        if TITLE in table.columns:
+            findings.note(table[TITLE].null_count(), "item", "without a title has its id for one")
+            table = table.with_columns(pl.col(TITLE).fill_null(pl.col(ITEM).cast(pl.String)))
+    further = [
+        cast(frame[name].alias(name), findings)
+        for name, cast in _FURTHER_CASTS.items()
+        if name in frame.columns
+    ]
+    further += _chosen(frame, config, findings)
+    seen = {*ITEMS, *_FURTHER_CASTS, *config.text_columns, TMDB_ID}
+    ids = [frame[TMDB_ID]] if TMDB_ID in frame.columns else []
+    if left := [name for name in frame.columns if name not in seen]:
+        findings.notes.append(
+            f"columns of the items left out: {', '.join(sorted(left))} (--data.text_columns"
+            " chooses)"
+        )
+    return table.hstack([one for one in further if one is not None] + ids)
+
+
+def _chosen(frame: pl.DataFrame, config: DataConfig, findings: Findings) -> list[pl.Series | None]:
+    missing = sorted(set(config.text_columns) - set(frame.columns))
+    if missing:
+        findings.add(
+            f"no column {', '.join(missing)} (it has {', '.join(frame.columns)})",
+            "correct --data.text_columns",
+        )
+    return [
+        _ROLE_CASTS[role](frame[name], findings)
+        for name, role in config.text_columns.items()
+        if name in frame.columns and name not in {*ITEMS, *_FURTHER_CASTS, TMDB_ID}
+    ]
+
+
+def _users(frame: pl.DataFrame, findings: Findings, *, text: bool) -> pl.DataFrame:
+    table = _cast(frame, _USER_CASTS, findings, text=text)
+    _check_ids(table, (USER,), findings)
+    _check_unique(table, USER, findings)
+    return frame.with_columns(table[USER]) if USER in table.columns else frame
+
+
+def _cast(
+    frame: pl.DataFrame, by: Mapping[str, Cast], findings: Findings, *, text: bool
+) -> pl.DataFrame:
+    """The columns of `by` that could be cast; missing optional ones come as nulls."""
+    missing = [name for name in by if name not in frame.columns and name not in _OPTIONAL]
+    if missing:
+        has = ", ".join(frame.columns) or "no columns"
+        names = ", ".join(missing)
+        findings.add(
+            f"missing column{'s' * (len(missing) > 1)} {names} (it has {has})",
+            f"name them, for example --data.columns '{{{missing[0]}: NAME}}', or rename columns so"
+            f" that the file has {names}",
+        )
+    if frame.is_empty():
+        findings.add("it has no rows", "check how the file was written")
+    done = []
+    for name, cast in by.items():
+        if name in missing or (name in _ABSENT and name not in frame.columns):
+            continue
+        column = (
+            frame[name]
+            if name in frame.columns
+            else pl.Series(name, [None] * frame.height, pl.Null)
+        )
+        if text and name in (USER, ITEM):
+            column = casts.numeric_ids(column)
+        done.append(cast(column, findings))
+    return pl.DataFrame([column for column in done if column is not None])
+
+
+def _check_ids(table: pl.DataFrame, names: tuple[str, ...], findings: Findings) -> None:
+    for name in names:
+        if name in table.columns:
+            missing = pl.col(name).is_null()
+            if table.schema[name] == pl.String:
+                # A blank string is an id that somebody lost, not an id.
+                missing |= pl.col(name).str.strip_chars() == ""
+            findings.add_rows(
+                table, missing, f"have no {name}", f"give every row a {name}, or drop these rows",
+                show=(USER, ITEM, TITLE),
+            )  # fmt: skip
+
+
+def _check_unique(table: pl.DataFrame, name: str, findings: Findings) -> None:
+    if name in table.columns:
+        findings.add_rows(
+            table, pl.col(name).is_duplicated() & pl.col(name).is_not_null(), f"repeat a {name}",
+            f"keep one row per {name}", show=(name, TITLE),
+        )  # fmt: skip
+
+
+def _one_kind_of_ids(
+    name: str,
+    interactions: pl.DataFrame,
+    other: pl.DataFrame | None,
+    findings: Findings,
+    called: str,
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Both tables with ids of one type: integers become strings where the other has strings."""
+    if other is None or name not in other.columns or name not in interactions.columns:
+        return interactions, other
+    here, there = interactions.schema[name], other.schema[name]
+    text = pl.col(name).cast(pl.String)
+    if here != there:
+        interactions, other = interactions.with_columns(text), other.with_columns(text)
+        findings.notes.append(
+            f"{name} is {here} in the interactions and {there} in the {called}: compared as text"
+        )
+    if not other.is_empty() and interactions.height:
+        known = interactions[name].unique().is_in(other[name].unique().implode())
+        if not known.any():
+            findings.add(
+                f"no {name} of the interactions is in the {called} ({here} such as"
+                f" {interactions[name][0]!r}, and {there} such as {other[name][0]!r})",
+                f"write {name} alike in both files",
+            )
+    return interactions, other
+
+
+def _known_items(
+    interactions: pl.DataFrame,
+    items: pl.DataFrame | None,
+    config: DataConfig,
+    findings: Findings,
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Interactions and items after the policy of unknown items."""
+    if items is None:
+        found = interactions[ITEM].unique().sort()
+        findings.notes.append(
+            f"there is no items table: each of {counted(found.len(), 'item')} has its id as title"
+        )
+        return interactions, _bare(found, available=True)
+    if ITEM not in items.columns or findings:
+        return interactions, items
+    ids = interactions[ITEM].unique()
+    unknown = ids.filter(~ids.is_in(items[ITEM].implode())).sort()
+    available = items if AVAILABLE in items.columns else items.with_columns(
+        pl.lit(True).alias(AVAILABLE))  # fmt: skip
+    if unknown.is_empty():
+        return interactions, available
+    theirs = pl.col(ITEM).is_in(unknown.implode())
+    if config.unknown_items == "error":
+        findings.add_rows(
+            interactions, theirs, "name an item that is unknown",
+            "add these items to the items file, or set --data.unknown_items to keep or drop",
+            show=(USER, ITEM),
+        )  # fmt: skip
+        return interactions, available
+    rows = interactions.filter(theirs).height
+    if config.unknown_items == "drop":
+        findings.note(rows, "interaction", "with an item that the items table lacks dropped")
+        return interactions.filter(~theirs), available
+    findings.note(
+        rows, "interaction",
+        f"with {counted(unknown.len(), 'item')} that the items table lacks: kept, but the items"
+        " are never recommended",
+    )  # fmt: skip
+    added = _bare(unknown, available=False)
+    return interactions, pl.concat([available, added], how="diagonal").with_columns(
+        pl.col(name).fill_null([]) for name, kind in available.schema.items()
+        if isinstance(kind, pl.List)
+    )  # fmt: skip
+
+
+def _bare(ids: pl.Series, *, available: bool) -> pl.DataFrame:
+    """Items of which only the id is known, which is their title, too."""
+    schema = {name: kind for name, kind in ITEMS.items() if name not in (ITEM, TITLE, GENRES)}
+    return pl.DataFrame({ITEM: ids}).with_columns(
+        pl.col(ITEM).cast(pl.String).alias(TITLE),
+        pl.lit([], pl.List(pl.String)).alias(GENRES),
+        *(pl.lit(None, kind).alias(name) for name, kind in schema.items()),
+        pl.lit(available).alias(AVAILABLE),
+    ).select(*ITEMS, AVAILABLE)  # fmt: skip
+
+
+def _allowed(
+    items: pl.DataFrame,
+    candidates: pl.Series | None,
+    exclude: pl.Series | None,
+    findings: Findings,
+) -> pl.DataFrame:
+    """Items with `available` as it holds for this run."""
+    allowed = pl.col(AVAILABLE)
+    for ids, called, inside in ((candidates, "candidates", True), (exclude, "exclude", False)):
+        if ids is None:
+            continue
+        known = ids.cast(pl.String).cast(items.schema[ITEM], strict=False)
+        theirs = pl.col(ITEM).is_in(known.drop_nulls().implode())
+        allowed &= theirs if inside else ~theirs
+        foreign = known.is_null() | ~known.is_in(items[ITEM].implode())
+        findings.note(int(foreign.sum()), "id", f"of --data.{called} names no item")
+    items = items.with_columns(allowed.alias(AVAILABLE))
+    left = int(items[AVAILABLE].sum())
+    if not left:
+        findings.add(
+            "no item is left that may be recommended",
+            "check --data.candidates, --data.exclude and the column available of the items",
+        )
+    findings.note(items.height - left, "item", "may not be recommended")
+    return items
+
+
+def no_table(place: str, kind: str, seen: str) -> DataError:
+    """The error where a table that must be there is not."""
+    return DataError(
+        f"{place} has no {kind} ({seen}).",
+        expected="interactions, and better items, too, as Parquet, CSV, TSV or JSON lines.",
+        fix=f"correct --data.source, or name the file: --data.{kind}.",
+    )

@@ -1,0 +1,1 @@
+"""Where data come from: files and tables in every form, downloads, the published MovieLens."""

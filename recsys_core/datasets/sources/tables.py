@@ -1,0 +1,296 @@
+"""Read a table of one or many files: Parquet, CSV, TSV, JSON lines or RecBole's atomic files.
+
+Separated text is read as strings: the casts of the contract make numbers of them, so that an id
+such as `00123` keeps its zeros. Its encoding is found out: UTF-8 (with or without a byte order
+mark), UTF-16 with one, else Windows-1252.
+"""
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from recsys_core.datasets.sources.files import HEAD, Files, corrupt, listing, visible
+from recsys_core.errors import DataError
+
+PARQUET: Final = frozenset({"parquet", "pq"})
+SEPARATED: Final = frozenset({"csv", "tsv", "tab", "txt", "dat", "inter", "item", "user"})
+JSON: Final = frozenset({"jsonl", "ndjson", "json"})
+SUFFIXES: Final = PARQUET | SEPARATED | JSON
+_SEPARATORS: Final = "\t,;|"
+_CHUNK: Final = 1 << 22
+ENCODINGS: Final = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table in one or more files of the same form.
+
+    Attributes:
+        files: the folder or archive.
+        parts: names of its files, in order.
+    """
+
+    files: Files
+    parts: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """The file, or the first of several, for messages."""
+        more = f" and {len(self.parts) - 1} more" if len(self.parts) > 1 else ""
+        return f"{self.files.place}/{self.parts[0]}{more}"
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Its column names.
+
+        Raises:
+            DataError: the first file cannot be read.
+        """
+        name = self.parts[0]
+        if suffix(name) not in SEPARATED:
+            return self._part(name, None, rows=0).columns
+        head = self.files.head(name)
+        if name.endswith(".gz"):
+            head = zlib.decompressobj(wbits=31).decompress(head)
+        if head[:2] in ENCODINGS:  # a cut between the bytes of a line's end
+            return _header(head.decode("utf-16", "ignore"))
+        return _header(decoded(head[: head.rfind(b"\n") + 1] or head))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether every column comes as a string."""
+        return suffix(self.parts[0]) in SEPARATED
+
+    def read(self, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
+        """Its rows, files in order.
+
+        Args:
+            columns: new name -> name in the file; None for all columns under their own names.
+
+        Raises:
+            DataError: a file is not what its name says, or the files differ in their columns.
+        """
+        frames = [self._part(name, columns) for name in self.parts]
+        if len(frames) == 1:
+            return frames[0]
+        try:
+            return pl.concat(frames, how="vertical_relaxed")
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"The files of {self.place} differ: {_first_line(error)}",
+                expected="the same columns and types in every file of a table.",
+                fix="write them in one form, or name the files that belong to the table.",
+            ) from error
+
+    def digest(self) -> str:
+        """Hash of the content of all files."""
+        total = hashlib.sha256()
+        for name in self.parts:
+            path = self.files.path(name)
+            if path is None:
+                total.update(self.files.read(name))
+                continue
+            with path.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    total.update(chunk)
+        return total.hexdigest()
+
+    def _part(
+        self, name: str, columns: Mapping[str, str] | None, *, rows: int | None = None
+    ) -> pl.DataFrame:
+        source = self._source(name)
+        place = f"{self.files.place}/{name}"
+        reader = _reader(suffix(name))
+        try:
+            return reader(source, columns, rows)
+        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+            raise corrupt(place, f"a whole {_form(name)} file", _first_line(error)) from error
+
+    def _source(self, name: str) -> Path | bytes:
+        path = self.files.path(name)
+        if path is not None and not name.endswith(".gz"):
+            return path
+        data = self.files.read(name)
+        try:
+            return gzip.decompress(data) if name.endswith(".gz") else data
+        except (OSError, EOFError, zlib.error) as error:
+            raise corrupt(f"{self.files.place}/{name}", "a whole gzip file", error) from error
+
+
+def find(files: Files, stems: tuple[str, ...]) -> Table | None:
+    """The table whose file, or folder of parts, has one of these names before its suffix."""
+    for stem in stems:
+        fitting = [name for name in sorted(files.names) if _stem(name) == stem]
+        if fitting:
+            return Table(files, (fitting[0],))
+        for name in sorted(files.folders):
+            if name == stem or _stem(name) == stem:
+                parts = tuple(part for part in files.parts(name) if suffix(part) in SUFFIXES)
+                if parts:
+                    return Table(files, parts)
+    return None
+
+
+def only(files: Files, names: tuple[str, ...]) -> Table:
+    """The table in these files.
+
+    Raises:
+        DataError: none of them has a form that can be read.
+    """
+    kept = tuple(name for name in visible(frozenset(names)) if suffix(name) in SUFFIXES)
+    if not kept:
+        raise DataError(
+            f"{files.place} has no table that can be read (it has {listing(frozenset(names))}).",
+            expected=f"files that end in {', '.join(sorted(SUFFIXES))} (or in .gz after that).",
+            fix="give the files their suffix.",
+        )
+    return Table(files, kept)
+
+
+def suffix(name: str) -> str:
+    """`csv` of `ratings.csv.gz`, in lower case."""
+    return Path(name.lower().removesuffix(".gz").rstrip("/")).suffix.removeprefix(".")
+
+
+def _stem(name: str) -> str | None:
+    """`interactions` of `interactions.csv.gz`; None for a file that is no table."""
+    return Path(name.lower().removesuffix(".gz")).stem if suffix(name) in SUFFIXES else None
+
+
+def _form(name: str) -> str:
+    form = suffix(name)
+    return "Parquet" if form in PARQUET else "JSON lines" if form in JSON else form.upper()
+
+
+Reader = Callable[[Path | bytes, Mapping[str, str] | None, int | None], pl.DataFrame]
+
+
+def _reader(form: str) -> Reader:
+    return _parquet if form in PARQUET else _json if form in JSON else _separated
+
+
+def _parquet(
+    source: Path | bytes, columns: Mapping[str, str] | None, rows: int | None
+) -> pl.DataFrame:
+    names = None if columns is None else list(dict.fromkeys(columns.values()))
+    frame = pl.read_parquet(_stream(source), columns=names, n_rows=rows, hive_partitioning=False)
+    return _renamed(frame, columns)
+
+
+def _json(
+    source: Path | bytes, columns: Mapping[str, str] | None, rows: int | None
+) -> pl.DataFrame:
+    head = source[:HEAD] if isinstance(source, bytes) else _head(source)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        frame = pl.read_json(_stream(source), infer_schema_length=None)
+    else:
+        frame = pl.read_ndjson(_stream(source), infer_schema_length=None)
+    return _renamed(frame if rows is None else frame.head(rows), columns)
+
+
+def _separated(
+    source: Path | bytes, columns: Mapping[str, str] | None, rows: int | None
+) -> pl.DataFrame:
+    text = _utf8(source)
+    first = decoded(text[:HEAD] if isinstance(text, bytes) else _head(text)).split("\n", 1)[0]
+    names = None if columns is None else list(dict.fromkeys(columns.values()))
+    separator = _separator(first)
+
+    def read(quote: str | None) -> pl.DataFrame:
+        return pl.read_csv(
+            text, separator=separator, infer_schema=False, columns=names, n_rows=rows,
+            quote_char=quote,
+        )  # fmt: skip
+
+    try:
+        return _renamed(read('"'), columns)
+    except pl.exceptions.ComputeError:
+        # A quote within a text, in a file that quotes nothing.
+        return _renamed(read(None), columns)
+
+
+def _header(text: str) -> list[str]:
+    """Column names of separated text; none of an empty one."""
+    first = text.lstrip("\ufeff").split("\n", 1)[0].strip("\r")
+    if not first.strip():
+        return []
+    return pl.read_csv(
+        first.encode() + b"\n", separator=_separator(first), infer_schema=False, n_rows=0
+    ).columns
+
+
+def _separator(header: str) -> str:
+    return max(_SEPARATORS, key=header.count)
+
+
+def _utf8(source: Path | bytes) -> Path | bytes:
+    """Text in UTF-8: the file itself where it is that already."""
+    head = source[:4] if isinstance(source, bytes) else _head(source)[:4]
+    marked = next((name for mark, name in ENCODINGS.items() if head.startswith(mark)), None)
+    if marked == "utf-16":
+        return decoded(_bytes(source)).encode()
+    if is_utf8(source):
+        return source
+    return decoded(_bytes(source)).encode()
+
+
+def is_utf8(source: Path | bytes) -> bool:
+    """Whether the whole text is UTF-8."""
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        if isinstance(source, bytes):
+            for start in range(0, len(source), _CHUNK):
+                decoder.decode(source[start : start + _CHUNK])
+        else:
+            with source.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decoded(data: bytes) -> str:
+    """Text whose encoding is found out: a byte order mark, UTF-8, Windows-1252, Latin-1."""
+    marked = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), None)
+    for encoding in (marked, "utf-8", "cp1252"):
+        try:
+            if encoding is not None:
+                return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+def _renamed(frame: pl.DataFrame, columns: Mapping[str, str] | None) -> pl.DataFrame:
+    if columns is None:
+        return frame
+    return frame.select(pl.col(old).alias(new) for new, old in columns.items())
+
+
+def _stream(source: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _bytes(source: Path | bytes) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(HEAD)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

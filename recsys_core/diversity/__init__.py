@@ -1,0 +1,1 @@
+"""Diversity and calibration of served lists: a last step that works for every method."""

@@ -123,6 +123,15 @@ SECONDS: Final = "seconds"
 
 CONTENT: Final = "content_hash"
 
+INPUT: Final = "input"
+RATED_ITEM: Final = "rated_item"
+SCORED_ITEM: Final = "scored_item"
+RATED_VECTOR: Final = "rated_vector"
+SCORED_VECTOR: Final = "scored_vector"
+PRIOR: Final = "prior"
+NEWCOMER_SCORE: Final = "newcomer_score"
+USUAL_RATING: Final = "usual_rating"
+
 GROUP: Final = "group"
 CAPTION: Final = "caption"
 SVG: Final = "svg"
@@ -157,6 +166,19 @@ EDGES: Final[Schema] = {
 }  # fmt: skip
 USER_NODES: Final[Schema] = {USER: None, INDEX: pl.Int64}
 ITEM_NODES: Final[Schema] = {ITEM: None, INDEX: pl.Int64}
+ITEM_TO_ITEM: Final[Schema] = {
+    INPUT: pl.String, RATED_ITEM: pl.Int64, SCORED_ITEM: pl.Int64, WEIGHT: pl.Float32,
+}  # fmt: skip
+"""What an item (by number) that a user rated adds to the score of another, times its entry in the
+user's row of the input (`components.histories.HistoryInput`)."""
+ITEM_FACTORS: Final[Schema] = {
+    INPUT: pl.String, ITEM_INDEX: pl.Int64,
+    RATED_VECTOR: pl.List(pl.Float32), SCORED_VECTOR: pl.List(pl.Float32),
+}  # fmt: skip
+ITEM_PRIORS: Final[Schema] = {
+    ITEM_INDEX: pl.Int64, PRIOR: pl.Float32, NEWCOMER_SCORE: pl.Float32,
+    USUAL_RATING: pl.Float32,
+}  # fmt: skip
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
 JUDGED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32,

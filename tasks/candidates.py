@@ -1,19 +1,24 @@
 """Step `candidates`: candidate generation by the graph model's scores, known items left out."""
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES
 from recsys_core.config import RunConfig
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import vector_array
 from recsys_core.interactions.topk import ranked_lists, top_k
 from tasks.graph import read_graph
+from tasks.runtime.item_models import read_item_model
 from tasks.runtime.references import CandidatesRef, GraphRef, ItemIdsRef, ModelRef, SplitRef
 from tasks.runtime.step import step
+from tasks.train import SEARCHED, WEIGHING
 
 
-@step("candidates", version="2", returns=CandidatesRef)
+@step("candidates", version="3", returns=CandidatesRef)
 def candidates(
     out: ArtifactWriter,
     *,
@@ -23,7 +28,7 @@ def candidates(
     model: ModelRef,
     k: int,
 ) -> None:
-    """Top k by dot product for every user, batched, known and unavailable items left out.
+    """Top k of every user by the model's score, in blocks; known, unavailable items left out.
 
     Args:
         out: `candidates`, from the final model, knows training and validation rows; and
@@ -32,28 +37,35 @@ def candidates(
         item_ids: says which items may be recommended.
         split: what users know already, and what the final model learns from.
         graph: nodes.
-        model: refined vectors.
+        model: vectors, and the item-to-item part of the score.
         k: length of the lists.
     """
+    from recsys_core.graph.training.score_sum import histories_of
+
     nodes = read_graph(graph)
     train, valid = split.table("train"), split.table("valid")
     allowed = nodes.item_ids.is_in(item_ids.candidate_items.implode())
     barred = np.flatnonzero(~allowed.to_numpy())
 
     def best(prefix: str, known: pl.DataFrame) -> pl.DataFrame:
-        users, items = model.table(f"{prefix}users"), model.table(f"{prefix}items")
-        seen = nodes.edges_of(known)
-        indices, scores = top_k(
-            vector_array(users), vector_array(items), seen.users, seen.items, k, barred=barred
-        )
+        users, items = (vector_array(model.table(f"{prefix}{one}")) for one in ("users", "items"))
+        seen, maps = nodes.edges_of(known), read_item_model(model, prefix)
+        added = None
+        if maps is not None:
+            weighing = model.manifest.facts[WEIGHING]
+            scale = RatingScale.model_validate(weighing["scale"])
+            shape = nodes.n_users, nodes.n_items
+            histories = histories_of(seen, shape, weighing["neutral"], scale)
+            added = partial(maps.scores, maps.rows(histories))
+        indices, scores = top_k(users, items, seen.users, seen.items, k, added=added, barred=barred)
         return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 
     # What the search trained knows no validation row: the final model where train alone teaches.
     searched = not split.learns_from_valid and not valid.is_empty()
-    final = best("search_" if searched else "", split.masked)
+    final = best(SEARCHED if searched else "", split.masked)
     out.table("candidates", final, CANDIDATES)
     held_out = (
-        best("search_", train if split.masks else split.masked)
+        best(SEARCHED, train if split.masks else split.masked)
         if not valid.is_empty()
         else final.clear()
     )

@@ -20,11 +20,13 @@ from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.graph.training.trainer import Trained, train
 from recsys_core.interactions.feedback import RatingScale
 
-SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5}
+SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5, "effort": "quick"}
 CONFIGS = {
     "paper": GraphConfig(preset="paper", learning_rate=0.01, **SMALL),
     "best": GraphConfig(preset="best", **SMALL),
 }
+ALONE = CONFIGS["best"].model_copy(update={"components": False})
+"""The network of `best` without components."""
 KILLABLE = {
     name: one.model_copy(update={"checkpoint_every": 4, "max_epochs": 20, "patience": 9})
     for name, one in CONFIGS.items()
@@ -101,7 +103,7 @@ def run(config: GraphConfig, seed: int = 0, **changes: object) -> Trained:
 
 def result(trained: Trained) -> str:
     """Hash of all that a training gives."""
-    vectors = (trained.user_vectors, trained.item_vectors, trained.search_item_vectors)
+    vectors = (trained.user_vectors, trained.item_vectors, trained.search.item_vectors)
     return sha256(trained.to_bytes() + b"".join(one.tobytes() for one in vectors)).hexdigest()
 
 

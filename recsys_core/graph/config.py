@@ -14,16 +14,16 @@ class GraphConfig(Section):
     `preset` sets every field that is not given; the defaults below are those of `best`.
     """
 
-    runtime_fields: ClassVar[frozenset[str]] = frozenset({
-        "checkpoint_every", "warm_start_from", "device", "backend",
-    })  # fmt: skip
+    runtime_fields: ClassVar[frozenset[str]] = frozenset(
+        {"checkpoint_every", "warm_start_from", "device", "backend", "memory"}
+    )
     former_names: ClassVar[Mapping[str, str]] = {
         "practice_users": "write `cold_start_dropout_users`",
         "practice_items": "write `cold_start_dropout_items`",
         "new_item_penalty": "write `cold_item_ridge`",
-        "item_to_item": "write `ease_weight`",
-        "rating_deviations": "write `residual_ease_weight`",
-        "time_lift": "write `temporal_popularity_weight`",
+        "item_to_item": "its weight is learned on validation; `components` switches it off",
+        "rating_deviations": "its weight is learned on validation; `components` switches it off",
+        "time_lift": "its weight is learned on validation; `components` switches it off",
         "user_attributes": "write `user_attributes_weight`",
         "id_rank": "write `id_dimensions`",
         "neighbours": "write `num_neighbors`",
@@ -82,18 +82,14 @@ class GraphConfig(Section):
     cold_item_ridge: float = Field(default=1.0, ge=0)
     """Penalty of the ridge regression from features to final vectors whose predictions are averaged
     with the model's vectors of items without ratings; 0 uses the model's alone."""
-    ease_weight: float = Field(default=5.0, ge=0)
-    """Weight of the EASE component (EASE with side information); 0 leaves it out, and so do more
-    than 20,000 items."""
+    components: bool = True
+    """Whether additive components are added to the network's score: item-to-item maps (EASE, kNN,
+    transitions), LightGCN, popularity over time, each with the weight that validation gives it."""
+    effort: Literal["quick", "standard", "thorough"] = "standard"
+    """Settings of components that are tried on validation: few, those that matter, or all."""
     user_attributes_weight: float = Field(default=2.0, ge=0)
     """Weight of user attributes (age, country, ...) relative to one liked item in the EASE
     component; 0 leaves them out."""
-    residual_ease_weight: float = Field(default=1.5, ge=0)
-    """Weight of the residual EASE component (EASE on ratings minus item means); 0 leaves it out,
-    and so do ratings that are all equal, or more than 20,000 items."""
-    temporal_popularity_weight: float = Field(default=0.3, ge=0)
-    """Weight of the temporal popularity component (items rated more than usual in the weeks in
-    which a user was active); 0 leaves it out, and so do ratings without timestamps."""
     neutral_weight: float = Field(default=0.5, ge=0, le=1)
     """Weight of ratings between disliked and liked as targets of the softmax loss."""
     bpr_weight: float = Field(default=5.0, ge=0)
@@ -135,10 +131,14 @@ class GraphConfig(Section):
     checkpoint_every: int = Field(default=20, ge=0)
     """Epochs between two checkpoints, from which a training that was killed goes on, to the same
     result; 0 writes none."""
+    memory: float | None = Field(default=None, gt=0)
+    """GiB that components may hold; null takes half of what the container or machine has. What
+    would need more takes a sparser form, and the facts say so."""
     backend: Literal["auto", "dgl", "torch"] = "auto"
     """Kernels of message passing; `auto` takes the faster one, which is `torch`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes CUDA where there is some, else the CPU, and says so."""
+    """`auto` takes CUDA where there is some, else the CPU, and says so. A model is found again by a
+    run on another device: the device is no part of what is computed."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of dense products: `auto` takes bfloat16 on a CUDA device that has it, else float32. Sums
     over neighbours, losses and parameters always have 32 bits."""
@@ -179,8 +179,7 @@ _PAPER_GRAPH: Mapping[str, Any] = {
     "layer_combination": "last", "edges": "liked", "id_dimensions": 64, "loss": "bpr",
     "learning_rate": 3e-3, "max_epochs": 300, "evaluate_every": 10, "patience": 5,
     "cold_start_dropout_users": 0.0, "cold_start_dropout_items": 0.0,
-    "symmetric_normalization": False, "ease_weight": 0.0, "item_features": False,
+    "symmetric_normalization": False, "components": False, "item_features": False,
     "user_text_scale": 1.0,
-    "user_text_half_life": None, "cold_item_ridge": 0.0, "residual_ease_weight": 0.0,
-    "temporal_popularity_weight": 0.0, "user_attributes_weight": 0.0,
+    "user_text_half_life": None, "cold_item_ridge": 0.0,
 }  # fmt: skip

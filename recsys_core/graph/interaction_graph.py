@@ -16,6 +16,7 @@ from recsys_core.columns import (
     INDEX,
     ITEM,
     ITEM_INDEX,
+    POSITION,
     RATING,
     TIMESTAMP,
     USER,
@@ -43,7 +44,8 @@ class Edges:
         users: (n_edges,) numbers of the users.
         items: (n_edges,) numbers of the items.
         ratings: (n_edges,) ratings on the data set's own scale.
-        times: (n_edges,) Unix seconds of the ratings, NaN where unknown.
+        times: (n_edges,) Unix seconds of the ratings, or positions where there are no timestamps
+            (an order within each user); NaN where unknown.
     """
 
     users: Indices
@@ -160,7 +162,7 @@ class InteractionGraph:
     def edges_of(self, interactions: pl.DataFrame) -> Edges:
         """Interactions (validation rows, for example) as edges between these nodes.
 
-        Without a column of timestamps the times are unknown.
+        Without timestamps, a column of positions takes their place: an order within each user.
 
         Raises:
             DataError: an interaction names a user or an item that is no node.
@@ -215,8 +217,11 @@ def no_attributes(n_users: int) -> Floats:
 
 
 def _seconds(rated: pl.DataFrame) -> Times:
+    """Times of the rows; without any, their positions, which are an order within each user."""
     unknown = pl.repeat(None, rated.height, dtype=pl.Int64, eager=True)
     times = rated.get_column(TIMESTAMP, default=unknown)
+    if times.null_count() == rated.height:
+        times = rated.get_column(POSITION, default=unknown)
     return times.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 

@@ -3,15 +3,18 @@
 import copy
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
 import polars as pl
 
 from recsys_core.columns import ITEM, USER
+from recsys_core.graph.components.histories import InputRows
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
+from recsys_core.graph.training.score_sum import histories_of
 from recsys_core.graph.training.trainer import Trained, train
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned, width_of
@@ -68,7 +71,7 @@ class GraphRecommender(MatrixRecommender):
     def fold_in(self, shown: pl.DataFrame) -> Self:
         """The same model for the users of `shown`; see `InductiveRecommender.fold_in`."""
         folded = super().fold_in(shown)
-        folded._user_vectors = folded._placed(shown, folded.weights.users[USER])
+        folded._user_vectors, folded._inputs = folded._placed(shown, folded.weights.users[USER])
         return folded
 
     def recommend(
@@ -86,8 +89,11 @@ class GraphRecommender(MatrixRecommender):
             return self
         met = copy.copy(self)
         met.weights = self.weights.with_strangers(strangers)
-        placed = self._placed(self._train.clear(), strangers)
+        placed, _ = self._placed(self._train.clear(), strangers)
         met._user_vectors = np.concatenate([self._user_vectors[:-1], placed])
+        known = self._inputs.histories
+        shape = len(met._user_vectors), known.shape[1]
+        met._inputs = replace(self._inputs, histories=replace(known, shape=shape), _made={})
         return met
 
     def _learn(self) -> None:
@@ -100,16 +106,18 @@ class GraphRecommender(MatrixRecommender):
             self._fitted: FittedModel | None = None
             self._item_vectors = np.zeros((items.len(), 1), np.float32)
             self._user_vectors = np.zeros((users.len() + 1, 1), np.float32)
+            self._inputs = self._inputs_of(graph.edges, users.len())
             logger.warning("%s: nobody likes anything: popular items for all", self.name)
             return
         trained = self._trained(graph, user_text, item_text)
         self._fitted = FittedModel(
             graph=graph, weights=trained.weights, user_text=user_text, item_text=item_text,
-            config=trained.config, data=self.config, components=trained.components,
+            config=trained.config, data=self.config, served=trained.served,
         )  # fmt: skip
-        nobody = self._placed(self._train.clear(), users.clear())
+        nobody, _ = self._placed(self._train.clear(), users.clear())
         self._item_vectors = trained.item_vectors
         self._user_vectors = np.concatenate([trained.user_vectors, nobody])
+        self._inputs = self._inputs_of(graph.edges, users.len())
 
     def _trained(self, graph: InteractionGraph, user_text: Floats, item_text: Floats) -> Trained:
         config = self.graph_config.for_ratings(len(graph.edges))
@@ -118,18 +126,28 @@ class GraphRecommender(MatrixRecommender):
             epochs=config.max_epochs,
         )  # fmt: skip
 
-    def _placed(self, shown: pl.DataFrame, users: pl.Series) -> Floats:
-        """(n_users + 1, d): the last one is a user nobody knows."""
-        if self._fitted is None:
-            return np.zeros((users.len() + 1, 1), np.float32)
+    def _placed(self, shown: pl.DataFrame, users: pl.Series) -> tuple[Floats, InputRows]:
+        """Vectors (n_users + 1, d) and inputs: the last one is a user nobody knows."""
+        items = self.weights.items[ITEM]
         rated = shown.join(self.weights.items, on=ITEM, how="semi").sort(USER, ITEM)
-        edges = InteractionGraph.from_interactions(rated, users, self._fitted.graph.item_ids).edges
+        edges = InteractionGraph.from_interactions(rated, users, items).edges
+        inputs = self._inputs_of(edges, users.len())
+        if self._fitted is None:
+            return np.zeros((users.len() + 1, 1), np.float32), inputs
         profiles = self._profiles_of(shown, users)
         attributes = self._attributes_of(users)
-        return fold_in_users(
+        vectors = fold_in_users(
             self._fitted, _and_nobody(profiles), edges,
             attributes=None if attributes is None else _and_nobody(attributes),
         )  # fmt: skip
+        return vectors, inputs
+
+    def _inputs_of(self, edges: Edges, n_users: int) -> InputRows:
+        """What the item-to-item part reads of the users, and of one without interactions."""
+        shape = n_users + 1, self.weights.items.height
+        rated = histories_of(edges, shape, self.graph_config.neutral_weight, self.config)
+        model = None if self._fitted is None else self._fitted.served.item_model
+        return InputRows(histories=rated) if model is None else model.rows(rated)
 
     def _attributes_of(self, users: pl.Series) -> Floats | None:
         return None if self.attributes is None else aligned(self.attributes, users)
@@ -145,7 +163,8 @@ class GraphRecommender(MatrixRecommender):
 
     def _scores(self, rows: Rows) -> Scores:
         scores: Scores = self._user_vectors[rows] @ self._item_vectors.T
-        return scores
+        model = None if self._fitted is None else self._fitted.served.item_model
+        return scores if model is None else scores + model.scores(self._inputs, rows)
 
 
 def _and_nobody(vectors: Floats) -> Floats:

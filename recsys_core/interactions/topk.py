@@ -1,5 +1,6 @@
 """Top-k with ties: equal scores rank the lower column first, on every machine."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,9 +28,10 @@ def top_k(
     k: int,
     batch: int | None = None,
     *,
+    added: Callable[[Indices], Floats] | None = None,
     barred: Indices | None = None,
 ) -> tuple[Indices, Floats]:
-    """The k items with the highest dot product per user, seen pairs left out.
+    """The k items with the highest score per user, seen pairs left out.
 
     Equal scores rank the lower item number first.
 
@@ -40,6 +42,7 @@ def top_k(
         seen_items: (n,) their items.
         k: length of each list.
         batch: users scored at once; by default as many as 8 million scores allow.
+        added: users (b,) -> scores (b, n_items) that are added to their dot products.
         barred: (m,) items that are in no list.
 
     Returns:
@@ -67,6 +70,8 @@ def top_k(
         stop = min(start + step, n_users)
         low, high = np.searchsorted(seen_users[order], [start, stop])
         block = users[start:stop] @ items.T
+        if added is not None:
+            block += torch.from_numpy(added(np.arange(start, stop)))
         block[seen[0, low:high] - start, seen[1, low:high]] = -torch.inf
         if barred is not None:
             block[:, torch.from_numpy(barred)] = -torch.inf

@@ -24,7 +24,11 @@ TEXT = 384
 """Width of the text vectors."""
 FEATURES = 2 * TEXT + AT_MOST + WORDS_AT_MOST + AGES
 """Width of the items' features at most: texts, labels, words, years (`embedding.features`)."""
-SIZES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_883, 1_000_000)}
+SIZES = {
+    "ml-100k": (943, 1_682, 100_000),
+    "ml-1m": (6_040, 3_883, 1_000_000),
+    "ml-latest-small": (610, 9_742, 100_836),
+}
 """Users, items, ratings."""
 _GROUPS = 8
 

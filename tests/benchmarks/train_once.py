@@ -1,7 +1,8 @@
 """One training in a process of its own: `python -m tests.benchmarks.train_once WORLD PRESET`.
 
-WORLD is `ml-100k`, `ml-1m`, or EDGES for a synthetic graph, on which a single epoch is trained. The
-last line is JSON: seconds, peak memory in GiB (the whole process, data included), and the outcome.
+WORLD is a name of `graph_data.SIZES`, or EDGES for a synthetic graph, on which a single epoch is
+trained. The last line is JSON: seconds, peak memory in GiB (the whole process, data included), and
+the outcome.
 """
 
 import json
@@ -49,6 +50,7 @@ def to_the_end(world: World, config: GraphConfig) -> dict[str, object]:
         "search_seconds": began[1] - started,
         "epoch": trained.best_epoch,
         "valid_ndcg": trained.facts["valid_ndcg"],
+        "valid_ndcg_of_sum": trained.facts.get("valid_ndcg_of_sum"),
         "edges": len(world.graph.edges),
     }
 

@@ -53,7 +53,7 @@ def config_of(data: Path, **more: Any) -> dict[str, Any]:
     """The small pipeline on `data`."""
     return {
         "data": {"source": str(data), **SCALE},
-        "graph": {"max_epochs": 5, "layers": 1, "hidden": 8, "heads": 2},
+        "graph": {"max_epochs": 5, "layers": 1, "hidden": 8, "heads": 2, "effort": "quick"},
         "evaluation": {"bootstrap": 0},
         **more,
     }

@@ -130,6 +130,7 @@ class Endpoint:
             "data.source": str(self.place / "data"), "data.rating_min": "1",
             "data.rating_max": "10", "artifact_root": str(self.place / "artifacts"),
             "runs_root": str(self.place / "runs"), "graph.max_epochs": "4", "graph.hidden": "8",
+            "graph.effort": "quick",
             "graph.heads": "2", "evaluation.bootstrap": "20", "llm.model": "openai/fake",
             "llm.api_base": self.server.url, "llm.api_key_env": KEY_ENV, "llm.max_in_flight": "4",
             "llm.backoff_max_s": "0.02", "rerank.strategy": "prompt-level",

@@ -36,7 +36,7 @@ def config_for(folder: Path, **overrides: Any) -> RunConfig:
     return load_config(
         None,
         {
-            "data": data, "graph": {"max_epochs": 3, "hidden": 8, "heads": 2},
+            "data": data, "graph": {"max_epochs": 3, "hidden": 8, "heads": 2, "effort": "quick"},
             "evaluation": {"bootstrap": 20}, "artifact_root": str(folder / "artifacts"),
             "runs_root": str(folder / "runs"), **overrides,
         },

@@ -51,7 +51,7 @@ def config_for(tmp: Path, **overrides: object) -> RunConfig:
         None,
         {
             "data": {"source": str(tmp / "data"), **SCALE},
-            "graph": {"max_epochs": 20, "hidden": 16, "heads": 2},
+            "graph": {"max_epochs": 20, "hidden": 16, "heads": 2, "effort": "quick"},
             "evaluation": {"bootstrap": 50},
             "artifact_root": str(tmp / "artifacts"),
             "runs_root": str(tmp / "runs"),
@@ -130,7 +130,14 @@ def test_the_summary_tells_what_happened(first: Summary) -> None:
 def test_the_paper_sees_texts_and_best_sees_facts_and_labels_too(
     first: Summary, place: Path, preset: str
 ) -> None:
-    graph = {"max_epochs": 2, "hidden": 8, "heads": 2, "preset": preset, "checkpoint_every": 0}
+    graph = {
+        "max_epochs": 2,
+        "hidden": 8,
+        "heads": 2,
+        "effort": "quick",
+        "preset": preset,
+        "checkpoint_every": 0,
+    }
     steps = {one.step: one for one in train(config_for(place, graph=graph))}
     assert steps["embeddings"].cached
     embeddings, trained = (Path(steps[name].artifact) for name in ("embeddings", "train"))
@@ -147,7 +154,7 @@ def test_what_is_user_attributes_is_part_of_the_graph_where_there_is_something(
     data = shutil.copytree(place / "data", tmp_path / "data")
     known = pl.DataFrame({USER: [f"u{n:02}" for n in range(40)], "age": range(40)})
     known.write_parquet(data / "users.parquet")
-    graph = {"max_epochs": 2, "hidden": 8, "heads": 2}
+    graph = {"max_epochs": 2, "hidden": 8, "heads": 2, "effort": "quick"}
     with_ages, without = (
         next(Path(one.artifact) for one in steps if one.step == "graph")
         for steps in (train(config_for(tmp_path, graph=graph)), first.steps)
@@ -375,7 +382,13 @@ def test_ctrl_c_leaves_whole_artifacts_and_the_next_run_goes_on(place: Path) -> 
 def test_a_warm_start_spares_what_is_held_out_and_serves_the_refit(
     first: Summary, place: Path
 ) -> None:
-    graph = {"max_epochs": 20, "hidden": 16, "heads": 2, "warm_start_from": "first"}
+    graph = {
+        "max_epochs": 20,
+        "hidden": 16,
+        "heads": 2,
+        "effort": "quick",
+        "warm_start_from": "first",
+    }
     again = personalize(config_for(place, run_name="warm", graph=graph, refit=True))
     models = [read_manifest(one.artifact) for one in again.steps if one.step == "train"]
     told = [again.facts["train"][name] for name in ("warm_start", "warm_start_of_refit")]

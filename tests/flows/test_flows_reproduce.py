@@ -33,7 +33,7 @@ from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 METHODS = ("popularity", "ease", "gat_best")
-SMALL = {"max_epochs": 10, "hidden": 8, "heads": 2}
+SMALL = {"max_epochs": 10, "hidden": 8, "heads": 2, "effort": "quick"}
 
 
 def config_for(tmp: Path, **overrides: object) -> ReproduceConfig:

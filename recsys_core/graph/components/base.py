@@ -1,19 +1,23 @@
-"""Additive score components: their columns are concatenated to the network's embeddings.
+"""Additive components that are dot products: the network's columns, then theirs, make a vector.
 
-The dot product of the concatenated vectors is the sum of the scores, so that any index of dot
-products can serve it.
+Their weights in the sum are learned on validation (`training.score_sum`), as are those of the
+item-to-item maps (`component_table`). A new one is a module and a line in `COMPONENTS`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
 
 from recsys_core.graph.components.ease import ease_component
+from recsys_core.graph.components.lightgcn import lightgcn
 from recsys_core.graph.components.residual_ease import residual_ease
 from recsys_core.graph.components.temporal_popularity import temporal_popularity
-from recsys_core.graph.interaction_graph import Edges, Floats
-from recsys_core.graph.training.spec import Fit, TrainingSpec
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
+from recsys_core.graph.training.spec import TrainingSpec
+
+NETWORK: Final = "network"
+"""Name of the network among the components."""
 
 
 class Component(Protocol):
@@ -23,8 +27,11 @@ class Component(Protocol):
     def items(self) -> Floats:
         """(n_items, d) columns of the items; zeros for an item without information."""
 
+    def of_training(self, graph: InteractionGraph) -> Floats:
+        """(n_users, d) columns of the users of `graph`, which it was fitted on."""
+
     def users(self, edges: Edges, attributes: Floats) -> Floats:
-        """(n_users, d) columns of users, of training or folded in.
+        """(n_users, d) columns of users who came after training.
 
         Args:
             edges: their ratings.
@@ -32,33 +39,30 @@ class Component(Protocol):
         """
 
 
-COMPONENTS: Final[dict[str, Callable[[TrainingSpec], Component | None]]] = {
+COMPONENTS: Final[dict[str, Callable[[TrainingSpec], Component | str]]] = {
     "ease": ease_component,
     "residual_ease": residual_ease,
     "temporal_popularity": temporal_popularity,
+    "lightgcn": lightgcn,
 }
-"""Name -> fits the component; None where its weight is 0 or the data do not allow it."""
-
-
-def fit_components(spec: TrainingSpec) -> dict[str, Component]:
-    """The components that the configuration asks for and the data allow."""
-    found = {name: fitted(spec) for name, fitted in COMPONENTS.items()}
-    return {name: one for name, one in found.items() if one is not None}
-
-
-def with_components(
-    spec: TrainingSpec, fitted: Fit, components: Sequence[Component]
-) -> tuple[Floats, Floats]:
-    """Vectors of users and of items: the network's columns, then those of the components."""
-    graph = spec.graph
-    return (
-        with_user_components(fitted.user_vectors, components, graph.edges, graph.user_attributes),
-        np.hstack([fitted.item_vectors, *(one.items for one in components)]),
-    )
+"""Name -> fits the component, or says why the data do not allow it."""
 
 
 def with_user_components(
-    network: Floats, components: Sequence[Component], edges: Edges, attributes: Floats
+    network: Floats,
+    components: dict[str, Component],
+    weights: dict[str, float],
+    edges: Edges,
+    attributes: Floats,
 ) -> Floats:
-    """The network's vectors (n_users, d) of users, then the components' (`Component.users`)."""
-    return np.hstack([network, *(one.users(edges, attributes) for one in components)])
+    """Vectors (n_users, d) of users who came after training: the network's, then the components'.
+
+    Args:
+        network: (n_users, d) the network's vectors, not weighted.
+        components: by name, in the order of their columns.
+        weights: by name; of the network, too (`NETWORK`).
+        edges: the users' ratings.
+        attributes: (n_users, d).
+    """
+    columns = [weights[name] * one.users(edges, attributes) for name, one in components.items()]
+    return np.hstack([weights[NETWORK] * network, *columns]).astype(np.float32)

@@ -13,7 +13,7 @@ from scipy import sparse
 from recsys_core.graph.components.feature_ease import low_rank_ease, rows_of
 from recsys_core.graph.components.rating_sessions import rating_sessions
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph, no_attributes
 from recsys_core.graph.training.objective import target_weights
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
@@ -40,6 +40,10 @@ class EaseComponent:
     config: GraphConfig
     data: RatingScale
 
+    def of_training(self, graph: InteractionGraph) -> Floats:
+        """As `Component.of_training`."""
+        return self.users(graph.edges, graph.user_attributes)
+
     def users(self, edges: Edges, attributes: Floats) -> Floats:
         """As `Component.users`."""
         weights = target_weights(edges.ratings, self.config, self.data)
@@ -50,26 +54,20 @@ class EaseComponent:
         return vectors
 
 
-def ease_component(spec: TrainingSpec) -> EaseComponent | None:
-    """Fit the component; None with a weight of 0, or where `low_rank_ease` is None."""
-    graph, factor = spec.graph, spec.config.ease_weight
-    if not factor:
-        return None
+def ease_component(spec: TrainingSpec) -> EaseComponent | str:
+    """Fit the component, or say why `low_rank_ease` has none."""
+    graph = spec.graph
     weights = target_weights(graph.edges.ratings, spec.config, spec.data)
     likes = rows_of(graph.edges, weights, (graph.n_users, graph.n_items))
-    known = _attributes(spec)
-    rows = sparse.hstack([likes, sparse.csr_matrix(known)], format="csr")
+    rows = sparse.hstack([likes, sparse.csr_matrix(_attributes(spec))], format="csr")
     found = low_rank_ease(
-        rows,
-        spec.item_text,
-        rank=RANK,
-        seed=spec.seed,
+        rows, spec.item_text, rank=RANK, seed=spec.seed,
         also=rating_sessions(graph.edges, weights, rows.shape[1]),
-    )
-    if found is None:
-        return None
+    )  # fmt: skip
+    if isinstance(found, str):
+        return found
     slopes, items = found
-    adds = (factor * slopes).astype(np.float32)
+    adds = slopes.astype(np.float32)
     return EaseComponent(
         rated=adds[: graph.n_items],
         described=np.float32(spec.config.user_attributes_weight) * adds[graph.n_items :],

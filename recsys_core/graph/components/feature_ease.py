@@ -16,11 +16,10 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import normalize
-from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from recsys_core.graph.interaction_graph import Edges, Floats
-from recsys_core.recommenders.ease import MAX_ITEMS, gram_matrix, regression
+from recsys_core.recommenders.ease import gram_matrix, regression
 
 Doubles = npt.NDArray[np.float64]
 
@@ -30,6 +29,10 @@ LIKENESS: Final = 400.0
 """Pseudo co-occurrences of two items with equal features, in users."""
 _SHARPNESS: Final = 1 / 0.6
 """Gamma of the Gaussian kernel: features with a cosine of .7 have a kernel of .37."""
+_OVERSAMPLED: Final = 10
+_ITERATIONS: Final = 4
+MOST_ITEMS: Final = 6_000
+"""Items beyond which the cube of their number costs too much time."""
 _AT_ONCE: Final = 1024
 """Rows of the kernel computed at a time."""
 
@@ -47,10 +50,10 @@ def low_rank_ease(
     rank: int,
     seed: int,
     also: sparse.csr_matrix | None = None,
-) -> tuple[Doubles, Floats] | None:
+) -> tuple[Doubles, Floats] | str:
     """Factors (n_columns, rank) and (n_items, rank) whose product approximates B.
 
-    None with more than `MAX_ITEMS` items, or fewer than two users or items.
+    A reason instead, with more than `MOST_ITEMS` items, or fewer than two users or items.
 
     Args:
         matrix: (n_users, n_columns) rating weights; user attributes may follow as further columns,
@@ -61,20 +64,32 @@ def low_rank_ease(
         also: (n, n_columns) further training rows, which are not scored.
     """
     n_items = len(features)
-    if n_items > MAX_ITEMS or min(matrix.shape[0], n_items) < 2:
-        return None
+    if n_items > MOST_ITEMS:
+        return f"more than {MOST_ITEMS} items: their matrix costs the cube in time (local EASE is)"
+    if min(matrix.shape[0], n_items) < 2:
+        return "fewer than two users or items"
     # One thread: with several, the last bits depend on how many there are.
     with threadpool_limits(1):
         rows = matrix if also is None else sparse.vstack([matrix, also], format="csr")
         gram = gram_matrix(rows, REGULARISATION)
         _add_likeness(gram, features)
         slopes = regression(gram)[:, :n_items]
-        # The scores X B have the right singular vectors of B'X'XB, which has no row per user.
-        squared = slopes.T @ ((matrix.T @ matrix) @ slopes)
-        kept = min(rank, matrix.shape[0], n_items)
-        _, _, right = randomized_svd(squared, n_components=kept, n_iter=4, random_state=seed)
-        directions = right.T
+        directions = _right_singular(matrix, slopes, min(rank, matrix.shape[0], n_items), seed)
         return slopes @ directions, directions.astype(np.float32)
+
+
+def _right_singular(matrix: sparse.csr_matrix, slopes: Doubles, rank: int, seed: int) -> Doubles:
+    """(n_items, rank) leading right singular vectors of the scores X B, without computing these.
+
+    Randomised subspace iteration (Halko, Martinsson and Tropp, 2011) through the two factors.
+    """
+    size = min(rank + _OVERSAMPLED, *matrix.shape, slopes.shape[1])
+    basis = np.random.default_rng(seed).standard_normal((slopes.shape[1], size))
+    for _ in range(_ITERATIONS):
+        basis = np.linalg.qr(slopes.T @ (matrix.T @ (matrix @ (slopes @ basis))))[0]
+    _, _, rotation = np.linalg.svd(matrix @ (slopes @ basis), full_matrices=False)
+    found: Doubles = basis @ rotation[:rank].T
+    return found
 
 
 def _add_likeness(gram: Doubles, features: Floats) -> None:

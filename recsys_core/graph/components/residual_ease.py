@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from recsys_core.graph.components.feature_ease import low_rank_ease, rows_of
-from recsys_core.graph.interaction_graph import Edges, Floats
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
 
@@ -39,6 +39,10 @@ class ResidualEase:
     item_means: Floats
     data: RatingScale
 
+    def of_training(self, graph: InteractionGraph) -> Floats:
+        """As `Component.of_training`."""
+        return self.users(graph.edges, graph.user_attributes)
+
     def users(self, edges: Edges, attributes: Floats) -> Floats:
         """As `Component.users`; attributes are not used."""
         residuals = _residuals(edges, self.item_means, self.data)
@@ -47,26 +51,20 @@ class ResidualEase:
         return vectors
 
 
-def residual_ease(spec: TrainingSpec) -> ResidualEase | None:
-    """Fit the component; None with a weight of 0, where `low_rank_ease` is None, or for unary data.
-
-    Ratings that are all equal have no residuals.
-    """
-    graph, edges, factor = spec.graph, spec.graph.edges, spec.config.residual_ease_weight
-    if not factor or not len(edges) or np.ptp(edges.ratings) == 0:
-        return None
+def residual_ease(spec: TrainingSpec) -> ResidualEase | str:
+    """Fit the component, or say why there is none: equal ratings have no residuals."""
+    graph, edges = spec.graph, spec.graph.edges
+    if not len(edges) or np.ptp(edges.ratings) == 0:
+        return "all ratings are equal"
     item_means = shrunk_item_means(edges, graph.n_items)
     residuals = _residuals(edges, item_means, spec.data)
     matrix = rows_of(edges, residuals, (graph.n_users, graph.n_items))
     found = low_rank_ease(matrix, spec.item_text, rank=RANK, seed=spec.seed)
-    if found is None:
-        return None
+    if isinstance(found, str):
+        return found
     rated, items = found
     return ResidualEase(
-        rated=(factor * rated).astype(np.float32),
-        items=items,
-        item_means=item_means,
-        data=spec.data,
+        rated=rated.astype(np.float32), items=items, item_means=item_means, data=spec.data
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph, Times
 from recsys_core.graph.training.spec import TrainingSpec
 
 WEEK: Final = 7 * 86_400.0
@@ -71,29 +71,31 @@ class TemporalPopularity:
     Attributes:
         items: (n_items, windows) logarithms; 0 for an item without ratings.
         windows: the windows.
-        factor: what the lifts are multiplied by in the score.
     """
 
     items: Floats
     windows: Windows
-    factor: float
+
+    def of_training(self, graph: InteractionGraph) -> Floats:
+        """As `Component.of_training`."""
+        return self.users(graph.edges, graph.user_attributes)
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
         """As `Component.users`: shares of the windows; zeros where no time is known."""
         counts = self.windows.counted(edges.users, edges.times, len(attributes))
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        vectors: Floats = (self.factor * shares).astype(np.float32)
+        vectors: Floats = shares.astype(np.float32)
         return vectors
 
 
-def temporal_popularity(spec: TrainingSpec) -> TemporalPopularity | None:
-    """Fit the component; None with a weight of 0, or where all known times lie within a week."""
-    edges, factor = spec.graph.edges, spec.config.temporal_popularity_weight
-    windows = Windows.over(edges.times) if factor else None
+def temporal_popularity(spec: TrainingSpec) -> TemporalPopularity | str:
+    """Fit the component, or say why there is none."""
+    edges = spec.graph.edges
+    windows = Windows.over(edges.times)
     if windows is None:
-        return None
+        return "all known times lie within a week"
     counts = windows.counted(edges.items, edges.times, spec.graph.n_items)
-    return TemporalPopularity(items=lifts(counts), windows=windows, factor=factor)
+    return TemporalPopularity(items=lifts(counts), windows=windows)
 
 
 def lifts(counts: npt.NDArray[np.float64]) -> Floats:

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from recsys_core.errors import ConfigError, DataError
-from recsys_core.graph.components.base import Component, with_user_components
 from recsys_core.graph.config import TrainingConfig
 from recsys_core.graph.inference.layerwise import all_vectors
 from recsys_core.graph.interaction_graph import (
@@ -26,6 +25,7 @@ from recsys_core.graph.model.gat import GAT, rating_levels
 from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.training.factory import Messages
+from recsys_core.graph.training.score_sum import ScoreSum
 from recsys_core.interactions.feedback import RatingScale
 
 _AT_ONCE = 4_000_000
@@ -44,7 +44,7 @@ class FittedModel:
         item_text: (n_items, d_text).
         config: what it was trained with (`Trained.config`).
         data: scale and thresholds of ratings.
-        components: additive score components (`Trained.components`).
+        served: the sum of the network and its components (`Trained.served`).
     """
 
     graph: InteractionGraph
@@ -53,7 +53,7 @@ class FittedModel:
     item_text: Floats
     config: TrainingConfig
     data: RatingScale
-    components: tuple[Component, ...] = ()
+    served: ScoreSum
 
 
 def fold_in_users(
@@ -80,11 +80,11 @@ def fold_in_users(
     """
     _check(fitted, profiles, shown, attributes)
     if not len(profiles):
-        return np.empty((0, _dimensions(fitted)), np.float32)
+        return np.empty((0, fitted.served.item_vectors.shape[1]), np.float32)
     network = _by_network(fitted, profiles, shown, device or torch.device("cpu"))
     if attributes is None:
         attributes = no_attributes(len(profiles))
-    return with_user_components(network, fitted.components, shown, attributes)
+    return fitted.served.users(network, shown, attributes)
 
 
 def _by_network(
@@ -97,11 +97,6 @@ def _by_network(
         users, _ = all_vectors(model, adjacency, levels, backend, _AT_ONCE)
     found: Floats = users[fitted.graph.n_users :].float().cpu().numpy()
     return found
-
-
-def _dimensions(fitted: FittedModel) -> int:
-    added: int = sum(part.items.shape[1] for part in fitted.components)
-    return fitted.config.hidden * fitted.config.heads + _biased(fitted) + added
 
 
 def _biased(fitted: FittedModel) -> bool:

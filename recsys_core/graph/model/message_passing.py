@@ -6,6 +6,7 @@ tensor of edges x heads x hidden. This is the only module that imports dgl.
 """
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from recsys_core.errors import ConfigError
@@ -51,7 +52,7 @@ def attend(
 
 
 class DGLMessagePassing(MessagePassing):
-    """The kernels of DGL (the wheel on the index computes on the CPU only)."""
+    """The kernels of DGL (the wheel on the package index computes on the CPU only)."""
 
     def __init__(self, adjacency: Adjacency) -> None:
         super().__init__(adjacency)
@@ -84,13 +85,25 @@ def choose_backend(wanted: Literal["auto", "dgl", "torch"], device: "torch.devic
     Raises:
         ConfigError: `dgl` was asked for on a device that this build of DGL cannot use.
     """
-    if wanted == "dgl" and device.type != "cpu":
+    why_not = _dgl_on(device.type) if wanted == "dgl" and device.type != "cpu" else None
+    if why_not is not None:
         raise ConfigError(
-            f"graph.backend is 'dgl' on device {device}.",
-            expected="the CPU: the DGL wheel has no CUDA kernels.",
+            f"graph.backend is 'dgl' on device {device}, but this build of DGL refuses: {why_not}",
+            expected="a CUDA build of DGL that goes with this torch, or the CPU.",
             fix="set graph.backend to 'torch' or 'auto', or graph.device to 'cpu'.",
         )
     return "torch" if wanted == "auto" else wanted
+
+
+@cache
+def _dgl_on(device: str) -> str | None:
+    """Why this build of DGL cannot compute there; None where it can. A graph is moved to ask."""
+    dgl = load_dgl()
+    try:
+        dgl.graph(([0], [0])).to(device)
+    except Exception as error:  # DGLError, or whatever its C library raises
+        return str(error).strip().splitlines()[0]
+    return None
 
 
 def bind(backend: Backend, adjacency: Adjacency) -> MessagePassing:

@@ -4,6 +4,7 @@ Users x items go in blocks and pairs x hidden as sparse products, each with a gr
 so that memory stays bounded for any size of the data.
 """
 
+import math
 from typing import Any, Final
 
 import torch
@@ -66,16 +67,20 @@ def softmax_over_items(
     item_vectors: torch.Tensor,
     targets: CSR,
     weights: torch.Tensor,
+    sample: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Weighted mean of -log softmax(score of the pair among all items of the user).
+
+    With a sample, the sum over all items is estimated by that over a uniform sample of them.
 
     Args:
         user_vectors: (n_users, d).
         item_vectors: (n_items, d).
         targets: n places of a matrix of users x items.
         weights: (n,) weight of each target, not all zero.
+        sample: (m,) items, each once, drawn uniformly; None for all.
     """
-    arguments = (user_vectors, item_vectors, targets, weights)
+    arguments = (user_vectors, item_vectors, targets, weights, sample)
     loss: torch.Tensor = _Softmax.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
 
@@ -110,6 +115,7 @@ class _Softmax(torch.autograd.Function):
         item_vectors: torch.Tensor,
         targets: CSR,
         weights: torch.Tensor,
+        sample: torch.Tensor | None,
     ) -> torch.Tensor:
         shares = (weights / weights.sum()).to(user_vectors.dtype)
         per_user = shares.new_zeros(len(user_vectors)).index_add_(0, targets.rows, shares)
@@ -118,25 +124,32 @@ class _Softmax(torch.autograd.Function):
         to_users = -product(targets, shares, item_vectors)
         to_items = -product(turned, shares.index_select(0, order), user_vectors)
         loss = (to_users * user_vectors).sum()
-        # ... and what pushes away from all items.
-        step = max(1, _cells(user_vectors) // len(item_vectors))
+        # ... and what pushes away from all items, or from the sample in their place.
+        others = item_vectors if sample is None else item_vectors.index_select(0, sample)
+        unseen = math.log(len(item_vectors) / len(others))
+        pushed = torch.zeros_like(others)
+        step = max(1, _cells(user_vectors) // len(others))
         for start in range(0, len(user_vectors), step):
             some = slice(start, start + step)
-            scores = user_vectors[some] @ item_vectors.T
+            scores = user_vectors[some] @ others.T
             highest = scores.amax(1, keepdim=True)
             odds = scores.sub_(highest).exp_()
             total = odds.sum(1, keepdim=True)
             weight = per_user[some, None]
-            loss += (weight * (total.log() + highest)).sum()
-            to_users[some] += (odds @ item_vectors).mul_(weight / total)
-            to_items.addmm_(odds.T, user_vectors[some] * (weight / total))
+            loss += (weight * (total.log() + highest + unseen)).sum()
+            to_users[some] += (odds @ others).mul_(weight / total)
+            pushed.addmm_(odds.T, user_vectors[some] * (weight / total))
+        if sample is None:
+            to_items += pushed
+        else:
+            to_items.index_add_(0, sample, pushed)
         ctx.save_for_backward(to_users, to_items)
         return loss
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         to_users, to_items = ctx.saved_tensors
-        return gradient * to_users, gradient * to_items, None, None
+        return gradient * to_users, gradient * to_items, None, None, None
 
 
 def _cells(vectors: torch.Tensor) -> int:

@@ -25,6 +25,11 @@ from recsys_core.interactions.negative_sampling import (
     Sampler,
 )
 
+_CELLS: Final = 32_000_000
+"""Scores of a step of the softmax; where users x items are more, items are sampled."""
+_LEAST_SAMPLED: Final = 1_500
+"""Items that are sampled at least."""
+
 Parts = dict[str, float]
 Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
 """Vectors of users and items -> the loss, and its parts for the curves."""
@@ -51,7 +56,7 @@ def build_objective(
     """
     check_likes(graph, data)
     if config.loss == "softmax":
-        return _softmax(graph, config, data, device)
+        return _softmax(graph, config, data, device, generator)
     return _ranking(graph, config, data, device, generator)
 
 
@@ -70,18 +75,27 @@ def check_likes(graph: InteractionGraph, data: RatingScale) -> None:
 
 
 def _softmax(
-    graph: InteractionGraph, config: GraphConfig, data: RatingScale, device: torch.device
+    graph: InteractionGraph,
+    config: GraphConfig,
+    data: RatingScale,
+    device: torch.device,
+    generator: torch.Generator,
 ) -> Objective:
     edges = graph.edges.by_user()
     values = target_weights(edges.ratings, config, data)
     users, items = pairs_of(edges.where(values > 0), device)
     targets = CSR.of_sorted(users, items, (graph.n_users, graph.n_items))
     weights = torch.from_numpy(values[values > 0]).to(device)
+    sampled = max(_LEAST_SAMPLED, _CELLS // max(1, graph.n_users))
 
     def objective(
         user_vectors: torch.Tensor, item_vectors: torch.Tensor
     ) -> tuple[torch.Tensor, Parts]:
-        return softmax_over_items(user_vectors, item_vectors, targets, weights), {}
+        sample = None
+        if sampled < graph.n_items:
+            drawn = torch.randperm(graph.n_items, generator=generator, device=device)
+            sample = drawn[:sampled].sort().values
+        return softmax_over_items(user_vectors, item_vectors, targets, weights, sample), {}
 
     return objective
 

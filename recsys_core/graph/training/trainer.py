@@ -3,28 +3,34 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-import numpy as np
 import polars as pl
 import torch
 
 from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
-from recsys_core.graph.components.base import COMPONENTS, Component, fit_components, with_components
 from recsys_core.graph.config import GraphConfig, TrainingConfig
-from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.model.mixed_precision import choose_precision
 from recsys_core.graph.training.batching import batch_edges
 from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.loop import fit
+from recsys_core.graph.training.score_sum import (
+    Choice,
+    ScoreSum,
+    choose,
+    fit_choice,
+    held_out,
+    network_alone,
+)
 from recsys_core.graph.training.spec import Fit, Listener, TrainingSpec
 from recsys_core.graph.training.warm_start import Start
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.memory import memory_limit
 
 SEARCH: Final = "search"
 """Phase that looks for the number of epochs: trains without the validation rows."""
@@ -40,30 +46,33 @@ class Trained:
 
     Attributes:
         weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
-        user_vectors: (n_users, d) float32, in the order of the graph's users: the network's, then
-            those of the components.
-        item_vectors: (n_items, d) float32; the score of a pair is the dot product.
-        search_user_vectors: (n_users, d) of the first phase's model, which with a search saw no
-            validation row: choices on validation are made with it.
-        search_item_vectors: (n_items, d) of the same model.
+        served: the sum of the network and its components, fitted to all rows.
+        search: the same of the first phase, which with a search saw no validation row: choices
+            on validation are made with it.
         curves: `columns.CURVES`, a row per epoch and phase.
         best_epoch: epochs that the model was trained for.
-        facts: what the run's summary should say: device, back end, validation NDCG, counts of
-            nodes that only their profile describes.
+        facts: what the run's summary should say: device, back end, validation NDCG, what each
+            component is worth, counts of nodes that only their profile describes.
         config: the configuration with nothing left open.
-        components: additive score components, in the order of their columns.
     """
 
     weights: dict[str, torch.Tensor]
-    user_vectors: Floats
-    item_vectors: Floats
-    search_user_vectors: Floats
-    search_item_vectors: Floats
+    served: ScoreSum
+    search: ScoreSum
     curves: pl.DataFrame
     best_epoch: int
     facts: dict[str, Any]
     config: TrainingConfig
-    components: tuple[Component, ...] = ()
+
+    @property
+    def user_vectors(self) -> Floats:
+        """(n_users, d) float32, in the order of the graph's users."""
+        return self.served.user_vectors
+
+    @property
+    def item_vectors(self) -> Floats:
+        """(n_items, d) float32."""
+        return self.served.item_vectors
 
     def to_bytes(self) -> bytes:
         """The weights as a safetensors file."""
@@ -85,6 +94,7 @@ def train(
     on_epoch: Listener | None = None,
     scratch: Scratch | None = None,
     start: Start | None = None,
+    choice: Choice | None = None,
 ) -> Trained:
     """Train the model of `config` (paper 2.2 with preset `paper`).
 
@@ -116,6 +126,8 @@ def train(
             on from there, to the same bytes. None writes none.
         start: an earlier model of nearly the same data, to go on from. It must not have been
             trained on validation rows: early stopping would measure what it has memorised.
+        choice: components and weights of an earlier training, where nothing is held out. None
+            chooses anew: on `valid`, or on a tenth of the edges that is held out for it first.
 
     Raises:
         DataError: no training rating is liked.
@@ -143,16 +155,9 @@ def train(
         start=start,
     )
     with _repeatable(seed, device):
-        fits = (
-            _search_then_fit(spec, graph, valid, on_epoch, scratch)
-            if rule == SEARCH
-            else [(spec, fit(spec, on_epoch, scratch))]
-        )
-    return _trained(
-        spec,
-        fits,
-        {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]},
-    )
+        done = _fits(rule, spec, graph, valid, choice, on_epoch, scratch)
+    facts = {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]}
+    return _trained(spec, done, facts)
 
 
 Rule = Literal["search", "given", "all"]
@@ -175,33 +180,83 @@ def _rule(valid: Edges, data: RatingScale, epochs: int | None) -> Rule:
     return "search" if len(valid.liked(data)) else "all"
 
 
-def _search_then_fit(
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """What the phases gave.
+
+    Attributes:
+        fits: of the network; the first one, where there are two, saw no validation row.
+        sums: the network with its components, for each fit.
+        choice: what validation chose; None for the network alone.
+        facts: of the choice.
+    """
+
+    fits: tuple[Fit, ...]
+    sums: tuple[ScoreSum, ...]
+    choice: Choice | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def _fits(
+    rule: Rule,
     spec: TrainingSpec,
     graph: InteractionGraph,
     valid: Edges,
+    choice: Choice | None,
     on_epoch: Listener | None,
     scratch: Scratch | None,
-) -> list[tuple[TrainingSpec, Fit]]:
+) -> _Done:
+    """Search and final fit, or the final fit alone, each with its components."""
+    if rule != SEARCH:
+        return _given(spec, choice, on_epoch, scratch)
     validator = Validator(graph.edges, valid, n_items=graph.n_items, scale=spec.data)
     search = replace(spec, phase=SEARCH, graph=graph, validator=validator)
     found = fit(search, on_epoch, scratch)
+    choice, of_search, facts = _chosen(search, found, valid)
     if not spec.config.retrain:
-        return [(search, found)]
+        return _Done(fits=(found,), sums=(of_search,), choice=choice, facts=facts)
     # The same start as if this were the only phase.
     torch.manual_seed(spec.seed)
     final = replace(spec, epochs=found.epoch)
-    return [(search, found), (final, fit(final, on_epoch, scratch))]
+    last = fit(final, on_epoch, scratch)
+    sums = of_search, _sum_of(final, last, choice)
+    return _Done(fits=(found, last), sums=sums, choice=choice, facts=facts)
 
 
-def _trained(
-    spec: TrainingSpec, done: list[tuple[TrainingSpec, Fit]], facts: dict[str, Any]
-) -> Trained:
-    """What the last fit gives; the first one, where there are two, saw no validation row."""
-    fits, edges = [one for _, one in done], spec.graph.edges
+def _given(
+    spec: TrainingSpec, choice: Choice | None, on_epoch: Listener | None, scratch: Scratch | None
+) -> _Done:
+    """One fit on all rows; without a choice, a tenth of them is held out first to make it."""
+    facts: dict[str, Any] = {}
+    if choice is None and spec.config.components:
+        kept, taken = held_out(spec.graph.edges, spec.seed)
+        if len(kept.liked(spec.data)) and len(taken.liked(spec.data)):
+            inner = replace(spec, phase=SEARCH, graph=spec.graph.with_edges(kept))
+            choice, _, facts = _chosen(inner, fit(inner), taken)
+            torch.manual_seed(spec.seed)
+    last = fit(spec, on_epoch, scratch)
+    return _Done(fits=(last,), sums=(_sum_of(spec, last, choice),), choice=choice, facts=facts)
+
+
+def _chosen(
+    spec: TrainingSpec, found: Fit, valid: Edges
+) -> tuple[Choice | None, ScoreSum, dict[str, Any]]:
+    if not spec.config.components:
+        return None, network_alone(spec, found), {}
+    return choose(spec, found, valid, memory_limit(spec.config.memory))
+
+
+def _sum_of(spec: TrainingSpec, found: Fit, choice: Choice | None) -> ScoreSum:
+    return network_alone(spec, found) if choice is None else fit_choice(spec, found, choice)
+
+
+def _trained(spec: TrainingSpec, done: _Done, facts: dict[str, Any]) -> Trained:
+    fits, edges = done.fits, spec.graph.edges
     last, liked = fits[-1], edges.liked(spec.data)
     facts |= {
         "preset": spec.config.preset,
         "backend": spec.backend,
+        "torch": torch.__version__,
         "batch_edges": batch_edges(spec.config, edges) or "all",
         "epochs": last.epoch,
         "temperature": spec.config.temperature,
@@ -214,35 +269,19 @@ def _trained(
         "user_attributes": spec.graph.user_attributes.shape[1],
         "users_without_profile": int((~spec.user_text.any(1)).sum()),
         "items_without_profile": int((~spec.item_text.any(1)).sum()),
-    }
-    served = [_served(*one) for one in done]
-    components = served[-1][2]
-    facts |= {
-        name: components[name].items.shape[1] if name in components else None for name in COMPONENTS
-    }
+        "choice": done.choice and done.choice.facts(),
+    } | done.facts
     logger.info("graph model trained", extra=facts)
     rows = [row for one in fits for row in one.curves]
     return Trained(
         weights=last.weights,
-        user_vectors=served[-1][0],
-        item_vectors=served[-1][1],
-        search_user_vectors=served[0][0],
-        search_item_vectors=served[0][1],
+        served=done.sums[-1],
+        search=done.sums[0],
         curves=pl.DataFrame(rows, schema=dict(CURVES)),
         best_epoch=last.epoch,
         facts=facts,
         config=spec.config,
-        components=tuple(components.values()),
     )
-
-
-def _served(spec: TrainingSpec, fitted: Fit) -> tuple[Floats, Floats, dict[str, Component]]:
-    """Vectors of users and items to serve, and the additive components."""
-    components = fit_components(spec)
-    users, items = with_components(spec, fitted, tuple(components.values()))
-    known = np.bincount(spec.graph.edges.items, minlength=spec.graph.n_items) > 0
-    items = with_cold_items(items, spec.item_text, known, spec.config.cold_item_ridge)
-    return users, items, components
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[torch.device, str]:

@@ -7,6 +7,7 @@ from recsys_core.columns import (
     INDEX,
     ITEM,
     ITEM_NODES,
+    POSITION,
     RATING,
     TIMESTAMP,
     USER,
@@ -42,6 +43,13 @@ def test_nodes_are_numbered_in_the_order_of_the_tables(graph: InteractionGraph) 
     assert graph.edges.users.tolist() == [1, 0, 1]
     assert graph.edges.items.tolist() == [3, 1, 0]
     assert graph.edges.ratings.tolist() == [5, 3, 1]
+
+
+def test_positions_are_an_order_where_there_are_no_timestamps() -> None:
+    rows = interactions(("bob", 20, 5.0), ("bob", 70, 1.0)).with_columns(
+        pl.lit(None, pl.Int64).alias(TIMESTAMP), pl.Series(POSITION, [7, 3])
+    )
+    assert InteractionGraph.from_interactions(rows, USERS, ITEMS).edges.times.tolist() == [7, 3]
 
 
 def test_liked_and_disliked_leave_out_the_neutral(graph: InteractionGraph) -> None:

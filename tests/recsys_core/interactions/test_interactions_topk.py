@@ -33,6 +33,17 @@ def test_top_k_equals_a_full_sort_with_ties_by_item(
         assert scores[user].tolist() == [all_scores[i] for i in wanted] + [-np.inf] * padding
 
 
+@pytest.mark.parametrize("batch", [None, 2])
+def test_what_is_added_to_the_dot_products_counts(batch: int | None) -> None:
+    rng = np.random.default_rng(0)
+    users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (5, 9))
+    more, none = rng.normal(size=(5, 9)).astype(np.float32), np.empty(0, np.int64)
+    found, scores = top_k(users, items, none, none, 4, batch, added=lambda some: more[some])
+    whole = users @ items.T + more
+    assert np.array_equal(found, np.argsort(-whole, axis=1)[:, :4])
+    np.testing.assert_allclose(scores, np.take_along_axis(whole, found, axis=1), rtol=1e-5)
+
+
 def test_vectors_with_nan_are_refused() -> None:
     bad, none = np.full((1, 2), np.nan, np.float32), np.empty(0, np.int64)
     with pytest.raises(TrainingError, match="NaN"):

@@ -5,17 +5,16 @@ import pytest
 
 from recsys_core.graph.components import feature_ease as regression
 from recsys_core.graph.components.ease import ease_component
-from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
 from recsys_core.graph.training.spec import TrainingSpec
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, run, spec_of
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, spec_of
 
 
 def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
     spec = spec_of(CONFIGS["best"])
     one, other = (ease_component(spec) for _ in range(2))
-    assert one is not None
-    assert other is not None
+    assert not isinstance(one, str)
+    assert not isinstance(other, str)
     assert np.array_equal(one.rated, other.rated)
     edges = spec.graph.edges
     first, everybody = edges.where(edges.users < 5), one.users(edges, no_attributes(N_USERS))
@@ -23,44 +22,9 @@ def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
     assert not one.users(first, no_attributes(6))[5].any()
 
 
-def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
-    config = CONFIGS["best"]
-    single, triple = (
-        ease_component(spec_of(config.model_copy(update={"ease_weight": factor})))
-        for factor in (1.0, 3.0)
-    )
-    assert single is not None
-    assert triple is not None
-    np.testing.assert_allclose(triple.rated, 3 * single.rated, rtol=1e-6)
-    assert np.array_equal(triple.items, single.items)
-
-
 def test_with_too_many_items_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "MAX_ITEMS", 29)
-    assert ease_component(spec_of(CONFIGS["best"])) is None
-
-
-def test_the_trained_vectors_carry_it_after_the_networks() -> None:
-    alone = CONFIGS["best"].model_copy(
-        update={"temporal_popularity_weight": 0.0, "residual_ease_weight": 0.0}
-    )
-    with_it = run(alone)
-    without = run(alone.model_copy(update={"ease_weight": 0.0}))
-    assert without.components == ()
-    (component,) = with_it.components
-    width = without.user_vectors.shape[1]
-    assert np.array_equal(with_it.user_vectors[:, :width], without.user_vectors)
-    # The last item has no rating: a ridge reads what stands here (`new_items`).
-    assert np.array_equal(with_it.item_vectors[:-1, width:], component.items[:-1])
-    assert np.array_equal(with_it.search_item_vectors[:, :width], without.search_item_vectors)
-    # The search's regression has not seen the validation rows.
-    assert not np.array_equal(with_it.search_item_vectors, with_it.item_vectors)
-    assert with_it.facts["ease"] == component.items.shape[1]
-    assert without.facts["ease"] is None
-
-
-def test_the_paper_has_none() -> None:
-    assert GraphConfig(preset="paper").ease_weight == 0
+    monkeypatch.setattr(regression, "MOST_ITEMS", 29)
+    assert "more than 29 items" in str(ease_component(spec_of(CONFIGS["best"])))
 
 
 def tastes(n_users: int) -> Floats:
@@ -77,7 +41,7 @@ def told(weight: float) -> TrainingSpec:
 
 def test_attributes_alone_place_a_user_who_has_rated_nothing() -> None:
     part = ease_component(told(2.0))
-    assert part is not None
+    assert not isinstance(part, str)
     scores = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
     best = np.argsort(-scores[:, :-1], axis=1)[:, :8] % TASTES  # the last item has no edge
     share = (best == np.arange(TASTES)[:, None]).mean()
@@ -88,7 +52,7 @@ def test_attributes_count_the_more_the_heavier_and_not_at_all_without_weight() -
     sizes = []
     for weight in (0.0, 0.1, 2.0):
         part = ease_component(told(weight))
-        assert part is not None
+        assert not isinstance(part, str)
         placed = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
         assert placed.shape == (TASTES, N_ITEMS)
         sizes.append(np.abs(placed).max())
@@ -99,7 +63,7 @@ def test_attributes_count_the_more_the_heavier_and_not_at_all_without_weight() -
 def test_of_whom_nothing_is_known_the_ratings_still_tell() -> None:
     spec = told(2.0)
     part = ease_component(spec)
-    assert part is not None
+    assert not isinstance(part, str)
     edges = spec.graph.edges
     nobody = part.users(edges, no_attributes(N_USERS))
     zeros = part.users(edges, np.zeros((N_USERS, TASTES), np.float32))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from recsys_core.graph.components.residual_ease import residual_ease, shrunk_item_means
-from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, no_attributes
 from recsys_core.interactions.feedback import RatingScale
 from tests.graph_world import (
@@ -15,7 +14,6 @@ from tests.graph_world import (
     N_USERS,
     edges_of,
     planted,
-    run,
     spec_of,
     spec_with,
 )
@@ -35,7 +33,7 @@ def test_who_rates_like_items_better_than_usual_is_taken_to_like_what_is_like_th
     mine = pairs[:, 0] % 2 == pairs[:, 1] % 2
     spec = spec_with(edges_of(*pairs.T, np.where(mine, 5, 4)))
     part = residual_ease(replace(spec, item_text=0 * spec.item_text))
-    assert part is not None
+    assert not isinstance(part, str)
     # Every rating is liked: only by how much tells the tastes apart.
     new = edges_of([0, 0], [0, 1], [5, 4])
     scores = part.users(new, no_attributes(1)) @ part.items.T
@@ -46,8 +44,8 @@ def test_who_rates_like_items_better_than_usual_is_taken_to_like_what_is_like_th
 def test_the_users_need_not_be_those_of_training_and_it_can_be_repeated() -> None:
     spec = spec_of(BEST)
     one, other = (residual_ease(spec) for _ in range(2))
-    assert one is not None
-    assert other is not None
+    assert not isinstance(one, str)
+    assert not isinstance(other, str)
     assert np.array_equal(one.rated, other.rated)
     edges = spec.graph.edges
     first, everybody = edges.where(edges.users < 5), one.users(edges, no_attributes(N_USERS))
@@ -61,42 +59,16 @@ def test_the_width_of_the_scale_is_of_no_matter() -> None:
     wide = RatingScale.between(0, 100)
     spec = spec_with(replace(edges, ratings=(edges.ratings - 1) * 25))
     percent = residual_ease(replace(spec, data=wide))
-    assert stars is not None
-    assert percent is not None
+    assert not isinstance(stars, str)
+    assert not isinstance(percent, str)
     one = stars.users(edges, no_attributes(N_USERS)) @ stars.items.T
     other = percent.users(spec.graph.edges, no_attributes(N_USERS)) @ percent.items.T
     np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max())
 
 
-def test_its_share_of_the_score_is_in_proportion_to_the_factor() -> None:
-    edges = planted()[0].edges
-    single, triple = (
-        residual_ease(spec_with(edges, residual_ease_weight=factor)) for factor in (1.0, 3.0)
-    )
-    assert single is not None
-    assert triple is not None
-    np.testing.assert_allclose(triple.rated, 3 * single.rated, rtol=1e-6)
-
-
 @pytest.mark.parametrize("rating", [1, 5])
 def test_where_all_ratings_are_alike_there_is_none(rating: float) -> None:
     edges = planted()[0].edges
-    assert residual_ease(spec_with(edges_of(edges.users, edges.items, rating))) is None
-    assert residual_ease(spec_with(Edges.empty())) is None
-    assert residual_ease(spec_with(edges, residual_ease_weight=0.0)) is None
-
-
-def test_the_trained_vectors_carry_it_and_the_facts_say_so() -> None:
-    alone = BEST.model_copy(update={"ease_weight": 0.0, "temporal_popularity_weight": 0.0})
-    trained, without = run(alone), run(alone.model_copy(update={"residual_ease_weight": 0.0}))
-    (part,) = trained.components
-    width = part.items.shape[1]
-    assert trained.facts["residual_ease"] == width > 0
-    assert without.facts["residual_ease"] is None
-    assert np.array_equal(trained.user_vectors[:, :-width], without.user_vectors)
-    # The search's regression has not seen the validation rows.
-    assert not np.array_equal(trained.search_item_vectors, trained.item_vectors)
-
-
-def test_the_paper_has_none() -> None:
-    assert GraphConfig(preset="paper").residual_ease_weight == 0
+    equal = "all ratings are equal"
+    assert residual_ease(spec_with(edges_of(edges.users, edges.items, rating))) == equal
+    assert residual_ease(spec_with(Edges.empty())) == equal

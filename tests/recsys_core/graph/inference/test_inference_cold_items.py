@@ -4,7 +4,7 @@ import pytest
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.recommenders.content_based import completed
-from tests.graph_world import CONFIGS, N_ITEMS, run
+from tests.graph_world import ALONE, N_ITEMS, run
 
 KNOWN = np.arange(20) < 18
 TEXT = np.eye(2, dtype=np.float32)[np.arange(20) % 2]
@@ -36,7 +36,7 @@ def test_nothing_to_read_or_nothing_to_read_from(known: np.ndarray, penalty: flo
 
 
 def test_a_training_completes_its_new_item_alone() -> None:
-    config = CONFIGS["best"]
+    config = ALONE
     with_ridge, without = run(config), run(config.model_copy(update={"cold_item_ridge": 0.0}))
     assert (with_ridge.item_vectors[-1] != without.item_vectors[-1]).any()
     np.testing.assert_array_equal(with_ridge.item_vectors[:-1], without.item_vectors[:-1])

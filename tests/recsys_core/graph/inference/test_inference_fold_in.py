@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from recsys_core.errors import ConfigError, DataError
+from recsys_core.graph.components.base import NETWORK
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.interaction_graph import Edges, Floats
+from recsys_core.graph.training.score_sum import Choice, histories_of
 from recsys_core.graph.training.trainer import Trained
 from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, edges_of, planted, run, texts
 
@@ -21,7 +23,7 @@ def learned(preset: str, items: Floats) -> tuple[FittedModel, Trained]:
     trained = run(CONFIGS[preset], valid=Edges.empty(), epochs=20, item_vectors=items)
     made = FittedModel(
         graph=graph, weights=trained.weights, user_text=users, item_text=items,
-        config=trained.config, data=DATA, components=trained.components,
+        config=trained.config, data=DATA, served=trained.served,
     )  # fmt: skip
     return made, trained
 
@@ -55,6 +57,9 @@ def test_what_is_shown_decides_what_comes_first(preset):
     profiles = np.zeros((TASTES, made.user_text.shape[1]), np.float32)
     rows = [(taste, taste + TASTES * n, 5.0) for taste in range(TASTES) for n in range(3)]
     scores = fold_in_users(made, profiles, shown(*rows)) @ trained.item_vectors.T
+    if (model := made.served.item_model) is not None:
+        rated = histories_of(shown(*rows), (TASTES, N_ITEMS), 0.5, DATA)
+        scores += model.scores(rated, np.arange(TASTES))
     best = np.argsort(-scores[:, :-1], axis=1)[:, :8] % TASTES  # the last item has no edge
     share = (best == np.arange(TASTES)[:, None]).mean()
     assert share > 0.6, "of four tastes, chance is .25"
@@ -103,10 +108,14 @@ def test_attributes_of_new_users_count_and_must_be_those_of_training():
     plan = np.eye(TASTES, dtype=np.float32)[np.arange(N_USERS) % TASTES]
     graph = replace(graph, attributes=plan)
     users, items = texts()
-    trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=5)
+    choice = Choice(
+        weights={NETWORK: 1.0, "ease": 5.0}, lightgcn_decay=None,
+        item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
+    )  # fmt: skip
+    trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=5, choice=choice)
     made = FittedModel(
         graph=graph, weights=trained.weights, user_text=users, item_text=items,
-        config=trained.config, data=DATA, components=trained.components,
+        config=trained.config, data=DATA, served=trained.served,
     )  # fmt: skip
     profiles = np.zeros((TASTES, users.shape[1]), np.float32)
     told = fold_in_users(made, profiles, Edges.empty(), attributes=plan[:TASTES])

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_core.errors import ConfigError
+from recsys_core.graph.model import message_passing
 from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import Backend, attend, bind, choose_backend
 
@@ -108,8 +109,39 @@ def test_no_edges_by_heads_by_hidden_tensor_is_held() -> None:
     assert max(sizes) < n_edges * HEADS * hidden
 
 
-def test_auto_is_torch_and_dgl_stays_on_the_cpu() -> None:
+def test_auto_is_torch() -> None:
     assert choose_backend("auto", torch.device("cpu")) == "torch"
     assert choose_backend("dgl", torch.device("cpu")) == "dgl"
-    with pytest.raises(ConfigError, match=r"graph\.backend"):
-        choose_backend("dgl", torch.device("cuda"))
+
+
+class DglBuild:
+    """A build of DGL with or without CUDA kernels, as far as moving a graph tells."""
+
+    def __init__(self, *, cuda: bool) -> None:
+        self.cuda, self.asked = cuda, 0
+
+    def graph(self, edges: object) -> "DglBuild":
+        return self
+
+    def to(self, device: str) -> "DglBuild":
+        self.asked += 1
+        if device == "cuda" and not self.cuda:
+            raise RuntimeError("Device API cuda is not enabled.\nStack trace ...")
+        return self
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+def test_the_build_is_asked_once_whether_dgl_computes_on_cuda(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool
+) -> None:
+    build = DglBuild(cuda=cuda)
+    monkeypatch.setattr(message_passing, "load_dgl", lambda: build)
+    message_passing._dgl_on.cache_clear()
+    for _ in range(2):
+        if cuda:
+            assert choose_backend("dgl", torch.device("cuda")) == "dgl"
+        else:
+            with pytest.raises(ConfigError, match=r"graph\.backend.*cuda is not enabled\."):
+                choose_backend("dgl", torch.device("cuda"))
+    assert build.asked == 1
+    message_passing._dgl_on.cache_clear()

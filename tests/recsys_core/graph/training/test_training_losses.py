@@ -60,6 +60,28 @@ def test_softmax_is_the_weighted_cross_entropy(
         assert torch.allclose(one, other, atol=1e-6)
 
 
+def test_a_sample_of_all_items_is_the_softmax_over_all(vectors: list[torch.Tensor]) -> None:
+    weights = torch.rand(6)
+    whole = softmax_over_items(*vectors, PAIRS, weights)
+    shuffled = torch.tensor([3, 1, 0, 2, 6, 5, 4])
+    found = softmax_over_items(*vectors, PAIRS, weights, shuffled)
+    assert found.item() == pytest.approx(whole.item(), rel=1e-6)
+    for one, other in zip(gradients(found, vectors), gradients(whole, vectors), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_sampled_softmax_is_written_out_by_hand(vectors: list[torch.Tensor]) -> None:
+    users, items = vectors
+    weights, sample = torch.rand(6), torch.tensor([0, 3, 5])
+    scores = users @ items.T
+    total = torch.logsumexp(scores[:, sample], 1) + log(7 / 3)
+    wanted = (weights * (total[USERS] - scores[USERS, ITEMS])).sum() / weights.sum()
+    found = softmax_over_items(users, items, PAIRS, weights, sample)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    for one, other in zip(gradients(found, vectors), gradients(wanted, vectors), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
 def test_softmax_of_scores_far_apart_is_finite() -> None:
     users, items = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0]])
     pair = CSR.of_sorted(torch.tensor([0]), torch.tensor([1]), (1, 2))

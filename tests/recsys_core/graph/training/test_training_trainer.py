@@ -7,7 +7,6 @@ import torch
 
 from recsys_core.columns import CURVES, EPOCH, ITEM, PHASE, USER, VALID_NDCG, check
 from recsys_core.errors import ConfigError, DataError, TrainingError
-from recsys_core.graph.components.base import COMPONENTS
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.training import loop as fitting
@@ -15,6 +14,7 @@ from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.spec import Fit, Listener, TrainingSpec
 from recsys_core.graph.training.trainer import train
 from tests.graph_world import (
+    ALONE,
     CONFIGS,
     DATA,
     N_ITEMS,
@@ -74,12 +74,12 @@ def test_curves_show_both_phases_and_the_final_fit_stops_at_the_best_epoch() -> 
     assert trained.facts["valid_ndcg"] == search[VALID_NDCG].max()
     assert len(heard) == curves.height
     assert [row[0] for row in heard] == curves[EPOCH].to_list()
-    assert trained.search_item_vectors.tobytes() != trained.item_vectors.tobytes()
+    assert trained.search.item_vectors.tobytes() != trained.item_vectors.tobytes()
 
 
 def test_without_retraining_the_best_epoch_of_the_search_is_kept() -> None:
     graph, valid, _ = planted()
-    alone = {"retrain": False} | {f"{name}_weight": 0.0 for name in COMPONENTS}
+    alone = {"retrain": False, "components": False}
     trained = run(CONFIGS["best"].model_copy(update=alone))
     score = Validator(graph.edges, valid, n_items=N_ITEMS, scale=DATA)
     found = score.ndcg(trained.user_vectors, trained.item_vectors)
@@ -115,7 +115,7 @@ def test_facts_count_the_nodes_that_only_a_profile_describes() -> None:
 
 
 def test_given_epochs_train_once_on_all_rows() -> None:
-    trained = run(CONFIGS["best"], epochs=3, valid=Edges.empty())
+    trained = run(ALONE, epochs=3, valid=Edges.empty())
     assert trained.curves.select(PHASE, EPOCH).rows() == [("final", n) for n in (1, 2, 3)]
     assert trained.facts["epochs_rule"] == "number of epochs given"
 

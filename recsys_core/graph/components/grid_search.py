@@ -1,0 +1,126 @@
+"""Settings of one component, chosen on validation, one parameter after the other."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from recsys_core.graph.components.component_table import DECAY, DECAYS, Component, Ladder, Settings
+from recsys_core.graph.components.effort import Budget
+
+Evaluate = Callable[[Settings], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenSettings:
+    """What was chosen for a component.
+
+    Attributes:
+        settings: parameter -> value.
+        value: NDCG@k with them, alone or beside the best component.
+        tried: settings that were evaluated, with their values, in order.
+    """
+
+    settings: Mapping[str, float]
+    value: float
+    tried: tuple[tuple[Mapping[str, float], float], ...]
+
+    def facts(self) -> dict[str, object]:
+        """Plain values for a manifest or a report."""
+        return {
+            "settings": dict(self.settings),
+            "value": self.value,
+            "tried": [{"settings": dict(some), "value": value} for some, value in self.tried],
+        }
+
+
+def choose_settings(
+    component: Component,
+    evaluate: Evaluate,
+    budget: Budget,
+    *,
+    most: int,
+    decays: tuple[float, ...],
+) -> ChosenSettings:
+    """The best settings within a number of fits.
+
+    Starts from the middle of every ladder and tries the values of one parameter at a time, the
+    others held; then, where the budget refines, half a rung beside the best one. Decays are tried
+    last: they cost no fit.
+
+    Args:
+        component: its grid.
+        evaluate: NDCG@k of settings on validation.
+        budget: of the effort.
+        most: fits at most.
+        decays: values of the input's decay; a single one is taken without a try.
+    """
+    search = _GridSearch(component, evaluate, most, decays)
+    for name, ladder in component.grid.items():
+        search.along(name, ladder.some(budget.values)[1:])
+        if budget.refine and ladder.geometric and len(ladder.values) > 1:
+            search.along(name, _beside(ladder, search.best[name]))
+    search.decays(decays)
+    return ChosenSettings(settings=search.best, value=search.value, tried=tuple(search.tried))
+
+
+class _GridSearch:
+    def __init__(
+        self, component: Component, evaluate: Evaluate, most: int, decays: tuple[float, ...]
+    ) -> None:
+        self.evaluate, self.left = evaluate, most
+        self.tried: list[tuple[Settings, float]] = []
+        self.best: dict[str, float] = {
+            name: ladder.some(1)[0] for name, ladder in component.grid.items()
+        }
+        if decays and decays[0] != 1.0:
+            self.best[DECAY] = decays[0]
+        self.value = self._try(self.best)
+        self.left -= 1
+
+    def along(self, name: str, values: tuple[float, ...]) -> None:
+        """Try values of one parameter, as many as are left."""
+        start = dict(self.best)
+        for value in values:
+            if self.left < 1:
+                return
+            self.left -= 1
+            self._keep_better(start | {name: value})
+
+    def decays(self, values: tuple[float, ...]) -> None:
+        """Try decays of the input, which cost no fit."""
+        for value in values[1:]:
+            self._keep_better(self.best | {DECAY: value})
+
+    def _keep_better(self, settings: dict[str, float]) -> None:
+        found = self._try(settings)
+        if found > self.value:
+            self.best, self.value = settings, found
+
+    def _try(self, settings: Settings) -> float:
+        value = self.evaluate(settings)
+        self.tried.append((dict(settings), value))
+        return value
+
+
+def _beside(ladder: Ladder, value: float) -> tuple[float, ...]:
+    """Half a rung below and above a value of the ladder, by the rungs' ratio."""
+    place = min(ladder.values.index(value), len(ladder.values) - 2)
+    half = (ladder.values[place + 1] / ladder.values[place]) ** 0.5
+    beside = value / half, value * half
+    return tuple(float(round(number)) for number in beside) if ladder.whole else beside
+
+
+def decays_of(
+    component: Component, known: Mapping[str, float], *, ordered: bool
+) -> tuple[float, ...]:
+    """Decays that a component may try: those of its kind, the kind's choice, or none.
+
+    Args:
+        component: whose history may decay.
+        known: kind -> decay that its first component chose.
+        ordered: whether the histories have an order.
+    """
+    if component.decays is None or not ordered:
+        return ()
+    if component.decays in known:
+        return (known[component.decays],)
+    return DECAYS[component.decays]

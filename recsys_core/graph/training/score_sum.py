@@ -1,0 +1,246 @@
+"""The sum of the network and its components: weights from validation, then fitted to all rows.
+
+    score(u, i) = p_u . q_i + item_model(u, i)
+
+p and q hold the network's columns and those of the dot-product components (`components.base`), each
+times its weight; the item model holds the item-to-item maps (`components.item_model`). The weights
+are learned on validation by coordinate search (`components.stacking`), which starts from the best
+single component and may leave any out: on validation the sum is never behind its best component.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_core.graph.components.base import COMPONENTS, NETWORK, Component, with_user_components
+from recsys_core.graph.components.histories import Histories
+from recsys_core.graph.components.item_maps import Vectors
+from recsys_core.graph.components.item_model import ItemToItemModel
+from recsys_core.graph.components.lightgcn import LightGcn
+from recsys_core.graph.components.search import refit_from, search_components
+from recsys_core.graph.inference.cold_items import with_cold_items
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
+from recsys_core.graph.training.spec import Fit, TrainingSpec
+from recsys_core.interactions.feedback import RatingScale, rating_weights
+
+CUTOFF: Final = 10
+"""Validation measures NDCG at this rank."""
+LIGHTGCN: Final = "lightgcn"
+_DAY: Final = 86_400.0
+"""Seconds; times within less are positions of a sequence."""
+_TIE_BREAK: Final = 1e-4
+"""Spread of the network's scores, relative to the sum's, where validation gives it no weight."""
+_JUDGED: Final = 100
+"""Users whose scores say how large the sum's are."""
+_HELD_OUT: Final = 0.1
+"""Share of the training edges that choices are made on, where no validation rows are given."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What validation chose; as JSON in the facts of a model, for a training without validation.
+
+    Attributes:
+        weights: of the network and of the dot-product components; 0 leaves one out.
+        lightgcn_decay: how LightGCN represents users (`LightGcn.decay`).
+        item_model: settings and weights of the item-to-item maps.
+    """
+
+    weights: dict[str, float]
+    lightgcn_decay: float | None
+    item_model: dict[str, Any]
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "weights": self.weights,
+            "lightgcn_decay": self.lightgcn_decay,
+            "item_model": self.item_model,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSum:
+    """A fitted sum.
+
+    Attributes:
+        user_vectors: (n_users, d) weighted columns of the network, then of the components.
+        item_vectors: (n_items, d).
+        components: the dot-product components with a weight, in the order of their columns.
+        weights: of the network and of those components.
+        item_model: the item-to-item maps; None for none.
+    """
+
+    user_vectors: Floats
+    item_vectors: Floats
+    components: dict[str, Component]
+    weights: dict[str, float]
+    item_model: ItemToItemModel | None
+
+    def users(self, network: Floats, edges: Edges, attributes: Floats) -> Floats:
+        """Vectors (n_new, d) of later users, whose network vectors are `network` (n_new, d)."""
+        return with_user_components(network, self.components, self.weights, edges, attributes)
+
+
+def histories_of(
+    edges: Edges, shape: tuple[int, int], neutral_weight: float, scale: RatingScale
+) -> Histories:
+    """Edges as the histories that item-to-item maps read."""
+    weights = rating_weights(edges.ratings, scale, neutral_weight)
+    found = Histories.from_edges(edges, shape, weights=weights, like_from=scale.like_from)
+    if found.times is None or not len(edges) or np.ptp(found.times) >= _DAY:
+        return found
+    return replace(found, times=None)  # positions: an order, and no clock
+
+
+def network_alone(spec: TrainingSpec, fitted: Fit) -> ScoreSum:
+    """The network without components."""
+    items = with_cold_items(
+        fitted.item_vectors, spec.item_text, _rated(spec.graph), spec.config.cold_item_ridge
+    )
+    return ScoreSum(
+        user_vectors=fitted.user_vectors, item_vectors=items, components={},
+        weights={NETWORK: 1.0}, item_model=None,
+    )  # fmt: skip
+
+
+def choose(
+    spec: TrainingSpec, fitted: Fit, valid: Edges, memory: int
+) -> tuple[Choice, ScoreSum, dict[str, Any]]:
+    """Choose the components on validation.
+
+    Args:
+        spec: of the network's training, whose edges hold no validation row.
+        fitted: the network.
+        valid: validation edges.
+        memory: bytes that the components may hold.
+
+    Returns:
+        (the choice, the sum fitted without validation rows, facts: what each component is worth
+        alone, its weight and settings, what the sum loses without it, and why one is missing).
+    """
+    components, skipped = _fit_components(spec)
+    train, held_out = _histories(spec, spec.graph.edges), _histories(spec, valid)
+    own = network_alone(spec, fitted)
+    vectors = {NETWORK: Vectors(users=own.user_vectors, items=own.item_vectors)}
+    vectors |= {
+        name: Vectors(users=one.of_training(spec.graph), items=one.items)
+        for name, one in components.items()
+    }
+    found = search_components(
+        train, held_out, features=spec.item_text, k=CUTOFF, effort=spec.config.effort,
+        seed=spec.seed, memory=memory,
+    )  # fmt: skip
+    decay = None
+    if isinstance(light := components.get(LIGHTGCN), LightGcn):
+        ways = light.ways(spec.graph)
+        measured = {
+            way: found.ndcg(Vectors(users=one.of_training(spec.graph), items=one.items))
+            for way, one in ways.items()
+        }
+        decay = max(measured, key=lambda way: measured[way])
+        components[LIGHTGCN] = best = ways[decay]
+        vectors[LIGHTGCN] = Vectors(users=best.of_training(spec.graph), items=best.items)
+    learned = found.learn_weights(external=vectors)
+    model = found.refit(train, learned, features=spec.item_text)
+    weights = {name: float(learned.weights.get(name, 0.0)) for name in vectors}
+    if not weights[NETWORK]:
+        weights[NETWORK] = _tie_break(vectors, weights, model, train)
+    choice = Choice(weights=weights, lightgcn_decay=decay, item_model=dict(model.facts))
+    facts = {
+        "components": found.facts(),
+        "components_missing": skipped | dict(found.skipped),
+        "valid_ndcg_alone": learned.alone,
+        "valid_ndcg_without": learned.without,
+        "valid_ndcg_of_sum": learned.ndcg if learned.users else None,
+        "components_cut": dict(learned.cut),
+    }
+    logger.info("components chosen on validation", extra=facts | {"weights": learned.weights})
+    return choice, _summed(own, spec, components, weights, model), facts
+
+
+def _tie_break(
+    vectors: dict[str, Vectors],
+    weights: dict[str, float],
+    model: ItemToItemModel,
+    histories: Histories,
+) -> float:
+    """A weight that ranks by the network where the sum has nothing to say, and nowhere else.
+
+    Items that nobody rated are in no map, users without ratings have no history: without the
+    network they would all score alike.
+    """
+    users = np.arange(min(histories.shape[0], _JUDGED))
+    rows = model.rows(histories)
+    total = model.scores(rows, users)
+    for name, one in vectors.items():
+        total += np.float32(weights[name]) * one.scores(rows, users)
+    own = float(vectors[NETWORK].scores(rows, users).std())
+    return _TIE_BREAK * float(total.std()) / own if own else 1.0
+
+
+def fit_choice(spec: TrainingSpec, fitted: Fit, choice: Choice) -> ScoreSum:
+    """The sum that was chosen, fitted to the edges of `spec`."""
+    wanted = {name for name, weight in choice.weights.items() if weight}
+    components, _ = _fit_components(spec, wanted)
+    if isinstance(light := components.get(LIGHTGCN), LightGcn):
+        components[LIGHTGCN] = replace(light, decay=choice.lightgcn_decay)
+    model = refit_from(
+        choice.item_model, _histories(spec, spec.graph.edges), features=spec.item_text
+    )
+    return _summed(network_alone(spec, fitted), spec, components, choice.weights, model)
+
+
+def held_out(edges: Edges, seed: int) -> tuple[Edges, Edges]:
+    """Edges without a random tenth, and the tenth, to choose on where no validation is given."""
+    taken = np.random.default_rng(seed).random(len(edges)) < _HELD_OUT
+    return edges.where(~taken), edges.where(taken)
+
+
+def _fit_components(
+    spec: TrainingSpec, wanted: set[str] | None = None
+) -> tuple[dict[str, Component], dict[str, str]]:
+    found: dict[str, Component] = {}
+    missing: dict[str, str] = {}
+    for name, fit in COMPONENTS.items():
+        if wanted is not None and name not in wanted:
+            continue
+        one = fit(spec)
+        if isinstance(one, str):
+            missing[name] = one
+        else:
+            found[name] = one
+    return found, missing
+
+
+def _summed(
+    network: ScoreSum,
+    spec: TrainingSpec,
+    components: dict[str, Component],
+    weights: dict[str, float],
+    model: ItemToItemModel,
+) -> ScoreSum:
+    kept = {name: one for name, one in components.items() if weights[name]}
+    weights = {name: weights[name] for name in (NETWORK, *kept)}
+    columns = [weights[NETWORK] * network.user_vectors]
+    columns += [weights[name] * one.of_training(spec.graph) for name, one in kept.items()]
+    return ScoreSum(
+        user_vectors=np.hstack(columns).astype(np.float32),
+        item_vectors=np.hstack([network.item_vectors, *(one.items for one in kept.values())]),
+        components=kept, weights=weights, item_model=model,
+    )  # fmt: skip
+
+
+def _histories(spec: TrainingSpec, edges: Edges) -> Histories:
+    shape = spec.graph.n_users, spec.graph.n_items
+    return histories_of(edges, shape, spec.config.neutral_weight, spec.data)
+
+
+def _rated(graph: InteractionGraph) -> npt.NDArray[np.bool_]:
+    """(n_items,) whether an item has an edge."""
+    return np.bincount(graph.edges.items, minlength=graph.n_items) > 0

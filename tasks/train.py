@@ -87,7 +87,8 @@ def train(
     out.table("curves", trained.curves, CURVES)
     out.data("weights.safetensors", trained.to_bytes())
     out.fact(WARM, start is not None)
-    out.fact(WEIGHING, {"neutral": sized.neutral_weight, "scale": ratings.model_dump()})
-    out.fact(BEST_EPOCH, trained.best_epoch)
+    weighing = {"neutral": sized.neutral_weight, "scale": ratings.model_dump()}
+    out.fact(WEIGHING, weighing, in_content=True)
+    out.fact(BEST_EPOCH, trained.best_epoch, in_content=True)
     for name, value in trained.facts.items():
-        out.fact(name, value)
+        out.fact(name, value, in_content=name == CHOICE)

@@ -40,7 +40,7 @@ def candidates(
         model: vectors, and the item-to-item part of the score.
         k: length of the lists.
     """
-    from recsys_core.graph.training.score_sum import histories_of
+    from recsys_core.graph.training.score_sum import histories_of, item_scores
 
     nodes = read_graph(graph)
     train, valid = split.table("train"), split.table("valid")
@@ -57,7 +57,7 @@ def candidates(
             shape = nodes.n_users, nodes.n_items
             known = nodes.edges_of(shown)
             histories = histories_of(known, shape, weighing["neutral"], scale)
-            added = partial(maps.scores, maps.rows(histories))
+            added = partial(item_scores, maps, maps.rows(histories), nodes.attributes is not None)
         indices, scores = top_k(users, items, seen.users, seen.items, k, added=added, barred=barred)
         return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 

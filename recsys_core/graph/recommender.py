@@ -14,7 +14,7 @@ from recsys_core.graph.components.histories import InputRows
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
-from recsys_core.graph.training.score_sum import histories_of
+from recsys_core.graph.training.score_sum import histories_of, item_scores
 from recsys_core.graph.training.trainer import Trained, train
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned, width_of
@@ -164,7 +164,9 @@ class GraphRecommender(MatrixRecommender):
     def _scores(self, rows: Rows) -> Scores:
         scores: Scores = self._user_vectors[rows] @ self._item_vectors.T
         model = None if self._fitted is None else self._fitted.served.item_model
-        return scores if model is None else scores + model.scores(self._inputs, rows)
+        if model is None:
+            return scores
+        return scores + item_scores(model, self._inputs, self.attributes is not None, rows)
 
 
 def _and_nobody(vectors: Floats) -> Floats:

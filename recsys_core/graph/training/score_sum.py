@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_core.graph.components.base import COMPONENTS, NETWORK, Component, with_user_components
-from recsys_core.graph.components.histories import Histories
+from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import Vectors
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.components.lightgcn import LightGcn
 from recsys_core.graph.components.search import refit_from, search_components
 from recsys_core.graph.inference.cold_items import with_cold_items
-from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.spec import Fit, TrainingSpec
 from recsys_core.interactions.feedback import RatingScale, rating_weights
 
@@ -33,6 +33,8 @@ _DAY: Final = 86_400.0
 """Seconds; times within less are positions of a sequence."""
 _TIE_BREAK: Final = 1e-4
 """Spread of the network's scores, relative to the sum's, where validation gives it no weight."""
+_EASE_TO_NETWORK: Final = 5.0
+"""Weight of EASE relative to the network's, for users of whom attributes are all there is."""
 _JUDGED: Final = 100
 """Users whose scores say how large the sum's are."""
 _HELD_OUT: Final = 0.1
@@ -98,6 +100,25 @@ def histories_of(
     return replace(found, times=None)  # positions: an order, and no clock
 
 
+def item_scores(
+    model: ItemToItemModel, inputs: InputRows, attributes: bool, users: Indices
+) -> Floats:
+    """(b, n_items) what the item-to-item maps add for some users (b,).
+
+    Args:
+        model: the maps.
+        inputs: `model.rows` of the users' histories.
+        attributes: whether attributes of users are known. Users without ratings are then ranked
+            by these, not by the popularity that the maps fall back to.
+        users: rows of the histories.
+    """
+    added = model.scores(inputs, users)
+    if attributes:
+        counts = np.bincount(inputs.histories.users, minlength=inputs.histories.shape[0])
+        added[counts[users] == 0] = 0
+    return added
+
+
 def network_alone(spec: TrainingSpec, fitted: Fit) -> ScoreSum:
     """The network without components."""
     items = with_cold_items(
@@ -149,8 +170,11 @@ def choose(
     learned = found.learn_weights(external=vectors)
     model = found.refit(train, learned, features=spec.item_text)
     weights = {name: float(learned.weights.get(name, 0.0)) for name in vectors}
-    if not weights[NETWORK]:
-        weights[NETWORK] = _tie_break(vectors, weights, model, train)
+    least = _tie_break(vectors, weights, model, train)
+    weights[NETWORK] = weights[NETWORK] or least
+    if "ease" in weights and spec.graph.user_attributes.shape[1]:
+        # The one component that reads attributes: it ranks for users without ratings.
+        weights["ease"] = weights["ease"] or _EASE_TO_NETWORK * least
     choice = Choice(weights=weights, lightgcn_decay=decay, item_model=dict(model.facts))
     facts = {
         "components": found.facts(),

@@ -16,7 +16,7 @@ from tests.recsys_core.recommenders.recommender_contract import (
     texts_of,
 )
 
-SMALL = {"hidden": 4, "heads": 2, "max_epochs": 15, "device": "cpu"}
+SMALL = {"hidden": 4, "heads": 2, "max_epochs": 15, "device": "cpu", "effort": "quick"}
 TEXTS = texts_of(ITEMS)
 
 

@@ -7,14 +7,17 @@ its artifact by content key, or is done again.
 """
 
 import json
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from prefect._internal.result_records import ResultRecord
 from prefect.serializers import Serializer
 
 from recsys_core.artifacts import ArtifactRef
+from recsys_core.errors import RecsysError
 
 TYPE: Final = "recsys-reference"
+T = TypeVar("T")
+_ERROR: Final = "error"
 _LONGEST: Final = 100_000
 """Characters of the longest record; a reference has some hundred."""
 
@@ -29,7 +32,12 @@ class ReferenceSerializer(Serializer):  # a subscripted one cannot be registered
     type: str = TYPE
 
     def dumps(self, obj: Any) -> bytes:
-        """The reference and the name of its type."""
+        """The reference and the name of its type; of an error, its parts."""
+        if isinstance(obj, BaseException):
+            parts = (
+                [obj.seen, obj.expected, obj.fix] if isinstance(obj, RecsysError) else [str(obj)]
+            )
+            return json.dumps([_ERROR, type(obj).__name__, parts]).encode()
         return json.dumps([type(obj).__name__, obj.model_dump(mode="json")]).encode()
 
     def loads(self, blob: bytes) -> Any:
@@ -40,14 +48,25 @@ class ReferenceSerializer(Serializer):  # a subscripted one cannot be registered
             ValidationError: the artifact is missing, truncated or altered.
         """
         try:
-            kind, fields = json.loads(blob[:_LONGEST])
-            return _kinds()[kind].model_validate(fields)
-        except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
+            kind, fields, *parts = json.loads(blob[:_LONGEST])
+            if kind == _ERROR:
+                return _error(str(fields), [str(one) for one in parts[0]])
+            return _kinds(ArtifactRef)[kind].model_validate(fields)
+        except (KeyError, IndexError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ForeignRecord(f"no reference to an artifact: {error!r}") from None
 
 
-def _kinds() -> dict[str, type[ArtifactRef]]:
-    found, left = {}, [ArtifactRef]
+def _error(name: str, parts: list[str]) -> BaseException:
+    """An error of the library as it was; of any other, its text."""
+    kind = _kinds(RecsysError).get(name)
+    if kind is None:
+        return RuntimeError(f"{name}: {parts[0]}")
+    return kind(parts[0], expected=parts[1], fix=parts[2])
+
+
+def _kinds(base: type[T]) -> dict[str, type[T]]:
+    """A type and all that are derived from it, by name."""
+    found, left = {}, [base]
     while left:
         kind = left.pop()
         found[kind.__name__] = kind

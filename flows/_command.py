@@ -1,23 +1,22 @@
 """What the command lines of the flows share: parameters, one clear message per error, exit codes.
 
-Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupted.
+Exit status: 0 done, 1 the run failed, 2 the input cannot be used, 130 interrupted (Ctrl-C), 143
+terminated.
 """
 
 import io
 import json
 import logging
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from threading import Event
-from types import FrameType
 from typing import Any, Final, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
+from flows import _server, _signals
 from flows._help import help_text, refuse_unknown
 from recsys_core import __version__
 from recsys_core.config import RunConfig, load_config
@@ -134,42 +133,26 @@ def _as_json(value: str) -> str:
 
 
 def run(action: Callable[[], object]) -> int:
-    """Run `action`; turn what goes wrong into one message and an exit status."""
+    """Run `action`; turn what goes wrong into one message and an exit status.
+
+    What comes up after a signal need not be a KeyboardInterrupt: pydantic, for one, turns what
+    interrupts it into an error of its own.
+    """
     quiet_expected_errors()
-    with _noticed_ctrl_c() as pressed:
+    with _signals.stop_on_signal():
         try:
             action()
         except SystemExit:
             raise
         except BaseException as error:
-            if not (pressed.is_set() or isinstance(error, KeyboardInterrupt)):
+            status = _signals.interrupted()
+            if status is None and isinstance(error, KeyboardInterrupt):
+                status = INTERRUPTED
+            if status is None:
                 return _failed(error)
-            print(
-                "\nInterrupted. Finished steps are kept; the same command goes on from there.",
-                file=sys.stderr,
-            )
-            return INTERRUPTED
+            _signals.say()
+            return status
     return 0
-
-
-@contextmanager
-def _noticed_ctrl_c() -> Iterator[Event]:
-    """Whether Ctrl-C was pressed.
-
-    What then comes up need not be a KeyboardInterrupt: pydantic, for one, turns what interrupts
-    it into an error of its own.
-    """
-    pressed, before = Event(), signal.getsignal(signal.SIGINT)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        pressed.set()
-        signal.default_int_handler(number, frame)
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _failed(error: BaseException) -> int:
@@ -198,6 +181,7 @@ def sparing_a_temporary_server() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
+    _server.own_process()
     with temporary_settings(
         {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 60.0}
     ):

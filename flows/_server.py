@@ -1,16 +1,22 @@
-"""Prefect's temporary server, started while this process still imports.
+"""Prefect's temporary server: started while this process still imports, and ended with it.
 
 Without PREFECT_API_URL Prefect starts a server when a flow begins, and waits for it. That wait is
 the longest part of a run that has nothing to compute. A command line that asks for the server
 before anything else has it ready by then: three seconds of fifteen (docs/experiments.md).
 """
 
+import os
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
+
+_PROCESS: Final = Path(__file__).with_name("_server_process.py")
 
 _starting: Thread | None = None
 
@@ -22,12 +28,46 @@ def start_ahead() -> None:
     global _starting  # noqa: PLW0603 - one process has one temporary server
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
+    own_process()
     # Here and now: in the thread, this import would take turns with those that follow.
     from prefect.server.api.server import SubprocessASGIServer
 
     # No daemon: a command that ends early ends after the server, and so takes it along.
     _starting = Thread(target=_start, args=(SubprocessASGIServer(),))
     _starting.start()
+
+
+def own_process() -> None:
+    """Let Prefect start its temporary server as a process that never outlives this one."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    SubprocessASGIServer._run_uvicorn_command = _launch  # type: ignore[method-assign,assignment]
+
+
+def kill() -> None:
+    """End the temporary server at once; does nothing where there is none."""
+    server = sys.modules.get("prefect.server.api.server")
+    for one in list(server.SubprocessASGIServer._instances.values()) if server else []:
+        if one.server_process is not None:
+            one.server_process.kill()
+
+
+def _launch(server: "SubprocessASGIServer") -> "subprocess.Popen[bytes]":
+    import prefect
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    ephemeral = {
+        "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1",
+    }  # fmt: skip
+    return subprocess.Popen(  # noqa: S603 - this interpreter and our own arguments
+        [sys.executable, "-P", str(_PROCESS), str(os.getpid()),
+         "--app-dir", str(prefect.__module_path__.parent),
+         "--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1",
+         "--port", str(server.port), "--log-level", "error", "--lifespan", "on"],
+        env=os.environ | ephemeral | settings,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def wait() -> None:

@@ -1,5 +1,6 @@
 """What the flows share: the checks before the first step, and a run up to a last step."""
 
+from flows._signals import stop_on_signal
 from flows.pipeline import Last, pipeline
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.config import RunConfig
@@ -31,6 +32,6 @@ def check_ready(config: RunConfig) -> None:
 def run_until(config: RunConfig, last: Last) -> list[StepSummary]:
     """Run the pipeline up to a step; what the steps did."""
     check_ready(config)
-    with run_log() as log:
+    with stop_on_signal(), run_log() as log:
         pipeline(config, log, until=last)
         return log.summaries()

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows import _command, _console, _server
+from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.pipeline import pipeline
 from recsys_core.config import RunConfig
@@ -37,7 +38,7 @@ def personalize(config: RunConfig = RunConfig()) -> Summary | None:
         config: every parameter of the run; see `--help`.
     """
     check_ready(config)
-    with run_log() as log:
+    with stop_on_signal(), run_log() as log:
         made = pipeline(config, log)
         return None if config.dry_run else made.summary
 

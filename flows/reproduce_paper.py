@@ -24,6 +24,7 @@ from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows import _command
+from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
@@ -42,7 +43,7 @@ def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction
     """
     store = ArtifactStore(root=config.artifact_root)
     check_ready(config.run(config.data, config.folds[0]))
-    with run_log() as log:
+    with stop_on_signal(), run_log() as log:
         folds = prepare_folds(store, config, log)
         results = measure(store, folds, rank(store, config, log, folds))
         cold = measure_cold(store, config, folds[0])

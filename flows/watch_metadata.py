@@ -11,6 +11,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.pipeline import pipeline
 from recsys_core.config import RunConfig
@@ -32,6 +33,6 @@ def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 
             no run has processed them.
     """
     check_ready(config)
-    with run_log() as log:
+    with stop_on_signal(), run_log() as log:
         made = pipeline(config, log, until="enrich")
     return watch(config, made.data, timedelta(hours=repeat_after_hours))

@@ -29,6 +29,7 @@ from recsys_core.graph.components.component_table import (
     DECAY,
     Component,
     FitData,
+    Ladder,
     Settings,
     input_of,
 )
@@ -156,24 +157,36 @@ class ComponentSearch:
         Judged on validation users of that kind; where there are none, on the others.
         """
         target = self.newcomers or self.target
-        priors = {n: part for n, part in self.fitted.items() if isinstance(part, ItemPrior)}
-        if not priors or target is None:
+        if target is None:
             return {}
-        best = max(priors, key=lambda name: ndcg_of(priors[name], target).mean())
-        return {best: {"settings": dict(self.chosen[best].settings)}}
+        trials = [
+            (name, settings)
+            for name, part in self.fitted.items()
+            if isinstance(part, ItemPrior)
+            for settings in _half_lives(name, self.chosen[name].settings)
+        ]
+        values = [
+            ndcg_of(COMPONENTS[name].fit(self.data, settings), target).mean()
+            for name, settings in trials
+        ]
+        name, settings = trials[int(np.argmax(values))]
+        return {name: {"settings": settings}}
 
     def _summed(
         self, learned: StackedWeights, most: int | None, facts: Facts | None = None
     ) -> ItemToItemModel:
         weights = learned.weights
         parts = [(part, weights[name]) for name, part in self.fitted.items() if name in weights]
-        newcomers = next(iter((facts or {}).get(_NEWCOMERS, {})), "")
+        newcomers = [
+            COMPONENTS[name].fit(self.data, entry["settings"])
+            for name, entry in (facts or {}).get(_NEWCOMERS, {}).items()
+        ]
         return summed(
             parts,
             self.data.histories.shape[1],
             most=most,
             usual=self.data.usual,
-            newcomers=self.fitted.get(newcomers),
+            newcomers=newcomers[0] if newcomers else None,
             facts=facts,
         )
 
@@ -192,6 +205,7 @@ class ComponentSearch:
 
 
 _ROW: Final = "row_entries"
+_HALF_LIFE: Final = "half_life"
 _NEWCOMERS: Final = "users_without_history"
 
 
@@ -427,6 +441,12 @@ def _nothing_to_learn(train: Histories, valid: Histories) -> str:
     if not valid.liked.any():
         return "the validation rows hold no liked item to choose on"
     return ""
+
+
+def _half_lives(name: str, chosen: Settings) -> list[dict[str, float]]:
+    """The chosen settings of a popularity, and those with every other half-life."""
+    values = COMPONENTS[name].grid.get(_HALF_LIFE, Ladder(values=())).values
+    return [dict(chosen), *({**chosen, _HALF_LIFE: value} for value in values)]
 
 
 def _unlearned(name: str) -> StackedWeights:

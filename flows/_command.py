@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any, Final, TypeVar, overload
@@ -19,7 +20,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from flows import _server, _signals
 from flows._help import help_text, refuse_unknown
 from recsys_core import __version__
-from recsys_core.config import RunConfig, load_config
+from recsys_core.config import ReproduceConfig, RunConfig, load_config
 from recsys_core.errors import ConfigError, InputError, RecsysError, SourceUnavailable
 
 FAILED: Final = 1
@@ -28,6 +29,9 @@ INTERRUPTED: Final = 130
 
 _NO_SERVER: Final = "Failed to reach API"
 """How Prefect begins the message of the plain RuntimeError that it raises then."""
+
+_FLAGS: Final = (bool, bool | None)
+_TRUTHS: Final = frozenset({"true", "false"})
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -56,7 +60,7 @@ def parse(
         config: str | None = None
 
     _answer(argv, program, description, kind)
-    argv = [_with_underscores(one) for one in argv]
+    argv = _flags([_with_underscores(one) for one in argv], kind)
     _refuse_former_names(argv, kind)
     refuse_unknown(argv, kind)
     said = io.StringIO()
@@ -75,10 +79,20 @@ def parse_or_exit(
     *,
     program: str,
     description: str,
-    kind: type[BaseModel] = RunConfig,
+    kind: type[RunConfig] | type[ReproduceConfig] = RunConfig,
 ) -> None:
-    """End the process where these arguments cannot start a run: before a server is started."""
-    status = run(lambda: parse(argv, program=program, description=description, kind=kind))
+    """End the process where these arguments cannot start a run: before a server is started.
+
+    Besides the arguments themselves, local data that are not there are told here.
+    """
+
+    def action() -> None:
+        config: Any = parse(argv, program=program, description=description, kind=kind)
+        from recsys_core.datasets.load import check_source
+
+        check_source(config.data)
+
+    status = run(action)
     if status:
         sys.exit(status)
 
@@ -119,6 +133,33 @@ def _with_underscores(argument: str) -> str:
     name, equals, value = argument[2:].partition("=")
     negated = "no-" if name.startswith("no-") else ""
     return f"--{negated}{name.removeprefix('no-').replace('-', '_')}{equals}{_as_json(value)}"
+
+
+def _flags(argv: Sequence[str], kind: type[BaseModel]) -> list[str]:
+    """`--dry_run true` and `--dry_run=false` as the flags `--dry_run` and `--no-dry_run`."""
+    made: list[str] = []
+    left = deque(argv)
+    while left:
+        name, equals, value = left.popleft().partition("=")
+        if not name.startswith("--") or _field_type(name.removeprefix("--"), kind) not in _FLAGS:
+            made.append(f"{name}{equals}{value}")
+            continue
+        if not equals and left and left[0].lower() in _TRUTHS:
+            value = left.popleft()
+        if value.lower() not in {"", *_TRUTHS}:
+            raise ConfigError(
+                f"{name} is {value!r}.", expected="true or false, or the flag alone for true."
+            )
+        made.append(f"--no-{name.removeprefix('--')}" if value.lower() == "false" else name)
+    return made
+
+
+def _field_type(name: str, kind: type[BaseModel]) -> Any:
+    found: Any = kind
+    for part in name.split("."):
+        field = getattr(found, "model_fields", {}).get(part)
+        found = field and field.annotation
+    return found
 
 
 def _as_json(value: str) -> str:

@@ -1,5 +1,6 @@
 """The pipeline: every step once, in order, each with references to what it rests on."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -30,8 +31,9 @@ from tasks.rerank import rerank
 from tasks.runtime.prefect_artifacts import publish_artifacts
 from tasks.runtime.references import Results
 from tasks.runtime.run_log import RunLog
-from tasks.runtime.warm_start import earlier_model
-from tasks.split import split, split_everything
+from tasks.runtime.step import NotKept, kept_only
+from tasks.runtime.warm_start import earlier_model, honest_start
+from tasks.split import split, split_everything, test_split
 from tasks.train import train
 from tasks.user_profiles import user_profiles
 
@@ -43,7 +45,12 @@ Last = Literal[
 
 
 def pipeline(
-    config: RunConfig, log: RunLog, *, until: Last = "report", tuned: Results | None = None
+    config: RunConfig,
+    log: RunLog,
+    *,
+    until: Last = "report",
+    tuned: Results | None = None,
+    into: Results | None = None,
 ) -> Results:
     """Run the steps up to `until`; a whole run with `dry_run` stops after its estimate.
 
@@ -53,8 +60,10 @@ def pipeline(
         until: the last step.
         tuned: makes this the second pass of a `refit`: nothing is held out of its training, and
             the number of epochs and the fusion policy are those that this pass chose.
+        into: where references are put as they come; by default an object of its own.
     """
-    store, seed, made = ArtifactStore(root=config.artifact_root), config.seed, Results()
+    store, seed = ArtifactStore(root=config.artifact_root), config.seed
+    made = into or Results()
 
     if tuned is None:
         source = source_fingerprint(config.data)
@@ -63,60 +72,68 @@ def pipeline(
         made.data = enrich(store, data=made.data, config=config.tmdb, with_key=with_key)
         if until == "enrich":
             return made
-        made.split = split(store, data=made.data, config=config.split, seed=seed)
+        interactions = made.data.interactions
+        made.split = split(
+            store, interactions=interactions, config=config.split, seed=seed,
+            allow_repeats=made.data.allow_repeats,
+        )  # fmt: skip
+        made.held_out = test_split(store, interactions=interactions, config=config.split, seed=seed)
     else:
-        made.data, made.split = tuned.data, split_everything(store, data=tuned.data)
+        made.data = tuned.data
+        made.split = split_everything(
+            store, interactions=made.data.interactions, allow_repeats=made.data.allow_repeats
+        )
     ratings = made.data.scale
     if until == "split":
         return made
 
     if until == "report" and (config.dry_run or config.llm.uses_model):
-        dry_run(config, data=made.data, split=made.split)
+        dry_run(config, data=made.data, split=made.split, kept=_kept(config, log))
         if config.dry_run:
             return made
 
     made.item_profiles = item_profiles(
-        store, data=made.data, llm=config.llm, config=config.item_profiles,
+        store, catalogue=made.data.catalogue, llm=config.llm, config=config.item_profiles,
         published=file_hash(config.item_profiles.file),
     )  # fmt: skip
     made.user_profiles = user_profiles(
-        store, data=made.data, split=made.split, items=made.item_profiles, llm=config.llm,
-        config=config.user_profiles, ratings=ratings,
+        store, known_users=made.data.known_users, catalogue=made.data.catalogue, split=made.split,
+        items=made.item_profiles, llm=config.llm, config=config.user_profiles, ratings=ratings,
         published=file_hash(config.user_profiles.file),
     )  # fmt: skip
     if until == "user_profiles":
         return made
 
     made.embeddings = embed(
-        store, data=made.data, items=made.item_profiles, users=made.user_profiles,
+        store, catalogue=made.data.catalogue, items=made.item_profiles, users=made.user_profiles,
         config=config.embedding,
     )  # fmt: skip
     if until == "embed":
         return made
 
-    made.graph = graph(store, data=made.data, split=made.split)
-    earlier = earlier_model(config, refit=tuned is not None)
+    made.graph = graph(
+        store, known_users=made.data.known_users, item_ids=made.data.item_ids, split=made.split
+    )
+    earlier, made.warm_start = honest_start(
+        earlier_model(config, refit=tuned is not None),
+        split=made.split, held_out=None if tuned else made.held_out,
+    )  # fmt: skip
     made.model = train(
         store, split=made.split, graph=made.graph, embeddings=made.embeddings, config=config.graph,
         ratings=ratings, seed=seed, tuned=tuned.model if tuned else None,
-        earlier=earlier.model if earlier else None,
-        earlier_split=earlier.split if earlier else None,
+        earlier=earlier,
     )  # fmt: skip
     made.candidates = candidates(
-        store,
-        data=made.data,
-        split=made.split,
-        graph=made.graph,
-        model=made.model,
+        store, item_ids=made.data.item_ids, split=made.split, graph=made.graph, model=made.model,
         k=list_length(config),
-    )
+    )  # fmt: skip
     if until == "candidates":
         return made
 
     judge = partial(
-        rerank, store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
-        users=made.user_profiles, embeddings=made.embeddings, llm=config.llm, config=config.rerank,
-        seed=seed,
+        rerank, store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
+        items=made.item_profiles, users=made.user_profiles, embeddings=made.embeddings,
+        llm=config.llm, config=config.rerank, ratings=ratings, seed=seed,
     )  # fmt: skip
     seen = None
     if config.fusion.policy == "auto" and tuned is None:
@@ -125,8 +142,8 @@ def pipeline(
             config=config.fusion, seed=seed,
         )  # fmt: skip
     made.policy = fusion_policy(
-        store, data=made.data, split=made.split, config=config.fusion, probe=seen,
-        tuned=tuned.policy if tuned else None,
+        store, known_users=made.data.known_users, split=made.split, config=config.fusion,
+        probe=seen, tuned=tuned.policy if tuned else None,
     )  # fmt: skip
     everyone = config.fusion.judge_everyone
     made.judgements = judge(candidates=made.candidates, only=None if everyone else made.policy)
@@ -148,24 +165,31 @@ def pipeline(
     else:
         served = made
         made.recommendations = explain(
-            store, config.fan_out, data=made.data, split=made.split, items=made.item_profiles,
-            users=made.user_profiles, reranked=made.reranked, llm=config.llm,
-            config=config.explanations, titles=config.rerank.candidates,
+            store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
+            items=made.item_profiles, users=made.user_profiles, reranked=made.reranked,
+            llm=config.llm, config=config.explanations, ratings=ratings,
+            titles=config.rerank.candidates,
         )  # fmt: skip
     if until == "explain":
         return made
 
     made.baselines = baselines(
-        store, data=made.data, split=made.split, ratings=ratings, k=max(config.evaluation.cutoffs)
+        store,
+        known_users=made.data.known_users,
+        item_ids=made.data.item_ids,
+        split=made.split,
+        ratings=ratings,
+        k=max(config.evaluation.cutoffs),
     )
     made.metrics = evaluate(
-        store, data=made.data, split=made.split, candidates=made.candidates,
-        reranked=made.reranked, baselines=made.baselines, ratings=ratings,
-        config=config.evaluation, seed=seed,
+        store, catalogue=made.data.catalogue, item_ids=made.data.item_ids, split=made.split,
+        held_out=made.held_out,
+        candidates=made.candidates, reranked=made.reranked, baselines=made.baselines,
+        ratings=ratings, config=config.evaluation, seed=seed,
     )  # fmt: skip
     made.explanation_metrics = [
         explanation_metrics(
-            store, data=served.data, split=served.split, items=served.item_profiles,
+            store, catalogue=served.data.catalogue, split=served.split, items=served.item_profiles,
             users=served.user_profiles, recommendations=served.recommendations, ratings=ratings,
             bootstrap=config.evaluation.bootstrap, seed=seed,
         )
@@ -173,8 +197,9 @@ def pipeline(
     if config.explanations.judge:
         made.explanation_metrics.append(
             explanation_judge(
-                store, data=served.data, split=served.split, items=served.item_profiles,
-                users=served.user_profiles, recommendations=served.recommendations, llm=config.llm,
+                store, catalogue=served.data.catalogue, split=served.split,
+                items=served.item_profiles, users=served.user_profiles,
+                recommendations=served.recommendations, llm=config.llm, ratings=ratings,
                 judged_users=config.explanations.judge_users,
                 bootstrap=config.evaluation.bootstrap, seed=seed,
             )
@@ -194,3 +219,11 @@ def pipeline(
         figures=made.figures,
     )  # fmt: skip
     return made
+
+
+def _kept(config: RunConfig, log: RunLog) -> Results:
+    """What the pipeline finds done, up to the first step that is not."""
+    kept = Results()
+    with kept_only(), suppress(NotKept):
+        pipeline(config, log, until="explanation_metrics", into=kept)
+    return kept

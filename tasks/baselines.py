@@ -3,30 +3,44 @@
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import CANDIDATES, ITEM, USER
+from recsys_core.columns import CANDIDATES, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import MatrixRecommender
-from recsys_core.recommenders.methods import BASELINES, builders
+from recsys_core.recommenders.methods import BASELINES, builders, grid_of
 from recsys_core.recommenders.tuning import tuned
-from tasks.runtime.references import BaselinesRef, DatasetRef, SplitRef
+from tasks.runtime.references import BaselinesRef, ItemIdsRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
-@step("baselines", version="2", returns=BaselinesRef)
+@step(
+    "baselines",
+    version="2",
+    returns=BaselinesRef,
+    rests_on=lambda _: {
+        "grid": {name: grid_of(name) for name, one in BASELINES.items() if one.in_every_run}
+    },
+)
 def baselines(
-    out: ArtifactWriter, *, data: DatasetRef, split: SplitRef, ratings: RatingScale, k: int
+    out: ArtifactWriter,
+    *,
+    known_users: UsersRef,
+    item_ids: ItemIdsRef,
+    split: SplitRef,
+    ratings: RatingScale,
+    k: int,
 ) -> None:
     """Rank the items for every user by each baseline that every run measures.
 
     Args:
         out: a table per method, named after it (`columns.CANDIDATES`).
-        data: the ingested data set.
+        known_users: all users.
+        item_ids: all items.
         split: train, valid and test; only train and valid are looked at.
         ratings: thresholds.
         k: length of the lists.
     """
     train, valid = split.table("train"), split.table("valid")
-    items, users = data.table("items")[ITEM], data.table("users")[USER]
+    items, users = item_ids.ids, known_users.table("users")[USER]
     for name, one in BASELINES.items():
         if not one.in_every_run:
             continue
@@ -38,7 +52,9 @@ def baselines(
         if found.valid_ndcg:
             out.fact(f"{name}_choice", found.choice)
         recommender = as_served(found.recommender, split, items)
-        lists = recommender.recommend(users, k, exclude=split.masked, among=data.candidate_items)
+        lists = recommender.recommend(
+            users, k, exclude=split.masked, among=item_ids.candidate_items
+        )
         out.table(name, lists, CANDIDATES)
 
 

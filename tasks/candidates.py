@@ -13,7 +13,7 @@ from recsys_core.interactions.lookup import vector_array
 from recsys_core.interactions.topk import ranked_lists, top_k
 from tasks.graph import read_graph
 from tasks.runtime.item_models import read_item_model
-from tasks.runtime.references import CandidatesRef, DatasetRef, GraphRef, ModelRef, SplitRef
+from tasks.runtime.references import CandidatesRef, GraphRef, ItemIdsRef, ModelRef, SplitRef
 from tasks.runtime.step import step
 from tasks.train import SEARCHED, WEIGHING
 
@@ -22,7 +22,7 @@ from tasks.train import SEARCHED, WEIGHING
 def candidates(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    item_ids: ItemIdsRef,
     split: SplitRef,
     graph: GraphRef,
     model: ModelRef,
@@ -34,7 +34,7 @@ def candidates(
         out: `candidates`, from the final model, knows training and validation rows; and
             `valid_candidates`, from the model of the search, knows training rows only: what a
             choice on validation is made with. The latter is empty where nothing is held out.
-        data: says which items may be recommended.
+        item_ids: says which items may be recommended.
         split: what users know already, and what the final model learns from.
         graph: nodes.
         model: vectors, and the item-to-item part of the score.
@@ -44,28 +44,29 @@ def candidates(
 
     nodes = read_graph(graph)
     train, valid = split.table("train"), split.table("valid")
-    allowed = nodes.item_ids.is_in(data.candidate_items.implode())
+    allowed = nodes.item_ids.is_in(item_ids.candidate_items.implode())
     barred = np.flatnonzero(~allowed.to_numpy())
 
-    def best(prefix: str, known: pl.DataFrame) -> pl.DataFrame:
+    def best(prefix: str, shown: pl.DataFrame, masked: pl.DataFrame) -> pl.DataFrame:
         users, items = (vector_array(model.table(f"{prefix}{one}")) for one in ("users", "items"))
-        seen, maps = nodes.edges_of(known), read_item_model(model, prefix)
+        seen, maps = nodes.edges_of(masked), read_item_model(model, prefix)
         added = None
         if maps is not None:
             weighing = model.manifest.facts[WEIGHING]
             scale = RatingScale.model_validate(weighing["scale"])
             shape = nodes.n_users, nodes.n_items
-            histories = histories_of(seen, shape, weighing["neutral"], scale)
+            known = nodes.edges_of(shown)
+            histories = histories_of(known, shape, weighing["neutral"], scale)
             added = partial(item_scores, maps, maps.rows(histories), nodes.attributes is not None)
         indices, scores = top_k(users, items, seen.users, seen.items, k, added=added, barred=barred)
         return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 
     # What the search trained knows no validation row: the final model where train alone teaches.
     searched = not split.learns_from_valid and not valid.is_empty()
-    final = best(SEARCHED if searched else "", split.masked)
+    final = best(SEARCHED if searched else "", split.shown, split.masked)
     out.table("candidates", final, CANDIDATES)
     held_out = (
-        best(SEARCHED, train if split.masks else split.masked)
+        best(SEARCHED, train, train if split.masks else split.masked)
         if not valid.is_empty()
         else final.clear()
     )

@@ -20,10 +20,11 @@ from recsys_core.embedding import (
 from recsys_core.embedding.cache import FILE
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.embedding.encoders import Vectors
+from recsys_core.embedding.model_files import weights_hash
 from recsys_core.embedding.raw_texts import raw_item_texts
 from tasks.runtime.progress import Report, progress
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     EmbeddingsRef,
     ItemProfilesRef,
     UserProfilesRef,
@@ -52,11 +53,16 @@ def _shifted(report: Report, before: int, done: int) -> None:
     report(before + done)
 
 
-@step("embeddings", version="4", returns=EmbeddingsRef)
+@step(
+    "embeddings",
+    version="4",
+    returns=EmbeddingsRef,
+    rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
+)
 def embed(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
     config: EmbeddingConfig,
@@ -68,19 +74,19 @@ def embed(
     Args:
         out: tables `items` and `users`, an id and the vector of its text each; and
             `item_features`: text, facts, labels, words and year of every item side by side.
-        data: the ingested data set: titles, years and genres are embedded, too.
+        catalogue: the items: titles, years and genres are embedded, too.
         items: item profiles.
         users: user profiles.
         config: model and back end.
     """
-    catalogue, profiles = data.table("items"), items.table("item_profiles")
+    known, profiles = catalogue.table("items"), items.table("item_profiles")
     embedder, folder = Embedder(config), local_folder(out.root)
     cache = VectorCache(folder and folder / FILE, embedder.identity)
-    labels = labels_of(catalogue[ITEM], profiles)
-    of_items, of_users = item_texts(catalogue, profiles), user_texts(users.table("user_profiles"))
+    labels = labels_of(known[ITEM], profiles)
+    of_items, of_users = item_texts(known, profiles), user_texts(users.table("user_profiles"))
     texts = {
         ITEM: of_items[TEXT].to_list(),
-        "facts": raw_item_texts(catalogue, "facts")[TEXT].to_list(),
+        "facts": raw_item_texts(known, "facts")[TEXT].to_list(),
         "labels": labels.names,
         USER: of_users[TEXT].to_list(),
     }
@@ -92,10 +98,10 @@ def embed(
         found[ITEM],
         found["facts"],
         label_features(labels, found["labels"]),
-        word_features(descriptions_of(catalogue[ITEM], profiles)),
-        year_features(catalogue[YEAR]),
+        word_features(descriptions_of(known[ITEM], profiles)),
+        year_features(known[YEAR]),
     )
-    write_vectors(out, FEATURES, catalogue[ITEM], features)
+    write_vectors(out, FEATURES, known[ITEM], features)
     out.fact("backend", embedder.backend)
     out.fact("embedded_texts", sum(new for _, new in encoded.values()))
     out.fact("item_features", features.shape[1])

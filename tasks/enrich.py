@@ -7,6 +7,7 @@ import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import (
+    AVAILABLE,
     INTERACTIONS,
     ITEM,
     ITEMS,
@@ -29,7 +30,7 @@ from tasks.runtime.step import DAY, step
 SOURCE = "The Movie Database (this product uses the TMDB API but is not endorsed by TMDB)"
 
 
-@step("enrich", version="1", returns=DatasetRef, timeout_seconds=DAY, tags=("network",))
+@step("enrich", version="2", returns=DatasetRef, timeout_seconds=DAY, tags=("network",))
 def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_key: bool) -> None:
     """Put what TMDB knows into the items; without a key the data set goes through as it is.
 
@@ -43,7 +44,7 @@ def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_ke
     items = data.table("items")
     unmatched = items.clear().select(ITEM, TITLE, YEAR, pl.lit(None, pl.String).alias(REASON))
     for name, value in data.manifest.facts.items():
-        out.fact(name, value)
+        out.fact(name, value, in_content=name in data.manifest.content_facts)
     if with_key:
         items, unmatched = _ask(out, items, config)
     else:
@@ -51,6 +52,7 @@ def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_ke
         out.fact("metadata", f"the data set's own: TMDB was not asked ({why})")
     out.table("interactions", data.table("interactions"), INTERACTIONS)
     out.table("items", items, ITEMS)
+    out.table("item_ids", items.select(ITEM, AVAILABLE), {ITEM: None, AVAILABLE: pl.Boolean})
     out.table("users", data.table("users"), {USER: None})
     out.table("unmatched", unmatched, UNMATCHED)
 

@@ -30,7 +30,9 @@ from recsys_core.rerank.fusion import GRAPH_ONLY
 from tasks.runtime.references import (
     BaselinesRef,
     CandidatesRef,
-    DatasetRef,
+    CatalogueRef,
+    HeldOutRef,
+    ItemIdsRef,
     MetricsRef,
     RerankedRef,
     SplitRef,
@@ -42,8 +44,10 @@ from tasks.runtime.step import step
 def evaluate(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
+    item_ids: ItemIdsRef,
     split: SplitRef,
+    held_out: HeldOutRef,
     candidates: CandidatesRef,
     reranked: RerankedRef,
     baselines: BaselinesRef,
@@ -57,9 +61,10 @@ def evaluate(
         out: tables `metrics` (`columns.METRICS`), `per_user` (`columns.METHOD_PER_USER`, protocol
             `full` at the headline's cut-off) and `comparisons` (`columns.COMPARISONS`: our methods
             against the best baseline); empty where nothing is held out.
-        data: the ingested data set.
-        split: train, valid and test; test interactions with items that may not be recommended
-            do not count.
+        catalogue: the items, with their genres.
+        item_ids: says which items may be recommended.
+        split: train and valid, which lists leave out.
+        held_out: the test part; interactions with items that may not be recommended do not count.
         candidates: the graph model's lists.
         reranked: the same after reranking and fusion.
         baselines: a table of lists per baseline.
@@ -67,8 +72,8 @@ def evaluate(
         config: cut-offs, the bound of cold users, bootstrap resamples.
         seed: of the bootstrap; the same resamples for every method.
     """
-    items, allowed = data.table("items"), data.candidate_items
-    test = split.table("test").filter(pl.col(ITEM).is_in(allowed.implode()))
+    items, allowed = catalogue.table("items"), item_ids.candidate_items
+    test = held_out.table("test").filter(pl.col(ITEM).is_in(allowed.implode()))
     own = our_lists(candidates, reranked)
     lists = {name: baselines.table(name) for name in baselines.tables} | own
     frames, headline = [pl.DataFrame(schema=dict(METRICS))], []

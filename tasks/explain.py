@@ -4,11 +4,13 @@ from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import LLM_CALLS, RECOMMENDATIONS, USER
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain as explain_users
+from recsys_core.explanations.prompt import EXPLANATION
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
-from tasks.runtime.llm_calls import LEDGER, ask
+from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     ItemProfilesRef,
     RecommendationsRef,
     RerankedRef,
@@ -26,17 +28,19 @@ from tasks.runtime.sharded import Shard, sharded
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},
     tags=("llm",),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION.name),
 )
 def explain(
     out: ArtifactWriter,
     shard: Shard,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
     reranked: RerankedRef,
     llm: LLMConfig,
+    ratings: RatingScale,
     config: ExplanationConfig,
     titles: int,
 ) -> None:
@@ -45,12 +49,13 @@ def explain(
     Args:
         out: tables `recommendations` and `llm_calls`.
         shard: which users.
-        data: the ingested data set.
+        catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
         users: user profiles, and the evidence they were written from.
         reranked: the lists in their final order.
         llm: who writes the reasons.
+        ratings: whether there are ratings to show.
         config: how many titles per request.
         titles: how many entries a list has.
     """
@@ -61,8 +66,8 @@ def explain(
             llm,
             lambda model: explain_users(
                 lists,
-                history=shown_history(split, data),
-                items=data.table("items"),
+                history=shown_history(split, ratings),
+                items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),
                 evidence=users.table("evidence"),

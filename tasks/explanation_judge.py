@@ -3,14 +3,20 @@
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import METRICS, USER
 from recsys_core.explanations.config import ExplanationConfig
-from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS, TITLES, judge_reasons
+from recsys_core.explanations.evaluation.llm_judge import (
+    EXPLANATION_JUDGE,
+    JUDGE_METRICS,
+    TITLES,
+    judge_reasons,
+)
 from recsys_core.explanations.evaluation.metrics import average_per_user
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from tasks.explanation_metrics import writers
-from tasks.runtime.llm_calls import ask
+from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     ItemProfilesRef,
     MetricsRef,
     RecommendationsRef,
@@ -21,16 +27,24 @@ from tasks.runtime.references import (
 from tasks.runtime.step import DAY, step
 
 
-@step("explanation_judge", version="1", returns=MetricsRef, timeout_seconds=DAY, tags=("llm",))
+@step(
+    "explanation_judge",
+    version="1",
+    returns=MetricsRef,
+    timeout_seconds=DAY,
+    tags=("llm",),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION_JUDGE.name),
+)
 def explanation_judge(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
     recommendations: RecommendationsRef,
     llm: LLMConfig,
+    ratings: RatingScale,
     judged_users: int,
     bootstrap: int,
     seed: int,
@@ -39,12 +53,13 @@ def explanation_judge(
 
     Args:
         out: tables `metrics` (`columns.METRICS`, protocol `explanations`) and `llm_calls`.
-        data: the ingested data set.
+        catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
         users: user profiles, and the evidence they were written from.
         recommendations: the lists with their reasons.
         llm: who judges.
+        ratings: whether there are ratings to show.
         judged_users: how many users.
         bootstrap: resamples of users for the intervals.
         seed: of the sample and the resamples.
@@ -56,8 +71,8 @@ def explanation_judge(
             llm,
             lambda model: judge_reasons(
                 lists,
-                history=shown_history(split, data),
-                items=data.table("items"),
+                history=shown_history(split, ratings),
+                items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),
                 evidence=users.table("evidence"),

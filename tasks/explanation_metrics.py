@@ -8,7 +8,7 @@ from recsys_core.explanations.evaluation.metrics import evaluate_explanations
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import HEADLINE_K
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     ItemProfilesRef,
     MetricsRef,
     RecommendationsRef,
@@ -22,7 +22,7 @@ from tasks.runtime.step import step
 def explanation_metrics(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
@@ -35,7 +35,7 @@ def explanation_metrics(
 
     Args:
         out: table `metrics` (`columns.METRICS`, protocol `explanations`).
-        data: the ingested data set.
+        catalogue: the items.
         split: only its training part is read.
         items: item profiles.
         users: user profiles.
@@ -49,7 +49,7 @@ def explanation_metrics(
     found = evaluate_explanations(
         lists,
         history=split.table("train"),
-        items=data.table("items"),
+        items=catalogue.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),
         like_from=ratings.like_from,

@@ -6,7 +6,7 @@ from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import PROBE, RERANKED_USERS, USER
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion_policy import fixed_users, policy_of, probed_users
-from tasks.runtime.references import DatasetRef, PolicyRef, ProbeRef, SplitRef
+from tasks.runtime.references import PolicyRef, ProbeRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
@@ -14,7 +14,7 @@ from tasks.runtime.step import step
 def fusion_policy(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    known_users: UsersRef,
     split: SplitRef,
     config: FusionConfig,
     probe: ProbeRef | None = None,
@@ -24,13 +24,13 @@ def fusion_policy(
 
     Args:
         out: tables `users` (who is reranked, with weight and scale) and `probe` (what was seen).
-        data: the ingested data set, for all users.
+        known_users: all users.
         split: train and valid; both count for who is cold.
         config: the policy, or `auto`.
         probe: for `auto`: what the probe decided.
         tuned: for `auto` without a validation split: the policy that was chosen with one.
     """
-    everybody = data.table("users")[USER]
+    everybody = known_users.table("users")[USER]
     known = pl.concat([split.table("train"), split.table("valid")])
     seen = pl.DataFrame(schema=dict(PROBE))
     if config.policy != "auto":

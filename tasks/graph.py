@@ -12,24 +12,27 @@ from recsys_core.graph.interaction_graph import (
     USERS_TABLE,
     InteractionGraph,
 )
-from tasks.runtime.references import DatasetRef, GraphRef, SplitRef
+from tasks.runtime.references import GraphRef, ItemIdsRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
 @step("graph", version="3", returns=GraphRef)
-def graph(out: ArtifactWriter, *, data: DatasetRef, split: SplitRef) -> None:
+def graph(
+    out: ArtifactWriter, *, known_users: UsersRef, item_ids: ItemIdsRef, split: SplitRef
+) -> None:
     """Number all users and items, and turn training interactions into edges.
 
     Args:
         out: tables `users` and `items` (id and node number), `edges`, and `user_attributes` (node
             number and vector) where the table of users has attributes.
-        data: the ingested data set.
+        known_users: all users, and what is known of them.
+        item_ids: all items.
         split: only its training part becomes edges.
     """
-    users = data.table("users")
+    users = known_users.table("users")
     known = user_attribute_features(users)
     tables = InteractionGraph.from_interactions(
-        split.table("train"), users[USER], data.table("items")[ITEM],
+        split.table("train"), users[USER], item_ids.table("item_ids")[ITEM],
         known if known.shape[1] else None,
     ).tables()  # fmt: skip
     out.table(USERS_TABLE, tables[USERS_TABLE], {USER: None, INDEX: pl.Int64})

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import INTERACTIONS, ITEMS, USER
+from recsys_core.columns import AVAILABLE, INTERACTIONS, ITEM, ITEMS, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import Dataset
 from recsys_core.datasets.load import load_dataset
@@ -16,13 +16,13 @@ CACHE = Path(".cache") / "datasets"
 """Where downloaded archives are kept, below the working directory."""
 
 
-@step("ingest", version="2", returns=DatasetRef, tags=("network",))
+@step("ingest", version="3", returns=DatasetRef, tags=("network",))
 def ingest(out: ArtifactWriter, *, config: DataConfig, fingerprint: str) -> None:
     """Read, check and store the interactions, items and users of a data set.
 
     Args:
-        out: tables `interactions`, `items`, `users`; the facts hold the scale that was found, and
-            what was recognised, changed and left out.
+        out: tables `interactions`, `items`, `item_ids`, `users`; the facts hold the scale that was
+            found, and what was recognised, changed and left out.
         config: source and rating scale.
         fingerprint: hash of what the source holds (`datasets.load.source_fingerprint`), so that
             a changed file is ingested anew and an unchanged one is not.
@@ -30,12 +30,15 @@ def ingest(out: ArtifactWriter, *, config: DataConfig, fingerprint: str) -> None
     dataset = load_dataset(config, CACHE)
     out.table("interactions", dataset.interactions, INTERACTIONS)
     out.table("items", dataset.items, ITEMS)
+    out.table(
+        "item_ids", dataset.items.select(ITEM, AVAILABLE), {ITEM: None, AVAILABLE: pl.Boolean}
+    )
     out.table("users", _all_users(dataset), {USER: None})
     out.fact("name", dataset.name)
     out.fact("source", dataset.source)
     out.fact("fingerprint", fingerprint)
-    out.fact(SCALE, dataset.scale.model_dump(mode="json"))
-    out.fact(ALLOW_REPEATS, config.allow_repeats)
+    out.fact(SCALE, dataset.scale.model_dump(mode="json"), in_content=True)
+    out.fact(ALLOW_REPEATS, config.allow_repeats, in_content=True)
     out.fact("notes", list(dataset.notes))
 
 

@@ -1,22 +1,37 @@
 """Step `item_profiles`: a structured profile of every item."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, ITEM_PROFILES
 from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import ItemProfileConfig
-from recsys_core.profiles.items import profile_items
-from tasks.runtime.llm_calls import ask
+from recsys_core.profiles.items import ITEM_PROFILE, SEVERAL_PROFILES, profile_items
+from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.published_profiles import published_profiles
-from tasks.runtime.references import DatasetRef, ItemProfilesRef
+from tasks.runtime.references import CatalogueRef, ItemProfilesRef
 from tasks.runtime.step import DAY, step
 
 
-@step("item_profiles", version="1", returns=ItemProfilesRef, timeout_seconds=DAY, tags=("llm",))
+def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+    asked = SEVERAL_PROFILES if inputs["config"].per_call > 1 else ITEM_PROFILE
+    return prompts_in_use(inputs["llm"], asked.name)
+
+
+@step(
+    "item_profiles",
+    version="2",
+    returns=ItemProfilesRef,
+    timeout_seconds=DAY,
+    tags=("llm",),
+    rests_on=_rests_on,
+)
 def item_profiles(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     llm: LLMConfig,
     config: ItemProfileConfig,
     published: str | None = None,
@@ -25,12 +40,12 @@ def item_profiles(
 
     Args:
         out: tables `item_profiles` and `llm_calls`.
-        data: the ingested data set.
+        catalogue: the items.
         llm: who writes.
         config: items per request; ready-made profiles, if any.
         published: content hash of the file of ready-made profiles.
     """
-    items = data.table("items")
+    items = catalogue.table("items")
     ready = published_profiles(out, config.file, published, ITEM, items[ITEM])
     with progress("item profiles", items.height) as report:
         profiles = ask(

@@ -3,7 +3,7 @@
 import io
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 from prefect import task
@@ -11,10 +11,18 @@ from prefect.cache_policies import NO_CACHE
 
 from recsys_core.columns import LLM_CALLS, METRICS, USER
 from recsys_core.config import RunConfig
+from recsys_core.datasets.provenance import name_of, source_of
+from recsys_core.errors import ConfigError
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
 from recsys_core.report.probe import agreement_lines, probe_lines
+from recsys_core.report.run_comparison import (
+    RunComparison,
+    RunFiles,
+    compare_runs,
+    read_run,
+)
 from recsys_core.report.samples import samples
 from recsys_core.report.summary import (
     DataSummary,
@@ -61,24 +69,27 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     told = [one.table("metrics") for one in evaluated.explanation_metrics]
     explained = pl.concat([pl.DataFrame(schema=dict(METRICS)), *told])
     calls = made_calls(log)
-    run_name = config.run_name or default_name(data, started)
+    run_name = config.run_name or default_name(config, data, started)
     summary = Summary(
         run_name=run_name,
         flow_run_id=current_run_id(),
         created=started,
         seconds=(datetime.now(UTC) - started).total_seconds(),
         folder=str(Path(config.runs_root).expanduser().resolve() / run_name),
-        data_source=data.manifest.facts["source"],
-        data=_data_summary(data),
+        data_source=source_of(config.data, data.manifest.facts),
+        data=_data_summary(config, data),
         models=_models(config, served),
         steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
         headline=headline(measured),
+        facts=_facts(config, log, evaluated, served),
         reranking=_reranking(config, log, evaluated),
-        facts={one.step: one.ref.manifest.facts for one in log.steps if one.ref.manifest.facts},
         config=config.model_dump(mode="json"),
     )
     lists = served.recommendations.table("recommendations")
+    per_user = evaluated.metrics.table("per_user")
+    now = RunFiles(summary=summary, per_user=per_user, recommendations=lists)
+    compared, refused = _compared(config, now)
     page = ReportData(
         summary=summary,
         metrics=measured,
@@ -89,11 +100,13 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         probe=evaluated.policy.table("probe"),
         reasons=explained,
         comparisons=evaluated.metrics.table("comparisons"),
+        comparison=compared,
+        not_compared=refused,
         lists=user_lists(lists, data.table("items")),
         samples=samples(
             lists,
             served.user_profiles.table("user_profiles"),
-            shown_history(served.split, data),
+            shown_history(served.split, data.scale),
             data.table("items"),
         ),
         ours=own_methods(measured),
@@ -102,7 +115,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     files = {
         RECOMMENDATIONS_FILE: _parquet(lists),
         METRICS_FILE: _parquet(pl.concat([measured, explained])),
-        PER_USER_FILE: _parquet(evaluated.metrics.table("per_user")),
+        PER_USER_FILE: _parquet(per_user),
         CALLS_FILE: _parquet(calls),
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
         REPORT_FILE: render(page).encode(),
@@ -115,6 +128,17 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         f" {llm.tokens_in + llm.tokens_out:,} tokens, ${llm.cost_usd:.4f}"
     )
     return summary
+
+
+def _compared(config: RunConfig, now: RunFiles) -> tuple[RunComparison | None, str]:
+    """This run against the one that `compare_to` names, or why not."""
+    if config.compare_to is None:
+        return None, ""
+    before = read_run(Path(config.runs_root).expanduser() / config.compare_to)
+    try:
+        return compare_runs(before, now, seed=config.seed), ""
+    except ConfigError as error:
+        return None, error.seen
 
 
 def made_calls(log: RunLog) -> pl.DataFrame:
@@ -147,20 +171,35 @@ def _reranking(config: RunConfig, log: RunLog, evaluated: Results) -> list[str]:
     return lines + agreement_lines(mean_agreement(pl.concat(judged)))
 
 
-def default_name(data: DatasetRef, started: datetime) -> str:
+def _facts(
+    config: RunConfig, log: RunLog, evaluated: Results, served: Results
+) -> dict[str, dict[str, Any]]:
+    """The facts of the steps, and in place of a cached step's source and name this run's own."""
+    facts = {one.step: dict(one.ref.manifest.facts) for one in log.steps}
+    for step in ("ingest", "enrich"):
+        told = facts[step]
+        told |= {"source": source_of(config.data, told), "name": name_of(config.data, told)}
+    facts["train"]["warm_start"] = evaluated.warm_start
+    if config.refit:
+        facts["train"]["warm_start_of_refit"] = served.warm_start
+    return {step: told for step, told in facts.items() if told}
+
+
+def default_name(config: RunConfig, data: DatasetRef, started: datetime) -> str:
     """Name of a run that was given none: the time (UTC) and the data set."""
-    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in data.manifest.facts["name"])
+    name = name_of(config.data, data.manifest.facts)
+    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
     return f"{started:%Y%m%dT%H%M%S}-{kept[:60]}"
 
 
-def _data_summary(data: DatasetRef) -> DataSummary:
+def _data_summary(config: RunConfig, data: DatasetRef) -> DataSummary:
     facts, files = data.manifest.facts, data.manifest.files
     users, items, interactions = (
         files[f"{name}.parquet"].rows for name in ("users", "items", "interactions")
     )
     return DataSummary(
-        name=facts["name"], fingerprint=str(facts["fingerprint"]), users=users, items=items,
-        interactions=interactions,
+        name=name_of(config.data, facts), fingerprint=str(facts["fingerprint"]), users=users,
+        items=items, interactions=interactions,
     )  # fmt: skip
 
 

@@ -1,15 +1,20 @@
 """Step `rerank`: the top candidates of every user judged by the language model."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import JUDGED, LLM_CALLS, USER
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.rerank.config import RerankConfig
 from recsys_core.rerank.reranker import rerank as rerank_users
+from recsys_core.rerank.strategies.registry import STRATEGIES
 from recsys_core.rerank.user_context import RerankTables
-from tasks.runtime.llm_calls import LEDGER, ask
+from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
-    DatasetRef,
+    CatalogueRef,
     EmbeddingsRef,
     ItemProfilesRef,
     JudgementsRef,
@@ -22,6 +27,11 @@ from tasks.runtime.references import (
 from tasks.runtime.sharded import Shard, sharded
 
 
+def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+    strategy = STRATEGIES.get(inputs["config"].strategy)
+    return prompts_in_use(inputs["llm"], *([strategy.purpose.name] if strategy else []))
+
+
 @sharded(
     "rerank",
     version="4",
@@ -29,18 +39,20 @@ from tasks.runtime.sharded import Shard, sharded
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},
     tags=("llm",),
+    rests_on=_rests_on,
 )
 def rerank(
     out: ArtifactWriter,
     shard: Shard,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
     embeddings: EmbeddingsRef,
     candidates: ListsRef,
     llm: LLMConfig,
+    ratings: RatingScale,
     config: RerankConfig,
     seed: int,
     only: PolicyRef | None = None,
@@ -50,13 +62,14 @@ def rerank(
     Args:
         out: tables `judged` and `llm_calls`.
         shard: which users.
-        data: the ingested data set.
+        catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
         users: user profiles.
         embeddings: vectors of both.
         candidates: the graph model's lists.
         llm: who judges.
+        ratings: whether there are ratings to show.
         config: strategy, number of candidates.
         seed: of the order in which candidates are shown.
         only: a policy whose table `users` names those worth judging; None stands for all.
@@ -66,8 +79,8 @@ def rerank(
         lists = lists.join(only.table("users"), on=USER, how="semi")
     tables = RerankTables(
         candidates=lists,
-        history=shown_history(split, data),
-        items=data.table("items"),
+        history=shown_history(split, ratings),
+        items=catalogue.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),
         user_vectors=embeddings.table("users"),

@@ -37,7 +37,6 @@ def train(
     seed: int,
     tuned: ModelRef | None = None,
     earlier: ModelRef | None = None,
-    earlier_split: SplitRef | None = None,
 ) -> None:
     """Train the graph model (paper, section 2.2).
 
@@ -54,9 +53,7 @@ def train(
         seed: of every random choice.
         tuned: an earlier model whose number of epochs, components and weights are taken, where
             nothing is held out.
-        earlier: the model of an earlier run to go on from. It is not used, and the facts say so,
-            where it has seen what is held out here.
-        earlier_split: the interactions that it was trained on.
+        earlier: the model of an earlier run to go on from, which knows no row held out here.
     """
     from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.trainer import train as fit
@@ -65,7 +62,7 @@ def train(
     epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])
     chosen = None if tuned is None else tuned.manifest.facts[CHOICE]
     of_items = FEATURES if config.item_features else "items"
-    start, why = start_of(earlier, earlier_split, split)
+    start = start_of(earlier)
     valid = bipartite.edges_of(split.table("valid"))
     sized = config.for_ratings(len(bipartite.edges) + len(valid))
     with progress("graph training", sized.max_epochs) as report:
@@ -90,8 +87,8 @@ def train(
     out.table("curves", trained.curves, CURVES)
     out.data("weights.safetensors", trained.to_bytes())
     out.fact(WARM, start is not None)
-    out.fact("warm_start", why)
-    out.fact(WEIGHING, {"neutral": sized.neutral_weight, "scale": ratings.model_dump()})
-    out.fact(BEST_EPOCH, trained.best_epoch)
+    weighing = {"neutral": sized.neutral_weight, "scale": ratings.model_dump()}
+    out.fact(WEIGHING, weighing, in_content=True)
+    out.fact(BEST_EPOCH, trained.best_epoch, in_content=True)
     for name, value in trained.facts.items():
-        out.fact(name, value)
+        out.fact(name, value, in_content=name == CHOICE)

@@ -6,19 +6,33 @@ from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import UserProfileConfig
 from recsys_core.profiles.history_selection import select_history
-from recsys_core.profiles.users import profile_users
-from tasks.runtime.llm_calls import ask
+from recsys_core.profiles.users import USER_PROFILE, profile_users
+from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.published_profiles import published_profiles
-from tasks.runtime.references import DatasetRef, ItemProfilesRef, SplitRef, UserProfilesRef
+from tasks.runtime.references import (
+    CatalogueRef,
+    ItemProfilesRef,
+    SplitRef,
+    UserProfilesRef,
+    UsersRef,
+)
 from tasks.runtime.step import DAY, step
 
 
-@step("user_profiles", version="1", returns=UserProfilesRef, timeout_seconds=DAY, tags=("llm",))
+@step(
+    "user_profiles",
+    version="1",
+    returns=UserProfilesRef,
+    timeout_seconds=DAY,
+    tags=("llm",),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], USER_PROFILE.name),
+)
 def user_profiles(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    known_users: UsersRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     items: ItemProfilesRef,
     llm: LLMConfig,
@@ -30,7 +44,8 @@ def user_profiles(
 
     Args:
         out: tables `user_profiles`, `evidence` (what was shown, in which turn) and `llm_calls`.
-        data: the ingested data set.
+        known_users: all users.
+        catalogue: the items.
         split: only its training part is read.
         items: item profiles, for what is shown of an item.
         llm: who writes.
@@ -38,7 +53,7 @@ def user_profiles(
         ratings: thresholds of liked and disliked.
         published: content hash of the file of ready-made profiles.
     """
-    users = data.table("users")[USER]
+    users = known_users.table("users")[USER]
     evidence = select_history(split.table("train"), ratings, config)
     ready = published_profiles(out, config.file, published, USER, users)
     with progress("user profiles", users.len()) as report:
@@ -48,7 +63,7 @@ def user_profiles(
             lambda model: profile_users(
                 users,
                 evidence,
-                data.table("items"),
+                catalogue.table("items"),
                 items.table("item_profiles"),
                 model,
                 ready,

@@ -33,7 +33,7 @@ from tasks.rerank import rerank
 from tasks.runtime.references import (
     SCALE,
     CandidatesRef,
-    DatasetRef,
+    CatalogueRef,
     EmbeddingsRef,
     ItemProfilesRef,
     JudgementsRef,
@@ -78,7 +78,7 @@ def judged(
     return rerank(
         store,
         fan,
-        data=kept(DatasetRef, {"items": (tables.items, ITEMS)}),
+        catalogue=kept(CatalogueRef, {"items": (tables.items, ITEMS)}),
         split=kept(SplitRef, {"train": (tables.history, INTERACTIONS)}),
         items=kept(ItemProfilesRef, {"item_profiles": (tables.item_profiles, ITEM_PROFILES)}),
         users=kept(UserProfilesRef, {"user_profiles": (tables.user_profiles, USER_PROFILES)}),
@@ -88,6 +88,7 @@ def judged(
         }),
         candidates=kept(CandidatesRef, {"candidates": (tables.candidates, CANDIDATES)}),
         llm=llm,
+        ratings=RatingScale(),
         config=config,
         seed=0,
     )  # fmt: skip

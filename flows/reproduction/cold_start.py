@@ -33,7 +33,7 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
     jobs = _jobs(config)
     if not jobs:
         return pl.DataFrame(schema=dict(COLD))
-    facts = text_vectors(store, fold, "facts")
+    data, facts = fold.made.data, text_vectors(store, fold, "facts")
     profiles = text_vectors(store, fold, "unified")
 
     def submit(job: Job) -> Submitted[ColdStartRef]:
@@ -44,8 +44,9 @@ def measure_cold(store: ArtifactStore, config: ReproduceConfig, fold: Fold) -> p
             else None
         )
         return cold_start.submit(
-            store, data=fold.made.data, facts=facts, profiles=profiles, new=new, method=method,
-            graph=graph, ratings=fold.made.data.scale, seed=seed,
+            store, interactions=data.interactions, known_users=data.known_users,
+            item_ids=data.item_ids, facts=facts, profiles=profiles, new=new, method=method,
+            graph=graph, ratings=data.scale, seed=seed,
         )  # fmt: skip
 
     fan = FanOutConfig(shards_at_once=config.at_once)

@@ -14,6 +14,7 @@ from recsys_core.config import FanOutConfig, Method, ReproduceConfig, RunConfig
 from recsys_core.config.reproduction_methods import VARIANTS, Text
 from recsys_core.config.reproduction_methods import trained as models
 from recsys_core.datasets.config import DataConfig
+from recsys_core.datasets.provenance import name_of
 from tasks.candidates import candidates, list_length
 from tasks.embed import embed
 from tasks.graph import graph
@@ -58,7 +59,7 @@ class Fold:
     @property
     def name(self) -> str:
         """The data set's name."""
-        return str(self.made.data.manifest.facts["name"])
+        return name_of(self.run.data, self.made.data.manifest.facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,9 @@ def _prepared(
 ) -> Fold:
     run = config.run(data, number)
     made = pipeline(run, log, until="user_profiles")
-    made.graph = graph(store, data=made.data, split=made.split)
+    made.graph = graph(
+        store, known_users=made.data.known_users, item_ids=made.data.item_ids, split=made.split
+    )
     fold = Fold(run=run, number=number, made=made)
     for name in models(config.methods):
         text_vectors(store, fold, VARIANTS[name].text)
@@ -94,12 +97,13 @@ def text_vectors(store: ArtifactStore, fold: Fold, text: Text) -> EmbeddingsRef:
     if text not in fold.vectors:
         fold.vectors[text] = (
             embed(
-                store, data=made.data, items=made.item_profiles, users=made.user_profiles,
-                config=config,
+                store, catalogue=made.data.catalogue, items=made.item_profiles,
+                users=made.user_profiles, config=config,
             )
             if text == "unified"
             else raw_text_vectors(
-                store, data=made.data, users=made.user_profiles, config=config, text=text
+                store, catalogue=made.data.catalogue, known_users=made.data.known_users,
+                users=made.user_profiles, config=config, text=text
             )
         )  # fmt: skip
     return fold.vectors[text]
@@ -132,7 +136,8 @@ def _submitted(
     run, made, ratings = fold.run, fold.made, fold.made.data.scale
     if method not in VARIANTS:
         return baseline.submit(
-            store, data=made.data, split=made.split, method=method, ratings=ratings,
+            store, known_users=made.data.known_users, item_ids=made.data.item_ids,
+            split=made.split, method=method, ratings=ratings,
             k=list_length(run), seed=run.seed,
         )  # fmt: skip
     variant = VARIANTS[method]
@@ -153,7 +158,12 @@ def _ranked(
     made, k = fold.made, list_length(fold.run)
     return Ranked(
         lists=candidates(
-            store, data=made.data, split=made.split, graph=made.graph, model=fitted, k=k
+            store,
+            item_ids=made.data.item_ids,
+            split=made.split,
+            graph=made.graph,
+            model=fitted,
+            k=k,
         )
     )
 
@@ -192,7 +202,8 @@ def measure(
             fold=fold.number,
             method=method,
             result=method_metrics(
-                store, data=fold.made.data, split=fold.made.split, lists=one.lists, method=method,
+                store, item_ids=fold.made.data.item_ids, split=fold.made.split,
+                held_out=fold.made.held_out, lists=one.lists, method=method,
                 ratings=fold.made.data.scale, config=fold.run.evaluation, seed=fold.run.seed,
             ),
             judged=one.judged,

@@ -7,6 +7,7 @@ from typing import Final
 import pyarrow.fs as pafs
 
 from recsys_core.errors import StorageError
+from recsys_core.processes import is_left_over
 
 _ADVICE: Final = {
     errno.ENOSPC: "free some disk space or point artifact_root at a larger disk.",
@@ -55,6 +56,17 @@ def local_folder(root: str) -> Path | None:
     """
     filesystem, path = resolve(root)
     return Path(path) if isinstance(filesystem, pafs.LocalFileSystem) else None
+
+
+def sweep(filesystem: pafs.FileSystem, folder: str) -> None:
+    """Remove temporary files in `folder` whose writers, processes of this machine, are gone."""
+    try:
+        found = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+        for one in found:
+            if one.type == pafs.FileType.File and is_left_over(one.base_name):
+                filesystem.delete_file(one.path)
+    except OSError:  # a place that cannot be read is told by who writes to it
+        return
 
 
 def storage_error(place: str, error: OSError) -> StorageError:

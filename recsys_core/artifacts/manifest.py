@@ -1,6 +1,7 @@
 """The manifest of an artifact: its files with their hashes, and how they came to be."""
 
 import importlib.metadata
+import json
 import platform
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +15,7 @@ from recsys_core.artifacts.hashing import content_hash
 from recsys_core.errors import DamagedArtifact, StorageError
 
 MANIFEST: Final = "manifest.json"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _LIBRARIES: Final = ("numpy", "polars", "pyarrow", "torch", "dgl", "sentence-transformers")
 
 
@@ -26,6 +27,8 @@ class FileEntry(BaseModel):
     sha256: str
     size: int
     rows: int = 0
+    in_content: bool = True
+    """Whether the artifact's content hash covers it; a ledger with its times is verified alone."""
 
 
 class Manifest(BaseModel):
@@ -43,12 +46,22 @@ class Manifest(BaseModel):
     inputs: dict[str, str]
     facts: dict[str, Any]
     """What the step wants the run's summary to say: the data source, counted fallbacks, ..."""
+    content_facts: dict[str, Any] = {}
+    """Those of the facts that later steps read: other values of them are another content."""
     libraries: dict[str, str]
     created: datetime
     seconds: float
     peak_memory_mib: float
     built_by: str
     """The flow run that built it; another run that meets it found it in the cache."""
+    checksum: str = ""
+    """Hash of all the rest: facts and parameters are as sure as the files."""
+
+    def sealed(self) -> bytes:
+        """Its JSON with the checksum filled in."""
+        checksum = _checksum(self.model_dump_json().encode())
+        sealed = self.model_copy(update={"checksum": checksum})
+        return sealed.model_dump_json(indent=1).encode()
 
     @property
     def rows(self) -> int:
@@ -66,15 +79,23 @@ def read_manifest(uri: str) -> Manifest:
     """Read the manifest of the artifact at `uri`.
 
     Raises:
-        DamagedArtifact: there is none, or it is not a manifest of this schema version.
+        DamagedArtifact: there is none, it is not a manifest of this schema version, it lists no
+            files, or it was altered.
     """
+    raw = read_file(f"{uri}/{MANIFEST}")
     try:
-        manifest = Manifest.model_validate_json(read_file(f"{uri}/{MANIFEST}"))
-    except ValueError as error:
+        manifest, checksum = Manifest.model_validate_json(raw), _checksum(raw)
+    except (ValueError, RecursionError) as error:
         raise _damaged(uri, f"its manifest cannot be read ({error})") from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise _damaged(uri, f"its manifest has schema version {manifest.schema_version}")
+    if manifest.checksum != checksum or not manifest.files:
+        raise _damaged(uri, "its manifest was altered after it was written")
     return manifest
+
+
+def _checksum(raw: bytes) -> str:
+    return content_hash({name: one for name, one in json.loads(raw).items() if name != "checksum"})
 
 
 def verify(uri: str) -> Manifest:
@@ -90,14 +111,15 @@ def verify(uri: str) -> Manifest:
             raise _damaged(uri, f"{name} has {len(data)} bytes, not {entry.size}")
         if content_hash(data) != entry.sha256:
             raise _damaged(uri, f"{name} was altered after it was written")
-    if manifest.content_hash != files_hash(manifest.files):
+    if manifest.content_hash != files_hash(manifest.files, manifest.content_facts):
         raise _damaged(uri, "its manifest was altered after it was written")
     return manifest
 
 
-def files_hash(files: Mapping[str, FileEntry]) -> str:
-    """Content hash of an artifact: of the names and hashes of its files."""
-    return content_hash({name: entry.sha256 for name, entry in files.items()})
+def files_hash(files: Mapping[str, FileEntry], facts: Mapping[str, Any]) -> str:
+    """Content hash of an artifact: of the files and the facts that are its content."""
+    content = {name: one.sha256 for name, one in files.items() if one.in_content}
+    return content_hash({**content, "facts": dict(facts)} if facts else content)
 
 
 def read_file(uri: str) -> bytes:

@@ -5,12 +5,13 @@ under the same content key, and `ArtifactWriter.commit` removes them.
 """
 
 import logging
-import uuid
 from typing import Final
 
 import pyarrow.fs as pafs
 
+from recsys_core.artifacts.filesystem import sweep
 from recsys_core.errors import StorageError
+from recsys_core.processes import temporary_name
 
 FOLDER: Final = ".unfinished"
 
@@ -52,9 +53,10 @@ class Scratch:
             StorageError: the store takes no more, or not from this user.
         """
         self._asked = True
-        part = f"{self._folder}/.{name}.{uuid.uuid4().hex[:8]}.tmp"
+        part = f"{self._folder}/{temporary_name(name)}"
         try:
             self._filesystem.create_dir(self._folder, recursive=True)
+            sweep(self._filesystem, self._folder)
             with self._filesystem.open_output_stream(part) as stream:
                 stream.write(data)
             self._filesystem.move(part, f"{self._folder}/{name}")

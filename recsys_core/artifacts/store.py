@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from recsys_core.artifacts.filesystem import resolve, storage_error
+from recsys_core.artifacts.filesystem import resolve, storage_error, sweep
 from recsys_core.artifacts.hashing import canonical_json, content_hash
 from recsys_core.artifacts.manifest import (
     MANIFEST,
@@ -35,6 +35,7 @@ from recsys_core.artifacts.manifest import (
 from recsys_core.artifacts.partial import Scratch
 from recsys_core.columns import Schema, check
 from recsys_core.errors import DamagedArtifact, StorageError
+from recsys_core.processes import temporary_name
 
 R = TypeVar("R", bound="ArtifactRef")
 
@@ -56,6 +57,8 @@ class ArtifactRef(BaseModel):
     uri: str
     content_hash: str
     rows: int
+    only: tuple[str, ...] = ()
+    """Tables that it is about: it reads no other, and its hash covers no other. Empty: all."""
 
     @model_validator(mode="after")
     def _intact(self) -> Self:
@@ -63,7 +66,7 @@ class ArtifactRef(BaseModel):
             found = verify(self.uri)
         except StorageError as error:
             raise ValueError(str(error)) from error
-        if found.content_hash != self.content_hash:
+        if _hash_of(found, self.only) != self.content_hash:
             raise ValueError(f"{self.uri} holds other content than this reference names")
         return self
 
@@ -73,8 +76,21 @@ class ArtifactRef(BaseModel):
 
     def as_type(self, kind: type[R]) -> R:
         """The same reference as one of a subclass; the files are not read again."""
-        found = kind.model_construct(uri=self.uri, content_hash=self.content_hash, rows=self.rows)
+        found = kind.model_construct(
+            uri=self.uri, content_hash=self.content_hash, rows=self.rows, only=self.only
+        )
         return cast(R, found)  # pydantic's plugin calls it an ArtifactRef
+
+    def narrowed(self, kind: type[R], *tables: str) -> R:
+        """A reference to some of the tables: what rests on it stays when others change."""
+        files = self.manifest.files
+        found = kind.model_construct(
+            uri=self.uri,
+            content_hash=_hash_of(self.manifest, tables),
+            rows=sum(files[f"{name}.parquet"].rows for name in tables),
+            only=tables,
+        )
+        return cast(R, found)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -91,11 +107,28 @@ class ArtifactRef(BaseModel):
     @property
     def tables(self) -> list[str]:
         """Names of its tables, in the order in which they were written."""
-        return [name.removesuffix(".parquet") for name in self.manifest.files if ".parquet" in name]
+        found = [one.removesuffix(".parquet") for one in self.manifest.files if ".parquet" in one]
+        return [name for name in found if not self.only or name in self.only]
 
     def data(self, filename: str) -> bytes:
-        """Read one file whole."""
+        """Read one file whole.
+
+        Raises:
+            LookupError: the reference is narrowed to other tables.
+        """
+        if self.only and filename.removesuffix(".parquet") not in self.only:
+            raise LookupError(
+                f"{filename} is not for this reference, which is to {', '.join(self.only)}"
+                f" of {self.uri} alone."
+            )
         return read_file(f"{self.uri}/{filename}")
+
+
+def _hash_of(manifest: Manifest, tables: tuple[str, ...]) -> str:
+    if not tables:
+        return manifest.content_hash
+    names = [f"{name}.parquet" for name in tables]
+    return files_hash({name: manifest.files[name] for name in names if name in manifest.files}, {})
 
 
 def open_artifact(uri: str) -> "ArtifactRef":
@@ -174,8 +207,10 @@ class ArtifactWriter:
         self.uri, self.step, self.key, self.root = uri, step, key, root
         self.files: dict[str, FileEntry] = {}
         self.facts: dict[str, Any] = {}
+        self.content_facts: dict[str, Any] = {}
         self._filesystem, self._path = resolve(uri)
         self._temporary: dict[str, str] = {}
+        sweep(self._filesystem, self._path)
         self.scratch = Scratch(self._filesystem, self._path)
 
     def __enter__(self) -> Self:
@@ -188,21 +223,32 @@ class ArtifactWriter:
             except OSError:  # never written, or the disk is gone: nothing is left to remove
                 continue
 
-    def table(self, name: str, frame: pl.DataFrame, schema: Schema) -> None:
-        """Write one table as Parquet after checking it against its schema."""
+    def table(
+        self, name: str, frame: pl.DataFrame, schema: Schema, *, in_content: bool = True
+    ) -> None:
+        """Write one table as Parquet after checking it against its schema.
+
+        Not `in_content` is for what tells how the work went (calls with their latencies): other
+        values of it make no other content, and what rests on this artifact is not redone.
+        """
         check(frame, schema, table=f"{self.step}/{name}")
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
-        self.data(f"{name}.parquet", buffer.getvalue(), rows=frame.height)
+        data = buffer.getvalue()
+        self.data(f"{name}.parquet", data, rows=frame.height, in_content=in_content)
 
-    def data(self, filename: str, data: bytes, *, rows: int = 0) -> None:
+    def data(self, filename: str, data: bytes, *, rows: int = 0, in_content: bool = True) -> None:
         """Write one file as it is."""
         self._put(filename, data)
-        self.files[filename] = FileEntry(sha256=content_hash(data), size=len(data), rows=rows)
+        self.files[filename] = FileEntry(
+            sha256=content_hash(data), size=len(data), rows=rows, in_content=in_content
+        )
 
-    def fact(self, name: str, value: object) -> None:
-        """Note something the run's summary shall say."""
+    def fact(self, name: str, value: object, *, in_content: bool = False) -> None:
+        """Note something the run's summary shall say, or (`in_content`) that later steps read."""
         self.facts[name] = value
+        if in_content:
+            self.content_facts[name] = value
 
     def commit(
         self,
@@ -219,18 +265,19 @@ class ArtifactWriter:
             step=self.step,
             step_version=version,
             key=self.key,
-            content_hash=files_hash(self.files),
+            content_hash=files_hash(self.files, self.content_facts),
             files=self.files,
             parameters=json.loads(canonical_json(dict(parameters))),
             inputs=dict(inputs),
             facts=self.facts,
+            content_facts=self.content_facts,
             libraries=library_versions(),
             created=datetime.now(UTC),
             seconds=seconds,
             peak_memory_mib=peak_memory_mib,
             built_by=built_by,
         )
-        self._put(MANIFEST, manifest.model_dump_json(indent=1).encode())
+        self._put(MANIFEST, manifest.sealed())
         final = {name: f"{self._path}/{name}" for name in self._temporary}
         # A damaged artifact at this place stops existing before its files are replaced.
         self._guard(partial(_delete_if_there, self._filesystem, final[MANIFEST]))
@@ -241,7 +288,7 @@ class ArtifactWriter:
         return _reference(self.uri, manifest)
 
     def _put(self, filename: str, data: bytes) -> None:
-        path = f"{self._path}/.{filename}.{uuid.uuid4().hex[:8]}.tmp"
+        path = f"{self._path}/{temporary_name(filename)}"
         self._temporary[filename] = path
 
         def write() -> None:

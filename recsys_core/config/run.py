@@ -124,6 +124,8 @@ class RunConfig(Section):
     runs_root: Place = Field(default_factory=_runs_place)
     """Folder of the runs' outputs; `latest` points to the last one. Default: the environment
     variable RECSYS_RUNS, else `runs`."""
+    compare_to: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Name of an earlier run under `runs_root`: the report gets a section that compares the two."""
     run_name: RunName | None = None
     """Name of the run's folder; an earlier run of that name is replaced. Default: the time and the
     data set."""

@@ -5,7 +5,6 @@ artifact root (`state/<source>/`), so every machine that shares the root shares 
 """
 
 import io
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +17,7 @@ from recsys_core.artifacts import content_hash, resolve, storage_error
 from recsys_core.columns import CONTENT, ITEM, ITEM_STATE, check
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError, StorageError
+from recsys_core.processes import temporary_name
 
 PROCESSED: Final = "processed.parquet"
 ANNOUNCED: Final = "announced.json"
@@ -109,7 +109,14 @@ class SourceState:
     def announced(self) -> Announcement | None:
         """The last announcement, if any."""
         found = self._read(ANNOUNCED)
-        return None if found is None else Announcement.model_validate_json(found)
+        try:
+            return None if found is None else Announcement.model_validate_json(found)
+        except ValueError as error:
+            raise DataError(
+                f"{self._folder}/{ANNOUNCED} cannot be read: {error}",
+                expected="what the last watch-metadata wrote.",
+                fix="remove the file; the present changes are then announced once more.",
+            ) from error
 
     def set_processed(self, state: pl.DataFrame) -> None:
         """Remember these items as processed."""
@@ -137,7 +144,7 @@ class SourceState:
 
     def _write(self, name: str, data: bytes) -> None:
         path = f"{self._folder}/{name}"
-        scratch = f"{self._folder}/.{name}.{uuid.uuid4().hex[:8]}.tmp"
+        scratch = f"{self._folder}/{temporary_name(name)}"
         try:
             self._filesystem.create_dir(self._folder, recursive=True)
             with self._filesystem.open_output_stream(scratch) as stream:

@@ -164,7 +164,7 @@ class SplitConfig(Section):
     learned: Parts = "train+valid"
     """What the served model learns from, once its choices are made on valid."""
     shown: Parts = "train+valid"
-    """Which interactions a user is placed by when lists are made, where a method can place users
-    anew. The graph model places users by what it learned from."""
+    """Which interactions a user is placed by when lists are made: by baselines and by the
+    item-to-item part of the graph model. Its network places users by what it learned from."""
     masked: Parts = "train+valid"
     """Which interactions a list leaves out (none with data.allow_repeats)."""

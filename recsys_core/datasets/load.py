@@ -152,6 +152,17 @@ def source_fingerprint(config: DataConfig) -> str:
     return content_hash([content, *allowed])
 
 
+def check_source(config: DataConfig) -> None:
+    """Refuse local data that are not there; nothing is read or downloaded.
+
+    Raises:
+        DataError: the folder or the files that `config` names are missing.
+        StorageError: they cannot be listed.
+    """
+    if _is_local(config):
+        locate(config)
+
+
 def _is_local(config: DataConfig) -> bool:
     own = config.folder is not None or config.interactions is not None
     return own or config.source not in ARCHIVES

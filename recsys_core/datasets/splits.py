@@ -1,7 +1,8 @@
 """Split kinds: five folds of 80:20 (paper, section 3), given parts, by time, each user's last.
 
 The official folds u1 to u5 of MovieLens 100K are the five consecutive blocks of 20,000 lines of
-`u.data`; any other data set is shuffled first, since a file's order usually means something.
+`u.data`, which are recognised by the rows they hold. Any other data set is divided by hash
+(`hashed_split`), so that rows which are added later move no others.
 """
 
 import hashlib
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import INTERACTIONS, ITEM, PART, RATING, USER
+from recsys_core.columns import INTERACTIONS, ITEM, PART, USER
+from recsys_core.datasets.hashed_split import Mask, hashed_parts
 from recsys_core.datasets.split_parts import Split, drawn_validation, parted, too_few
 from recsys_core.datasets.temporal_splits import by_last, by_time
 from recsys_core.errors import DataError
@@ -22,8 +24,8 @@ if TYPE_CHECKING:  # the configuration's choices are the table below
 
 FOLDS: Final = 5
 _ML_100K_ROWS: Final = 100_000
-# SHA-256 of u.data's (user, item, rating) as "196,242,3\n...", in the file's order.
-_ML_100K_DIGEST: Final = "d5812f98b37f839b32a323e8ce7dbf8f55a6aaa33e755a9abf2feb77e97f183b"
+# SHA-256 of u.data's (user, item) as "196,242\n...", in the file's order.
+_ML_100K_DIGEST: Final = "9c0c3e8e0ce2a7115361822aa1acd819d2a4a5acd8925778be79bc2e7b131810"
 
 
 def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
@@ -49,55 +51,67 @@ def everything(interactions: pl.DataFrame) -> Split:
     return Split(train=interactions, valid=none, test=none, kind="none")
 
 
-def is_ml_100k_in_order(interactions: pl.DataFrame) -> bool:
-    """Whether these are MovieLens 100K's ratings in the order of `u.data`, ids of any type."""
-    if interactions.height != _ML_100K_ROWS:
+def holds_ml_100k(interactions: pl.DataFrame) -> bool:
+    """Whether the first 100,000 rows are MovieLens 100K in the order of `u.data`.
+
+    Ids may have any type, ratings any value, and later rows may follow.
+    """
+    first = interactions.head(_ML_100K_ROWS).select(USER, ITEM)
+    if first.height < _ML_100K_ROWS:
         return False
-    values = (pl.col(USER), pl.col(ITEM), pl.col(RATING).cast(pl.Int64))
-    lines = interactions.select(pl.concat_str(values, separator=",")).to_series()
+    lines = first.select(pl.concat_str(USER, ITEM, separator=",")).to_series()
     text = "\n".join(lines.fill_null("").to_list())
     return hashlib.sha256(text.encode()).hexdigest() == _ML_100K_DIGEST
 
 
 def _blocks(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
-    return _fold("blocks", interactions, np.arange(interactions.height), config, seed)
+    return _divided("blocks", interactions, config, seed, _block(interactions.height, config.fold))
+
+
+def _official(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
+    """The official folds of MovieLens 100K; rows that came later are for training."""
+    test = np.zeros(interactions.height, dtype=np.bool_)
+    test[:_ML_100K_ROWS] = _block(_ML_100K_ROWS, config.fold)
+    return _divided("blocks", interactions, config, seed, test)
 
 
 def _random(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
-    order = np.random.default_rng(seed).permutation(interactions.height)
-    return _fold("random", interactions, order, config, seed)
+    return _divided("random", interactions, config, seed, None)
 
 
 def _auto(interactions: pl.DataFrame, config: "SplitConfig", seed: int) -> Split:
-    divide = _blocks if is_ml_100k_in_order(interactions) else _random
+    divide = _official if holds_ml_100k(interactions) else _random
     return divide(interactions, config, seed)
 
 
-def _fold(
+def _block(rows: int, fold: int) -> Mask:
+    test = np.zeros(rows, dtype=np.bool_)
+    test[(fold - 1) * rows // FOLDS : fold * rows // FOLDS] = True
+    return test
+
+
+def _divided(
     kind: str,
     interactions: pl.DataFrame,
-    order: np.ndarray[tuple[int], np.dtype[np.int64]],
     config: "SplitConfig",
     seed: int,
+    test: Mask | None,
 ) -> Split:
-    """The fold `config.fold` of five equal parts of `order` as test, validation out of the rest.
-
-    The folds' test parts partition the interactions. No user loses the last training interaction
-    to validation. The seed draws the validation sample.
-    """
-    interactions, rows = interactions.select(INTERACTIONS.keys()), interactions.height
-    if rows < FOLDS:
-        raise too_few(f"{rows} interactions cannot be cut into {FOLDS} folds.")
-    start, end = ((config.fold - 1) * rows // FOLDS, config.fold * rows // FOLDS)
-    in_test = np.zeros(rows, dtype=bool)
-    in_test[order[start:end]] = True
-    rest = interactions.filter(~pl.Series(in_test))
-    generator = np.random.default_rng([seed, config.fold])
-    in_valid = drawn_validation(rest, config.valid_share, generator)
+    """Test as given, or by hash; validation by hash out of the rest (`hashed_split`)."""
+    interactions = interactions.select(INTERACTIONS.keys())
+    if interactions.height < FOLDS:
+        raise too_few(f"{interactions.height} interactions cannot be cut into {FOLDS} folds.")
+    parts = hashed_parts(
+        interactions, fold=config.fold, folds=FOLDS, valid_share=config.valid_share, seed=seed,
+        test=test,
+    )  # fmt: skip
+    for part, rows in (("validation", parts.valid), ("test", parts.test)):
+        if not rows.any():
+            raise too_few(f"Of {interactions.height} interactions none falls into the {part} part.")
     return Split(
-        train=rest.filter(~in_valid),
-        valid=rest.filter(in_valid),
-        test=interactions.filter(pl.Series(in_test)),
+        train=interactions.filter(pl.Series(~(parts.valid | parts.test))),
+        valid=interactions.filter(pl.Series(parts.valid)),
+        test=interactions.filter(pl.Series(parts.test)),
         kind=kind,
     )
 
@@ -137,13 +151,17 @@ class SplitKind:
 
 KINDS: Final[Mapping[str, SplitKind]] = {
     "auto": SplitKind(
-        divide=_auto, help="blocks for MovieLens 100K in its own order, else random", folds=FOLDS
+        divide=_auto, folds=FOLDS,
+        help="the official folds for MovieLens 100K (later rows are for training), else random",
     ),
     "blocks": SplitKind(
         divide=_blocks, folds=FOLDS,
         help="five consecutive blocks of the file (MovieLens 100K's official folds u1-u5)",
     ),
-    "random": SplitKind(divide=_random, help="five seeded random blocks", folds=FOLDS),
+    "random": SplitKind(
+        divide=_random, folds=FOLDS,
+        help="five folds by a seeded hash of user and item: rows that come later move no others",
+    ),
     "given": SplitKind(
         divide=_given, help="the column part of the interactions, or files train, valid and test"
     ),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,6 +80,25 @@ def fingerprint(folder: Path) -> str:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     facts = [(str(path.relative_to(folder)), path.stat()) for path in files]
     return content_hash([(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts])
+
+
+def weights_hash(model: str) -> str:
+    """Hash of the contents of the model's files: other weights give other vectors.
+
+    Raises:
+        ConfigError: there is no such model.
+        SourceUnavailable: the hub did not give it.
+    """
+    folder = model_folder(model)
+    return _weights_hash(folder, fingerprint(folder))
+
+
+@cache
+def _weights_hash(folder: Path, _: str) -> str:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return content_hash(
+        {str(path.relative_to(folder)): content_hash(path.read_bytes()) for path in files}
+    )
 
 
 def architecture(folder: Path) -> Architecture | str:

@@ -1,11 +1,11 @@
 """Paired tests of a run's own methods against its best baseline, user by user."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import COMPARISONS, METHOD, METHOD_PER_USER, METRIC, USER, VALUE
+from recsys_core.columns import COMPARISONS, METHOD, METHOD_PER_USER
 from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.metrics import NDCG, Floats
 from recsys_core.evaluation.protocols import Judgement
@@ -43,15 +43,6 @@ def against_best_baseline(
         return pl.DataFrame(schema=dict(COMPARISONS))
     best = max(baselines, key=lambda name: baselines[name])
     return compare({best: values[best], **ours}, best, seed=seed)
-
-
-def values_of(per_user: pl.DataFrame, metric: str) -> Mapping[str, pl.DataFrame]:
-    """Method -> user and value of one metric of `columns.METHOD_PER_USER`."""
-    part = per_user.filter(pl.col(METRIC) == metric)
-    return {
-        str(name): part.filter(pl.col(METHOD) == name).select(USER, VALUE)
-        for name in part[METHOD].unique(maintain_order=True)
-    }
 
 
 def _mean(values: Floats) -> float:

@@ -148,5 +148,10 @@ def builders(
     return {_label(choice): build(choice) for choice in one.grid}
 
 
+def grid_of(name: str) -> list[object]:
+    """The candidates of one baseline as plain values: its tuned lists rest on them."""
+    return [dict(BASELINES[name].fixed), *map(dict, BASELINES[name].grid)]
+
+
 def _label(choice: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={value}" for name, value in choice.items()) or "-"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from recsys_core.columns import COMPARISONS, METRICS, PROBE, STRATEGY_COSTS
+from recsys_core.report.run_comparison import RunComparison
 from recsys_core.report.summary import Summary
 from recsys_core.report.user_lists import UserLists
 
@@ -68,6 +69,8 @@ class ReportData:
         probe: `columns.PROBE`: what the probe saw on validation, stage by stage.
         reasons: `columns.METRICS` of the reasons, protocol `explanations`.
         comparisons: `columns.COMPARISONS`: this run's methods against the best baseline.
+        comparison: this run compared with the one that `compare_to` names.
+        not_compared: why they cannot be compared; empty where they can, or none is named.
         samples: users to show.
         lists: every user's list, for the search field.
         ours: methods of this run, the most important first; set off from the baselines.
@@ -85,6 +88,8 @@ class ReportData:
     comparisons: pl.DataFrame = field(
         default_factory=lambda: pl.DataFrame(schema=dict(COMPARISONS))
     )
+    comparison: RunComparison | None = None
+    not_compared: str = ""
     samples: Sequence[UserSample] = ()
     lists: UserLists | None = None
     ours: Sequence[str] = ()

@@ -110,6 +110,8 @@ def _context(data: ReportData) -> dict[str, Any]:
             HEADLINE_K,
         ),
         "comparisons": data.comparisons.to_dicts(),
+        "comparison": data.comparison,
+        "not_compared": data.not_compared,
         "lists": data.lists,
         "list_files": user_lists.file_count(data.lists) if data.lists else 0,
         "list_folder": user_lists.FOLDER,

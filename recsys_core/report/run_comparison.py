@@ -7,7 +7,7 @@ data, another split, or other cut-offs.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import polars as pl
 from pydantic import ValidationError
@@ -34,15 +34,13 @@ from recsys_core.report.method_names import GRAPH_METHOD, SERVED_METHOD
 from recsys_core.report.summary import Summary
 from recsys_core.report.view_models import flat
 
-PLACES: Final = frozenset({"artifact_root", "runs_root", "run_name", "dry_run"})
+PLACES: Final = frozenset({"artifact_root", "runs_root", "run_name", "compare_to", "dry_run"})
 """Parameters that say where a run lies, not what it does."""
 MUST_AGREE: Final = ("data.rating_min", "data.rating_max", "data.positive", "data.negative",
                      "split", "evaluation.cutoffs", "evaluation.cold_below")  # fmt: skip
 """What two runs must share, beside the data: otherwise their numbers mean different things."""
 CHANGED_USERS: Final = 5
 LISTED: Final = 5
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,8 @@ def _served(ndcg: Mapping[str, float], k: int) -> str:
     if SERVED_METHOD not in ndcg or not ndcg[GRAPH_METHOD]:
         return "Served lists: the graph model's own"
     change = ndcg[SERVED_METHOD] / ndcg[GRAPH_METHOD] - 1
+    if abs(change) < 0.0005:
+        return f"Served lists: the graph model's, reordered without a change of NDCG@{k}"
     return f"Served lists: the graph model's, reordered, which changes NDCG@{k} by {change:+.1%}"
 
 

@@ -1,8 +1,8 @@
 """Step `cold_start`: one method under the cold-start protocols, for new users or new items."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -31,19 +31,32 @@ from recsys_core.recommenders.cold_start_tuning import (
     tuned_for_cold_items,
     tuned_for_cold_users,
 )
-from recsys_core.recommenders.methods import Builders, Held, builders
+from recsys_core.recommenders.methods import BASELINES, Builders, Held, builders, grid_of
 from tasks.embed import FEATURES
-from tasks.runtime.references import ColdStartRef, DatasetRef, EmbeddingsRef
+from tasks.runtime.references import (
+    ColdStartRef,
+    EmbeddingsRef,
+    InteractionsRef,
+    ItemIdsRef,
+    UsersRef,
+)
 from tasks.runtime.step import HOUR, step
 
 K: Final = 10
 
 
-@step("cold_start", version="8", returns=ColdStartRef, timeout_seconds=6 * HOUR)
+def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+    method = inputs["method"]
+    return {"grid": grid_of(method)} if method in BASELINES else {"text": VARIANTS[method].text}
+
+
+@step("cold_start", version="8", returns=ColdStartRef, timeout_seconds=6 * HOUR, rests_on=_rests_on)
 def cold_start(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    interactions: InteractionsRef,
+    known_users: UsersRef,
+    item_ids: ItemIdsRef,
     facts: EmbeddingsRef,
     profiles: EmbeddingsRef,
     new: Held,
@@ -59,7 +72,9 @@ def cold_start(
 
     Args:
         out: table `per_user` (`columns.PER_USER`): every metric of every user at k = 10.
-        data: the ingested data set.
+        interactions: all ratings.
+        known_users: all users.
+        item_ids: all items.
         facts: vectors of title, year and genres.
         profiles: features of the items, their profiles among them.
         new: who is held out.
@@ -68,11 +83,11 @@ def cold_start(
         ratings: thresholds.
         seed: of the draw and of the method.
     """
-    items = data.table("items")[ITEM]
+    items = item_ids.table("item_ids")[ITEM]
     text = VARIANTS[method].text if method in VARIANTS else "unified"
     texts = _texts(text, facts.table(FEATURES), profiles.table(FEATURES))
-    candidates = _candidates(method, texts, data.table("users"), graph, ratings, seed)
-    splits = _splits(data.table("interactions"), new, seed)
+    candidates = _candidates(method, texts, known_users.table("users"), graph, ratings, seed)
+    splits = _splits(interactions.table("interactions"), new, seed)
     choice, fitted = _fitted(candidates, splits[0].train, items, ratings, seed, new)
     judged = [
         _judged(split, fitted, items, method, ratings)

@@ -9,7 +9,14 @@ from recsys_core.evaluation.cross_validation import user_table
 from recsys_core.evaluation.protocols import CONDENSED, FULL, judge
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import headline_k
-from tasks.runtime.references import DatasetRef, ListsRef, MetricsRef, RerankedRef, SplitRef
+from tasks.runtime.references import (
+    HeldOutRef,
+    ItemIdsRef,
+    ListsRef,
+    MetricsRef,
+    RerankedRef,
+    SplitRef,
+)
 from tasks.runtime.step import step
 
 
@@ -17,8 +24,9 @@ from tasks.runtime.step import step
 def method_metrics(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    item_ids: ItemIdsRef,
     split: SplitRef,
+    held_out: HeldOutRef,
     lists: ListsRef | RerankedRef,
     method: str,
     ratings: RatingScale,
@@ -29,8 +37,9 @@ def method_metrics(
 
     Args:
         out: tables `metrics` and `per_user`; the latter at one cut-off, for paired tests.
-        data: says which items may be recommended.
-        split: train, valid and test; only here are test ratings read.
+        item_ids: says which items may be recommended.
+        split: train and valid.
+        held_out: the test part; only here are test ratings read.
         lists: the method's lists.
         method: name in the tables.
         ratings: thresholds.
@@ -38,13 +47,13 @@ def method_metrics(
         seed: of the bootstrap.
     """
     known, masked = split.known, split.masked
-    test = split.table("test").filter(pl.col(ITEM).is_in(data.candidate_items.implode()))
+    test = held_out.table("test").filter(pl.col(ITEM).is_in(item_ids.candidate_items.implode()))
     ranking = lists.table("reranked" if isinstance(lists, RerankedRef) else "candidates")
     ranking = ranking.join(test.select(USER).unique(), on=USER, how="semi")
     judged = [
         judge(
             ranking, known, test, masked=masked, method=method, protocol=protocol,
-            items=data.table("items")[ITEM], cutoffs=config.cutoffs, like_from=ratings.like_from,
+            items=item_ids.ids, cutoffs=config.cutoffs, like_from=ratings.like_from,
             max_train_interactions=group.at_most, history=group.history,
         )
         for protocol in (FULL, CONDENSED)

@@ -7,12 +7,14 @@ from typing import Final, TypeVar, cast
 from prefect.blocks.system import Secret
 from pydantic import SecretStr
 
-from recsys_core.artifacts import ArtifactWriter
+from recsys_core.artifacts import ArtifactWriter, content_hash
 from recsys_core.columns import LLM_CALLS
 from recsys_core.errors import ConfigError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
 from recsys_core.llm.providers.base import Provider, Usage
+from recsys_core.llm.providers.rules import RULES_VERSION
+from recsys_core.llm.request.templates import load_prompt
 from tasks.runtime.run_log import current_run_id
 
 R = TypeVar("R")
@@ -33,11 +35,32 @@ def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Await
             return await work(provider), provider.usage()
 
     result, usage = asyncio.run(run())
-    out.table(LEDGER, usage.calls, LLM_CALLS)
+    out.table(LEDGER, usage.calls, LLM_CALLS, in_content=False)
     out.fact("answers", usage.answers)
     for name, count in usage.facts.items():
         out.fact(name, count)
     return result
+
+
+def prompts_in_use(config: LLMConfig, *names: str) -> dict[str, object]:
+    """What answers rest on beside their questions, for the content key of a step that asks.
+
+    Args:
+        config: who answers.
+        names: the purposes that the step asks for.
+
+    Returns:
+        The version of the rules, which also stand in for answers that are not valid; and, where a
+        model is asked, the version and the content of every prompt.
+    """
+    rests_on: dict[str, object] = {"rules": RULES_VERSION}
+    if config.uses_model:
+        prompts = {name: load_prompt(name) for name in names}
+        rests_on["prompts"] = {
+            name: f"{prompt.version} {content_hash(prompt)[:16]}"
+            for name, prompt in prompts.items()
+        }
+    return rests_on
 
 
 def _key(config: LLMConfig) -> SecretStr | None:

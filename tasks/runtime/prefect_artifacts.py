@@ -48,7 +48,8 @@ HEADLINE_KEY: Final = "headline-metrics"
 """Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
 SAMPLE_USERS: Final = 5
 SAMPLE_ENTRIES: Final = 5
-_SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&"
+_SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&:@"
+"""With `:` and `@`, of which Markdown makes links by itself."""
 
 
 def publish_artifacts(

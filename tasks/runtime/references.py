@@ -20,8 +20,54 @@ MASKED: Final = "masked"
 NO_PART: Final = "none"
 
 
+class InteractionsRef(ArtifactRef):
+    """Table `interactions` of a data set."""
+
+
+class CatalogueRef(ArtifactRef):
+    """Table `items` of a data set: ids, titles, texts and labels."""
+
+
+class ItemIdsRef(ArtifactRef):
+    """Table `item_ids` of a data set: for what does not change with the items' texts."""
+
+    @property
+    def ids(self) -> pl.Series:
+        """Ids of all items."""
+        return self.table("item_ids")[ITEM]
+
+    @property
+    def candidate_items(self) -> pl.Series:
+        """Ids of the items that may be recommended."""
+        return self.table("item_ids").filter(pl.col(AVAILABLE))[ITEM]
+
+
+class UsersRef(ArtifactRef):
+    """Table `users` of a data set: everybody's id, and what is known beside their ratings."""
+
+
 class DatasetRef(ArtifactRef):
-    """Tables `interactions`, `items` and `users` of a data set."""
+    """A whole data set. Steps receive the parts that they read, and stay when others change."""
+
+    @property
+    def interactions(self) -> InteractionsRef:
+        """Everybody's ratings."""
+        return self.narrowed(InteractionsRef, "interactions")
+
+    @property
+    def catalogue(self) -> CatalogueRef:
+        """The items with their texts."""
+        return self.narrowed(CatalogueRef, "items")
+
+    @property
+    def item_ids(self) -> ItemIdsRef:
+        """The items' ids alone."""
+        return self.narrowed(ItemIdsRef, "item_ids")
+
+    @property
+    def known_users(self) -> UsersRef:
+        """The users."""
+        return self.narrowed(UsersRef, "users")
 
     @property
     def scale(self) -> RatingScale:
@@ -53,7 +99,7 @@ class UserGroup:
 
 
 class SplitRef(ArtifactRef):
-    """Tables `train`, `valid` and `test` of interactions."""
+    """Tables `train` and `valid` of interactions: all that training and choosing may see."""
 
     def user_groups(self, config: EvaluationConfig) -> list[UserGroup]:
         """All users, cold users, and for a split by time the known and the new ones."""
@@ -98,10 +144,14 @@ class SplitRef(ArtifactRef):
         return pl.concat([self.table(name) for name in names.split("+")])
 
 
-def shown_history(split: SplitRef, data: DatasetRef) -> pl.DataFrame:
+class HeldOutRef(ArtifactRef):
+    """Table `test` of interactions, which only the evaluation receives."""
+
+
+def shown_history(split: SplitRef, ratings: RatingScale) -> pl.DataFrame:
     """The training interactions as prompts show them: implicit feedback has no ratings."""
     train = split.table("train")
-    if data.scale.is_implicit:
+    if ratings.is_implicit:
         return train.with_columns(pl.lit(None, train.schema[RATING]).alias(RATING))
     return train
 
@@ -183,10 +233,12 @@ class Results:
 
     data: DatasetRef
     split: SplitRef
+    held_out: HeldOutRef
     item_profiles: ItemProfilesRef
     user_profiles: UserProfilesRef
     embeddings: EmbeddingsRef
     graph: GraphRef
+    warm_start: str
     model: ModelRef
     candidates: CandidatesRef
     policy: PolicyRef

@@ -18,8 +18,9 @@ from recsys_core.columns import RANK, USER, Schema
 from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig
 from tasks.runtime.fan_out import fan_out
+from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.run_log import one_record
-from tasks.runtime.step import DAY, Step, Submitted, step
+from tasks.runtime.step import DAY, RestsOn, Step, Submitted, in_kept_only, step
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=ArtifactRef)
@@ -69,7 +70,8 @@ class Sharded(Generic[P, R]):
         self, name: str, lists: str, one: Step[Concatenate[Shard, P], R], join: Step[..., R]
     ) -> None:
         functools.update_wrapper(self, one)
-        self._name, self._lists, self._one, self._join = name, lists, one, join
+        self.name, self.version = name, one.version
+        self._lists, self._one, self._join = lists, one, join
 
     def __call__(
         self, store: ArtifactStore, fan: FanOutConfig, *args: P.args, **kwargs: P.kwargs
@@ -88,10 +90,13 @@ class Sharded(Generic[P, R]):
         def submit(shard: Shard) -> Submitted[R]:
             return self._one.submit(store, shard, *args, **kwargs)
 
-        with one_record(self._name):
+        with one_record(self.name):
             if len(parts) == 1:
                 return self._one(store, parts[0], *args, **kwargs)
-            return self._join(store, parts=fan_out(parts, submit, fan, self._name))
+            if in_kept_only():
+                done = [self._one(store, part, *args, **kwargs) for part in parts]
+                return self._join(store, parts=done)
+            return self._join(store, parts=fan_out(parts, submit, fan, self.name))
 
 
 def sharded(
@@ -103,6 +108,7 @@ def sharded(
     tables: Mapping[str, Schema],
     timeout_seconds: float = DAY,
     tags: tuple[str, ...] = (),
+    rests_on: RestsOn = lambda _: {},
 ) -> Callable[[Callable[Concatenate[ArtifactWriter, Shard, P], None]], Sharded[P, R]]:
     """Turn a function that fills a writer for a shard of users into a step for all of them.
 
@@ -115,6 +121,7 @@ def sharded(
         tables: the tables of a shard that are joined, and their schemas.
         timeout_seconds: bound of one attempt at a shard.
         tags: further tags of the tasks.
+        rests_on: what the result depends on beside the inputs and the version.
 
     Raises:
         TypeError: the function has no inputs of these names.
@@ -127,14 +134,15 @@ def sharded(
         if missing:
             raise TypeError(f"{name} is sharded and has no input {', '.join(sorted(missing))}.")
         one = step(
-            name, version=version, returns=returns, timeout_seconds=timeout_seconds, tags=tags
-        )(build)
+            name, version=version, returns=returns, timeout_seconds=timeout_seconds, tags=tags,
+            rests_on=rests_on,
+        )(build)  # fmt: skip
 
         def join(out: ArtifactWriter, *, parts: list[R]) -> None:
             merge(out, parts, tables)
 
         join.__doc__ = f"Join the tables of all shards of `{name}`."
-        joined = step(f"{name}_joined", version="1", returns=returns)(join)
+        joined = step(f"{name}_joined", version=version, returns=returns)(join)
         return Sharded(name, lists, one, joined)
 
     return decorate
@@ -143,7 +151,8 @@ def sharded(
 def merge(out: ArtifactWriter, parts: Sequence[ArtifactRef], schemas: Mapping[str, Schema]) -> None:
     """Write the tables of all parts as one, and their facts summed up."""
     for name, schema in schemas.items():
-        out.table(name, pl.concat([part.table(name) for part in parts]), schema)
+        joined = pl.concat([part.table(name) for part in parts])
+        out.table(name, joined, schema, in_content=name != LEDGER)
     for name, value in merged_facts([part.manifest.facts for part in parts]).items():
         out.fact(name, value)
 

@@ -18,7 +18,9 @@ returns a `SplitRef`. Two things keep work from being done twice, both verified 
 import functools
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
@@ -33,6 +35,7 @@ from prefect.tasks import Task, exponential_backoff
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
 from recsys_core.errors import RecsysError
 from tasks.runtime.resources import measured
+from tasks.runtime.result_records import ReferenceSerializer, read_only_our_records
 from tasks.runtime.run_log import current_run_id, record
 from tasks.runtime.slots import tell_if_waiting
 
@@ -40,7 +43,34 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=ArtifactRef)
 R_co = TypeVar("R_co", bound=ArtifactRef, covariant=True)
 
+read_only_our_records()
+
 RETRIES: Final = 2
+_KEPT_ONLY: ContextVar[bool] = ContextVar("kept_only", default=False)
+
+
+class NotKept(Exception):
+    """A step's artifact is not there, and nothing is to be computed."""
+
+
+@contextmanager
+def kept_only() -> Iterator[None]:
+    """Let steps inside give the references of artifacts that are there; others raise NotKept."""
+    token = _KEPT_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _KEPT_ONLY.reset(token)
+
+
+def in_kept_only() -> bool:
+    """Whether nothing is to be computed."""
+    return _KEPT_ONLY.get()
+
+
+RestsOn = Callable[[Mapping[str, Any]], Mapping[str, object]]
+"""From the inputs of a step to what its result rests on beside them, by name."""
+
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
 
@@ -70,18 +100,36 @@ class Step(Generic[P, R]):
     def __init__(
         self,
         build: Callable[Concatenate[ArtifactWriter, P], None],
-        run: Task[[ArtifactStore, dict[str, Any]], R],
+        run: Task[[ArtifactStore, dict[str, Any], dict[str, Any]], R],
+        rests_on: RestsOn,
+        returns: type[R],
     ) -> None:
         functools.update_wrapper(self, build)
-        self._build, self._task = build, run
+        self._build, self._task, self._rests_on = build, run, rests_on
+        self.name, self.version, self._returns = run.name, str(run.version), returns
 
     def __call__(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the step here and now; the reference to its artifact."""
         started = time.perf_counter()
+        inputs = bound_inputs(self._build, args, kwargs)
+        rests_on = dict(self._rests_on(inputs))
+        if _KEPT_ONLY.get():
+            return self._kept(store, inputs, rests_on)
         tell_if_waiting(self._task.name, self._task.tags)
-        ref = self._task(store, bound_inputs(self._build, args, kwargs))
+        ref = self._task(store, inputs, rests_on)
         record(self._task.name, ref, time.perf_counter() - started)
         return ref
+
+    def _kept(self, store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
+        """The reference to the artifact that is there.
+
+        Raises:
+            NotKept: there is none.
+        """
+        found = store.find(self.name, content_key(self.name, self.version, inputs, rests_on))
+        if found is None:
+            raise NotKept(self.name)
+        return found.as_type(self._returns)
 
     def submit(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> Submitted[R]:
         """Hand the step to the task runner of the flow in progress.
@@ -90,7 +138,8 @@ class Step(Generic[P, R]):
         every task would warn of that. What waits for others has time-outs of its own.
         """
         unbounded = self._task.with_options(timeout_seconds=0)
-        future = unbounded.submit(store, bound_inputs(self._build, args, kwargs))
+        inputs = bound_inputs(self._build, args, kwargs)
+        future = unbounded.submit(store, inputs, dict(self._rests_on(inputs)))
         return Submitted(name=self._task.name, future=future)
 
 
@@ -101,6 +150,7 @@ def step(
     returns: type[R],
     timeout_seconds: float = HOUR,
     tags: tuple[str, ...] = (),
+    rests_on: RestsOn = lambda _: {},
 ) -> Callable[[Callable[Concatenate[ArtifactWriter, P], None]], Step[P, R]]:
     """Turn a function that fills a writer into a cached, retried step.
 
@@ -110,10 +160,13 @@ def step(
         returns: the type of its references, which says what tables it writes.
         timeout_seconds: bound of one attempt.
         tags: further tags; `recsys` and the name are always there.
+        rests_on: what the result depends on beside the inputs and the version: prompts, weights
+            of a model, a grid of hyperparameters. It is part of the content key.
     """
 
     def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P, R]:
-        return Step(build, _as_task(build, name, version, returns, timeout_seconds, tags))
+        run = _as_task(build, name, version, returns, timeout_seconds, tags)
+        return Step(build, run, rests_on, returns)
 
     return decorate
 
@@ -127,9 +180,13 @@ def bound_inputs(
     return dict(list(bound.arguments.items())[1:])
 
 
-def content_key(name: str, version: str, inputs: dict[str, Any]) -> str:
-    """Content key of a step: its name and version, its parameters, its inputs' contents."""
-    return content_hash({"step": name, "version": version, "inputs": inputs})
+def content_key(
+    name: str, version: str, inputs: Mapping[str, Any], rests_on: Mapping[str, Any]
+) -> str:
+    """Content key of a step: name and version, parameters, inputs' contents, what it rests on."""
+    return content_hash(
+        {"step": name, "version": version, "inputs": dict(inputs), "rests_on": dict(rests_on)}
+    )
 
 
 def _as_task(
@@ -139,9 +196,9 @@ def _as_task(
     returns: type[R],
     timeout: float,
     tags: tuple[str, ...],
-) -> Task[[ArtifactStore, dict[str, Any]], R]:
+) -> Task[[ArtifactStore, dict[str, Any], dict[str, Any]], R]:
     def cache_key(_: TaskRunContext, parameters: dict[str, Any]) -> str:
-        key = content_key(name, version, parameters["inputs"])
+        key = content_key(name, version, parameters["inputs"], parameters["rests_on"])
         return content_hash({"root": parameters["store"].root, "key": key})
 
     @task(
@@ -156,11 +213,13 @@ def _as_task(
         timeout_seconds=timeout,
         cache_policy=CacheKeyFnPolicy(cache_key_fn=cache_key),
         persist_result=True,
-        result_serializer="json",
+        result_serializer=ReferenceSerializer(),
     )
-    def run(store: ArtifactStore, inputs: dict[str, Any]) -> R:
-        key = content_key(name, version, inputs)
-        found = store.find(name, key) or _build(build, store, name, version, key, inputs)
+    def run(store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
+        key = content_key(name, version, inputs, rests_on)
+        found = store.find(name, key)
+        if found is None:
+            found = _build(build, store, name, version, key, inputs, rests_on)
         return found.as_type(returns)
 
     return run
@@ -173,6 +232,7 @@ def _build(
     version: str,
     key: str,
     inputs: dict[str, Any],
+    rests_on: dict[str, Any],
 ) -> ArtifactRef:
     refs = {k: v.content_hash for k, v in inputs.items() if isinstance(v, ArtifactRef)}
     with store.writer(name, key) as out:
@@ -180,7 +240,7 @@ def _build(
             build(out, **inputs)
         return out.commit(
             version=version,
-            parameters={k: v for k, v in inputs.items() if k not in refs},
+            parameters={k: v for k, v in inputs.items() if k not in refs} | rests_on,
             inputs=refs,
             built_by=current_run_id(),
             seconds=cost.seconds,

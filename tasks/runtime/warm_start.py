@@ -11,7 +11,7 @@ from recsys_core.artifacts import open_artifact
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError
-from tasks.runtime.references import ModelRef, SplitRef
+from tasks.runtime.references import HeldOutRef, ModelRef, SplitRef
 from tasks.runtime.run_folder import SUMMARY_FILE
 
 if TYPE_CHECKING:
@@ -56,27 +56,40 @@ def earlier_model(config: RunConfig, *, refit: bool = False) -> Earlier | None:
     raise _no_run(config.graph.warm_start_from, "it names no split that its model was trained on")
 
 
-def start_of(
-    earlier: ModelRef | None, earlier_split: SplitRef | None, split: SplitRef
-) -> tuple["Start | None", str]:
-    """The earlier model, unless it would spoil what is held out of this training; and the reason.
+def honest_start(
+    earlier: Earlier | None, *, split: SplitRef, held_out: HeldOutRef | None
+) -> tuple[ModelRef | None, str]:
+    """The earlier model, unless it would spoil what this run holds out; and the reason.
 
     A model that has seen rows of validation or test would stop by what it knows by heart, and the
-    report's figures would flatter.
-    """
-    if earlier is None or earlier_split is None:
-        return None, "not asked for"
-    from recsys_core.graph.training.warm_start import Start
+    report's figures would flatter. This is decided before the training, which sees no test row.
 
-    held_out = pl.concat([split.table("valid"), split.table("test")]).select(USER, ITEM)
-    if held_out.height and earlier.manifest.facts.get(WARM):
+    Args:
+        earlier: the model of an earlier run; None where none is asked for.
+        split: this run's training and validation rows.
+        held_out: its test rows; None where nothing is held out.
+    """
+    if earlier is None:
+        return None, "not asked for"
+    parts = [split.table("valid")] + ([held_out.table("test")] if held_out else [])
+    rows = pl.concat(parts).select(USER, ITEM)
+    if rows.height and earlier.model.manifest.facts.get(WARM):
         return None, "not used: the earlier model went on from another one, whose rows are unknown"
-    seen = pl.concat([earlier_split.table("train"), earlier_split.table("valid")])
-    known = held_out.join(seen, on=[USER, ITEM], how="semi").height if held_out.height else 0
+    seen = pl.concat([earlier.split.table("train"), earlier.split.table("valid")])
+    known = rows.join(seen, on=[USER, ITEM], how="semi").height if rows.height else 0
     if known:
         return None, f"not used: the earlier model was trained on {known} of the held-out rows"
+    return earlier.model, "used"
+
+
+def start_of(earlier: ModelRef | None) -> "Start | None":
+    """The parameters that training goes on from."""
+    if earlier is None:
+        return None
+    from recsys_core.graph.training.warm_start import Start
+
     ids = earlier.table("users")[USER], earlier.table("items")[ITEM]
-    return Start.from_bytes(earlier.data("weights.safetensors"), *ids), "used"
+    return Start.from_bytes(earlier.data("weights.safetensors"), *ids)
 
 
 def _steps(run: str, root: str) -> list[tuple[str, str]]:

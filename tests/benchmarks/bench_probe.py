@@ -47,8 +47,9 @@ from tests.benchmarks.bench_oracle import true_orders
 from tests.benchmarks.rerank_data import DATA, SHARED, World, load
 from tests.oracle import Oracle, OracleProvider
 
-WORST, SHORT_OF_BEST = -0.002, 0.003
-"""The bars: never lower than the graph by more; never less than the best fixed weight by more."""
+WORST, SHORT_OF_BEST, FOUND_OUT = -0.002, 0.003, 0.15
+"""The bars: never lower than the graph by more; never less than the best fixed weight by more; a
+judge that is noise costs no more of the calls, in the mean over 20 orders of users."""
 CONFIG = FusionConfig()
 
 
@@ -157,7 +158,14 @@ def by_oracles() -> bool:
         )
         share = found.users / lists[USER].n_unique()
         holds &= gain >= WORST and ("20" not in name or gain >= best - SHORT_OF_BEST)
-        holds &= "noise" not in name or share <= 0.15
+        if "noise" in name:
+            orders = [
+                probe(lists, judged, split.train, split.valid, seed).users for seed in range(20)
+            ]
+            share = float(np.mean(orders)) / lists[USER].n_unique()
+            holds &= share <= FOUND_OUT
+            late = sum(users > FOUND_OUT * lists[USER].n_unique() for users in orders)
+            print(f"  {late} of 20 orders of users took more than {FOUND_OUT:.0%}")
         last = found.table.tail(1).row(0, named=True)
         print(f"oracle {name}: {policy_of(found.table)} ({last['weight']}, {last['scale']}) after"
               f" {found.users} users ({share:.1%} of the calls), served {gain:+.4f}, best fixed"

@@ -1,7 +1,7 @@
 """Pruning: the last runs keep what they rest on, the rest goes, and a dry run touches nothing."""
 
+import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +9,6 @@ import pytest
 
 from deployments.prune import main
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
-from recsys_core.report.summary import LLMSummary, StepSummary, Summary
 
 SCHEMA = {"n": pl.Int64}
 
@@ -42,18 +41,16 @@ def made(place: Path, step: str, day: int, *inputs: ArtifactRef) -> ArtifactRef:
 
 
 def summary(place: Path, day: int, ref: ArtifactRef) -> None:
-    step = StepSummary(
-        step="explain", seconds=0, peak_memory_mib=0, rows=1, cached=False, artifact=ref.uri
-    )
-    told = Summary(
-        run_name=f"run-{day}", flow_run_id="x", created=datetime(2026, 11, day, tzinfo=UTC),
-        seconds=0, folder="f", data_source="d", models={}, steps=[step],
-        llm=LLMSummary(model="rules", calls=0, tokens_in=0, tokens_out=0, cost_usd=0),
-        headline={}, facts={}, config={},
-    )  # fmt: skip
+    """What prune reads of a run's summary; versions differ in the rest."""
+    told = {
+        "run_name": f"run-{day}",
+        "created": f"2026-11-0{day}T00:00:00Z",
+        "steps": [{"step": "explain", "artifact": ref.uri}],
+        "of_another_version": True,
+    }
     folder = place / "runs" / f"run-{day}"
     folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(told.model_dump_json())
+    (folder / "summary.json").write_text(json.dumps(told))
 
 
 def call(place: Path, *more: str) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -74,8 +75,13 @@ def test_a_data_set_of_ones_own_is_one_file_and_one_command(deployed, small, tmp
     assert mine["trigger"]["match"]["prefect.resource.name"] == str(small)
     assert deployed.call("deployments.setup", "--reset").returncode == 0, "back to what is shipped"
     for flow in ("personalize/personalize", "watch-metadata/watch"):
-        gone = deployed.deployment(f"{flow}-small")["id"]
-        httpx.delete(f"{deployed.url}/deployments/{gone}", timeout=60).raise_for_status()
+        place = f"{deployed.url}/deployments/{deployed.deployment(f'{flow}-small')['id']}"
+        # SQLite may be locked by what the setup has just written.
+        wait_for(partial(deleted, place), 60, "the end of the deployment")
+
+
+def deleted(place: str) -> bool:
+    return httpx.delete(place, timeout=60).is_success
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ class Endpoint:
             "graph.effort": "quick",
             "graph.heads": "2", "evaluation.bootstrap": "20", "llm.model": "openai/fake",
             "llm.api_base": self.server.url, "llm.api_key_env": KEY_ENV, "llm.max_in_flight": "4",
-            "llm.backoff_max_s": "0.02", "rerank.strategy": "prompt-level",
+            "llm.backoff_max_s": "0.2", "rerank.strategy": "prompt-level",
             "rerank.candidates": "8", "fan_out.shard_users": "8", **more,
         }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The pipeline with a model on loopback: counted calls, kills, changes, ceilings, and the key."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from recsys_core.columns import (
 from recsys_core.columns import KEY as KEY_COLUMN
 from recsys_core.embedding import labels_of
 from recsys_core.errors import BudgetExceeded
+from recsys_core.llm.request import templates
 from recsys_core.report.summary import StepSummary, Summary
 from tests.flows.llm_run import (
     KEY,
@@ -119,7 +121,7 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(first: First) -> None:
     assert {one.purpose for one in before} == {"item_profile", "user_profile"}
     assert "item_profile" not in {one.purpose for one in after}, "that step was finished"
     cached = {one.step for one in first.summary.steps if one.cached}
-    assert cached == {"ingest", "enrich", "split", "item_profiles"}
+    assert cached == {"ingest", "enrich", "split", "test_split", "item_profiles"}
     in_flight = repeated(first.prompts) - FAILED_ATTEMPTS
     assert 0 <= in_flight <= 4, "only what was under way at the kill may be asked again"
 
@@ -171,7 +173,7 @@ def test_the_summary_counts_what_the_run_rests_on(first: First) -> None:
 def test_profile_prompts_show_the_training_evidence_and_nothing_else(first: First) -> None:
     titles = dict(first.table("enrich", "items").select(ITEM, TITLE).iter_rows())
     evidence = first.table("user_profiles", "evidence")
-    train, test = first.table("split", "train"), first.table("split", "test")
+    train, test = first.table("split", "train"), first.table("test_split", "test")
     assert evidence.join(train, on=[USER, ITEM], how="anti").is_empty()
     assert evidence.join(test, on=[USER, ITEM], how="semi").is_empty()
     batches = Counter(
@@ -207,10 +209,35 @@ def test_a_second_run_asks_nothing(first: First, endpoint: Endpoint) -> None:
     ended = command(endpoint.arguments(run_name="second"))
     assert ended.status == 0, ended
     assert endpoint.since(mark) == []
+    for purpose in ("item_profile", "user_profile", "prompt_level", "explanation"):
+        assert f"{purpose}: 0 new calls" in ended.logged
+    assert "openai/fake: 0 new LLM calls" in ended.logged
     summary = summary_of(endpoint, "second")
     assert all(one.cached for one in summary.steps)
     assert summary.llm.calls == 0
     assert summary.headline == first.summary.headline
+
+
+def test_a_raised_version_of_every_prompt_asks_everything_again(
+    first: First, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = shutil.copytree(templates.FOLDER, tmp_path / "prompts")
+    for path in prompts.glob("*.yaml"):
+        path.write_text(
+            path.read_text("utf-8").replace("version: ", "version: raised-", 1), "utf-8"
+        )
+    monkeypatch.setattr(templates, "FOLDER", prompts)
+    mark = len(endpoint.prompts)
+    ended = command(endpoint.arguments(run_name="raised"))
+    assert ended.status == 0, ended
+    asked = Counter(one.purpose for one in endpoint.since(mark))
+    before = Counter(one.purpose for one in {(o.text, o.repair): o for o in first.prompts}.values())
+    assert asked["user_profile"] == before["user_profile"]
+    assert asked.total() - FAILED_ATTEMPTS == before.total()
+    steps = {one.step: one.cached for one in summary_of(endpoint, "raised").steps}
+    assert not any(steps[name] for name in ("item_profiles", "user_profiles", "rerank", "explain"))
+    # The answers are the same, so that what rests on them alone is not done again.
+    assert all(steps[name] for name in ("split", "graph", "baselines"))
 
 
 def test_without_its_artifacts_a_run_takes_every_answer_from_the_cache(

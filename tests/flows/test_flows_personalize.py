@@ -15,6 +15,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from flows import _console
+from flows.evaluate import evaluate
 from flows.personalize import main, personalize
 from flows.train import train
 from recsys_core.artifacts import read_manifest
@@ -24,6 +25,7 @@ from recsys_core.columns import (
     METHOD,
     METRICS,
     MODEL,
+    OVERVIEW,
     PROTOCOL,
     RANK,
     RATING,
@@ -73,7 +75,7 @@ def first(place: Path, prefect_server: None) -> Summary:
 def test_the_outputs_are_where_people_look_for_them(first: Summary, place: Path) -> None:
     folder = place / "runs" / "latest"
     assert folder.resolve() == Path(first.folder)
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in folder.glob("[!.]*")} == {
         "recommendations.parquet", "metrics.parquet", "llm_calls.parquet", "report.html",
         "summary.json",
     }  # fmt: skip
@@ -114,7 +116,7 @@ def test_the_metrics_stand_beside_the_baselines(first: Summary) -> None:
 
 def test_the_summary_tells_what_happened(first: Summary) -> None:
     names = [step.step for step in first.steps]
-    assert names[:3] == ["ingest", "enrich", "split"]
+    assert names[:4] == ["ingest", "enrich", "split", "test_split"]
     assert {"item_profiles", "user_profiles", "embeddings", "graph", "train", "candidates",
             "rerank", "explain", "baselines", "evaluate"} <= set(names)  # fmt: skip
     assert not any(step.cached for step in first.steps)
@@ -168,7 +170,7 @@ def test_test_ratings_change_nothing_but_the_measurement(
     first: Summary, place: Path, tmp_path: Path
 ) -> None:
     data = shutil.copytree(place / "data", tmp_path / "data")
-    split = Path(next(one.artifact for one in first.steps if one.step == "split"))
+    split = Path(next(one.artifact for one in first.steps if one.step == "test_split"))
     held_out = pl.read_parquet(split / "test.parquet").select(USER, ITEM, pl.lit(1).alias("test"))
     rated = pl.read_parquet(data / "interactions.parquet")
     worse = rated.join(held_out, on=[USER, ITEM], how="left", maintain_order="left").select(
@@ -177,22 +179,45 @@ def test_test_ratings_change_nothing_but_the_measurement(
         TIMESTAMP,
     )  # fmt: skip
     worse.write_parquet(data / "interactions.parquet")
-    other = personalize(config_for(tmp_path, run_name="other"))
+    other = personalize(config_for(place, run_name="other", data={"source": str(data), **SCALE}))
+    redone = {one.step for one in other.steps if not one.cached}
+    assert redone <= {"ingest", "enrich", "split", "test_split", "evaluate", "plots"}
     before, after = ({one.step: Path(one.artifact) for one in run.steps} for run in (first, other))
-    for step in (
-        "item_profiles", "user_profiles", "embeddings", "graph", "train", "candidates", "rerank",
-        "policy", "fusion", "explain", "baselines",
-    ):  # fmt: skip
-        assert before[step] != after[step], "the data set has another hash, so all is redone"
-        tables = sorted(before[step].glob("*.parquet"))
-        assert tables
-        for table in tables:
-            assert pl.read_parquet(table).equals(pl.read_parquet(after[step] / table.name)), table
-    weights = [folder["train"] / "weights.safetensors" for folder in (before, after)]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert before["split"] != after["split"], "the ratings have another hash"
+    for part in ("train", "valid"):
+        tables = [pl.read_parquet(one["split"] / f"{part}.parquet") for one in (before, after)]
+        assert tables[0].equals(tables[1])
+    assert before["train"] == after["train"], "no training step receives a test rating"
     for folder in (before, after):
-        assert not pl.read_parquet(folder["split"] / "test.parquet").is_empty()
+        assert not pl.read_parquet(folder["test_split"] / "test.parquet").is_empty()
     assert other.headline["gat"]["ndcg"] < first.headline["gat"]["ndcg"]
+
+
+def test_edited_texts_leave_what_rests_on_ids_and_ratings(
+    first: Summary, place: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(place / "data", tmp_path / "data")
+    items = pl.read_parquet(data / "items.parquet")
+    overview = pl.when(pl.col(ITEM) == "film-05").then(pl.lit("Edited.")).otherwise(OVERVIEW)
+    items.with_columns(overview.alias(OVERVIEW)).write_parquet(data / "items.parquet")
+    steps = {
+        one.step: one.cached
+        for one in evaluate(config_for(place, data={"source": str(data), **SCALE}))
+    }
+    assert not steps["item_profiles"]
+    kept = {step for step, cached in steps.items() if cached}
+    assert {"split", "test_split", "graph", "baselines"} <= kept
+
+
+def test_what_a_run_says_of_its_source_is_its_own(
+    first: Summary, place: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(place / "data", tmp_path / "moved")
+    other = personalize(config_for(place, data={"source": str(data), **SCALE}))
+    assert all(one.cached for one in other.steps)
+    assert other.data_source == f"local folder {data}" == other.facts["enrich"]["source"]
+    assert other.facts["ingest"]["name"] == "moved"
+    assert other.run_name.endswith("-moved")
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(first: Summary, place: Path) -> None:
@@ -254,9 +279,9 @@ def test_a_dry_run_says_what_it_would_cost_and_asks_nothing(place, caplog, capsy
     model = {"llm.model": "openai/gpt-4.1-mini"}
     assert main([*arguments(place, place / "data", **model), "--dry_run"]) == 0
     said = caplog.text
-    assert f"item_profile: {N_ITEMS} calls" in said
+    assert f"item_profile: {N_ITEMS} new calls, 0 cached" in said
     # Twelve batches of five for the twenty candidates of each user, and the validation sample.
-    assert f"relevancy: {2 * 12 * N_USERS:,} calls" in said
+    assert f"relevancy: {2 * 12 * N_USERS:,} new calls" in said
     assert "dollars" in said
     assert list((place / "artifacts").glob("llm.sqlite")) == []
     assert "Outputs" not in capsys.readouterr().out
@@ -366,6 +391,7 @@ def test_a_warm_start_spares_what_is_held_out_and_serves_the_refit(
     }
     again = personalize(config_for(place, run_name="warm", graph=graph, refit=True))
     models = [read_manifest(one.artifact) for one in again.steps if one.step == "train"]
-    told = [one.facts["warm_start"] for one in models]
+    told = [again.facts["train"][name] for name in ("warm_start", "warm_start_of_refit")]
+    assert len(models) == 2
     assert "held-out rows" in told[0]
     assert told[1] == "used"

@@ -24,8 +24,11 @@ SWAPS = (
     ("graph=made.graph, model=made.model", "graph=made.model, model=made.graph"),
     ("candidates=made.candidates, judged=made.judgements", "candidates=made.judgements,"
      " judged=made.candidates"),
-    ("store, data=made.data, split=made.split, candidates", "store, data=made.split,"
-     " split=made.data, candidates"),
+    ("split=made.split, held_out=made.held_out", "split=made.held_out, held_out=made.split"),
+    ("known_users=made.data.known_users, item_ids=made.data.item_ids",
+     "known_users=made.data.item_ids, item_ids=made.data.known_users"),
+    ("catalogue=made.data.catalogue, items=made.item_profiles",
+     "catalogue=made.data, items=made.item_profiles"),
     ("metrics=made.metrics, model=served.model", "metrics=made.metrics, model=served.metrics"),
 )  # fmt: skip
 
@@ -85,4 +88,7 @@ def test_steps_take_keywords_only() -> None:
 def test_every_step_is_in_the_module_that_is_named_after_it() -> None:
     names = [name.split(".") for name, _ in steps()]
     others = {(path[-2], path[-1]) for path in names if path[-1] != path[-2]}
-    assert others == {("split", "split_everything")}
+    assert others == {
+        ("split", "split_everything"), ("split", "test_split"),
+        ("probe", "probe_sample"), ("probe", "probe_decision"), ("diversify", "trade_off"),
+    }  # fmt: skip

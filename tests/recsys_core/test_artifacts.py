@@ -2,6 +2,9 @@
 
 import errno
 import json
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import polars as pl
@@ -111,6 +114,26 @@ def test_a_manifest_that_names_other_content_is_refused(ref: ArtifactRef) -> Non
         verify(ref.uri)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"facts": {"source": "forged"}}, {"facts": {}}, {"parameters": {"seed": 2}}, {"checksum": ""},
+     {"built_by": "another"}, {"inputs": {}}, {"files": {}}],
+)  # fmt: skip
+def test_a_manifest_that_was_altered_anywhere_is_refused(store, ref, change) -> None:
+    path = Path(ref.uri) / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DamagedArtifact, match="manifest was altered"):
+        verify(ref.uri)
+    assert store.find("lists", KEY) is None
+
+
+def test_facts_that_json_cannot_hold_are_no_damage(store: ArtifactStore) -> None:
+    with store.writer("lists", KEY) as out:
+        out.fact("odd", {"nan": float("nan"), "tiny": 5e-324, "tuple": (1, 2), "text": "\u2028ü"})
+        fill(out)
+    assert store.find("lists", KEY) is not None
+
+
 def test_a_manifest_of_another_schema_is_refused(ref: ArtifactRef) -> None:
     path = Path(ref.uri) / MANIFEST
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
@@ -189,3 +212,29 @@ def test_a_relative_root_stays_where_it_was_opened(tmp_path: Path, monkeypatch) 
         monkeypatch.chdir(tmp_path / name)
         roots.append(ArtifactStore(root="artifacts").root)
     assert roots == [str(tmp_path / name / "artifacts") for name in ("one", "two")]
+
+
+WRITER = """
+    import sys, time
+    from recsys_core.artifacts import ArtifactStore
+    with ArtifactStore(root=sys.argv[1]).writer("lists", sys.argv[2]) as out:
+        out.data("notes.txt", b"half")
+        print("written", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_what_a_killed_writer_left_is_swept_and_a_living_ones_is_not(store: ArtifactStore) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), store.root, KEY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "written\n"
+            folder = Path(store.uri("lists", KEY))
+            with store.writer("lists", KEY):
+                assert len(list(folder.iterdir())) == 1, "its writer still runs"
+        finally:
+            process.kill()
+    with store.writer("lists", KEY) as out:
+        assert list(folder.iterdir()) == []
+        fill(out)
+    assert store.find("lists", KEY) is not None

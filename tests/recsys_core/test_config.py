@@ -139,3 +139,20 @@ def test_the_papers_preset_sets_graph_rerank_and_fusion_but_not_what_is_given() 
         "best", "auto", None,
     )  # fmt: skip
     assert RunConfig.model_validate(paper.model_dump()) == paper
+
+
+@pytest.mark.parametrize("text", ["&a [*a]", "[" * 5000, "seed: &a {x: *a}"])
+def test_yaml_that_blows_up_is_one_message(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        load_config(path)
+
+
+def test_aliases_that_multiply_are_one_message(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    path = tmp_path / "run.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="more than 20,000 values"):
+        load_config(path)

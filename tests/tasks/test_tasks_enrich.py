@@ -8,6 +8,7 @@ import pytest
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
 from recsys_core.columns import (
+    AVAILABLE,
     INTERACTIONS,
     ITEM,
     ITEMS,
@@ -40,6 +41,7 @@ def data(store: ArtifactStore) -> ArtifactRef:
     schema = {USER: pl.Int64, ITEM: pl.Int64, RATING: pl.Float32, TIMESTAMP: pl.Int64}
     interactions = pl.DataFrame([(1, 7, 4.0, None)], schema=schema, orient="row")
     known = items((7, "Toy Story", 1995, None), (9, "No Such", 1990, "Its own."))
+    known = known.with_columns(pl.lit(True).alias(AVAILABLE))
     with store.writer("ingest", "a" * 64) as out:
         out.table("interactions", interactions, INTERACTIONS)
         out.table("items", known, ITEMS)
@@ -49,7 +51,7 @@ def data(store: ArtifactStore) -> ArtifactRef:
 
 
 def build(store: ArtifactStore, data: ArtifactRef, config: TmdbConfig, key: bool) -> ArtifactRef:
-    with store.writer("enrich", content_key("enrich", "1", {"with_key": key})) as out:
+    with store.writer("enrich", content_key("enrich", "1", {"with_key": key}, {})) as out:
         enrich.__wrapped__(out, data=data, config=config, with_key=key)
         return out.commit(parameters={"config": config}, **COMMIT)
 
@@ -112,7 +114,7 @@ def test_a_worker_without_the_flows_key(tmdb_config, store, data, monkeypatch) -
 def test_what_shapes_the_result_is_in_the_content_key_and_limits_are_not() -> None:
     def key(with_key: bool = True, **parameters: Any) -> str:
         inputs = {"config": TmdbConfig(**parameters), "with_key": with_key}
-        return content_key("enrich", "1", inputs)
+        return content_key("enrich", "1", inputs, {})
 
     assert key() == key(requests_per_10_s=1, cache_file="elsewhere", api_key_env="OTHER")
     assert len({key(), key(False), key(overwrite=True), key(language="de"), key(cast_size=3)}) == 5

@@ -85,14 +85,14 @@ def run(
 ) -> tuple[list[pl.DataFrame], RunLog]:
     store, lists = made
     given = {
-        "data": lists.data, "split": lists.split, "items": lists.item_profiles,
+        "catalogue": lists.data.catalogue, "split": lists.split, "items": lists.item_profiles,
         "users": lists.user_profiles, "recommendations": lists.recommendations,
-        "bootstrap": config.evaluation.bootstrap, "seed": config.seed,
+        "ratings": RatingScale(), "bootstrap": config.evaluation.bootstrap, "seed": config.seed,
     }  # fmt: skip
 
     @flow
     def measuring() -> list[pl.DataFrame]:
-        found = [explanation_metrics(store, ratings=RatingScale(), **given)]
+        found = [explanation_metrics(store, **given)]
         if config.explanations.judge:
             judged = config.explanations.judge_users
             found.append(explanation_judge(store, llm=config.llm, judged_users=judged, **given))

@@ -16,12 +16,12 @@ from tasks.fusion_policy import fusion_policy
 from tasks.probe import probe
 from tasks.runtime.references import (
     CandidatesRef,
-    DatasetRef,
     JudgementsRef,
     ListsRef,
     PolicyRef,
     RerankedRef,
     SplitRef,
+    UsersRef,
 )
 from tasks.runtime.step import step
 
@@ -90,9 +90,7 @@ def fusing(
     tuned: PolicyRef | None = None,
 ) -> tuple[PolicyRef, RerankedRef]:
     world = made(store, valid=valid)
-    data, split, candidates = (
-        world.as_type(kind) for kind in (DatasetRef, SplitRef, CandidatesRef)
-    )
+    users, split, candidates = (world.as_type(kind) for kind in (UsersRef, SplitRef, CandidatesRef))
 
     def judge(candidates: ListsRef) -> JudgementsRef:
         return judgements(store, candidates=candidates, good=good)
@@ -103,7 +101,9 @@ def fusing(
             store, judge, split=split, candidates=candidates, ratings=RatingScale(),
             config=config, seed=0,
         )  # fmt: skip
-    policy = fusion_policy(store, data=data, split=split, config=config, probe=seen, tuned=tuned)
+    policy = fusion_policy(
+        store, known_users=users, split=split, config=config, probe=seen, tuned=tuned
+    )
     return policy, fusion(
         store, candidates=candidates, judged=judge(candidates), policy=policy,
         weight=config.fixed_weight, scale=config.fixed_scale,

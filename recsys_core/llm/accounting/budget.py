@@ -133,8 +133,10 @@ class Planned:
     """Calls of one purpose that a run will make.
 
     Attributes:
-        tokens_in: prompt tokens per call.
-        tokens_out: answer tokens per call.
+        calls: new ones.
+        cached: answers that were paid for before.
+        tokens_in: prompt tokens per new call.
+        tokens_out: answer tokens per new call.
         chain: how many of these calls must follow one another (turns of one user).
     """
 
@@ -143,6 +145,7 @@ class Planned:
     tokens_in: float
     tokens_out: float
     chain: int = 1
+    cached: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +161,7 @@ class Estimate:
     def __str__(self) -> str:
         cost = "price unknown" if self.dollars is None else f"about {self.dollars:.2f} dollars"
         return (
-            f"{self.calls} LLM calls at most, {self.tokens_in} tokens in and {self.tokens_out}"
+            f"{self.calls} new LLM calls at most, {self.tokens_in} tokens in and {self.tokens_out}"
             f" out, {cost}, {self.hours:.2f} hours at the configured limits"
         )
 

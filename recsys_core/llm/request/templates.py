@@ -9,7 +9,7 @@ characters, and control characters are gone. A variable that does not exist is a
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,9 @@ LONGEST: Final = 4000
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\ufeff]")
 _DELIMITERS: Final = str.maketrans({"<": "\u2039", ">": "\u203a", "`": "'"})
 """A text cannot open or close a tag or a fence: look-alikes take the place of its delimiters."""
+_TILDES: Final = re.compile(r"~{3,}")
+_IDS: Final = frozenset({"id", "ids"})
+"""Keys whose values a model must give back exactly."""
 
 
 class Prompt(BaseModel):
@@ -59,7 +62,7 @@ class _Harmless(str):
 
 
 def _clean(text: str, limit: int) -> str:
-    text = _CONTROL.sub("", text).translate(_DELIMITERS)
+    text = _TILDES.sub("~~", _CONTROL.sub("", text).translate(_DELIMITERS))
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
@@ -83,19 +86,31 @@ def _shorten(value: object) -> object:
         text = _CONTROL.sub("", value)
         return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
     if isinstance(value, dict):
-        return {key: _shorten(one) for key, one in value.items()}
+        return {key: one if key in _IDS else _shorten(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_shorten(one) for one in value]
     return value
 
 
+_UNSEEN: Final = re.compile(rf"{_CONTROL.pattern}|[\u00ad\u200c\u200d\u2060-\u206f]|`|~(?=~~)")
+_LONGEST_ID: Final = 200
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False).encode
 """Made once: a prompt has a dozen values, and a new encoder for each took longer than its work."""
 
 
 def _tojson(value: object) -> Markup:
-    # < and > are written as \u003c and \u003e: JSON that cannot close a tag.
-    return htmlsafe_json_dumps(_shorten(value), dumps=_ENCODE)
+    # < and > are written as \u003c and \u003e: JSON that cannot close a tag. So are the marks of
+    # code fences, and characters that nobody sees: those of an id must come back as they are.
+    shown = value if isinstance(value, list | tuple) and _are_texts(value) else _shorten(value)
+    text = str(htmlsafe_json_dumps(shown, dumps=_ENCODE))
+    if not text.isprintable() or "`" in text or "~~~" in text:
+        text = _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return Markup(text)  # noqa: S704 - JSON of our own making, in a prompt and not in a page
+
+
+def _are_texts(values: Sequence[object]) -> bool:
+    """Whether a list is one of short texts: of ids, in our prompts."""
+    return all(isinstance(one, str) and len(one) <= _LONGEST_ID for one in values)
 
 
 def _finalize(value: object) -> object:

@@ -53,7 +53,14 @@ class OpenAIBatches:
         """Import the SDK."""
         openai = await asyncio.to_thread(_import_openai)
         self._client = openai.AsyncOpenAI(
-            base_url=self._base, api_key=self._key, max_retries=0, timeout=self._timeout
+            base_url=self._base,
+            api_key=self._key,
+            max_retries=0,
+            timeout=self._timeout,
+            # No prompt goes to another host than the configured one.
+            http_client=openai.DefaultAsyncHttpxClient(
+                follow_redirects=False, timeout=self._timeout
+            ),
         )
 
     async def create(self, name: str, content: bytes) -> str:

@@ -26,7 +26,9 @@
     if (!rows) return say(`No user "${user}" has a list in this run.`);
     const box = element("article", "user");
     const head = element("header");
-    head.append(element("h3", "", `User ${user}`), element("p", "", `${rows.length} recommendations`));
+    const writers = [...new Set(rows.map((row) => part.models[row[3]]))];
+    const by = writers.length === 1 && writers[0] ? `, written by ${writers[0]}` : "";
+    head.append(element("h3", "", `User ${user}`), element("p", "", `${rows.length} recommendations${by}`));
     const list = element("ol");
     for (const [item, score, reason, model, causes] of rows) {
       const [title, year] = part.items[item];
@@ -42,7 +44,7 @@
         row.append(chips);
       }
       const writer = part.models[model];
-      if (writer) row.append(element("p", "note", `written by ${writer}`));
+      if (writer && writers.length > 1) row.append(element("p", "note", `written by ${writer}`));
       list.append(row);
     }
     const picks = element("div", "picks");
@@ -73,7 +75,7 @@
     if (!location.hash.startsWith("#user=")) return;
     field.value = decodeURIComponent(location.hash.slice(6));
     find();
-    form.scrollIntoView();
+    form.scrollIntoView({ behavior: "instant" });
   };
   window.addEventListener("hashchange", follow);
   follow();

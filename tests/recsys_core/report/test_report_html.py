@@ -28,6 +28,7 @@ from recsys_core.report.explanation_tables import MEANINGS
 from recsys_core.report.figures import figures
 from recsys_core.report.html import render
 from recsys_core.report.summary import headline
+from recsys_core.report.verdict import verdict
 from tests.recsys_core.report.conftest import EVIL
 
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "background"}
@@ -165,6 +166,18 @@ def test_the_verdict_says_what_is_served_and_how_it_compares(run: ReportData) ->
         "no clear difference to ease, the best baseline (-9.9%, p = 0.400)"
         in Page(render(replace(run, comparisons=close))).text
     )
+
+
+def test_the_verdict_of_runs_that_serve_or_measure_otherwise(run: ReportData) -> None:
+    nothing, k = run.comparisons.clear(), 10
+    own = {"gat": {"ndcg": 0.4}, "ease": {"ndcg": 0.5}}
+    assert verdict(own, nothing, "rules", k) == "Served lists: the graph model's own."
+    same = {**own, "served": {"ndcg": 0.4}, "gat+pairwise": {"ndcg": 0.44}}
+    assert verdict(same, nothing, "m", k) == (
+        "Served lists: the graph model's, reordered without a change of NDCG@10; reranking"
+        " everybody's by m would add 10% of NDCG@10."
+    )
+    assert verdict({"gat": {"ndcg": None}}, nothing, "rules", k).startswith("Nothing was held out")
 
 
 def test_names_are_explained_and_the_checksum_is_in_the_notes(run: ReportData) -> None:

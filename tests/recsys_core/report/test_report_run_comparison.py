@@ -8,6 +8,7 @@ from flows.compare import main
 from recsys_core.columns import ITEM, METHOD_PER_USER, TITLE, USER, check
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.report.comparison_page import render
+from recsys_core.report.html import render as page_of
 from recsys_core.report.run_comparison import RunFiles, as_text, compare_runs, read_run
 from tests.recsys_core.report.conftest import EVIL, recommendations, summary
 
@@ -91,6 +92,16 @@ def test_the_page_escapes_and_the_text_has_every_part() -> None:
     for part in ("Configuration that differs", "Paired tests", "Cost and time", "0 % in common"):
         assert part in page
         assert part in text
+
+
+def test_the_report_has_a_section_that_compares_or_says_why_not(run) -> None:
+    found = compare_runs(files("a"), files("b", better=0.05))
+    html = page_of(replace(run, comparison=found))
+    assert "Compared with <bdi>a</bdi>" in html
+    assert html.count('id="compare-tests"') == 1
+    assert len(re.findall(r' id="([^"]+)"', html)) == len(set(re.findall(r' id="([^"]+)"', html)))
+    assert "the data differ" in page_of(replace(run, not_compared="the data differ"))
+    assert "Compared with" not in page_of(run)
 
 
 def test_the_command_reads_folders_and_writes_the_page(tmp_path, capsys) -> None:

@@ -107,3 +107,14 @@ def test_a_user_without_anything_still_has_a_prompt() -> None:
     assert "<liked>\n</liked>" in user_text(
         EXPLANATION.name, ExplanationInput(taste=Taste(), liked=(), items=())
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_implicit_feedback_is_shown_without_ratings(name: str) -> None:
+    make = dict(CASES)[name]
+    rated = make("Heat")
+    recent = [RecentItem(title="Alien", year=1979)]
+    unrated = type(rated).model_validate({**rated.model_dump(), "recent": recent})
+    shown = user_text(name, unrated).partition("</latest_ratings>")[0]
+    assert '{"title": "Alien", "year": 1979}' in shown
+    assert "null" not in shown

@@ -21,7 +21,8 @@ def test_a_table_holds_what_json_can_hold() -> None:
 
 
 def test_titles_are_shown_and_never_rendered() -> None:
-    assert escape("[x](http://a) <b>|\n*") == r"\[x\]\(http://a\) \<b\>\| \*"
+    assert escape("[x](http://a) <b>|\n*") == r"\[x\]\(http\://a\) \<b\>\| \*"
+    assert escape("javascript:x me@host") == r"javascript\:x me\@host"
 
 
 @pytest.mark.parametrize(

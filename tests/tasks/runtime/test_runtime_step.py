@@ -1,10 +1,14 @@
 """A step is done once, trusted never: caching, damage, retries and interruption."""
 
+import base64
+import json
+import pickle
 from pathlib import Path
 
 import polars as pl
 import pytest
 from prefect import flow
+from prefect.settings import get_current_settings
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
@@ -32,6 +36,18 @@ def numbers(out: ArtifactWriter, *, count: int, start: int = 0) -> None:
     schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
     frame = pl.DataFrame({USER: values, ITEM: values, RANK: values}, schema=schema)
     out.table("numbers", frame, RANKING)
+
+
+GRID = [1, 2]
+
+
+@step("gridded", version="1", returns=NumbersRef, rests_on=lambda inputs: {"grid": [*GRID]})
+def gridded(out: ArtifactWriter, *, count: int) -> None:
+    """Count the grid."""
+    CALLS.append("gridded")
+    rows = [(count, one, 1) for one in GRID]
+    schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    out.table("numbers", pl.DataFrame(rows, schema=schema, orient="row"), RANKING)
 
 
 @step("doubled", version="1", returns=ArtifactRef)
@@ -110,7 +126,7 @@ def test_a_damaged_artifact_is_rebuilt_and_what_follows_is_kept(store, harm) -> 
 
 
 def test_an_artifact_without_prefects_record_is_used(store: ArtifactStore) -> None:
-    with store.writer("numbers", content_key("numbers", "1", {"count": 3, "start": 0})) as out:
+    with store.writer("numbers", content_key("numbers", "1", {"count": 3, "start": 0}, {})) as out:
         numbers.__wrapped__(out, count=3)
         out.commit(
             version="1", parameters={}, inputs={}, built_by="before", seconds=0, peak_memory_mib=1
@@ -163,3 +179,73 @@ def test_a_reference_keeps_its_type_through_prefects_record(store: ArtifactStore
     found = [counting(store, 3), counting(store, 3)]
     assert CALLS == ["numbers"], "the second one comes from the persisted result"
     assert [type(ref) for ref in found] == [NumbersRef, NumbersRef]
+
+
+def test_what_a_step_rests_on_beside_its_inputs_is_in_its_key_and_its_manifest(store) -> None:
+    @flow
+    def searching() -> NumbersRef:
+        return gridded(store, count=1)
+
+    assert searching() == searching()
+    assert CALLS == ["gridded"]
+    GRID.append(3)
+    try:
+        assert searching().manifest.parameters == {"count": 1, "grid": [1, 2, 3]}
+    finally:
+        GRID.pop()
+    assert CALLS == ["gridded"] * 2
+    assert searching().rows == 2, "the grid as it was has its artifact still"
+
+
+def test_a_table_that_is_no_content_changes_no_hash_and_is_verified(store) -> None:
+    refs = []
+    for number in (1, 2):
+        with store.writer("made", f"{number}" * 64) as out:
+            frame = pl.DataFrame({USER: [number]})
+            out.table("ledger", frame, {USER: pl.Int64}, in_content=False)
+            out.table("numbers", frame.with_columns(pl.lit(0).alias(USER)), {USER: None})
+            refs.append(out.commit(version="1", parameters={}, inputs={}, built_by="", seconds=0,
+                                   peak_memory_mib=0))  # fmt: skip
+    assert refs[0].content_hash == refs[1].content_hash
+    assert refs[0].table("ledger")[USER].to_list() == [1]
+    Path(refs[0].uri, "ledger.parquet").write_bytes(b"altered")
+    assert store.find("made", "1" * 64) is None
+
+
+PLANTED = [
+    {"type": "pickle"}, {"type": "compressed/pickle"}, {"type": "json"},
+    {"type": "json", "object_decoder": "os.system"}, {"type": "json", "jsonlib": "pickle"},
+    {"type": "nothing"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("serializer", PLANTED, ids=str)
+def test_a_record_that_wants_another_serializer_runs_no_code_and_is_a_miss(
+    serializer: dict[str, str], store: ArtifactStore, tmp_path: Path
+) -> None:
+    expected = counting(store, count=3)
+    storage = get_current_settings().results.local_storage_path
+    touched = tmp_path / "touched"
+    attack = f"open({str(touched)!r}, 'w')"
+    call = {"__exc_type__": "builtins.eval", "message": attack}
+    bomb = base64.b64encode(pickle.dumps(_Bomb(attack))).decode()
+    payload = json.dumps(call) if serializer["type"] == "json" else bomb
+    record = {"metadata": {"serializer": serializer}, "result": payload}
+    planted = 0
+    for path in storage.rglob("*"):
+        if path.is_file() and expected.uri in path.read_text(errors="replace"):
+            path.write_text(json.dumps(record))
+            planted += 1
+    assert planted
+    again = counting(store, count=3)
+    assert not touched.exists()
+    assert again.content_hash == expected.content_hash
+    assert CALLS == ["numbers"], "the artifact itself was still there"
+
+
+class _Bomb:
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (eval, (self.code,))

@@ -14,8 +14,8 @@ from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, DamagedArtifact
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.lookup import vector_table
-from tasks.runtime.references import ModelRef, SplitRef
-from tasks.runtime.warm_start import WARM, earlier_model, start_of
+from tasks.runtime.references import HeldOutRef, ModelRef, SplitRef
+from tasks.runtime.warm_start import WARM, Earlier, earlier_model, honest_start, start_of
 
 Rows = list[tuple[int, int]]
 
@@ -114,8 +114,9 @@ def test_it_is_used_where_nothing_that_is_held_out_was_seen(
     store: ArtifactStore, old: SplitRef
 ) -> None:
     new = split(store, "split3", [(1, 1), (1, 2), (2, 1)], [(1, 3)], [(2, 2)])
-    start, why = start_of(model(store, "first", old), old, new)
+    found, why = honest(model(store, "first", old), old, new)
     assert why == "used"
+    start = start_of(found)
     assert start is not None
     assert start.user_ids.to_list() == [1, 2]
     assert start.weights["ids"].shape == (4, 2)
@@ -127,8 +128,9 @@ def test_it_is_used_where_nothing_that_is_held_out_was_seen(
 def test_it_is_not_used_where_it_has_seen_a_held_out_row(
     valid: Rows, test: Rows, store: ArtifactStore, old: SplitRef
 ) -> None:
-    start, why = start_of(model(store, "first", old), old, split(store, "split3", [], valid, test))
-    assert start is None
+    new = split(store, "split3", [], valid, test)
+    found, why = honest(model(store, "first", old), old, new)
+    assert start_of(found) is None
     assert "trained on 1 of the held-out rows" in why
 
 
@@ -136,6 +138,12 @@ def test_a_chain_of_warm_starts_ends_where_something_is_held_out(
     store: ArtifactStore, old: SplitRef
 ) -> None:
     chained = model(store, "first", old, warm=True)
-    assert start_of(chained, old, split(store, "split3", [], [(1, 3)], []))[0] is None
-    assert start_of(chained, old, split(store, "split4", [(1, 3)], [], []))[1] == "used"
-    assert start_of(None, None, old) == (None, "not asked for")
+    assert honest(chained, old, split(store, "split3", [], [(1, 3)], []))[0] is None
+    everything = split(store, "split4", [(1, 3)], [], [])
+    assert honest(chained, old, everything)[1] == "used"
+    assert honest_start(None, split=old, held_out=None) == (None, "not asked for")
+
+
+def honest(earlier: ModelRef, of: SplitRef, now: SplitRef) -> tuple[ModelRef | None, str]:
+    known = Earlier(model=earlier, split=of)
+    return honest_start(known, split=now, held_out=now.as_type(HeldOutRef))

@@ -94,7 +94,7 @@ def test_an_estimate_names_calls_tokens_dollars_and_hours() -> None:
     assert estimate(PLANNED, by_tokens, price).hours == pytest.approx(1_320_000 / 1320 / 60)
     by_latency = LLMConfig(model="openai/m", max_in_flight=16)
     assert estimate(PLANNED, by_latency, price).hours == pytest.approx(6 * 1400 / 16 / 3600)
-    for told in ("1400 LLM calls", "900000 tokens in", "1.74 dollars", "hours"):
+    for told in ("1400 new LLM calls", "900000 tokens in", "1.74 dollars", "hours"):
         assert told in str(found)
 
 

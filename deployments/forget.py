@@ -1,0 +1,171 @@
+"""Forget a person: find and remove what is kept of a user.
+
+    python -m deployments.forget --user X --artifact-root artifacts --runs-root runs --dry-run
+
+Artifacts whose tables hold the user are removed whole (the next run makes them anew, without the
+user once the source data has no rows of theirs), and so are the folders of runs that show them,
+and what the cache of answers keeps of requests about them. What is left elsewhere is printed.
+"""
+
+import argparse
+import io
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import sqlalchemy as sa
+
+from recsys_core import columns as c
+from recsys_core.artifacts import MANIFEST, local_folder
+from recsys_core.errors import ConfigError, RecsysError
+from recsys_core.llm.store.database import ANSWERS, CALLS, LEASES, cache_url, open_engine
+
+FORGOTTEN: Final = "user:forgotten"
+_AT_ONCE: Final = 500
+"""Keys of one statement: data bases bound its parameters."""
+ELSEWHERE: Final = (
+    "the source data: remove the user's rows there first, or the next run reads them again",
+    "the learned vectors and weights of artifacts that are kept, until the next training",
+    "the user's artifacts on other artifact roots, and copies of reports",
+    "Prefect's database: the sample lists and logs of runs (delete the flow runs in the UI)",
+    "the provider of the language model: what its terms say about the prompts it was sent",
+)
+
+
+def artifacts_of(root: Path, user: str) -> Iterator[Path]:
+    """Folders of artifacts with a table that holds the user."""
+    for manifest in sorted(root.glob(f"*/*/{MANIFEST}")):
+        if any(_holds(table, user) for table in sorted(manifest.parent.glob("*.parquet"))):
+            yield manifest.parent
+
+
+def runs_of(root: Path, user: str) -> Iterator[Path]:
+    """Folders of runs with a table that holds the user."""
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        if not folder.is_symlink() and any(
+            _holds(table, user) for table in folder.glob("*.parquet")
+        ):
+            yield folder
+
+
+def answers_of(engine: sa.Engine, user: str) -> list[str]:
+    """Keys of answers to requests about the user, by the subjects that the ledger names."""
+    about = (CALLS.c[c.SUBJECT] == _subject(user)) | CALLS.c[c.SUBJECT].startswith(
+        f"{_subject(user)} ", autoescape=True
+    )
+    with engine.connect() as connection:
+        return sorted(set(connection.execute(sa.select(CALLS.c[c.KEY]).where(about)).scalars()))
+
+
+def _subject(user: str) -> str:
+    return f"user:{user}"
+
+
+def _holds(path: Path, user: str) -> bool:
+    try:
+        data = path.read_bytes()
+        schema = pl.read_parquet_schema(io.BytesIO(data))
+        if c.USER in schema:
+            ids = pl.read_parquet(io.BytesIO(data), columns=[c.USER])[c.USER]
+            return bool((ids.cast(pl.String) == user).any())
+        if c.SUBJECT in schema:
+            told = pl.read_parquet(io.BytesIO(data), columns=[c.SUBJECT])[c.SUBJECT]
+            return bool((told == _subject(user)).any())
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+    return False
+
+
+def _forget_answers(engine: sa.Engine, keys: Sequence[str]) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.execute(sa.text("PRAGMA secure_delete = ON"))  # zeros, not only free pages
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            connection.execute(sa.delete(ANSWERS).where(ANSWERS.c[c.KEY].in_(some)))
+            # What was paid stays counted; whom it was about does not.
+            for table in (CALLS, LEASES):
+                change = sa.update(table).where(table.c[c.KEY].in_(some))
+                connection.execute(change.values({c.SUBJECT: FORGOTTEN}))
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+
+def forget(
+    user: str, *, artifacts: str, runs: str, cache: str | None = None, dry_run: bool = False
+) -> list[str]:
+    """Remove what is kept of `user`; a line for each thing that is, or would be, removed.
+
+    Args:
+        user: id of the user, as text.
+        artifacts: the artifact root, on this machine's disk.
+        runs: folder of the runs.
+        cache: `llm.cache_url`, where it is not the file in the artifact root.
+        dry_run: only find.
+
+    Raises:
+        ConfigError: the artifact root is remote.
+        StorageError: the cache of answers does not work.
+    """
+    root = local_folder(artifacts)
+    if root is None:
+        raise ConfigError(
+            f"The artifact root {artifacts} is remote, and only local ones are searched.",
+            fix="run this where the root is mounted.",
+        )
+    url = cache_url(cache, artifacts)
+    engine = open_engine(url) if _exists(url) else None
+    try:
+        keys = answers_of(engine, user) if engine else []
+        folders = [*artifacts_of(root, user), *runs_of(Path(runs).expanduser().resolve(), user)]
+        found = [f"folder {folder}" for folder in folders]
+        found += [f"{len(keys)} answers and their ledger rows in the cache"] if keys else []
+        if not dry_run:
+            for folder in folders:
+                shutil.rmtree(folder)
+            if engine and keys:
+                _forget_answers(engine, keys)
+    finally:
+        if engine:
+            engine.dispose()
+    return found
+
+
+def _exists(url: str) -> bool:
+    parsed = sa.make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deployments.forget",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--user", required=True, help="id of the user")
+    parser.add_argument("--artifact-root", default="artifacts", help="default: artifacts")
+    parser.add_argument("--runs-root", default="runs", help="default: runs")
+    parser.add_argument("--cache-url", help="llm.cache_url, where it is set")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    asked = parser.parse_args(argv)
+    try:
+        found = forget(
+            asked.user, artifacts=asked.artifact_root, runs=asked.runs_root,
+            cache=asked.cache_url, dry_run=asked.dry_run,
+        )  # fmt: skip
+    except RecsysError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    told = "Would remove" if asked.dry_run else "Removed"
+    print("\n".join(f"{told} {one}" for one in found) or "Nothing of this user was found.")
+    print("\nNot reached by this command:\n" + "\n".join(f"- {one}" for one in ELSEWHERE))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -77,7 +77,7 @@ def test_the_outputs_are_where_people_look_for_them(first: Summary, place: Path)
     assert folder.resolve() == Path(first.folder)
     assert {path.name for path in folder.glob("[!.]*")} == {
         "recommendations.parquet", "metrics.parquet", "llm_calls.parquet", "report.html",
-        "summary.json",
+        "summary.json", "per_user.parquet",
     }  # fmt: skip
     assert Summary.model_validate_json((folder / "summary.json").read_text()) == first
 

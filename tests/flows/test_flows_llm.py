@@ -128,8 +128,9 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(first: First) -> None:
 
 def test_the_ledger_is_the_servers_log(first: First) -> None:
     calls = check(ledger(first), LLM_CALLS, table="llm_calls")
-    lost = repeated(first.prompts) - FAILED_ATTEMPTS
-    assert calls[ATTEMPTS].sum() == len(first.prompts) - lost
+    # What was under way at the kill is counted, too, as is what was about to leave.
+    assert 0 <= calls[ATTEMPTS].sum() - len(first.prompts) <= 4
+    calls = calls.filter(pl.col(VERDICT) != "lost")
     asked = {(one.text, one.repair): (one.purpose, one.tokens_in) for one in first.prompts}
     written = Counter(calls.select(PURPOSE, TOKENS_IN).iter_rows())
     assert written == Counter(asked.values())

@@ -99,7 +99,8 @@ def one_record(name: str) -> Iterator[None]:
             cached=all(record.cached for record in inside),
         )
     ]
-    _tell(log.steps[-1])
+    if not _INSIDE.get():
+        _tell(log.steps[-1])
 
 
 def record(name: str, ref: ArtifactRef, seconds: float) -> None:

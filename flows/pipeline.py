@@ -153,8 +153,8 @@ def pipeline(
     )  # fmt: skip
     if config.diversity.method != "none":
         made.reranked = diversify(
-            store, data=made.data, split=made.split, reranked=made.reranked, ratings=ratings,
-            config=config.diversity,
+            store, catalogue=made.data.catalogue, split=made.split, reranked=made.reranked,
+            ratings=ratings, config=config.diversity,
         )  # fmt: skip
     if until == "fusion":
         return made
@@ -208,8 +208,8 @@ def pipeline(
         return made
 
     made.trade_off = trade_off(
-        store, data=made.data, split=made.split, candidates=made.candidates, ratings=ratings,
-        pool=config.diversity.pool,
+        store, catalogue=made.data.catalogue, split=made.split, candidates=made.candidates,
+        ratings=ratings, pool=config.diversity.pool,
     )  # fmt: skip
     made.figures = plots(store, metrics=made.metrics, model=served.model, trade_off=made.trade_off)
     made.summary = report(config, log, evaluated=made, served=served)

@@ -6,7 +6,7 @@ from recsys_core.diversity.config import DiversityConfig
 from recsys_core.diversity.diversify import diversified
 from recsys_core.diversity.diversify import trade_off as measured
 from recsys_core.interactions.feedback import RatingScale
-from tasks.runtime.references import CandidatesRef, DatasetRef, RerankedRef, SplitRef, TradeOffRef
+from tasks.runtime.references import CandidatesRef, CatalogueRef, RerankedRef, SplitRef, TradeOffRef
 from tasks.runtime.step import step
 
 
@@ -14,7 +14,7 @@ from tasks.runtime.step import step
 def diversify(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     reranked: RerankedRef,
     ratings: RatingScale,
@@ -24,14 +24,14 @@ def diversify(
 
     Args:
         out: table `reranked`; `everybody` as it was.
-        data: the items and their genres.
+        catalogue: the items and their genres.
         split: what users liked.
         reranked: the lists after fusion.
         ratings: thresholds.
         config: method, weight, pool, length.
     """
     lists = diversified(
-        reranked.table("reranked"), split.table("train"), data.table("items"),
+        reranked.table("reranked"), split.table("train"), catalogue.table("items"),
         like_from=ratings.like_from, config=config,
     )  # fmt: skip
     out.table("reranked", lists, RERANKED)
@@ -42,7 +42,7 @@ def diversify(
 def trade_off(
     out: ArtifactWriter,
     *,
-    data: DatasetRef,
+    catalogue: CatalogueRef,
     split: SplitRef,
     candidates: CandidatesRef,
     ratings: RatingScale,
@@ -52,7 +52,7 @@ def trade_off(
 
     Args:
         out: table `trade_off`, empty without a validation split.
-        data: the items and their genres.
+        catalogue: the items and their genres.
         split: train and valid.
         candidates: the table `valid_candidates`, by the model that saw no validation row.
         ratings: thresholds.
@@ -60,6 +60,6 @@ def trade_off(
     """
     curve = measured(
         candidates.table("valid_candidates"), split.table("train"), split.table("valid"),
-        data.table("items"), like_from=ratings.like_from, pool=pool,
+        catalogue.table("items"), like_from=ratings.like_from, pool=pool,
     )  # fmt: skip
     out.table("trade_off", curve, TRADE_OFF)

@@ -1,7 +1,7 @@
 """The whole DAG on a small data set: outputs, caching, damage, bad input, interruption."""
 
+import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -42,6 +42,8 @@ from recsys_core.report.summary import Summary
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
 ROOT = Path(__file__).resolve().parents[2]
+EVERYBODY = {"judge_everyone": True}
+"""So that what reranking would do is measured also where the probe decides against it."""
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -53,6 +55,7 @@ def config_for(tmp: Path, **overrides: object) -> RunConfig:
             "data": {"source": str(tmp / "data"), **SCALE},
             "graph": {"max_epochs": 20, "hidden": 16, "heads": 2, "effort": "quick"},
             "evaluation": {"bootstrap": 50},
+            "fusion": EVERYBODY,
             "artifact_root": str(tmp / "artifacts"),
             "runs_root": str(tmp / "runs"),
             **overrides,
@@ -106,7 +109,8 @@ def test_the_metrics_stand_beside_the_baselines(first: Summary) -> None:
     check(metrics, METRICS, table="metrics")
     told = pl.col(PROTOCOL) == EXPLANATIONS
     measured = set(metrics.filter(~told)[METHOD])
-    assert measured == {"popularity", "ease", "gat", "gat+relevancy", "served"} == {*first.headline}
+    # The probe decides for the graph: what is served is `gat`, and stands once.
+    assert measured == {"popularity", "ease", "gat", "gat+prompt-level"} == {*first.headline}
     assert set(metrics.filter(told)[METHOD]) == {"rules"}
     # A planted taste: the model must see it, and no list of 60 items can be perfect.
     assert 0.25 < first.headline["gat"]["ndcg"] < 0.95
@@ -233,7 +237,9 @@ def test_a_second_run_computes_nothing_and_says_the_same(first: Summary, place: 
 
 
 def test_only_what_depends_on_a_parameter_is_redone(first: Summary, place: Path) -> None:
-    other = personalize(config_for(place, run_name="other", fusion={"llm_weight": 0.5}))
+    other = personalize(
+        config_for(place, run_name="other", fusion={**EVERYBODY, "llm_weight": 0.5})
+    )
     redone = {step.step for step in other.steps if not step.cached}
     assert redone - {"plots"} == {
         "policy", "fusion", "explain", "evaluate", "explanation_metrics",
@@ -267,12 +273,18 @@ def test_refit_serves_other_lists_and_keeps_the_metrics(first: Summary, place: P
 
 
 def test_the_console_says_all_that_matters(first: Summary) -> None:
-    console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    console = Console(width=160, record=True, file=io.StringIO())
     _console.show(first, console)
     text = console.export_text()
-    for expected in (first.folder, "Top 5 of user", "gat+relevancy", "popularity", "0 calls", "$0"):
+    for expected in (
+        first.folder,
+        "Top 5 of user",
+        "gat+prompt-level",
+        "popularity",
+        "0 calls",
+        "$0",
+    ):
         assert expected in text
-    console.file.close()
 
 
 def test_a_dry_run_says_what_it_would_cost_and_asks_nothing(place, caplog, capsys) -> None:
@@ -280,8 +292,8 @@ def test_a_dry_run_says_what_it_would_cost_and_asks_nothing(place, caplog, capsy
     assert main([*arguments(place, place / "data", **model), "--dry_run"]) == 0
     said = caplog.text
     assert f"item_profile: {N_ITEMS} new calls, 0 cached" in said
-    # Twelve batches of five for the twenty candidates of each user, and the validation sample.
-    assert f"relevancy: {2 * 12 * N_USERS:,} new calls" in said
+    # Three looks at the twenty candidates of each user, and of the validation sample.
+    assert f"prompt_level: {2 * 3 * N_USERS:,} new calls" in said
     assert "dollars" in said
     assert list((place / "artifacts").glob("llm.sqlite")) == []
     assert "Outputs" not in capsys.readouterr().out
@@ -303,9 +315,8 @@ def broken(place: Path, what: str) -> Path:
     frame = pl.read_parquet(path)
     rating = frame.columns[2]
     changes = {
-        "column": lambda: frame.drop(rating),
+        "column": lambda: frame.drop(USER),
         "empty": frame.clear,
-        "duplicate": lambda: pl.concat([frame, frame.head(1)]),
         "nan": lambda: frame.with_columns(pl.lit(float("nan")).alias(rating)),
         "scale": lambda: frame.with_columns(pl.lit(77.0).alias(rating)),
         "unknown": lambda: frame.with_columns(pl.lit("no-such-film").alias(ITEM)).unique([USER]),
@@ -322,9 +333,9 @@ def broken(place: Path, what: str) -> Path:
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("column", "rating"), ("empty", "empty"), ("duplicate", "film-"), ("nan", "NaN"),
+        ("column", "user_id"), ("empty", "empty"), ("nan", "NaN"),
         ("scale", "77"), ("unknown", "no-such-film"), ("garbage", "interactions.parquet"),
-        ("missing", "interactions.parquet"),
+        ("missing", "has no interactions"),
     ],
 )  # fmt: skip
 def test_bad_data_is_one_clear_message(place, capsys, what, says) -> None:

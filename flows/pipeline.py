@@ -137,9 +137,10 @@ def pipeline(
     )  # fmt: skip
     seen = None
     if config.fusion.policy == "auto" and tuned is None:
+        made.probe_judgements = []
         seen = probe(
             store, judge, split=made.split, candidates=made.candidates, ratings=ratings,
-            config=config.fusion, seed=seed,
+            config=config.fusion, seed=seed, judged=made.probe_judgements,
         )  # fmt: skip
     made.policy = fusion_policy(
         store, known_users=made.data.known_users, split=made.split, config=config.fusion,

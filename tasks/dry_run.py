@@ -68,7 +68,11 @@ async def _planned(
     cache = _cache(config)
     try:
         provider = DryRunProvider(config.llm, cache)
-        done = [*vars(kept).values(), *getattr(kept, "explanation_metrics", ())]
+        done = [
+            *vars(kept).values(),
+            *getattr(kept, "probe_judgements", ()),
+            *getattr(kept, "explanation_metrics", ()),
+        ]
         for ref in done:
             if isinstance(ref, ArtifactRef):
                 provider.kept(ref.manifest.facts.get("answers", {}))

@@ -106,6 +106,7 @@ def probe(
     ratings: RatingScale,
     config: FusionConfig,
     seed: int,
+    judged: list[JudgementsRef],
 ) -> ProbeRef | None:
     """Judge stage after stage until every group is decided; None without a validation user.
 
@@ -117,8 +118,8 @@ def probe(
         ratings: thresholds.
         config: weight, scale, stages.
         seed: of order and folds.
+        judged: an empty list; gets the judgements of every stage as they come.
     """
-    judged: list[JudgementsRef] = []
     seen: ProbeRef | None = None
     for stage in range(len(config.probe_users)):
         sample = probe_sample(

@@ -241,6 +241,7 @@ class Results:
     warm_start: str
     model: ModelRef
     candidates: CandidatesRef
+    probe_judgements: list[JudgementsRef]
     policy: PolicyRef
     judgements: JudgementsRef
     reranked: RerankedRef

@@ -99,7 +99,7 @@ def fusing(
     if valid and config.policy == "auto":
         seen = probe(
             store, judge, split=split, candidates=candidates, ratings=RatingScale(),
-            config=config, seed=0,
+            config=config, seed=0, judged=[],
         )  # fmt: skip
     policy = fusion_policy(
         store, known_users=users, split=split, config=config, probe=seen, tuned=tuned

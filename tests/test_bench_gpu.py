@@ -17,7 +17,7 @@ def test_it_runs_without_dgl_and_prefect(
     smallest = ["--device", "cpu", "--edges", "4000", "--epochs", "2", "--data", str(tmp_path)]
     assert gpu.main(smallest) == 0
     shown = capsys.readouterr().out
-    assert shown.count("NDCG@10 on test: 0 (") == 4  # two data sets, two presets
+    assert shown.count("NDCG@10 on test: 0 (") == 6  # three data sets, two presets
     assert "ml-1m (synthetic)" in shown
 
 

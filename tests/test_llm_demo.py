@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys_core.columns import ITEM_PROFILES, USER_PROFILES, VERDICT, check
+from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.load import load_dataset
 from recsys_core.interactions.feedback import RatingScale
 from tests import llm_demo, small_llm
@@ -15,7 +16,7 @@ DATA = RatingScale.between(*SCALE.values())
 
 @pytest.fixture
 def taken(tmp_path: Path) -> llm_demo.Sample:
-    source = DATA.model_copy(update={"source": str(write_small(tmp_path / "data"))})
+    source = DataConfig(source=str(write_small(tmp_path / "data")), **SCALE)
     loaded = load_dataset(source, tmp_path)
     return llm_demo.sample(loaded.interactions, loaded.items, n_items=5, n_users=1, depth=3)
 

@@ -10,10 +10,14 @@ import numpy as np
 import polars as pl
 import torch
 
-from recsys_core.columns import ITEM, RATING, USER
+from recsys_core.columns import ITEM, RATING, TIMESTAMP, USER
 from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
-from recsys_core.embedding.item_features import AGES, AT_MOST, WORDS_AT_MOST
+from recsys_core.embedding.item_features import (
+    MAX_LABEL_DIMENSIONS,
+    MAX_WORD_DIMENSIONS,
+    YEAR_DIMENSIONS,
+)
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.spec import TrainingSpec
@@ -22,8 +26,8 @@ from recsys_core.interactions.feedback import RatingScale
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 TEXT = 384
 """Width of the text vectors."""
-FEATURES = 2 * TEXT + AT_MOST + WORDS_AT_MOST + AGES
-"""Width of the items' features at most: texts, labels, words, years (`embedding.features`)."""
+FEATURES = 2 * TEXT + MAX_LABEL_DIMENSIONS + MAX_WORD_DIMENSIONS + YEAR_DIMENSIONS
+"""Width of the items' features at most: texts, labels, words, years (`embedding.item_features`)."""
 SIZES = {
     "ml-100k": (943, 1_682, 100_000),
     "ml-1m": (6_040, 3_883, 1_000_000),
@@ -86,6 +90,7 @@ def synthetic(
     near = items % _GROUPS == users % _GROUPS
     ratings = rng.integers(1, 5, n_edges) + near
     interactions = pl.DataFrame({USER: users, ITEM: items, RATING: ratings.astype(np.float64)})
+    interactions = interactions.with_columns(pl.lit(None, pl.Int64).alias(TIMESTAMP))
     return _world(interactions, pl.Series(ITEM, np.arange(n_items)), split=held_out)
 
 

@@ -17,7 +17,7 @@ STAGE = "probe_stage"
 """How the records of its judgements begin in a run's log."""
 
 
-@step("probe_sample", version="1", returns=SampleRef)
+@step("probe_sample", version="2", returns=SampleRef)
 def probe_sample(
     out: ArtifactWriter,
     *,
@@ -49,7 +49,7 @@ def probe_sample(
     out.fact("users", users.len())
 
 
-@step("probe_decision", version="1", returns=ProbeRef)
+@step("probe_decision", version="2", returns=ProbeRef)
 def probe_decision(
     out: ArtifactWriter,
     *,

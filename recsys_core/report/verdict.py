@@ -68,4 +68,4 @@ def _against(ndcg: Mapping[str, float], comparisons: pl.DataFrame) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{abs(share):.0%}" if abs(share) >= 0.1 else f"{abs(share):.1%}"
+    return f"{abs(share):.0%}" if abs(round(share, 3)) >= 0.1 else f"{abs(share):.1%}"

@@ -3,14 +3,15 @@
 Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008).
 """
 
-from typing import Final
-
-from scipy import sparse
+from typing import TYPE_CHECKING, Final
 
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
 from recsys_core.recommenders.rating_matrix import Weights
+
+if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods without it
+    from scipy import sparse
 
 GRID: Final = (
     {"factors": 16, "alpha": 1.0, "regularisation": 10.0},
@@ -63,7 +64,7 @@ class Als(FactorRecommender):
         )
         self._place(users)
 
-    def _fold(self, matrix: sparse.csr_matrix) -> Vectors:
+    def _fold(self, matrix: "sparse.csr_matrix") -> Vectors:
         return least_squares_users(
             matrix, self.item_vectors, alpha=self.alpha, regularisation=self.regularisation
         )

@@ -3,15 +3,17 @@
 Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback" (UAI 2009).
 """
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-from scipy import sparse
 
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
 from recsys_core.recommenders.lightgcn.config import LightGcnConfig
+
+if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods without it
+    from scipy import sparse
 
 GRID: Final = (
     {"learning_rate": 0.02, "regularisation": 0.03},
@@ -70,7 +72,7 @@ class Bpr(FactorRecommender):
             users, self.item_vectors = self._popular(liked)
         self._place(users)
 
-    def _popular(self, liked: sparse.csr_matrix) -> tuple[Vectors, Vectors]:
+    def _popular(self, liked: "sparse.csr_matrix") -> tuple[Vectors, Vectors]:
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
         model = BayesianPersonalizedRanking(
@@ -84,7 +86,7 @@ class Bpr(FactorRecommender):
         model.fit(liked.astype("float32"), show_progress=False)
         return model.user_factors, model.item_factors
 
-    def _uniform(self, liked: sparse.csr_matrix) -> tuple[Vectors, Vectors]:
+    def _uniform(self, liked: "sparse.csr_matrix") -> tuple[Vectors, Vectors]:
         from recsys_core.recommenders.lightgcn.training import train
 
         settings = LightGcnConfig(
@@ -99,5 +101,5 @@ class Bpr(FactorRecommender):
         trained = train("lightgcn", liked, settings)
         return trained.users, trained.items
 
-    def _fold(self, matrix: sparse.csr_matrix) -> Vectors:
+    def _fold(self, matrix: "sparse.csr_matrix") -> Vectors:
         return least_squares_users(matrix, self.item_vectors, alpha=1.0, regularisation=1.0)

@@ -4,12 +4,11 @@ Both learn a ridge regression from text vectors to a target that the interaction
 items that have some, and predict it for those that have none.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import sparse
 
 from recsys_core.columns import ITEM
 from recsys_core.errors import ConfigError, DataError
@@ -19,6 +18,9 @@ from recsys_core.recommenders.als import als_vectors
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors, least_squares_users
 from recsys_core.recommenders.rating_matrix import Rows, Scores
+
+if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods without it
+    from scipy import sparse
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,7 +103,7 @@ class TextRidge(FactorRecommender):
         self._known = known
         self._place(users)
 
-    def _fold(self, matrix: sparse.csr_matrix) -> Vectors:
+    def _fold(self, matrix: "sparse.csr_matrix") -> Vectors:
         # The gram matrix of ALS counts items that had interactions, not the predicted ones.
         return least_squares_users(
             matrix,

@@ -5,16 +5,18 @@ minimises |X - X B|^2 + lambda |B|^2 under diag(B) = 0. With P = (X'X + lambda I
 B = I - P / diag(P), column by column.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.rating_matrix import Rows, Scores
+
+if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods without it
+    from scipy import sparse
 
 Doubles = npt.NDArray[np.float64]
 
@@ -69,7 +71,7 @@ class Ease(MatrixRecommender):
         return scores
 
 
-def gram_matrix(matrix: sparse.csr_matrix, regularisation: float) -> Doubles:
+def gram_matrix(matrix: "sparse.csr_matrix", regularisation: float) -> Doubles:
     """How often weights (n_users, n_items) go together, lambda added to the diagonal."""
     gram: Doubles = (matrix.T @ matrix).toarray()
     gram[np.diag_indices_from(gram)] += regularisation

@@ -1,16 +1,18 @@
 """Recommenders that score by the dot product of a user vector and an item vector."""
 
 from abc import abstractmethod
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import sparse
 
 from recsys_core.errors import TrainingError
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.rating_matrix import Rows, Scores
+
+if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods without it
+    from scipy import sparse
 
 Vectors = npt.NDArray[np.floating]
 
@@ -33,7 +35,7 @@ class FactorRecommender(MatrixRecommender):
         return folded
 
     @abstractmethod
-    def _fold(self, matrix: sparse.csr_matrix) -> Vectors:
+    def _fold(self, matrix: "sparse.csr_matrix") -> Vectors:
         """Vectors (n, d) of users whom training did not see, from their weights (n, n_items)."""
 
     def _place(self, user_vectors: Vectors) -> None:
@@ -51,7 +53,7 @@ class FactorRecommender(MatrixRecommender):
 
 
 def least_squares_users(
-    matrix: sparse.csr_matrix, item_vectors: Vectors, *, alpha: float, regularisation: float
+    matrix: "sparse.csr_matrix", item_vectors: Vectors, *, alpha: float, regularisation: float
 ) -> Vectors:
     """User vectors that fit the weights, with the item vectors held fixed.
 

@@ -7,7 +7,6 @@ are found by `implicit`.
 from typing import Final
 
 import numpy as np
-from scipy import sparse
 
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
@@ -48,6 +47,7 @@ class ItemKNN(MatrixRecommender):
 
     def _learn(self) -> None:
         from implicit.nearest_neighbours import ItemItemRecommender
+        from scipy import sparse
 
         matrix = self.weights.matrix
         length = np.sqrt(np.asarray(matrix.power(2).sum(axis=0)).ravel())

@@ -1,15 +1,18 @@
 """The user-item matrix of rating weights, and top-k lists from matrices of scores."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import sparse
 
 from recsys_core.columns import INDEX, ITEM, RANK, USER, VALUE
 from recsys_core.interactions.feedback import RatingScale, rating_weight
 from recsys_core.interactions.topk import top_columns
+
+if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods without it
+    from scipy import sparse
 
 Scores = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.int64]
@@ -28,7 +31,7 @@ class Weights:
 
     users: pl.DataFrame
     items: pl.DataFrame
-    matrix: sparse.csr_matrix
+    matrix: "sparse.csr_matrix"
 
     def rows(self, users: pl.Series) -> Rows:
         """Matrix rows of these users, (n,); unknown users get the empty last row."""
@@ -39,6 +42,8 @@ class Weights:
 
     def with_strangers(self, users: pl.Series) -> "Weights":
         """The same with empty rows for `users`, of whom none has a row, behind the others."""
+        from scipy import sparse
+
         first, new = self.users.height, users.len()
         rows = pl.DataFrame({USER: users}).with_row_index(INDEX, offset=first)
         empty = sparse.csr_matrix((new, self.matrix.shape[1]))
@@ -48,8 +53,10 @@ class Weights:
             matrix=sparse.vstack([self.matrix, empty], format="csr"),
         )
 
-    def pairs(self, users: pl.Series, interactions: pl.DataFrame) -> sparse.csr_matrix:
+    def pairs(self, users: pl.Series, interactions: pl.DataFrame) -> "sparse.csr_matrix":
         """Which of the interactions belong to these users, (n, n_items) of bool."""
+        from scipy import sparse
+
         rows = pl.DataFrame({USER: users}).with_row_index(VALUE)
         table = interactions.select(USER, ITEM).unique().join(rows, on=USER)
         table = table.join(self.items, on=ITEM)
@@ -57,7 +64,7 @@ class Weights:
         shape = (users.len(), self.items.height)
         return sparse.csr_matrix((np.ones(table.height, dtype=np.bool_), at), shape=shape)
 
-    def liked(self) -> sparse.csr_matrix:
+    def liked(self) -> "sparse.csr_matrix":
         """The matrix with its liked entries only."""
         return self.matrix.multiply(self.matrix >= 1.0).tocsr()
 
@@ -93,6 +100,8 @@ def with_users_of(shown: pl.DataFrame, weights: Weights, config: RatingScale) ->
 
 
 def _filled(weighted: pl.DataFrame, columns: pl.DataFrame) -> Weights:
+    from scipy import sparse
+
     users = pl.DataFrame({USER: weighted[USER].unique().sort()}).with_row_index(INDEX)
     table = weighted.filter(pl.col(VALUE) > 0).join(users, on=USER).rename({INDEX: RANK})
     table = table.join(columns, on=ITEM)
@@ -111,7 +120,9 @@ def _by_popularity(weighted: pl.DataFrame, items: pl.Series) -> pl.DataFrame:
     return known.sort(VALUE, ITEM, descending=[True, False]).select(ITEM).with_row_index(INDEX)
 
 
-def ranked(scores: Scores, seen: sparse.csr_matrix, k: int, *, barred: Rows) -> tuple[Rows, Scores]:
+def ranked(
+    scores: Scores, seen: "sparse.csr_matrix", k: int, *, barred: Rows
+) -> tuple[Rows, Scores]:
     """Columns and scores (n, k) of the best items of each row, neither seen nor barred.
 
     Where fewer than k are left, the rest of a row is -1.

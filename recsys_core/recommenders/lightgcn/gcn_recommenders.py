@@ -7,13 +7,14 @@ PyTorch, this module does not.
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from scipy import sparse
 
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.factor_model import FactorRecommender, Vectors
 from recsys_core.recommenders.lightgcn.config import LightGcnConfig
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from recsys_core.recommenders.lightgcn.training import TrainedGraph
 
 LIGHTGCN_GRID: Final = (
@@ -71,12 +72,12 @@ class GraphConvolution(FactorRecommender):
         self.item_vectors = self._trained.items
         self._place(self._trained.users)
 
-    def _fold(self, matrix: sparse.csr_matrix) -> Vectors:
+    def _fold(self, matrix: "sparse.csr_matrix") -> Vectors:
         if self._trained is None:
             return np.zeros((matrix.shape[0], 1))
         return self._trained.fold(self._graph(matrix))
 
-    def _graph(self, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    def _graph(self, matrix: "sparse.csr_matrix") -> "sparse.csr_matrix":
         return matrix if self.settings.weighted else matrix.multiply(matrix >= 1.0).tocsr()
 
 

@@ -194,8 +194,9 @@ class AnswerCache:
             open_ = None not in group
             jobs = [job for job in group if job is not None]
             for kind, action in (
-                (str, self._look_up), (Record, self._store), (Claim, self._claim),
-                (partial, self._do),
+                # Leases end before others are taken: a request that was rejected is sent again.
+                (str, self._look_up), (Record, self._store), (partial, self._do),
+                (Claim, self._claim),
             ):  # fmt: skip
                 self._answer(action, [job for job in jobs if isinstance(job.work, kind)])
             if self._sessions and time.monotonic() - beaten > leases.BEAT_S:

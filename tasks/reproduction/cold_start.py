@@ -50,7 +50,9 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
     return {"grid": grid_of(method)} if method in BASELINES else {"text": VARIANTS[method].text}
 
 
-@step("cold_start", version="9", returns=ColdStartRef, timeout_seconds=6 * HOUR, rests_on=_rests_on)
+@step(
+    "cold_start", version="10", returns=ColdStartRef, timeout_seconds=6 * HOUR, rests_on=_rests_on
+)
 def cold_start(
     out: ArtifactWriter,
     *,

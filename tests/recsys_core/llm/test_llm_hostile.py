@@ -154,10 +154,10 @@ def test_a_ceiling_of_the_root_holds_over_all_its_runs(server: FakeOpenAI, confi
         requests = [echo(f"{run} {i}") for i in range(40)]
         replies, usage = ask_all(limited, requests, run=run)
         assert 600 < usage.facts["root_tokens"] <= 900
-        # Requests are under way together, so a later one may be the last that still fits.
-        exceeded = [one for one in replies if isinstance(one, BudgetExceeded)]
-        assert exceeded
-        assert all("by all runs" in str(one) for one in exceeded)
+    # Requests are under way together, so any of them may be the last that still fits.
+    exceeded = [one for one in replies if isinstance(one, BudgetExceeded)]
+    assert exceeded
+    assert all("by all runs" in str(one) for one in exceeded)
 
 
 RIVAL = """

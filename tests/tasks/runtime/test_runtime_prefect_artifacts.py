@@ -39,7 +39,7 @@ def test_the_report_is_linked_where_it_is_served(place, link, monkeypatch) -> No
 
 
 def test_a_plot_brings_its_own_colours_and_says_what_it_shows() -> None:
-    svg = '<svg class="plot" aria-label="ndcg &amp; more"><path style="stroke: var(--s0)"/></svg>'
+    svg = '<svg viewBox="0 0 64 32" aria-label="ndcg &amp; more"><path style="stroke: var(--s0)"/></svg>'
     row = {GROUP: "training", CAPTION: "NDCG@10 on the split", SVG: svg}
     ((key, text, uri),) = images(pl.DataFrame([row]))
     assert (key, text) == ("plot-ndcg-10-on-the-split", "ndcg & more")

@@ -39,11 +39,12 @@ def test_the_report_is_linked_where_it_is_served(place, link, monkeypatch) -> No
 
 
 def test_a_plot_brings_its_own_colours_and_says_what_it_shows() -> None:
-    svg = '<svg viewBox="0 0 64 32" aria-label="ndcg &amp; more"><path style="stroke: var(--s0)"/></svg>'
+    drawing = '<path style="stroke: var(--s0)"/></svg>'
+    svg = f'<svg viewBox="0 0 64 32" aria-label="ndcg &amp; more">{drawing}'
     row = {GROUP: "training", CAPTION: "NDCG@10 on the split", SVG: svg}
     ((key, text, uri),) = images(pl.DataFrame([row]))
     assert (key, text) == ("plot-ndcg-10-on-the-split", "ndcg & more")
     drawn = base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode()
     assert "--s0: #" in drawn
     assert 'width="640"' in drawn
-    assert drawn.endswith('<path style="stroke: var(--s0)"/></svg>')
+    assert drawn.endswith(drawing)

@@ -22,7 +22,7 @@ CHOICE: Final = "choice"
 """Fact: the components and weights that validation chose; null without components."""
 
 
-@step("train", version="15", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="16", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     *,

@@ -18,7 +18,7 @@ from tasks.runtime.saved_models import NEUTRAL, SCALE, SEARCHED, WEIGHING, serve
 from tasks.runtime.step import step
 
 
-@step("candidates", version="6", returns=CandidatesRef)
+@step("candidates", version="7", returns=CandidatesRef)
 def candidates(
     out: ArtifactWriter,
     *,

@@ -15,7 +15,7 @@ from tasks.graph import read_graph
 from tasks.runtime.item_models import read_item_model
 from tasks.runtime.references import CandidatesRef, GraphRef, ItemIdsRef, ModelRef, SplitRef
 from tasks.runtime.step import step
-from tasks.train import SEARCHED, WEIGHING
+from tasks.train import SEARCHED, WEIGHING, served_prefix
 
 
 @step("candidates", version="4", returns=CandidatesRef)
@@ -61,9 +61,7 @@ def candidates(
         indices, scores = top_k(users, items, seen.users, seen.items, k, added=added, barred=barred)
         return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 
-    # What the search trained knows no validation row: the final model where train alone teaches.
-    searched = not split.learns_from_valid and not valid.is_empty()
-    final = best(SEARCHED if searched else "", split.shown, split.masked)
+    final = best(served_prefix(split), split.shown, split.masked)
     out.table("candidates", final, CANDIDATES)
     held_out = (
         best(SEARCHED, train, train if split.masks else split.masked)

@@ -23,9 +23,20 @@ WEIGHING: Final = "weighing"
 """Fact: thresholds and weights of ratings, which the item-to-item part reads histories with."""
 SEARCHED: Final = "search_"
 """Prefix of the tables of the model that saw no validation row."""
+PLACING_FILE: Final = "placing.safetensors"
+"""What users who come later are placed by, of the model whose lists are served."""
+UNARY: Final = "unary"
+"""Fact: whether all training ratings were alike, so that a rating says no more than its presence."""
 
 
-@step("train", version="14", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
+def served_prefix(split: SplitRef) -> str:
+    """Prefix of the tables of the model that serves: what the search trained knows no validation
+    row, and where train alone teaches, it serves."""
+    searched = not split.learns_from_valid and not split.table("valid").is_empty()
+    return SEARCHED if searched else ""
+
+
+@step("train", version="15", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     *,
@@ -42,9 +53,10 @@ def train(
 
     Args:
         out: tables `users` and `items` (vectors), `item_to_item`, `item_factors` and
-            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors`; and
-            the first five of the model that saw no validation row, after the prefix `search_`. A
-            server adds the dot product of the vectors and `ItemToItemModel.scores`.
+            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors`;
+            `placing.safetensors` (`UserPlacing` of the model that serves); and the first five of
+            the model that saw no validation row, after the prefix `search_`. A server adds the dot
+            product of the vectors and `ItemToItemModel.scores`.
         split: its validation part stops the training.
         graph: nodes, what is known of users, and training edges.
         embeddings: text vectors of users, text vectors and features of items.
@@ -55,6 +67,7 @@ def train(
             nothing is held out.
         earlier: the model of an earlier run to go on from, which knows no row held out here.
     """
+    from recsys_core.graph.inference.extract import user_placing
     from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.trainer import train as fit
 
@@ -86,6 +99,9 @@ def train(
         write_item_model(out, prefix, found.item_model)
     out.table("curves", trained.curves, CURVES)
     out.data("weights.safetensors", trained.to_bytes())
+    serves = trained.fitted[0 if served_prefix(split) else 1]
+    out.data(PLACING_FILE, user_placing(serves).to_bytes())
+    out.fact(UNARY, serves.graph.edges.are_alike, in_content=True)
     out.fact(WARM, start is not None)
     weighing = {"neutral": sized.neutral_weight, "scale": ratings.model_dump()}
     out.fact(WEIGHING, weighing, in_content=True)

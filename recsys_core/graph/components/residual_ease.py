@@ -78,6 +78,10 @@ def shrunk_item_means(edges: Edges, n_items: int) -> Floats:
 
 def _residuals(edges: Edges, item_means: Floats, data: RatingScale) -> Floats:
     """(n_edges,) ratings minus item means, in stars."""
-    star = (data.rating_max - data.rating_min) / _STARS
-    residuals: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star)
+    residuals: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star_of(data))
     return residuals
+
+
+def star_of(data: RatingScale) -> float:
+    """A star of a scale from 1 to 5, on this scale."""
+    return (data.rating_max - data.rating_min) / _STARS

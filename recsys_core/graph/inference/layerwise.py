@@ -1,6 +1,7 @@
 """Vectors of all nodes of a graph too large for one pass, some targets at a time."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 
@@ -9,8 +10,20 @@ from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import Backend, bind
 
 
+class Listener(Protocol):
+    """Takes what nodes send."""
+
+    def layer(self, layer: AttentionLayer, sent: torch.Tensor) -> None:
+        """Called once per layer with what all nodes send in it, (n_nodes, heads, hidden)."""
+
+
 def all_vectors(
-    model: GAT, adjacency: Adjacency, levels: torch.Tensor, backend: Backend, at_once: int
+    model: GAT,
+    adjacency: Adjacency,
+    levels: torch.Tensor,
+    backend: Backend,
+    at_once: int,
+    listener: Listener | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What `model(graph, levels)` gives, with the edges of a part of the graph at a time.
 
@@ -22,13 +35,14 @@ def all_vectors(
         levels: (n_edges,) in its order.
         backend: kernels of message passing.
         at_once: edges at a time; a node with more has them all at once.
+        listener: takes what nodes send in every layer; None for nobody.
     """
     new = adjacency.degrees == 0
     state = model.inputs(adjacency.degrees, new)
     states, mean = [state], model.config.layer_combination == "mean"
     for layer in model.layers:
         assert isinstance(layer, AttentionLayer)  # noqa: S101 - a ModuleList forgets the type
-        state = _layer(layer, adjacency, levels, state, backend, at_once)
+        state = _layer(layer, adjacency, levels, state, backend, at_once, listener)
         # The mean of all states needs their sum, not each of them.
         states = [states[0] + state] if mean else [state]
     combined = states[0] / (len(model.layers) + 1) if mean else state
@@ -42,8 +56,11 @@ def _layer(
     features: torch.Tensor,
     backend: Backend,
     at_once: int,
+    listener: Listener | None,
 ) -> torch.Tensor:
     sent, received = layer.sent(features), torch.empty_like(features)
+    if listener is not None:
+        listener.layer(layer, sent)
     degrees = edges.degrees
     for first, last in _parts(edges.starts, at_once):
         own, here = slice(first, last), slice(int(edges.starts[first]), int(edges.starts[last]))

@@ -13,6 +13,7 @@ from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig, TrainingConfig
+from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.model.mixed_precision import choose_precision
@@ -54,6 +55,8 @@ class Trained:
         facts: what the run's summary should say: device, back end, validation NDCG, what each
             component is worth, counts of nodes that only their profile describes.
         config: the configuration with nothing left open.
+        fitted: both phases with their training data, that of `search` first: what later users are
+            folded in with.
     """
 
     weights: dict[str, torch.Tensor]
@@ -63,6 +66,7 @@ class Trained:
     best_epoch: int
     facts: dict[str, Any]
     config: TrainingConfig
+    fitted: tuple[FittedModel, FittedModel]
 
     @property
     def user_vectors(self) -> Floats:
@@ -186,12 +190,14 @@ class _Done:
 
     Attributes:
         fits: of the network; the first one, where there are two, saw no validation row.
+        graphs: what each was fitted to.
         sums: the network with its components, for each fit.
         choice: what validation chose; None for the network alone.
         facts: of the choice.
     """
 
     fits: tuple[Fit, ...]
+    graphs: tuple[InteractionGraph, ...]
     sums: tuple[ScoreSum, ...]
     choice: Choice | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -214,13 +220,17 @@ def _fits(
     found = fit(search, on_epoch, scratch)
     choice, of_search, facts = _chosen(search, found, valid)
     if not spec.config.retrain:
-        return _Done(fits=(found,), sums=(of_search,), choice=choice, facts=facts)
+        return _Done(
+            fits=(found,), graphs=(graph,), sums=(of_search,), choice=choice, facts=facts
+        )
     # The same start as if this were the only phase.
     torch.manual_seed(spec.seed)
     final = replace(spec, epochs=found.epoch)
     last = fit(final, on_epoch, scratch)
     sums = of_search, _sum_of(final, last, choice)
-    return _Done(fits=(found, last), sums=sums, choice=choice, facts=facts)
+    return _Done(
+        fits=(found, last), graphs=(graph, spec.graph), sums=sums, choice=choice, facts=facts
+    )
 
 
 def _given(
@@ -235,7 +245,10 @@ def _given(
             choice, _, facts = _chosen(inner, fit(inner), taken)
             torch.manual_seed(spec.seed)
     last = fit(spec, on_epoch, scratch)
-    return _Done(fits=(last,), sums=(_sum_of(spec, last, choice),), choice=choice, facts=facts)
+    return _Done(
+        fits=(last,), graphs=(spec.graph,), sums=(_sum_of(spec, last, choice),), choice=choice,
+        facts=facts,
+    )  # fmt: skip
 
 
 def _chosen(
@@ -273,6 +286,13 @@ def _trained(spec: TrainingSpec, done: _Done, facts: dict[str, Any]) -> Trained:
     } | done.facts
     logger.info("graph model trained", extra=facts)
     rows = [row for one in fits for row in one.curves]
+    fitted = [
+        FittedModel(
+            graph=graph, weights=one.weights, user_text=spec.user_text, item_text=spec.item_text,
+            config=spec.config, data=spec.data, served=total,
+        )
+        for one, graph, total in zip(fits, done.graphs, done.sums, strict=True)
+    ]  # fmt: skip
     return Trained(
         weights=last.weights,
         served=done.sums[-1],
@@ -281,6 +301,7 @@ def _trained(spec: TrainingSpec, done: _Done, facts: dict[str, Any]) -> Trained:
         best_epoch=last.epoch,
         facts=facts,
         config=spec.config,
+        fitted=(fitted[0], fitted[-1]),
     )
 
 

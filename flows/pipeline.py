@@ -8,6 +8,7 @@ from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key
+from recsys_core.serving.config import ServingConfig
 from tasks.baselines import baselines
 from tasks.candidates import candidates, list_length
 from tasks.diversify import diversify, trade_off
@@ -33,6 +34,7 @@ from tasks.runtime.references import Results
 from tasks.runtime.run_log import RunLog
 from tasks.runtime.step import NotKept, kept_only
 from tasks.runtime.warm_start import earlier_model, honest_start
+from tasks.served_model import served_model
 from tasks.split import split, split_everything, test_split
 from tasks.train import train
 from tasks.user_profiles import user_profiles
@@ -145,6 +147,11 @@ def pipeline(
     made.policy = fusion_policy(
         store, known_users=made.data.known_users, split=made.split, config=config.fusion,
         probe=seen, tuned=tuned.policy if tuned else None,
+    )  # fmt: skip
+    made.served_model = served_model(
+        store, known_users=made.data.known_users, catalogue=made.data.catalogue, split=made.split,
+        items=made.item_profiles, users=made.user_profiles, embeddings=made.embeddings,
+        model=made.model, policy=made.policy, config=ServingConfig.of(config, ratings),
     )  # fmt: skip
     everyone = config.fusion.judge_everyone
     made.judgements = judge(candidates=made.candidates, only=None if everyone else made.policy)

@@ -26,12 +26,14 @@ SEARCHED: Final = "search_"
 PLACING_FILE: Final = "placing.safetensors"
 """What users who come later are placed by, of the model whose lists are served."""
 UNARY: Final = "unary"
-"""Fact: whether all training ratings were alike, so that a rating says no more than its presence."""
+"""Fact: whether all training ratings were alike: one then says no more than that it is there."""
 
 
 def served_prefix(split: SplitRef) -> str:
-    """Prefix of the tables of the model that serves: what the search trained knows no validation
-    row, and where train alone teaches, it serves."""
+    """Prefix of the tables of the model that serves.
+
+    What the search trained knows no validation row: it serves where train alone teaches.
+    """
     searched = not split.learns_from_valid and not split.table("valid").is_empty()
     return SEARCHED if searched else ""
 

@@ -55,9 +55,7 @@ def columns_of(component: Component) -> HistoryColumns | WindowColumns:
     match component:
         case EaseComponent():
             described = component.described if len(component.described) else None
-            return HistoryColumns(
-                input=HistoryInput(), rated=component.rated, described=described
-            )
+            return HistoryColumns(input=HistoryInput(), rated=component.rated, described=described)
         case ResidualEase():
             usual = UsualRatings(values=component.item_means, spread=star_of(component.data))
             return HistoryColumns(

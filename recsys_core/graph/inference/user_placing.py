@@ -86,13 +86,12 @@ class NetworkPlacing:
         worth = self.settings["user_text_half_life"]
         if worth is not None:
             state = state * (worth / (worth + degrees))[:, None]
-        state, total = state.astype(np.float32), state.astype(np.float32)
         levels = _levels(edges.ratings, scale)
+        states: list[Floats] = [state.astype(np.float32)]
         for layer in self.layers:
-            state = self._received(layer, state, edges, levels, degrees)
-            total = total + state
+            states.append(self._received(layer, states[-1], edges, levels, degrees))
         mean = self.settings["layer_combination"] == "mean"
-        found = total / np.float32(len(self.layers) + 1) if mean else state
+        found: Floats = np.mean(states, axis=0, dtype=np.float32) if mean else states[-1]
         return found if self.evidence is None else self._cosine(found, degrees)
 
     def _received(
@@ -229,7 +228,9 @@ class UserPlacing:
         told = {
             "settings": dict(self.network.settings), "layers": len(self.network.layers),
             "weight": self.weight,
-            "columns": [_tell(arrays, f"columns.{at}", *one) for at, one in enumerate(self.columns)],
+            "columns": [
+                _tell(arrays, f"columns.{at}", *one) for at, one in enumerate(self.columns)
+            ],
         }  # fmt: skip
         _keep(arrays, "network", self.network, ("projection", "offset", "item_degrees", "evidence"))
         for at, layer in enumerate(self.network.layers):

@@ -114,6 +114,17 @@ class ServedModel:
         return frozenset(self.user_ids.to_list())
 
     @cached_property
+    def no_attributes(self) -> Floats:
+        """(1, d) of a user of whom nothing is known beside ratings."""
+        width = attribute_features(self.users, self.users.head(1)).shape[1]
+        return np.zeros((1, width if self.reads_attributes else 0), np.float32)
+
+    @cached_property
+    def no_text(self) -> Floats:
+        """(1, d_text) of a user whose profile is not embedded."""
+        return np.zeros((1, self.placing.text_width), np.float32)
+
+    @cached_property
     def known_items(self) -> frozenset[Any]:
         """Ids of the items."""
         return frozenset(self.items[ITEM].to_list())
@@ -324,7 +335,7 @@ def _check_whole(model: ServedModel) -> None:
     widths = {model.user_vectors.shape[1], model.item_vectors.shape[1]}
     n_items = model.item_ids.len()
     maps = n_items if model.item_model is None else model.item_model.n_items
-    read = attribute_features(model.users, model.users.head(0)).shape[1]
+    read = attribute_features(model.users, model.users.head(1)).shape[1]
     if len(widths) > 1 or maps != n_items or bool(read) != model.reads_attributes:
         raise ConfigError(
             f"The parts of {model.uri} do not fit one another: vectors of {sorted(widths)} numbers,"

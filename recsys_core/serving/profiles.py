@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import EVIDENCE, TEXT, USER, USER_PROFILES
+from recsys_core.columns import EVIDENCE, MODEL, TEXT, USER, USER_PROFILES
 from recsys_core.embedding import Embedder, user_texts
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.errors import ConfigError, SourceUnavailable
 from recsys_core.graph.interaction_graph import Floats
 from recsys_core.interactions.lookup import aligned, vector_table
-from recsys_core.llm.providers.rules import RulesProvider
+from recsys_core.llm.providers.rules import RULES, RulesProvider
 from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.users import profile_users
 from recsys_core.serving.model import ServedModel
@@ -67,12 +67,28 @@ def text_vectors(model: ServedModel, profiles: pl.DataFrame, users: pl.Series) -
     return aligned(vector_table(texts[USER], vectors), users)
 
 
-def described(model: ServedModel, visitors: Visitors, profiles: pl.DataFrame) -> Visitors:
-    """The same visitors with the vectors of their profiles' texts."""
-    placed = [one for one in visitors.placed.to_list() if one is not None]
-    if not placed or not model.placing.network.projection.any():
-        return visitors
+def described(
+    model: ServedModel, visitors: Visitors, profiles: pl.DataFrame, *, everybody: bool = False
+) -> Visitors:
+    """The same visitors with the vectors of those profiles' texts that say more than ratings do.
+
+    What rules write repeats the ratings, and a model that discounts texts by the number of ratings
+    ranks alike with and without (docs/experiments.md): such texts are not embedded, and the vectors
+    are those of the cold-start protocol.
+
+    Args:
+        model: places the users.
+        visitors: the users.
+        profiles: of everybody.
+        everybody: embed every text, for a reranker that compares them.
+    """
     own = profiles.join(visitors.placed.to_frame(), on=USER, how="semi")
+    if everybody:
+        own = profiles
+    elif model.placing.network.settings["user_text_half_life"] is not None:
+        own = own.filter(pl.col(MODEL) != RULES)
+    if own.is_empty():
+        return visitors
     return visitors.with_texts(text_vectors(model, own, visitors.users))
 
 

@@ -10,8 +10,6 @@ from flows import _command
 from recsys_core.columns import EXPLANATION, ITEM, RATING, TITLE, USER
 from recsys_core.serving.request import RecommendConfig, barred_items, history_of
 
-VISITOR = "you"
-
 
 def answered(argv: Sequence[str], *, program: str, description: str) -> bool:
     """Answer `--history` or `--similar-to`; False where the flow has to.
@@ -75,11 +73,11 @@ def _lists(model: Any, config: RecommendConfig) -> list[str]:
     from recsys_core.serving.people import person
     from recsys_core.serving.visitors import visitors_of
 
-    rows = history_of(config.history or "")
-    ratings, user = person(model, rows)
+    ratings, user = person(model, history_of(config.history or ""))
+    who = pl.DataFrame({USER: [user]}, schema={USER: model.users.schema[USER]})
     found = recommend(
-        model, visitors_of(model, ratings=ratings, attributes=ratings.select(USER).unique()),
-        k=config.k, barred=barred_items(config, model),
+        model, visitors_of(model, ratings=ratings, attributes=who), k=config.k,
+        barred=barred_items(config, model),
     )  # fmt: skip
     known = ratings.join(model.items, on=ITEM)
     lines = ["For somebody who rated:"]

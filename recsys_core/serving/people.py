@@ -1,5 +1,6 @@
 """One person's ratings as they are typed: titles looked up, ratings checked."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,9 @@ from recsys_core.serving.model import ServedModel
 
 MOST_RATINGS: Final = 10_000
 """Of one person; a longer history is refused."""
+_SHOWN: Final = 5
+"""Wrong rows that an error quotes."""
+_WHOLE: Final = re.compile(r"-?\d{1,18}")
 _KEYS: Final = frozenset({TITLE, ITEM, RATING, TIMESTAMP})
 
 
@@ -29,12 +33,38 @@ def new_user_id(model: ServedModel) -> Any:
 def person(
     model: ServedModel, rows: Sequence[Mapping[str, Any]], user: Any = None
 ) -> tuple[pl.DataFrame, Any]:
-    """One person's ratings as a table, and the user's id.
+    """One person's ratings as a table (`columns.INTERACTIONS`), and the user's id.
 
     Args:
         model: knows the titles and the scale.
-        rows: each has `title` or `item_id`, and `rating` (not for data without ratings).
+        rows: as `rated_rows` takes them.
         user: a known user who rated them; None for a new one.
+
+    Raises:
+        DataError: as `rated_rows`.
+    """
+    found = rated_rows(model, rows)
+    user = new_user_id(model) if user is None else user
+    items, ratings, times = zip(*found, strict=True) if found else ((), (), ())
+    table = pl.DataFrame(
+        {ITEM: items, RATING: ratings, TIMESTAMP: times},
+        schema={ITEM: model.items.schema[ITEM], RATING: pl.Float32, TIMESTAMP: pl.Int64},
+    )
+    owner = pl.lit(user, dtype=model.users.schema[USER]).alias(USER)
+    return table.select(owner, ITEM, RATING, TIMESTAMP), user
+
+
+Rating = tuple[Any, float, int | None]
+"""Item id, rating, seconds since 1970 where they are known."""
+
+
+def rated_rows(model: ServedModel, rows: Sequence[Mapping[str, Any]]) -> list[Rating]:
+    """One person's ratings, titles looked up.
+
+    Args:
+        model: knows the titles and the scale.
+        rows: each has `title` or `item_id`, `rating` (not for data without ratings), and perhaps
+            `timestamp`.
 
     Raises:
         DataError: a title is unknown or ambiguous, or a rating is not of the scale; every wrong
@@ -45,25 +75,19 @@ def person(
             f"The history has {len(rows):,} ratings.", expected=f"at most {MOST_RATINGS:,}.",
             fix="leave out the oldest ones.",
         )  # fmt: skip
-    user = new_user_id(model) if user is None else user
-    found, problems = [], []
+    found: list[Rating] = []
+    problems: list[DataError] = []
     for at, row in enumerate(rows, 1):
         try:
             found.append(_rated(model, row))
         except DataError as error:
             problems.append(error if len(rows) == 1 else _numbered(error, at))
     if problems:
-        raise problems[0] if len(problems) == 1 else DataError(
-            " ".join(one.seen for one in problems), expected=problems[0].expected,
-            fix=problems[0].fix,
-        )  # fmt: skip
-    items, ratings, times = zip(*found, strict=True) if found else ((), (), ())
-    table = pl.DataFrame(
-        {ITEM: items, RATING: ratings, TIMESTAMP: times},
-        schema={ITEM: model.items.schema[ITEM], RATING: pl.Float32, TIMESTAMP: pl.Int64},
-    )
-    owner = pl.lit(user, dtype=model.users.schema[USER]).alias(USER)
-    return table.select(owner, ITEM, RATING, TIMESTAMP), user
+        first = problems[0]
+        seen = " ".join(one.seen for one in problems[:_SHOWN])
+        more = f" And {len(problems) - _SHOWN} more." if len(problems) > _SHOWN else ""
+        raise DataError(seen + more, expected=first.expected, fix=first.fix)
+    return found
 
 
 def _numbered(error: DataError, at: int) -> DataError:
@@ -80,6 +104,11 @@ def _rated(model: ServedModel, row: Mapping[str, Any]) -> tuple[Any, float, int 
         )
     if ITEM in row:
         item: Any = known_item(model, row[ITEM])
+        if item is None:
+            raise DataError(
+                f"The model has no item {row[ITEM]!r}.", expected="an item_id of the data set.",
+                fix="look the title up.",
+            )  # fmt: skip
     else:
         item = model.titles.item(str(row[TITLE]))
     return item, _rating(model, row.get(RATING)), _time(row.get(TIMESTAMP))
@@ -107,23 +136,24 @@ def _time(given: Any) -> int | None:
 
 
 def known_item(model: ServedModel, given: Any) -> Any:
-    """The id, in the model's type, of an item that it has.
+    """The id, in the model's type, of an item that it has; None for no such item."""
+    return _among(model.known_items, model.items.schema[ITEM], given)
 
-    Raises:
-        DataError: it has no such item.
-    """
-    dtype = model.items.schema[ITEM]
-    item: Any = given
-    if dtype != pl.String and isinstance(given, str) and given.lstrip("-").isdigit():
-        item = int(given)
-    elif dtype == pl.String and not isinstance(given, bool):
-        item = str(given)
-    if isinstance(item, bool | float | list | dict) or item not in model.known_items:
-        raise DataError(
-            f"The model has no item {given!r}.", expected="an item_id of the data set.",
-            fix="look the title up.",
-        )  # fmt: skip
-    return item
+
+def known_user(model: ServedModel, given: Any) -> Any:
+    """The id, in the model's type, of a user whom training placed; None for no such user."""
+    return _among(model.known_users, model.users.schema[USER], given)
+
+
+def _among(known: frozenset[Any], dtype: pl.DataType, given: Any) -> Any:
+    found = given
+    if isinstance(given, bool | float | list | dict):
+        return None
+    if dtype == pl.String:
+        found = str(given)
+    elif isinstance(given, str):
+        found = int(given) if _WHOLE.fullmatch(given) else None
+    return found if found in known else None
 
 
 def item_of(model: ServedModel, named: str) -> Any:
@@ -132,7 +162,5 @@ def item_of(model: ServedModel, named: str) -> Any:
     Raises:
         DataError: neither, or several titles fit.
     """
-    try:
-        return known_item(model, named)
-    except DataError:
-        return model.titles.item(named)
+    found = known_item(model, named)
+    return model.titles.item(named) if found is None else found

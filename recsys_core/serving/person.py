@@ -104,7 +104,9 @@ class People:
         runs = table[USER].rle().struct.unnest()
         ends = runs["len"].cum_sum().to_list()
         starts = [0, *ends[:-1]]
-        self._spans = dict(zip(runs["value"].to_list(), zip(starts, ends, strict=True), strict=True))
+        self._spans = dict(
+            zip(runs["value"].to_list(), zip(starts, ends, strict=True), strict=True)
+        )
 
     def _read_profiles(self) -> None:
         liked = self.model.evidence.filter(pl.col(POLARITY) == LIKED)
@@ -121,9 +123,7 @@ class People:
         """
         place, (start, end) = self._users[user], self._spans.get(user, (0, 0))
         span = slice(start, end)
-        located = self._located(
-            place, self._rated[span], self._ratings[span], self._times[span]
-        )
+        located = self._located(place, self._rated[span], self._ratings[span], self._times[span])
         overview, genres, tags, dislikes = self._tastes.get(user, ("", (), (), ()))
         taste = Taste(
             overview=overview or "", description="", genres=tuple(genres or ()),
@@ -212,7 +212,9 @@ class People:
         citable = tuple(self._known[self._places[one]] for one in liked)
         batch, reasons = self.model.config.explanations.batch, []
         for at in range(0, len(shown), batch):
-            asked = ExplanationInput(taste=taste, liked=citable, items=tuple(shown[at : at + batch]))
+            asked = ExplanationInput(
+                taste=taste, liked=citable, items=tuple(shown[at : at + batch])
+            )
             reasons += explain_with_rules(asked).reasons
         titles = {one.id: one.title for one in citable}
         entries = tuple(

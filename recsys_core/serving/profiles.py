@@ -45,11 +45,13 @@ def with_known(
     evidence: pl.DataFrame | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Profiles and evidence of everybody: those written now, and of the others the run's own."""
-    known = visitors.users.to_frame().join(visitors.placed.to_frame(), on=USER, how="anti")
+    placed = visitors.placed.to_frame()
+    known = visitors.users.to_frame().join(placed, on=USER, how="anti")
     profiles = [model.user_profiles.join(known, on=USER, how="semi").select(*USER_PROFILES)]
     shown = [model.evidence.join(known, on=USER, how="semi").select(*EVIDENCE)]
-    profiles += [] if written is None else [written.select(*USER_PROFILES)]
-    shown += [] if evidence is None else [evidence.select(*EVIDENCE)]
+    for parts, new, names in ((profiles, written, USER_PROFILES), (shown, evidence, EVIDENCE)):
+        if new is not None:
+            parts.append(new.join(placed, on=USER, how="semi").select(*names))
     return pl.concat(profiles), pl.concat(shown)
 
 

@@ -117,9 +117,10 @@ def visitors_of(
     """
     dtype = model.users.schema[USER]
     wanted = _ids(users, dtype)
-    new = _one_per_pair(_rows(ratings, model))
+    rows = _rows(ratings, model)
+    new = _one_per_pair(rows)
     told = _ids(None if attributes is None else attributes[USER], dtype)
-    everybody = pl.concat([wanted, new[USER], told]).unique(maintain_order=True)
+    everybody = pl.concat([wanted, rows[USER], told]).unique(maintain_order=True)
     known = everybody.is_in(model.users[USER].implode())
     strangers = wanted.filter(
         ~wanted.is_in(model.users[USER].implode())

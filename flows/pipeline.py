@@ -142,11 +142,13 @@ def pipeline(
         made.probe_judgements = []
         seen = probe(
             store, judge, split=made.split, candidates=made.candidates, ratings=ratings,
-            config=config.fusion, seed=seed, judged=made.probe_judgements,
+            cold_below=config.evaluation.cold_below, config=config.fusion, seed=seed,
+            judged=made.probe_judgements,
         )  # fmt: skip
     made.policy = fusion_policy(
-        store, known_users=made.data.known_users, split=made.split, config=config.fusion,
-        probe=seen, tuned=tuned.policy if tuned else None,
+        store, known_users=made.data.known_users, split=made.split,
+        cold_below=config.evaluation.cold_below, config=config.fusion, probe=seen,
+        tuned=tuned.policy if tuned else None,
     )  # fmt: skip
     made.served_model = served_model(
         store, known_users=made.data.known_users, catalogue=made.data.catalogue, split=made.split,

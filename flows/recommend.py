@@ -94,7 +94,7 @@ def served_ref(config: RecommendConfig) -> ServedModelRef:
 
 def _steps(config: RecommendConfig, served: ServedModelRef) -> dict[str, Any]:
     store = ArtifactStore(root=config.artifact_root)
-    run = ServingConfig.model_validate(served.facts["config"])
+    run = ServingConfig.read(served.facts["config"])
     ratings, hashes = served.scale, fingerprint(config)
     came = arrivals(store, served=served, asked=config, came=hashes)
     split, catalogue = came.as_type(SplitRef), came.narrowed(CatalogueRef, "items")

@@ -22,7 +22,7 @@ from tasks.runtime.vector_tables import write_vectors
 from tasks.train import PLACING_FILE, UNARY, WEIGHING, served_prefix
 
 
-@step(contract.STEP, version=str(contract.VERSION), returns=ServedModelRef)
+@step(contract.STEP, version="1", returns=ServedModelRef)
 def served_model(
     out: ArtifactWriter,
     *,

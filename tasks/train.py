@@ -38,7 +38,7 @@ def served_prefix(split: SplitRef) -> str:
     return SEARCHED if searched else ""
 
 
-@step("train", version="15", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="16", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     *,

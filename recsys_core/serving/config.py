@@ -1,5 +1,6 @@
 """What a served model keeps of its run's configuration."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -26,13 +27,16 @@ class ServingConfig(Section):
     rerank: RerankConfig = RerankConfig()
     fusion: FusionConfig = FusionConfig()
     explanations: ExplanationConfig = ExplanationConfig()
+    cold_below: int = Field(default=10, ge=1)
+    """Users with fewer ratings are cold (`evaluation.cold_below`)."""
     seed: int = Field(default=0, ge=0)
     """Seed of the order in which candidates are shown to a language model."""
 
     @classmethod
     def of(cls, config: RunConfig, ratings: RatingScale) -> "ServingConfig":
         """Of a run, with the scale and thresholds that it found."""
-        sections = {name: getattr(config, name) for name in cls.model_fields}
+        named = {name: getattr(config, name, None) for name in cls.model_fields}
+        sections = named | {"cold_below": config.evaluation.cold_below}
         scale = {
             "feedback": ratings.feedback, "rating_min": ratings.rating_min,
             "rating_max": ratings.rating_max, "positive": ratings.like_from,
@@ -42,6 +46,21 @@ class ServingConfig(Section):
             update=scale if not ratings.is_implicit else {"feedback": "implicit"}
         )
         return cls.model_validate(sections | {"data": data})
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> "ServingConfig":
+        """What a served model keeps, without fields that this version has no more.
+
+        Where one of them mattered, the version of the contract was raised.
+        """
+        sections: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            given, kind = kept.get(name), field.annotation
+            if isinstance(kind, type) and issubclass(kind, Section) and isinstance(given, dict):
+                given = {one: given[one] for one in given if one in kind.model_fields}
+            if name in kept:
+                sections[name] = given
+        return cls.model_validate(sections)
 
     def identity(self) -> dict[str, Any]:
         """The identities of its sections."""

@@ -91,7 +91,7 @@ class ServedModel:
     @cached_property
     def config(self) -> ServingConfig:
         """What lists are made with, as in the run."""
-        return ServingConfig.model_validate(self.facts["config"])
+        return ServingConfig.read(self.facts["config"])
 
     @property
     def reads_attributes(self) -> bool:

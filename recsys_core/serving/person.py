@@ -25,9 +25,14 @@ from recsys_core.columns import (
     USER,
     YEAR,
 )
-from recsys_core.explanations.prompt import ExplanationInput, KnownItem, explain_with_rules
+from recsys_core.explanations.prompt import (
+    ExplanationInput,
+    KnownItem,
+    Reason,
+    explain_with_rules,
+)
 from recsys_core.explanations.user_context import known_item
-from recsys_core.graph.interaction_graph import Edges, Floats, Indices
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
 from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.inputs import RatedItem
 from recsys_core.profiles.rules.users import NEUTRAL, refine_user_profile
@@ -155,7 +160,7 @@ class People:
 
     def _joined(
         self, rated: Sequence[tuple[Any, float, int | None]], user: Any
-    ) -> tuple[Indices, Floats, Floats]:
+    ) -> tuple[Indices, Floats, Times]:
         start, end = self._spans.get(user, (0, 0)) if user is not None else (0, 0)
         kept: dict[int, tuple[float, float]] = {
             int(place): (float(rating), float(time))
@@ -174,7 +179,7 @@ class People:
             np.array([one[1] for one in values], np.float64),
         )
 
-    def _located(self, place: int, items: Indices, ratings: Floats, times: Floats) -> Located:
+    def _located(self, place: int, items: Indices, ratings: Floats, times: Times) -> Located:
         trained = items < self.model.item_ids.len()
         edges = Edges(
             users=np.zeros(int(trained.sum()), np.int64), items=items[trained],
@@ -186,7 +191,7 @@ class People:
         )  # fmt: skip
 
     def _evidence(
-        self, items: Indices, ratings: Floats, times: Floats
+        self, items: Indices, ratings: Floats, times: Times
     ) -> list[tuple[Any, str, int]]:
         """Item, liked or disliked, and turn, as a profile is written from."""
         seconds = pl.Series(TIMESTAMP, times).fill_nan(None).cast(pl.Int64)
@@ -210,7 +215,8 @@ class People:
         ((places, scores),) = self.model.best(located, k)
         shown = [self._known[at] for at in places]
         citable = tuple(self._known[self._places[one]] for one in liked)
-        batch, reasons = self.model.config.explanations.batch, []
+        batch = self.model.config.explanations.batch
+        reasons: list[Reason] = []
         for at in range(0, len(shown), batch):
             asked = ExplanationInput(
                 taste=taste, liked=citable, items=tuple(shown[at : at + batch])

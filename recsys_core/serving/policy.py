@@ -16,11 +16,11 @@ def reranked_users(model: ServedModel, visitors: Visitors, writer: str) -> tuple
         visitors: the users.
         writer: name of the language model that would judge.
     """
-    config, users = model.config.fusion, visitors.users.alias(USER)
-    if config.policy != "auto":
-        found = fixed_users(users, visitors.history, config)
+    kept, users, known = model.config, visitors.users.alias(USER), visitors.history
+    if kept.fusion.policy != "auto":
+        found = fixed_users(users, known, cold_below=kept.cold_below, config=kept.fusion)
     else:
-        found = probed_users(model.probe, users, visitors.history, config)
+        found = probed_users(model.probe, users, known, cold_below=kept.cold_below)
     if found.height and writer != model.config.llm.model:
         return found.clear(), (
             f"The run reranks with {model.config.llm.model}, and {writer} answers here: the order"

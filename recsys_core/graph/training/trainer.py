@@ -220,9 +220,7 @@ def _fits(
     found = fit(search, on_epoch, scratch)
     choice, of_search, facts = _chosen(search, found, valid)
     if not spec.config.retrain:
-        return _Done(
-            fits=(found,), graphs=(graph,), sums=(of_search,), choice=choice, facts=facts
-        )
+        return _Done(fits=(found,), graphs=(graph,), sums=(of_search,), choice=choice, facts=facts)
     # The same start as if this were the only phase.
     torch.manual_seed(spec.seed)
     final = replace(spec, epochs=found.epoch)

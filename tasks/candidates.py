@@ -14,11 +14,11 @@ from recsys_core.interactions.topk import ranked_lists, top_k
 from tasks.graph import read_graph
 from tasks.runtime.item_models import read_item_model
 from tasks.runtime.references import CandidatesRef, GraphRef, ItemIdsRef, ModelRef, SplitRef
+from tasks.runtime.saved_models import NEUTRAL, SCALE, SEARCHED, WEIGHING, served_prefix
 from tasks.runtime.step import step
-from tasks.train import SEARCHED, WEIGHING
 
 
-@step("candidates", version="5", returns=CandidatesRef)
+@step("candidates", version="6", returns=CandidatesRef)
 def candidates(
     out: ArtifactWriter,
     *,
@@ -53,17 +53,15 @@ def candidates(
         added = None
         if maps is not None:
             weighing = model.manifest.facts[WEIGHING]
-            scale = RatingScale.model_validate(weighing["scale"])
+            scale = RatingScale.model_validate(weighing[SCALE])
             shape = nodes.n_users, nodes.n_items
             known = nodes.edges_of(shown)
-            histories = histories_of(known, shape, weighing["neutral"], scale)
+            histories = histories_of(known, shape, weighing[NEUTRAL], scale)
             added = partial(item_scores, maps, maps.rows(histories), nodes.attributes is not None)
         indices, scores = top_k(users, items, seen.users, seen.items, k, added=added, barred=barred)
         return ranked_lists(nodes.user_ids, nodes.item_ids, indices, scores)
 
-    # What the search trained knows no validation row: the final model where train alone teaches.
-    searched = not split.learns_from_valid and not valid.is_empty()
-    final = best(SEARCHED if searched else "", split.shown, split.masked)
+    final = best(served_prefix(split), split.shown, split.masked)
     out.table("candidates", final, CANDIDATES)
     held_out = (
         best(SEARCHED, train, train if split.masks else split.masked)

@@ -12,6 +12,7 @@ from tasks.graph import read_graph
 from tasks.runtime.item_models import write_item_model
 from tasks.runtime.progress import progress
 from tasks.runtime.references import EmbeddingsRef, GraphRef, ModelRef, SplitRef
+from tasks.runtime.saved_models import CONFIG, NEUTRAL, SCALE, SEARCHED, WEIGHING
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import write_vectors
 from tasks.runtime.warm_start import WARM, start_of
@@ -19,13 +20,9 @@ from tasks.runtime.warm_start import WARM, start_of
 BEST_EPOCH: Final = "best_epoch"
 CHOICE: Final = "choice"
 """Fact: the components and weights that validation chose; null without components."""
-WEIGHING: Final = "weighing"
-"""Fact: thresholds and weights of ratings, which the item-to-item part reads histories with."""
-SEARCHED: Final = "search_"
-"""Prefix of the tables of the model that saw no validation row."""
 
 
-@step("train", version="15", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="16", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     *,
@@ -42,9 +39,10 @@ def train(
 
     Args:
         out: tables `users` and `items` (vectors), `item_to_item`, `item_factors` and
-            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors`; and
-            the first five of the model that saw no validation row, after the prefix `search_`. A
-            server adds the dot product of the vectors and `ItemToItemModel.scores`.
+            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors` and
+            `components.safetensors` (what places later users); and all but the curves of the model
+            that saw no validation row, after the prefix `search_`. A server adds the dot product of
+            the vectors and `ItemToItemModel.scores`.
         split: its validation part stops the training.
         graph: nodes, what is known of users, and training edges.
         embeddings: text vectors of users, text vectors and features of items.
@@ -55,6 +53,8 @@ def train(
             nothing is held out.
         earlier: the model of an earlier run to go on from, which knows no row held out here.
     """
+    from recsys_core.graph.components.component_file import components_to_bytes
+    from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE, to_bytes
     from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.trainer import train as fit
 
@@ -80,15 +80,20 @@ def train(
             start=start,
             choice=None if chosen is None else Choice(**chosen),
         )
-    for prefix, found in (("", trained.served), (SEARCHED, trained.search)):
+    for prefix, found, weights in (
+        ("", trained.served, trained.weights),
+        (SEARCHED, trained.search, trained.search_weights),
+    ):
         write_vectors(out, f"{prefix}users", bipartite.user_ids, found.user_vectors)
         write_vectors(out, f"{prefix}items", bipartite.item_ids, found.item_vectors)
         write_item_model(out, prefix, found.item_model)
+        out.data(f"{prefix}{WEIGHTS_FILE}", to_bytes(weights))
+        out.data(f"{prefix}{COMPONENTS_FILE}", components_to_bytes(found))
     out.table("curves", trained.curves, CURVES)
-    out.data("weights.safetensors", trained.to_bytes())
     out.fact(WARM, start is not None)
-    weighing = {"neutral": sized.neutral_weight, "scale": ratings.model_dump()}
+    weighing = {NEUTRAL: sized.neutral_weight, SCALE: ratings.model_dump()}
     out.fact(WEIGHING, weighing, in_content=True)
+    out.fact(CONFIG, trained.config.model_dump(mode="json"))
     out.fact(BEST_EPOCH, trained.best_epoch, in_content=True)
     for name, value in trained.facts.items():
         out.fact(name, value, in_content=name == CHOICE)

@@ -13,6 +13,7 @@ from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig, TrainingConfig
+from recsys_core.graph.inference.saved_model import to_bytes
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.model.mixed_precision import choose_precision
@@ -46,6 +47,7 @@ class Trained:
 
     Attributes:
         weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
+        search_weights: those of the first phase.
         served: the sum of the network and its components, fitted to all rows.
         search: the same of the first phase, which with a search saw no validation row: choices
             on validation are made with it.
@@ -57,6 +59,7 @@ class Trained:
     """
 
     weights: dict[str, torch.Tensor]
+    search_weights: dict[str, torch.Tensor]
     served: ScoreSum
     search: ScoreSum
     curves: pl.DataFrame
@@ -76,10 +79,7 @@ class Trained:
 
     def to_bytes(self) -> bytes:
         """The weights as a safetensors file."""
-        from safetensors.torch import save
-
-        data: bytes = save({name: one.contiguous() for name, one in self.weights.items()})
-        return data
+        return to_bytes(self.weights)
 
 
 def train(
@@ -275,6 +275,7 @@ def _trained(spec: TrainingSpec, done: _Done, facts: dict[str, Any]) -> Trained:
     rows = [row for one in fits for row in one.curves]
     return Trained(
         weights=last.weights,
+        search_weights=fits[0].weights,
         served=done.sums[-1],
         search=done.sums[0],
         curves=pl.DataFrame(rows, schema=dict(CURVES)),

@@ -28,7 +28,7 @@ from tasks.runtime.sharded import Shard, sharded
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},
     tags=("llm",),
-    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION.name),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION),
 )
 def explain(
     out: ArtifactWriter,

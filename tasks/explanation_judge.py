@@ -33,7 +33,7 @@ from tasks.runtime.step import DAY, step
     returns=MetricsRef,
     timeout_seconds=DAY,
     tags=("llm",),
-    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION_JUDGE.name),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION_JUDGE),
 )
 def explanation_judge(
     out: ArtifactWriter,

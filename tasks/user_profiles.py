@@ -26,7 +26,7 @@ from tasks.runtime.step import DAY, step
     returns=UserProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),
-    rests_on=lambda inputs: prompts_in_use(inputs["llm"], USER_PROFILE.name),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], USER_PROFILE),
 )
 def user_profiles(
     out: ArtifactWriter,

@@ -127,7 +127,7 @@ def pipeline(
     )  # fmt: skip
     made.candidates = candidates(
         store, item_ids=made.data.item_ids, split=made.split, graph=made.graph, model=made.model,
-        k=list_length(config), config=config.candidates,
+        k=list_length(config), head=config.rerank.candidates, config=config.candidates,
         last=made.last.candidates(served=tuned is not None) if made.last else None,
     )  # fmt: skip
     if until == "candidates":

@@ -17,7 +17,7 @@ from tasks.graph import read_graph
 from tasks.runtime.item_models import read_item_model
 from tasks.runtime.references import CandidatesRef, GraphRef, ItemIdsRef, ModelRef, SplitRef
 from tasks.runtime.step import step
-from tasks.train import SEARCHED, WEIGHING
+from tasks.train import CHOSEN_ANEW, SEARCHED, WEIGHING
 
 
 @step("candidates", version="5", returns=CandidatesRef, hints=("last",))
@@ -29,6 +29,7 @@ def candidates(
     graph: GraphRef,
     model: ModelRef,
     k: int,
+    head: int,
     config: CandidatesConfig,
     last: CandidatesRef | None = None,
 ) -> None:
@@ -43,6 +44,7 @@ def candidates(
         graph: nodes.
         model: vectors, and the item-to-item part of the score.
         k: length of the lists.
+        head: their first places, which are judged and served: there the last ones are preferred.
         config: how far an item of the last lists is preferred.
         last: the candidates of the last run of the same configuration.
     """
@@ -50,6 +52,8 @@ def candidates(
     from recsys_core.graph.training.score_sum import histories_of, item_scores
 
     nodes = read_graph(graph)
+    # Where the last choices were given up, the last lists are, too.
+    chosen_anew = CHOSEN_ANEW in model.manifest.facts
     train, valid = split.table("train"), split.table("valid")
     allowed = nodes.item_ids.is_in(item_ids.candidate_items.implode())
     barred = np.flatnonzero(~allowed.to_numpy())
@@ -69,11 +73,11 @@ def candidates(
         def top(more: Callable[[Indices], Floats] | None) -> tuple[Indices, Floats]:
             return top_k(users, items, seen.users, seen.items, k, added=more, barred=barred)
 
-        if last is None or not config.keep_margin:
+        if last is None or not config.keep_margin or chosen_anew:
             return ranked_lists(nodes.user_ids, nodes.item_ids, *top(added))
         found = keep_places(
             top, added, last.table(name), users=nodes.user_ids, items=nodes.item_ids,
-            margin=config.keep_margin,
+            head=head, margin=config.keep_margin,
         )  # fmt: skip
         out.fact(f"{name}_kept_against_newcomers", found.kept)
         out.fact(f"{name}_noise_of_retraining", round(found.noise, 4))

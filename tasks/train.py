@@ -29,6 +29,8 @@ from tasks.runtime.warm_start import (
 
 WEIGHING: Final = "weighing"
 """Fact: thresholds and weights of ratings, which the item-to-item part reads histories with."""
+CHOSEN_ANEW: Final = "chosen_anew"
+"""Fact: why the choices of an earlier training were given up; not there where none were."""
 SEARCHED: Final = "search_"
 """Prefix of the tables of the model that saw no validation row."""
 

@@ -176,7 +176,7 @@ _FEW_RATINGS: Final = 100_000
 class CandidatesConfig(Section):
     """Candidate generation by the graph model's scores."""
 
-    keep_margin: float = Field(default=2.0, ge=0, le=10)
+    keep_margin: float = Field(default=3.0, ge=0, le=10)
     """An item that the last run of this configuration listed stays in a user's candidates, unless
     a newcomer's score is higher by more than so many standard deviations of what retraining
     alone changes. 0 lists by the scores alone. What is rated by now, or may not be recommended

@@ -2,16 +2,17 @@
 
 A model that is trained again on nearly the same data scores all items a little differently. What
 stands around the last place of a list then changes places for nothing: a user finds another list,
-and a language model is asked about it anew. So an item of the last list competes with its score
-plus `margin` times the noise of a difference of two scores,
+and a language model is asked about it anew. So an item of the last list (of its head, which is what
+is judged and served) competes with its score plus `margin` times the noise of a difference of two
+scores,
 
     s(u, i) + margin * sqrt(2) * noise * spread_u
 
 where spread_u is the standard deviation of the user's scores over the items that both lists hold,
 and the noise is by how much scores have moved there between the two models, in these units:
 1.4826 times the median of absolute differences, which is the standard deviation of what moves all
-users alike and passes over the few who have done something. The order within a list is that of the
-scores themselves.
+users alike and passes over the few who have done something. The order within the head, and behind
+it, is that of the scores themselves.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys_core.columns import ITEM, SCORE, USER
+from recsys_core.columns import ITEM, RANK, SCORE, USER
 from recsys_core.graph.interaction_graph import Floats, Indices
 
 Scorer = Callable[[Indices], Floats]
@@ -41,7 +42,8 @@ class KeptPlaces:
     """Lists in which earlier items have kept their places.
 
     Attributes:
-        indices: (n_users, k) columns, best first; -1 where a list is shorter.
+        indices: (n_users, k) columns, the head first, both parts best first; -1 where a list is
+            shorter.
         scores: (n_users, k) the model's scores.
         noise: by how much scores moved since the last lists, in spreads of a user's scores.
         kept: places that went to an item of the last list and not to a newcomer.
@@ -60,6 +62,7 @@ def keep_places(
     *,
     users: pl.Series,
     items: pl.Series,
+    head: int,
     margin: float,
 ) -> KeptPlaces:
     """Lists of the best items, those of the last lists preferred by `margin`.
@@ -71,10 +74,11 @@ def keep_places(
         last: `columns.CANDIDATES`, the last lists, by the ids that `users` and `items` have.
         users: (n_users,) ids of the rows.
         items: (n_items,) ids of the columns.
+        head: first places of a list, within which earlier items are preferred.
         margin: standard deviations of the noise; 0 keeps nothing.
     """
     indices, scores = top(added)
-    pairs = _placed(last, users, items)
+    pairs = _placed(last.filter(pl.col(RANK) <= head), users, items)
     shared = _shared(pairs, indices, scores)
     noise = _noise(shared)
     bonus = np.zeros(users.len(), np.float32)
@@ -85,11 +89,13 @@ def keep_places(
     owners, columns = pairs[USER].to_numpy(), pairs[ITEM].to_numpy()
     found, raised = top(_raised(added, owners, columns, bonus, items.len()))
     own = raised - bonus[:, None] * _among(found, owners, columns, items.len())
-    order = np.argsort(-own, axis=1, kind="stable")
+    behind = np.arange(found.shape[1]) >= head
+    order = np.lexsort((-own, np.broadcast_to(behind, own.shape)), axis=1)
     found, own = np.take_along_axis(found, order, axis=1), np.take_along_axis(own, order, axis=1)
     # Where the same items are listed, to the last bit what a list without hysteresis is.
-    other = (np.sort(found, axis=1) != np.sort(indices, axis=1)).any(axis=1)
-    kept = int((~np.isin(_keys(found, items.len()), _keys(indices, items.len())))[other].sum())
+    first, before = found[:, :head], indices[:, :head]
+    other = (np.sort(first, axis=1) != np.sort(before, axis=1)).any(axis=1)
+    kept = int((~np.isin(_keys(first, items.len()), _keys(before, items.len())))[other].sum())
     indices[other], scores[other] = found[other], own[other]
     return KeptPlaces(indices=indices, scores=scores, noise=noise, kept=kept)
 

@@ -440,6 +440,9 @@ def test_another_order_of_a_list_asks_nothing_else() -> None:
     assert asked[0] == asked[1]
     keys = ["user_id", "item_id"]
     assert not lists[0].select(keys).equals(lists[1].select(keys))
-    assert lists[0].select(*keys, "explanation").sort(keys).equals(
-        lists[1].select(*keys, "explanation").sort(keys)
+    assert (
+        lists[0]
+        .select(*keys, "explanation")
+        .sort(keys)
+        .equals(lists[1].select(*keys, "explanation").sort(keys))
     )

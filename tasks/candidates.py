@@ -20,7 +20,7 @@ from tasks.runtime.step import step
 from tasks.train import CHOSEN_ANEW, SEARCHED, WEIGHING
 
 
-@step("candidates", version="5", returns=CandidatesRef, hints=("last",))
+@step("candidates", version="6", returns=CandidatesRef, hints=("last",))
 def candidates(
     out: ArtifactWriter,
     *,

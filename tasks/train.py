@@ -44,7 +44,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="15",
+    version="16",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),

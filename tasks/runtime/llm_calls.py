@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 from prefect.blocks.system import Secret
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from recsys_core.artifacts import ArtifactWriter, content_hash
 from recsys_core.columns import LLM_CALLS
@@ -62,8 +62,9 @@ def prompts_in_use(config: LLMConfig, *purposes: Purpose[Any, Any]) -> dict[str,
             name: f"{prompt.version} {content_hash(prompt)[:16]}"
             for name, prompt in prompts.items()
         }
+        answers: dict[str, type[BaseModel]] = {one.name: one.answer for one in purposes}
         rests_on["schemas"] = {
-            one.name: content_hash(schema_of(one.answer))[:16] for one in purposes
+            name: content_hash(schema_of(answer))[:16] for name, answer in answers.items()
         }
     return rests_on
 

@@ -5,7 +5,7 @@ are there, so that they can be edited, and so are times.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from recsys_core.columns import (
     GENRES,
     ITEM,
     OVERVIEW,
+    PURPOSE,
     RANK,
     RATING,
+    SUBJECT,
     TIMESTAMP,
     TITLE,
     USER,
@@ -119,6 +121,17 @@ class Nightly:
     def by_purpose(self) -> Mapping[str, int]:
         return Counter(one.purpose for one in self.prompts)
 
+    def asked_about(self, *purposes: str) -> set[str]:
+        """Ids of the users or items that were asked about for one of these purposes, or for any."""
+        calls = pl.read_parquet(Path(self.summary.folder) / "llm_calls.parquet")
+        found = calls.filter(pl.col(PURPOSE).is_in(purposes)) if purposes else calls
+        return set(found[SUBJECT].str.split(":").list.last())
+
+    def holders(self, items: Iterable[str], k: int) -> set[str]:
+        """Users with one of these among their first k candidates."""
+        held = pl.col(ITEM).is_in(list(items)) & (pl.col(RANK) <= k)
+        return set(self.candidates.filter(held)[USER])
+
 
 def run(endpoint: Endpoint, name: str, **more: str) -> Nightly:
     """Run once, in this process."""
@@ -139,6 +152,12 @@ def sets(lists: pl.DataFrame, k: int) -> dict[str, frozenset[str]]:
     """User -> the first k items."""
     top = lists.filter(pl.col(RANK) <= k).group_by(USER).agg(ITEM)
     return {user: frozenset(items) for user, items in top.iter_rows()}
+
+
+def changed(before: Nightly, after: Nightly, k: int) -> set[str]:
+    """Users whose first k candidates are others, whatever their order."""
+    one, other = sets(before.candidates, k), sets(after.candidates, k)
+    return {user for user in one | other if one.get(user) != other.get(user)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key
+from tasks.attribute import attribute
 from tasks.baselines import baselines
 from tasks.candidates import candidates, list_length
 from tasks.diversify import diversify, trade_off
@@ -170,6 +171,11 @@ def pipeline(
         served = pipeline(config, log, until="explain", tuned=made)
     else:
         served = made
+        made.attributions = attribute(
+            store, item_ids=made.data.item_ids, split=made.split, graph=made.graph,
+            embeddings=made.embeddings, model=made.model, reranked=made.reranked,
+            policy=made.policy, titles=config.rerank.candidates,
+        )  # fmt: skip
         made.recommendations = explain(
             store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
             items=made.item_profiles, users=made.user_profiles, reranked=made.reranked,

@@ -16,11 +16,12 @@ from recsys_core.interactions.topk import Floats, Indices, ranked_lists, top_k
 from tasks.graph import read_graph
 from tasks.runtime.item_models import read_item_model
 from tasks.runtime.references import CandidatesRef, GraphRef, ItemIdsRef, ModelRef, SplitRef
+from tasks.runtime.saved_models import NEUTRAL, SCALE, SEARCHED, WEIGHING, served_prefix
 from tasks.runtime.step import step
-from tasks.train import CHOSEN_ANEW, SEARCHED, WEIGHING
+from tasks.train import CHOSEN_ANEW
 
 
-@step("candidates", version="6", returns=CandidatesRef, hints=("last",))
+@step("candidates", version="7", returns=CandidatesRef, hints=("last",))
 def candidates(
     out: ArtifactWriter,
     *,
@@ -64,10 +65,10 @@ def candidates(
         added = None
         if maps is not None:
             weighing = model.manifest.facts[WEIGHING]
-            scale = RatingScale.model_validate(weighing["scale"])
+            scale = RatingScale.model_validate(weighing[SCALE])
             shape = nodes.n_users, nodes.n_items
             known = nodes.edges_of(shown)
-            histories = histories_of(known, shape, weighing["neutral"], scale)
+            histories = histories_of(known, shape, weighing[NEUTRAL], scale)
             added = partial(item_scores, maps, maps.rows(histories), nodes.attributes is not None)
 
         def top(more: Callable[[Indices], Floats] | None) -> tuple[Indices, Floats]:
@@ -83,9 +84,7 @@ def candidates(
         out.fact(f"{name}_noise_of_retraining", round(found.noise, 4))
         return ranked_lists(nodes.user_ids, nodes.item_ids, found.indices, found.scores)
 
-    # What the search trained knows no validation row: the final model where train alone teaches.
-    searched = not split.learns_from_valid and not valid.is_empty()
-    final = best("candidates", SEARCHED if searched else "", split.shown, split.masked)
+    final = best("candidates", served_prefix(split), split.shown, split.masked)
     out.table("candidates", final, CANDIDATES)
     held_out = (
         best("valid_candidates", SEARCHED, train, train if split.masks else split.masked)

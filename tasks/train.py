@@ -13,6 +13,7 @@ from tasks.graph import read_graph
 from tasks.runtime.item_models import write_item_model
 from tasks.runtime.progress import progress
 from tasks.runtime.references import EmbeddingsRef, GraphRef, ModelRef, SplitRef
+from tasks.runtime.saved_models import CONFIG, NEUTRAL, SCALE, SEARCHED, WEIGHING
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import write_vectors
 from tasks.runtime.warm_start import (
@@ -20,19 +21,13 @@ from tasks.runtime.warm_start import (
     CHOICE,
     NDCG,
     OWED,
-    SEARCH_WEIGHTS,
-    WEIGHTS,
     WENT_ON,
     Earlier,
     going_on,
 )
 
-WEIGHING: Final = "weighing"
-"""Fact: thresholds and weights of ratings, which the item-to-item part reads histories with."""
 CHOSEN_ANEW: Final = "chosen_anew"
 """Fact: why the choices of an earlier training were given up; not there where none were."""
-SEARCHED: Final = "search_"
-"""Prefix of the tables of the model that saw no validation row."""
 
 
 def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
@@ -44,7 +39,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="16",
+    version="17",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
@@ -67,9 +62,10 @@ def train(
 
     Args:
         out: tables `users` and `items` (vectors), `item_to_item`, `item_factors` and
-            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors`;
-            and all but the curves of the model that saw no validation row, after the prefix
-            `search_`. A server adds the dot product of the vectors and `ItemToItemModel.scores`.
+            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors` and
+            `components.safetensors` (what places later users); and all but the curves of the model
+            that saw no validation row, after the prefix `search_`. A server adds the dot product of
+            the vectors and `ItemToItemModel.scores`.
         split: its validation part stops the training.
         graph: nodes, what is known of users, and training edges.
         embeddings: text vectors of users, text vectors and features of items.
@@ -80,6 +76,8 @@ def train(
             nothing is held out.
         earlier: what an earlier run left to go on from, which knows no row held out here.
     """
+    from recsys_core.graph.components.component_file import components_to_bytes
+    from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE, to_bytes
     from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.trainer import train as fit
 
@@ -107,18 +105,22 @@ def train(
             choice=None if chosen is None else Choice(**chosen),
             earlier=on,
         )
-    for prefix, found in (("", trained.served), (SEARCHED, trained.search)):
+    for prefix, found, weights in (
+        ("", trained.served, trained.weights),
+        (SEARCHED, trained.search, trained.search_weights),
+    ):
         write_vectors(out, f"{prefix}users", bipartite.user_ids, found.user_vectors)
         write_vectors(out, f"{prefix}items", bipartite.item_ids, found.item_vectors)
         write_item_model(out, prefix, found.item_model)
+        out.data(f"{prefix}{WEIGHTS_FILE}", to_bytes(weights))
+        out.data(f"{prefix}{COMPONENTS_FILE}", components_to_bytes(found))
     out.table("curves", trained.curves, CURVES)
-    out.data(WEIGHTS, trained.to_bytes())
-    out.data(SEARCH_WEIGHTS, trained.search_to_bytes())
     out.fact(WENT_ON, earlier.run if earlier and trained.went_on else None)
     out.fact(OWED, owed if trained.went_on else 0.0, in_content=True)
     out.fact(NDCG, trained.ndcg, in_content=True)
-    weighing = {"neutral": sized.neutral_weight, "scale": ratings.model_dump()}
+    weighing = {NEUTRAL: sized.neutral_weight, SCALE: ratings.model_dump()}
     out.fact(WEIGHING, weighing, in_content=True)
+    out.fact(CONFIG, trained.config.model_dump(mode="json"))
     out.fact(BEST_EPOCH, trained.best_epoch, in_content=True)
     for name, value in trained.facts.items():
         out.fact(name, value, in_content=name == CHOICE)

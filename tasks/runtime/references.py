@@ -211,6 +211,10 @@ class TradeOffRef(ArtifactRef):
     """Table `trade_off`: accuracy against variety on validation."""
 
 
+class AttributionsRef(ArtifactRef):
+    """Table `attributions`: what made each entry of the lists to serve."""
+
+
 class RecommendationsRef(ArtifactRef):
     """Table `recommendations`: the lists to serve with a reason for every entry."""
 
@@ -249,6 +253,7 @@ class Results:
     policy: PolicyRef
     judgements: JudgementsRef
     reranked: RerankedRef
+    attributions: AttributionsRef
     trade_off: TradeOffRef
     recommendations: RecommendationsRef
     baselines: BaselinesRef

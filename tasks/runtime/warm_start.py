@@ -18,6 +18,7 @@ from recsys_core.interactions.lookup import aligned
 from tasks.runtime.last_runs import SERVED, LastRun, LastRuns, knows, moved_rows
 from tasks.runtime.references import EmbeddingsRef, HeldOutRef, ModelRef, SplitRef
 from tasks.runtime.run_folder import SUMMARY_FILE
+from tasks.runtime.saved_models import SEARCHED
 
 if TYPE_CHECKING:
     from recsys_core.graph.training.phases import Earlier as EarlierTraining
@@ -32,8 +33,6 @@ OWED: Final = "epochs_owed"
 that were not trained for yet."""
 NDCG: Final = "valid_ndcg_when_chosen"
 """Fact: validation NDCG of the lists when components and weights were chosen."""
-WEIGHTS: Final = "weights.safetensors"
-SEARCH_WEIGHTS: Final = "search_weights.safetensors"
 _MOST_SEEN: Final = 0.01
 """Share of the held-out rows that an earlier model may have learned from, at most. Their users'
 own parameters are left behind."""
@@ -132,7 +131,7 @@ def _left(last: LastRun, *, served: bool) -> Earlier | None:
 def _unfit(earlier: Earlier, split: SplitRef, tuned: ModelRef | None) -> str:
     """Why a model cannot be gone on from, whatever is held out; empty where it can."""
     facts = earlier.model.manifest.facts
-    if SEARCH_WEIGHTS not in earlier.model.manifest.files or not facts.get(BEST_EPOCH):
+    if OWED not in facts or not facts.get(BEST_EPOCH):
         return f"the model of {earlier.run} is of an earlier version"
     if not knows(earlier.split, split):
         return f"{earlier.run} knew none of these interactions"
@@ -180,6 +179,7 @@ def going_on(
         features: name of the table of what items are described by.
         fall: share of the validation NDCG that may be lost.
     """
+    from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE
     from recsys_core.graph.training.phases import Earlier as EarlierTraining
     from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.warm_start import Start
@@ -197,9 +197,16 @@ def going_on(
         forgotten=moved_rows(earlier.split, now)[USER].unique().sort(),
         share=epochs / searched,
     )
+    search, served = (
+        start(
+            earlier.model.data(f"{prefix}{WEIGHTS_FILE}"),
+            earlier.model.data(f"{prefix}{COMPONENTS_FILE}"),
+        )
+        for prefix in (SEARCHED, "")
+    )
     training = EarlierTraining(
-        search=start(earlier.model.data(SEARCH_WEIGHTS)),
-        served=start(earlier.model.data(WEIGHTS)),
+        search=search,
+        served=served,
         choice=None if chosen is None else Choice(**chosen),
         epochs=epochs,
         searched=searched,

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from recsys_core.graph.components.base import COMPONENTS, NETWORK, Component, with_user_components
 from recsys_core.graph.components.histories import Histories, InputRows
@@ -25,7 +24,6 @@ from recsys_core.graph.components.search import refit_from, search_components
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.spec import Fit, TrainingSpec
-from recsys_core.graph.training.warm_start import LIGHTGCN_BASE
 from recsys_core.interactions.feedback import RatingScale, rating_weights
 
 CUTOFF: Final = 10
@@ -85,11 +83,6 @@ class ScoreSum:
     components: dict[str, Component]
     weights: dict[str, float]
     item_model: ItemToItemModel | None
-
-    def parameters(self) -> dict[str, torch.Tensor]:
-        """What a later training can go on from, beside the network's parameters."""
-        light = self.components.get(LIGHTGCN)
-        return {LIGHTGCN_BASE: torch.from_numpy(light.base)} if isinstance(light, LightGcn) else {}
 
     def users(self, network: Floats, edges: Edges, attributes: Floats) -> Floats:
         """Vectors (n_new, d) of later users, whose network vectors are `network` (n_new, d)."""

@@ -1,7 +1,7 @@
 """Training of the graph model: early stopping on validation, then a final fit on all rows."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -13,6 +13,7 @@ from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig, TrainingConfig
+from recsys_core.graph.inference.saved_model import to_bytes
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.model.mixed_precision import choose_precision
@@ -37,7 +38,7 @@ class Trained:
     """The trained model and what it says of every node.
 
     Attributes:
-        weights: the network's parameters by name, on the CPU.
+        weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
         search_weights: those of the first phase.
         served: the sum of the network and its components, fitted to all rows.
         search: the same of the first phase, which with a search saw no validation row: choices
@@ -73,20 +74,8 @@ class Trained:
         return self.served.item_vectors
 
     def to_bytes(self) -> bytes:
-        """What a later training can go on from, as a safetensors file: weights, components'."""
-        return _as_bytes(self.weights, self.served)
-
-    def search_to_bytes(self) -> bytes:
-        """The same of the first phase."""
-        return _as_bytes(self.search_weights, self.search)
-
-
-def _as_bytes(weights: Mapping[str, torch.Tensor], found: ScoreSum) -> bytes:
-    from safetensors.torch import save
-
-    every = {**weights, **found.parameters()}
-    data: bytes = save({name: one.contiguous() for name, one in every.items()})
-    return data
+        """The weights as a safetensors file."""
+        return to_bytes(self.weights)
 
 
 def train(

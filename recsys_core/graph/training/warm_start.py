@@ -17,7 +17,8 @@ from recsys_core.graph.model.gat import GAT
 Doubles = npt.NDArray[np.float64]
 
 LIGHTGCN_BASE: Final = "lightgcn.base"
-"""Among the parameters: those of the LightGCN component, a row per node."""
+"""Among the parameters: those of the LightGCN component, a row per node; named as in the file of
+the components."""
 _OF_NODES: Final = "ids"
 _OF_ITEMS: Final = "item_bias"
 """Parameters with a row per node or per item; all others are the same for every graph."""
@@ -54,6 +55,7 @@ class Start:
     def from_bytes(
         cls,
         data: bytes,
+        components: bytes,
         user_ids: pl.Series,
         item_ids: pl.Series,
         *,
@@ -61,12 +63,14 @@ class Start:
         forgotten: pl.Series | None = None,
         share: float = 1.0,
     ) -> Self:
-        """From a safetensors file of weights."""
+        """From the files of the network's parameters and of the components."""
         from safetensors.torch import load
 
+        others = load(components)
+        light = {LIGHTGCN_BASE: others[LIGHTGCN_BASE]} if LIGHTGCN_BASE in others else {}
         gone = user_ids.clear() if forgotten is None else forgotten
         return cls(
-            weights=load(data), user_ids=user_ids, item_ids=item_ids, item_text=item_text,
+            weights=load(data) | light, user_ids=user_ids, item_ids=item_ids, item_text=item_text,
             forgotten=gone, share=share,
         )  # fmt: skip
 

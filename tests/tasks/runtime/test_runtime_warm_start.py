@@ -13,16 +13,17 @@ from recsys_core.columns import INTERACTIONS, ITEM, RATING, TIMESTAMP, USER, vec
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, StorageError
 from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE
+from recsys_core.graph.training.warm_start import LIGHTGCN_BASE
 from recsys_core.interactions.lookup import vector_table
 from tasks.runtime.last_runs import LastRun, LastRuns, moved_rows
 from tasks.runtime.references import LEARNED, EmbeddingsRef, HeldOutRef, ModelRef, SplitRef
+from tasks.runtime.saved_models import SEARCHED
 from tasks.runtime.warm_start import (
     BEST_EPOCH,
     CHOICE,
     NDCG,
     OWED,
-    SEARCH_WEIGHTS,
-    WEIGHTS,
     WENT_ON,
     Earlier,
     changed_share,
@@ -59,8 +60,10 @@ def model(store: ArtifactStore, name: str, **facts: object) -> ModelRef:
         for table, key in (("users", USER), ("items", ITEM)):
             found = vector_table(pl.Series(key, [1, 2]), torch.ones(2, 3).numpy())
             out.table(table, found, vectors(key, 3))
-        for file, value in ((WEIGHTS, 1.0), (SEARCH_WEIGHTS, 2.0)):
-            out.data(file, save({"ids": torch.full((4, 2), value)}))
+        for prefix, value in (("", 1.0), (SEARCHED, 2.0)):
+            out.data(f"{prefix}{WEIGHTS_FILE}", save({"ids": torch.full((4, 2), value)}))
+            base = {LIGHTGCN_BASE: torch.full((4, 3), value), "ease.items": torch.ones(1)}
+            out.data(f"{prefix}{COMPONENTS_FILE}", save(base))
         told = {BEST_EPOCH: EPOCHS, CHOICE: None, OWED: 0.0, NDCG: 0.3, WENT_ON: None, **facts}
         for fact, value in told.items():
             out.fact(fact, value, in_content=True)
@@ -220,7 +223,7 @@ def test_what_switches_it_off_or_is_gone_is_told(store: ArtifactStore, old: Spli
     assert honest(left(store, old), now, warm_start=False) == (None, "switched off")
     assert "no earlier run" in honest(None, now)[1]
     gone = left(store, old)
-    (Path(gone.artifacts["train"]) / WEIGHTS).unlink()
+    (Path(gone.artifacts["train"]) / WEIGHTS_FILE).unlink()
     assert honest(gone, now)[1] == "not used: what the run before left is gone"
     old_version = left(store, old, model(store, "second", **{BEST_EPOCH: 0}))
     assert "earlier version" in honest(old_version, now)[1]
@@ -272,3 +275,5 @@ def test_epochs_are_those_that_all_changes_amount_to(
     assert (training.ndcg, training.searched) == (0.3, EPOCHS)
     assert training.search.weights["ids"][0, 0] == 2
     assert training.served.weights["ids"][0, 0] == 1
+    assert training.search.weights[LIGHTGCN_BASE][0, 0] == 2
+    assert set(training.served.network) == {"ids"}

@@ -33,7 +33,7 @@ def show(summary: Summary, console: Console | None = None) -> None:
         out.print(f"  {escape(note)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
     _headline(out, summary)
-    for line in summary.reranking:
+    for line in (*summary.reranking, *summary.changes):
         out.print(escape(line))
     _step_table(out, summary.seconds, summary.steps)
     llm = summary.llm

@@ -9,6 +9,7 @@ from tasks.runtime.item_models import FACTS, read_item_model, write_item_model
 from tasks.runtime.references import (
     CatalogueRef,
     EmbeddingsRef,
+    GraphRef,
     ItemProfilesRef,
     ModelRef,
     PolicyRef,
@@ -17,9 +18,9 @@ from tasks.runtime.references import (
     UserProfilesRef,
     UsersRef,
 )
+from tasks.runtime.saved_models import WEIGHING, read_model, served_prefix
 from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
-from tasks.train import PLACING_FILE, UNARY, WEIGHING, served_prefix
 
 
 @step(contract.STEP, version="1", returns=ServedModelRef)
@@ -31,6 +32,7 @@ def served_model(
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
+    graph: GraphRef,
     embeddings: EmbeddingsRef,
     model: ModelRef,
     policy: PolicyRef,
@@ -45,11 +47,14 @@ def served_model(
         split: what users are placed by; no test row is in it.
         items: item profiles.
         users: user profiles, and their evidence.
-        embeddings: text vectors of items.
+        graph: nodes and edges of the training.
+        embeddings: the texts that it was trained with.
         model: the trained model.
         policy: what the probe said about reranking.
         config: what is kept of the run's configuration.
     """
+    from recsys_core.graph.inference.extract import user_placing
+
     prefix, known = served_prefix(split), known_users.table("users")
     vectors = {name: model.table(f"{prefix}{name}") for name in ("users", "items")}
     item_ids = vectors["items"][ITEM]
@@ -60,7 +65,8 @@ def served_model(
     texts = embeddings.table("items")
     write_vectors(out, contract.ITEM_TEXTS, item_ids, aligned(texts, item_ids))
     write_item_model(out, "", read_item_model(model, prefix))
-    out.data(contract.PLACING, model.data(PLACING_FILE))
+    fitted = read_model(model, graph=graph, embeddings=embeddings, split=split)
+    out.data(contract.PLACING, user_placing(fitted).to_bytes())
     for name, table in (
         (contract.ITEMS, catalogue.table("items")),
         (contract.USERS, known),
@@ -77,7 +83,7 @@ def served_model(
         contract.FACTS,
         {
             "weighing": told[WEIGHING],
-            "unary": told[UNARY],
+            "unary": fitted.graph.edges.are_alike,
             "attributes": bool(told["user_attributes"]),
             "allow_repeats": not split.masks,
             "item_model": told.get(f"{prefix}{FACTS}"),

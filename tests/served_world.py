@@ -88,7 +88,9 @@ class World:
         return _built(
             served_model, self._writer("served_model", ServedModelRef), model=model, config=config,
             **{name: parts[name] for name in (
-                "known_users", "catalogue", "split", "items", "users", "embeddings", "policy")},
+                "known_users", "catalogue", "split", "items", "users", "graph", "embeddings",
+                "policy",
+            )},
         )  # fmt: skip
 
     @cached_property

@@ -213,7 +213,7 @@ class People:
         self, located: Located, status: str, liked: Sequence[Any], taste: Taste, k: int
     ) -> PersonalList:
         ((places, scores),) = self.model.best(located, k)
-        shown = [self._known[at] for at in places]
+        shown = sorted((self._known[at] for at in places), key=lambda one: one.id)
         citable = tuple(self._known[self._places[one]] for one in liked)
         batch = self.model.config.explanations.batch
         reasons: list[Reason] = []
@@ -223,12 +223,14 @@ class People:
             )
             reasons += explain_with_rules(asked).reasons
         titles = {one.id: one.title for one in citable}
+        by_id = {one.id: one for one in reasons}
         entries = tuple(
             Entry(
                 item=self._ids[at], title=self._titles[at][0], year=self._titles[at][1],
                 score=float(score), reason=reason.sentence,
                 because=tuple(titles[one] for one in reason.liked_ids), shares=reason.attributes,
             )
-            for at, score, reason in zip(places, scores, reasons, strict=True)
+            for at, score in zip(places, scores, strict=True)
+            for reason in (by_id[self._known[at].id],)
         )  # fmt: skip
         return PersonalList(status=status, entries=entries)

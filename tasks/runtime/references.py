@@ -1,7 +1,7 @@
 """References typed by what they hold, so that mixed-up wiring of the flows fails the type check."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -12,6 +12,9 @@ from recsys_core.evaluation.protocols import History
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
 from recsys_core.serving.contract import FACTS as SERVED_FACTS
+
+if TYPE_CHECKING:
+    from tasks.runtime.last_runs import LastRun
 
 SCALE: Final = "scale"
 ALLOW_REPEATS: Final = "allow_repeats"
@@ -231,6 +234,10 @@ class TradeOffRef(ArtifactRef):
     """Table `trade_off`: accuracy against variety on validation."""
 
 
+class AttributionsRef(ArtifactRef):
+    """Table `attributions`: what made each entry of the lists to serve."""
+
+
 class RecommendationsRef(ArtifactRef):
     """Table `recommendations`: the lists to serve with a reason for every entry."""
 
@@ -261,6 +268,7 @@ class Results:
     user_profiles: UserProfilesRef
     embeddings: EmbeddingsRef
     graph: GraphRef
+    last: "LastRun | None"
     warm_start: str
     model: ModelRef
     candidates: CandidatesRef
@@ -269,6 +277,7 @@ class Results:
     served_model: ServedModelRef
     judgements: JudgementsRef
     reranked: RerankedRef
+    attributions: AttributionsRef
     trade_off: TradeOffRef
     recommendations: RecommendationsRef
     baselines: BaselinesRef

@@ -1,7 +1,6 @@
 """Vectors of all nodes of a graph too large for one pass, some targets at a time."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 
@@ -10,20 +9,8 @@ from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import Backend, bind
 
 
-class Listener(Protocol):
-    """Takes what nodes send."""
-
-    def layer(self, layer: AttentionLayer, sent: torch.Tensor) -> None:
-        """Called once per layer with what all nodes send in it, (n_nodes, heads, hidden)."""
-
-
 def all_vectors(
-    model: GAT,
-    adjacency: Adjacency,
-    levels: torch.Tensor,
-    backend: Backend,
-    at_once: int,
-    listener: Listener | None = None,
+    model: GAT, adjacency: Adjacency, levels: torch.Tensor, backend: Backend, at_once: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What `model(graph, levels)` gives, with the edges of a part of the graph at a time.
 
@@ -35,18 +22,35 @@ def all_vectors(
         levels: (n_edges,) in its order.
         backend: kernels of message passing.
         at_once: edges at a time; a node with more has them all at once.
-        listener: takes what nodes send in every layer; None for nobody.
     """
     new = adjacency.degrees == 0
-    state = model.inputs(adjacency.degrees, new)
-    states, mean = [state], model.config.layer_combination == "mean"
+    states = layer_states(model, adjacency, levels, backend, at_once)
+    state, mean = next(states), model.config.layer_combination == "mean"
+    for later in states:
+        # The mean of all states needs their sum, not each of them.
+        state = state + later if mean else later
+    combined = state / (len(model.layers) + 1) if mean else state
+    return model.outputs(combined, adjacency.degrees, new)
+
+
+def layer_states(
+    model: GAT, adjacency: Adjacency, levels: torch.Tensor, backend: Backend, at_once: int
+) -> Iterator[torch.Tensor]:
+    """The states (n_nodes, width) of all nodes: the input, then what every layer makes of it.
+
+    Args:
+        model: as for `all_vectors`, and so are the others.
+        adjacency: all edges.
+        levels: (n_edges,).
+        backend: kernels.
+        at_once: edges at a time.
+    """
+    state = model.inputs(adjacency.degrees, adjacency.degrees == 0)
+    yield state
     for layer in model.layers:
         assert isinstance(layer, AttentionLayer)  # noqa: S101 - a ModuleList forgets the type
-        state = _layer(layer, adjacency, levels, state, backend, at_once, listener)
-        # The mean of all states needs their sum, not each of them.
-        states = [states[0] + state] if mean else [state]
-    combined = states[0] / (len(model.layers) + 1) if mean else state
-    return model.outputs(combined, adjacency.degrees, new)
+        state = _layer(layer, adjacency, levels, state, backend, at_once)
+        yield state
 
 
 def _layer(
@@ -56,11 +60,8 @@ def _layer(
     features: torch.Tensor,
     backend: Backend,
     at_once: int,
-    listener: Listener | None,
 ) -> torch.Tensor:
     sent, received = layer.sent(features), torch.empty_like(features)
-    if listener is not None:
-        listener.layer(layer, sent)
     degrees = edges.degrees
     for first, last in _parts(edges.starts, at_once):
         own, here = slice(first, last), slice(int(edges.starts[first]), int(edges.starts[last]))

@@ -5,6 +5,7 @@ import pytest
 
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.base import COMPONENTS, NETWORK
+from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.extract import columns_of, user_placing
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.inference.user_placing import UserPlacing
@@ -23,8 +24,16 @@ def fitted(preset: str, **changes: object) -> FittedModel:
     )  # fmt: skip
     config = CONFIGS[preset].model_copy(update=changes)
     components = {"choice": choice} if config.components else {}
-    trained = run(config, valid=Edges.empty(), epochs=4, **components)
-    return trained.fitted[-1]
+    return learned(config, valid=Edges.empty(), epochs=4, **components)
+
+
+def learned(config: GraphConfig, **changes: object) -> FittedModel:
+    graph = changes.get("graph", planted()[0])
+    trained = run(config, **changes)
+    return FittedModel(
+        graph=graph, weights=trained.weights, user_text=texts()[0], item_text=texts()[1],
+        config=trained.config, data=DATA, served=trained.served,
+    )  # fmt: skip
 
 
 def newcomers(count: int = 7) -> Edges:
@@ -73,7 +82,7 @@ def test_attributes_count_as_in_fold_in():
         item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
     )  # fmt: skip
     given = {"graph": type(graph)(**{**vars(graph), "attributes": plan}), "choice": choice}
-    made = run(CONFIGS["best"], valid=Edges.empty(), epochs=2, **given).fitted[-1]
+    made = learned(CONFIGS["best"], valid=Edges.empty(), epochs=2, **given)
     profiles, edges = np.zeros((7, made.user_text.shape[1]), np.float32), newcomers()
     placing = user_placing(made)
     rated = histories_of(edges, (7, N_ITEMS), 0.5, DATA)

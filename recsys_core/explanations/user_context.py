@@ -21,9 +21,16 @@ from recsys_core.prompt_context.tables import item_facts, recent, recent_items, 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationContext:
-    """One user's prompt variables, one set per request."""
+    """One user's prompt variables, one set per request.
+
+    Attributes:
+        user: the id as text.
+        order: ids of the titles as they are listed, the best first.
+        batches: the titles in the order of their ids: a prompt does not change because ranks did.
+    """
 
     user: str
+    order: tuple[str, ...]
     batches: tuple[ExplanationInput, ...]
 
 
@@ -82,10 +89,12 @@ class ExplanationContexts:
 
     def __iter__(self) -> Iterator[ExplanationContext]:
         for row in self._frame.iter_rows(named=True):
-            rows, own = row[_ROWS], row
+            rows, own = sorted(row[_ROWS], key=lambda one: str(one[c.ITEM])), row
             parts = [rows[at : at + self._batch] for at in range(0, len(rows), self._batch)]
             yield ExplanationContext(
-                user=str(row[c.USER]), batches=tuple(self._input(own, part) for part in parts)
+                user=str(row[c.USER]),
+                order=tuple(str(one[c.ITEM]) for one in row[_ROWS]),
+                batches=tuple(self._input(own, part) for part in parts),
             )
 
     def _input(self, row: Mapping[str, Any], part: Sequence[Mapping[str, Any]]) -> ExplanationInput:

@@ -33,7 +33,12 @@ class Rated:
 
 
 def apply_policies(
-    table: pl.DataFrame, config: DataConfig, findings: Findings, *, hint: Feedback | None = None
+    table: pl.DataFrame,
+    config: DataConfig,
+    findings: Findings,
+    *,
+    hint: Feedback | None = None,
+    need_likes: bool = True,
 ) -> Rated | None:
     """One row per pair, on a known scale.
 
@@ -42,14 +47,17 @@ def apply_policies(
         config: the policies.
         findings: for problems and for notes.
         hint: kind of feedback, where the source says so.
+        need_likes: whether ratings of which none is liked are a problem.
 
     Returns:
         None where something was found that the policies do not allow.
     """
     ratings = table[RATING] if RATING in table.columns else None
     feedback = feedback_of(ratings, config, hint=hint)
-    found = _implicit if feedback == "implicit" else _explicit
-    table, scale = found(table, config, findings)
+    if feedback == "implicit":
+        table, scale = _implicit(table, config, findings)
+    else:
+        table, scale = _explicit(table, config, findings, need_likes=need_likes)
     if findings or scale is None:
         return None
     table = _k_core(table, config, findings)
@@ -66,7 +74,7 @@ def apply_policies(
 
 
 def _explicit(
-    table: pl.DataFrame, config: DataConfig, findings: Findings
+    table: pl.DataFrame, config: DataConfig, findings: Findings, *, need_likes: bool
 ) -> tuple[pl.DataFrame, RatingScale | None]:
     if RATING not in table.columns:
         findings.add(
@@ -82,7 +90,9 @@ def _explicit(
                      " --data.rating_max")  # fmt: skip
         return table, None
     table = _on_scale(table, scale, config, findings)
-    if not findings and not table.select(is_liked(scale.like_from).any()).item():
+    _note_zeros(table[RATING], scale, findings)
+    liked = table.select(is_liked(scale.like_from).any()).item()
+    if not findings and need_likes and not liked:
         findings.add(
             f"none of the {table.height:,} ratings is {scale.like_from:g} or more, so nothing is"
             " liked", "lower --data.positive, or set --data.feedback implicit",
@@ -147,6 +157,17 @@ def _on_scale(
         " --data.out_of_scale to clip or drop", show=_SHOW,
     )  # fmt: skip
     return table
+
+
+def _note_zeros(ratings: pl.Series, scale: RatingScale, findings: Findings) -> None:
+    """Say so where 0 may mean that somebody rated nothing: many zeros below whole numbers."""
+    zeros, others = int((ratings == 0).sum()), ratings.filter(ratings > 0)
+    whole = others.len() > 0 and bool((others >= 1).all())
+    if scale.rating_max > 1 and whole and zeros > ratings.len() / 10:
+        findings.note(
+            zeros, "rating", "of 0 taken for the lowest; if 0 means that there is no rating, set"
+            " --data.rating_min 1 and --data.out_of_scale drop",
+        )  # fmt: skip
 
 
 def _one_per_pair(table: pl.DataFrame, policy: str, findings: Findings) -> pl.DataFrame:

@@ -173,6 +173,7 @@ def validate_interactions(
     place: str,
     hint: Feedback | None = None,
     text: bool = False,
+    need_likes: bool = True,
 ) -> Rated:
     """Interactions as `columns.INTERACTIONS`, rows in the file's order, with their scale.
 
@@ -182,13 +183,17 @@ def validate_interactions(
         place: the file's name, for the error.
         hint: kind of feedback, where the source says so.
         text: whether numbers are texts still.
+        need_likes: whether a table in which nothing is liked is refused: nothing can be learned
+            from it, and a list can be made for its users.
 
     Raises:
         DataError: see the module; all problems are named at once.
     """
     findings = _interaction_findings(place)
     table = _interactions(frame, findings, text=text)
-    rated = None if findings else apply_policies(table, config, findings, hint=hint)
+    rated = None
+    if not findings:
+        rated = apply_policies(table, config, findings, hint=hint, need_likes=need_likes)
     findings.raise_if_any()
     if rated is None:
         raise RuntimeError("the table is missing although nothing was found")
@@ -261,7 +266,7 @@ def _items(
     further += _chosen(frame, config, findings)
     seen = {*ITEMS, *_FURTHER_CASTS, *config.text_columns, TMDB_ID}
     ids = [frame[TMDB_ID]] if TMDB_ID in frame.columns else []
-    if left := [name for name in frame.columns if name not in seen]:
+    if left := [name for name in frame.columns if name.strip() and name not in seen]:
         findings.notes.append(
             f"columns of the items left out: {', '.join(sorted(left))} (--data.text_columns"
             " chooses)"
@@ -287,6 +292,8 @@ def _users(frame: pl.DataFrame, findings: Findings, *, text: bool) -> pl.DataFra
     table = _cast(frame, _USER_CASTS, findings, text=text)
     _check_ids(table, (USER,), findings)
     _check_unique(table, USER, findings)
+    if text:
+        frame = frame.with_columns(casts.as_attribute(one) for one in frame)
     return frame.with_columns(table[USER]) if USER in table.columns else frame
 
 

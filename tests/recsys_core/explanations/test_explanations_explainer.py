@@ -98,7 +98,7 @@ def run(
 
 def test_the_strongest_cause_is_cited_with_what_it_shares() -> None:
     target = known("t", "Copycat", "Crime", "Thriller", tags=("Police", "Serial Killer"))
-    causes = (Cause(id="s"), Cause(id="h", influence=40), Cause(id="g", influence=10))
+    causes = (Cause(id="s"), Cause(id="h", influence=30), Cause(id="g", influence=10))
     asked = ExplanationInput(
         taste=Taste(), liked=(GREASE, HEAT, SEVEN), items=(caused(target, causes=causes),)
     )
@@ -112,7 +112,7 @@ def test_the_strongest_cause_is_cited_with_what_it_shares() -> None:
 
 def test_a_resembling_title_that_is_a_weak_cause_is_not_cited() -> None:
     target = known("t", "Copycat", "Crime", "Thriller", tags=("Police", "Serial Killer"))
-    causes = (Cause(id="g", people=40, people_both=30), Cause(id="s", influence=40))
+    causes = (Cause(id="g", people=40, people_both=30), Cause(id="s", influence=30))
     asked = ExplanationInput(
         taste=Taste(), liked=(GREASE, SEVEN), items=(caused(target, causes=causes),)
     )
@@ -518,3 +518,30 @@ def test_citations_outside_the_causes_are_counted() -> None:
     found, facts = run(TABLES, EVIDENCE, Scripted(liar))
     assert facts["citations_outside_causes"] == facts["fallback_items"] == 2 * 2
     assert set(found.filter(pl.col("model") == "scripted")["explanation"]) == {"It is good."}
+
+
+def test_another_order_of_a_list_asks_nothing_else() -> None:
+    tables, evidence = world()
+    turned = tables.candidates.with_columns(
+        pl.len().over("user_id").cast(pl.Int32) + 1 - pl.col("rank").alias("rank")
+    ).with_columns(pl.col("score") * -1)
+    other = RerankTables(**{**vars(tables), "candidates": turned.sort("user_id", "rank")})
+
+    def by_rule(request: Request[Any, Any]) -> Any:
+        return request.purpose.rule(request.variables)
+
+    asked, lists = [], []
+    for one in (tables, other):
+        provider = Scripted(by_rule, checked=True)
+        found, _ = run(one, evidence, provider, batch=7)
+        asked.append([request.variables for request in provider.asked])
+        lists.append(found)
+    assert asked[0] == asked[1]
+    keys = ["user_id", "item_id"]
+    assert not lists[0].select(keys).equals(lists[1].select(keys))
+    assert (
+        lists[0]
+        .select(*keys, "explanation")
+        .sort(keys)
+        .equals(lists[1].select(*keys, "explanation").sort(keys))
+    )

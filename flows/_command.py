@@ -13,13 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any, Final, TypeVar, overload
 
-import yaml
 from pydantic import BaseModel
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from flows import _server, _signals
 from flows._help import help_text, refuse_unknown
 from recsys_core import __version__
+from recsys_core.bounded_yaml import read_yaml
 from recsys_core.config import ReproduceConfig, RunConfig, load_config
 from recsys_core.errors import ConfigError, InputError, RecsysError, SourceUnavailable
 
@@ -71,6 +76,8 @@ def parse(
         # The parser prints its whole usage, then the error: the last line says it.
         last = said.getvalue().strip().splitlines()[-1]
         raise ConfigError(f"{last.partition('error: ')[2]} (--help shows the parameters)") from None
+    except SettingsError as error:
+        raise ConfigError(f"{str(error)[:300]} (--help shows the parameters)") from None
     return load_config(given.pop("config", None), given, kind)
 
 
@@ -167,10 +174,10 @@ def _as_json(value: str) -> str:
     if not (value.startswith("{") and value.endswith("}")):
         return value
     try:
-        found = yaml.safe_load(value)
-    except yaml.YAMLError:
+        found = read_yaml(value)
+        return json.dumps(found) if isinstance(found, dict) else value
+    except (ValueError, TypeError):  # what reads the value says what is wrong with it
         return value
-    return json.dumps(found) if isinstance(found, dict) else value
 
 
 def run(action: Callable[[], object]) -> int:

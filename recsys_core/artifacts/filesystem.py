@@ -27,12 +27,28 @@ def resolve(root: str) -> tuple[pafs.FileSystem, str]:
         if "://" in root:
             filesystem, path = pafs.FileSystem.from_uri(root)
             return filesystem, path
-        return pafs.LocalFileSystem(), str(Path(root).expanduser().resolve())
+        return pafs.LocalFileSystem(), str(absolute(root))
     except (ValueError, OSError) as error:
         raise StorageError(
             f"Artifact root {root!r} cannot be opened: {error}",
             expected="a folder, or a URI such as file:///data/artifacts or s3://bucket/prefix.",
             fix="set artifact_root to one of these.",
+        ) from error
+
+
+def absolute(path: str) -> Path:
+    """The absolute path, `~` and links resolved.
+
+    Raises:
+        StorageError: its links lead in a circle, or there is no home folder to stand for `~`.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError) as error:
+        raise StorageError(
+            f"{path} leads nowhere: {error}",
+            expected="a folder, or a place for one.",
+            fix="correct the path, or the links on it.",
         ) from error
 
 

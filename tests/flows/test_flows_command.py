@@ -60,6 +60,13 @@ def test_names_may_be_written_with_dashes() -> None:
     assert (found.llm.max_in_flight, found.run_name) == (3, "a-b")
 
 
+def test_a_mapping_that_multiplies_or_is_none_is_one_message() -> None:
+    lists = ", ".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))
+    for given in ("{a0: &a0 [x, x, x], " + lists + "}", "{a: [}", "{"):
+        with pytest.raises(ConfigError, match=r"data\.columns"):
+            parse(f"--data.columns={given}")
+
+
 def test_the_file_named_on_the_command_line_lies_below_it(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("seed: 3\ndata: {source: ml-1m}\n")

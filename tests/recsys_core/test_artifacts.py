@@ -26,6 +26,7 @@ from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DamagedArtifact, DataError, StorageError
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.report.folder import check_run_folder
 
 KEY = content_hash("a step")
 FRAME = pl.DataFrame(
@@ -184,6 +185,15 @@ def test_a_root_below_a_file_is_a_clear_error(tmp_path: Path) -> None:
     store = ArtifactStore(root=str(tmp_path / "file" / "below"))
     with pytest.raises(StorageError, match="Cannot write"), store.writer("lists", KEY) as out:
         fill(out)
+
+
+def test_links_in_a_circle_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(StorageError, match="leads nowhere"):
+        ArtifactStore(root=str(tmp_path / "a" / "artifacts"))
+    with pytest.raises(StorageError, match="leads nowhere"):
+        check_run_folder(str(tmp_path / "a"), "mine")
 
 
 def test_an_unknown_kind_of_root_is_a_clear_error() -> None:

@@ -17,7 +17,14 @@ from typing import Final
 
 import polars as pl
 
-from recsys_core.datasets.sources.files import HEAD, Files, corrupt, listing, visible
+from recsys_core.datasets.sources.files import (
+    HEAD,
+    Files,
+    check_unpacked,
+    corrupt,
+    listing,
+    visible,
+)
 from recsys_core.errors import DataError
 
 PARQUET: Final = frozenset({"parquet", "pq"})
@@ -59,7 +66,7 @@ class Table:
             return self._part(name, None, rows=0).columns
         head = self.files.head(name)
         if name.endswith(".gz"):
-            head = zlib.decompressobj(wbits=31).decompress(head)
+            head = _start(head, f"{self.files.place}/{name}")
         if head[:2] in ENCODINGS:  # a cut between the bytes of a line's end
             return _header(head.decode("utf-16", "ignore"))
         return _header(decoded(head[: head.rfind(b"\n") + 1] or head))
@@ -120,9 +127,26 @@ class Table:
             return path
         data = self.files.read(name)
         try:
-            return gzip.decompress(data) if name.endswith(".gz") else data
+            return _gunzipped(data, f"{self.files.place}/{name}") if name.endswith(".gz") else data
         except (OSError, EOFError, zlib.error) as error:
             raise corrupt(f"{self.files.place}/{name}", "a whole gzip file", error) from error
+
+
+def _start(head: bytes, place: str) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 16 * HEAD)
+    except zlib.error as error:
+        raise corrupt(place, "a whole gzip file", error) from error
+
+
+def _gunzipped(data: bytes, place: str) -> bytes:
+    """The unpacked bytes, checked as they come: a gzip file does not say how large it is."""
+    made = io.BytesIO()
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        while chunk := stream.read(_CHUNK):
+            made.write(chunk)
+            check_unpacked(place, made.tell(), len(data))
+    return made.getvalue()
 
 
 def find(files: Files, stems: tuple[str, ...]) -> Table | None:

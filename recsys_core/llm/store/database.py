@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys_core import columns as c
-from recsys_core.artifacts import content_hash
+from recsys_core.artifacts import absolute, content_hash
 from recsys_core.errors import ConfigError, StorageError
 
 FILE: Final = "llm.sqlite"
@@ -149,7 +149,7 @@ def _local(root: str) -> Path:
             expected="llm.cache_url: a file (sqlite:///path) or a PostgreSQL URL.",
             fix="set llm.cache_url.",
         )
-    return Path(rest if separator else root).expanduser().resolve()
+    return absolute(rest if separator else root)
 
 
 def open_engine(url: str) -> sa.Engine:

@@ -1,6 +1,10 @@
 """Where artifacts lie: file systems by URI, and the errors of reading and writing them."""
 
 import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +87,28 @@ def sweep(filesystem: pafs.FileSystem, folder: str) -> None:
                 filesystem.delete_file(one.path)
     except OSError:  # a place that cannot be read is told by who writes to it
         return
+
+
+@contextmanager
+def locked(filesystem: pafs.FileSystem, folder: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder on this machine's disk; ends with the process, however it ends.
+
+    Elsewhere (an object store), or on a file system without locks, nobody waits for anybody.
+    """
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # nothing is there to be waited for
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def storage_error(place: str, error: OSError) -> StorageError:

@@ -1,4 +1,4 @@
-"""YAML that others wrote, within bounds: a few lines of aliases can stand for billions of values."""
+"""YAML within bounds: a few lines of aliases can stand for billions of values."""
 
 from typing import Any, Final
 

@@ -262,7 +262,12 @@ class FakeOpenAI:
         if word == "bomb":
             packed = gzip.compress(b" " * (2**20 * int(argument)), 1)
             return 200, packed, "content-encoding: gzip\r\n"
-        completion = self._completion(received, word)
+        return self._odd(self._completion(received, word), received, word, argument)
+
+    @staticmethod
+    def _odd(
+        completion: dict[str, Any], received: Received, word: str, argument: str
+    ) -> tuple[int, bytes, str] | None:
         if word == "packed":
             packed = gzip.compress(json.dumps(completion).encode())
             return 200, packed, "content-encoding: gzip\r\n"

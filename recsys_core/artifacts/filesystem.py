@@ -89,6 +89,17 @@ def sweep(filesystem: pafs.FileSystem, folder: str) -> None:
         return
 
 
+def sweep_root(root: str) -> None:
+    """Remove what dead writers left anywhere under a root on this machine's disk."""
+    filesystem, path = resolve(root)
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        return  # an object store shows no half-written file, and listing it all takes long
+    for folder, _, names in os.walk(path):
+        for name in filter(is_left_over, names):
+            with suppress(OSError):  # another start was faster, or it is not ours to remove
+                Path(folder, name).unlink()
+
+
 @contextmanager
 def locked(filesystem: pafs.FileSystem, folder: str, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a folder on this machine's disk; ends with the process, however it ends.

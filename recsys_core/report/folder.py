@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -143,6 +144,12 @@ def _restore(target: Path) -> None:
             before.rename(target)
     except OSError as error:
         raise StorageError(f"{before} cannot be moved back to {target}: {error}") from error
+
+
+def sweep_runs(root: str) -> None:
+    """Remove the folders that dead processes were writing under the folder of the runs."""
+    with suppress(OSError):  # what cannot be removed is told by who writes there
+        _sweep(absolute(root))
 
 
 def _sweep(base: Path) -> None:

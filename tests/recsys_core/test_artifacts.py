@@ -232,7 +232,9 @@ RIVAL = """
     from recsys_core.columns import ITEM, RANK, RANKING, USER
 
     store, ledger = ArtifactStore(root=sys.argv[1]), sys.argv[2] == "ledger"
-    frame = pl.DataFrame({USER: [1], ITEM: [3], RANK: [1]}).with_columns(pl.col(RANK).cast(pl.Int32))
+    types = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    frame = pl.DataFrame({USER: [1], ITEM: [3], RANK: [1]}, schema=types)
+
     class Slow(pafs.LocalFileSystem):
         def get_file_info(self, path):
             found = super().get_file_info(path)

@@ -218,7 +218,6 @@ def _tune(connection: Any, _: object) -> None:
     connection.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_MS}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def storage_error(url: str, error: Exception) -> StorageError:

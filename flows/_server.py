@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -22,12 +22,19 @@ _starting: Thread | None = None
 
 
 def start_ahead() -> None:
-    """Start the server in the background, where a flow is going to need it."""
+    """Start the server in the background, where a flow is going to need it.
+
+    Raises:
+        StorageError: it could not keep its records in PREFECT_HOME.
+    """
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
     global _starting  # noqa: PLW0603 - one process has one temporary server
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
+    from flows._watch import check_home
+
+    check_home()
     own_process()
     # Here and now: in the thread, this import would take turns with those that follow.
     from prefect.server.api.server import SubprocessASGIServer
@@ -46,10 +53,29 @@ def own_process() -> None:
 
 def kill() -> None:
     """End the temporary server at once; does nothing where there is none."""
+    for one in _started():
+        one.server_process.kill()
+
+
+def is_temporary() -> bool:
+    """Whether this process has started a server."""
+    return bool(_started())
+
+
+def url() -> str | None:
+    """Where the temporary server's API is; None where there is none."""
+    return next((one.api_url for one in _started()), None)
+
+
+def ended() -> bool:
+    """Whether the temporary server was started, and its process is gone."""
+    return any(one.running and one.server_process.poll() not in {None, 3} for one in _started())
+
+
+def _started() -> list[Any]:
     server = sys.modules.get("prefect.server.api.server")
-    for one in list(server.SubprocessASGIServer._instances.values()) if server else []:
-        if one.server_process is not None:
-            one.server_process.kill()
+    found = list(server.SubprocessASGIServer._instances.values()) if server else []
+    return [one for one in found if one.server_process is not None]
 
 
 def _launch(server: "SubprocessASGIServer") -> "subprocess.Popen[bytes]":

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -42,6 +42,7 @@ from recsys_core.datasets.config import SplitConfig
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+from tasks.runtime.patience import patiently
 from tasks.runtime.references import FiguresRef, RecommendationsRef
 
 HEADLINE_KEY: Final = "headline-metrics"
@@ -69,23 +70,26 @@ def publish_artifacts(
     """
     if not get_current_settings().api.url:
         return
-    # `_sync` is Prefect's own switch: inside an event loop these would return coroutines.
-    sync: dict[str, Any] = {"_sync": True}
-    create_markdown_artifact(overview(summary), key="run", description="The run", **sync)
+    _create(create_markdown_artifact, overview(summary), key="run", description="The run")
     title = f"Protocol {HEADLINE_PROTOCOL}, k = {HEADLINE_K}"
     rows = headline_rows(summary)
-    create_table_artifact(table(rows), key=HEADLINE_KEY, description=title, **sync)
+    _create(create_table_artifact, table(rows), key=HEADLINE_KEY, description=title)
     shown = sample(recommendations.table("recommendations"))
     text = "Lists of the first users"
     # Markdown, since the UI cuts the cells of tables.
-    create_markdown_artifact(lists(shown), key="recommendations", description=text, **sync)
-    create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
+    _create(create_markdown_artifact, lists(shown), key="recommendations", description=text)
+    _create(create_table_artifact, table(ledger(calls)), key="cost", description=cost(summary))
     if link := report_link(summary):
-        create_link_artifact(link, key="report", link_text="report.html", **sync)
+        _create(create_link_artifact, link, key="report", link_text="report.html")
     else:
-        create_markdown_artifact(report_place(summary), key="report", **sync)
+        _create(create_markdown_artifact, report_place(summary), key="report")
     for key, text, uri in images(figures.table("figures")):
-        create_image_artifact(uri, key=key, description=text, **sync)
+        _create(create_image_artifact, uri, key=key, description=text)
+
+
+def _create(make: Callable[..., Any], content: Any, **more: str) -> None:
+    # `_sync` is Prefect's own switch: inside an event loop these would return coroutines.
+    patiently(lambda: make(content, **more, _sync=True))
 
 
 def report_link(summary: Summary) -> str | None:

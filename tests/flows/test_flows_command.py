@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from flows import _command
+from flows import _command, _quiet
 from flows._help import OFTEN_SET, parameters
 from recsys_core import __version__
 from recsys_core.config import ReproduceConfig, RunConfig
@@ -197,7 +197,7 @@ def test_a_bug_is_not_hidden() -> None:
 
 
 def test_expected_errors_are_logged_without_a_traceback(caplog) -> None:
-    _command.quiet_expected_errors()
+    _quiet.quiet_expected_errors()
     logger = logging.getLogger("prefect.task_runs")
     for error, kept in ((DataError("Seen."), False), (ValueError("bug"), True)):
         try:

@@ -21,7 +21,7 @@ from recsys_core.errors import RecsysError, StorageError
 
 LOOK_S: Final = 3.0
 ANSWER_S: Final = 8.0
-PATIENCE_S: Final = 40.0
+PATIENCE_S: Final = 35.0
 """Seconds for which a server may be away: together with what a look takes, less than a minute."""
 _ROOM: Final = 1 << 20
 """Bytes that are written to see whether Prefect's folder has room: its records are far smaller."""
@@ -72,13 +72,14 @@ def _watch(stop: threading.Event) -> None:
     healthy = False
     since: float | None = None
     while not stop.wait(LOOK_S):
+        looked = time.monotonic()
         error = _problem(starting=not healthy)
         healthy = healthy or (error is None and _health(_url()) is None)
         _quiet.outage.set() if error else _quiet.outage.clear()
         if error is None:
             since = None
             continue
-        since = since or time.monotonic()
+        since = since or looked
         if (_server.ended() or time.monotonic() - since > PATIENCE_S) and not stop.is_set():
             _signals.end_now(1, f"\n{type(error).__name__}: {error}")
 

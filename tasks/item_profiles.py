@@ -22,7 +22,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "item_profiles",
-    version="3",
+    version="4",
     returns=ItemProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -110,8 +110,9 @@ def report_place(summary: Summary) -> str:
     folder = Path(summary.folder)
     serve = f"python -m http.server 4201 --bind 127.0.0.1 --directory {folder.parent}"
     return (
-        f"The report is {escape(str(folder / 'report.html'))} on the worker's machine.\n\nTo open it"
-        f" from here: {escape(serve)}, and `RECSYS_RUNS_URL=http://127.0.0.1:4201` for the workers."
+        f"The report is {escape(str(folder / 'report.html'))} on the worker's machine.\n\n"
+        f"To open it from here: {escape(serve)}, and"
+        " `RECSYS_RUNS_URL=http://127.0.0.1:4201` for the workers."
     )
 
 

@@ -280,7 +280,7 @@ def hostile(run: ReportData) -> ReportData:
             "config": {"data": {EVIL: EVIL}, "x": EVIL},
             "steps": [run.summary.steps[0].model_copy(update={"step": EVIL})],
             "llm": run.summary.llm.model_copy(update={"model": EVIL}),
-            "headline": {EVIL: one for one in run.summary.headline.values()},
+            "headline": {EVIL: {"ndcg": 0.5}},
         }
     )  # fmt: skip
     renamed = run.metrics.with_columns(

@@ -8,10 +8,11 @@ before anything else has it ready by then: three seconds of fifteen (docs/experi
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _PROCESS: Final = Path(__file__).with_name("_server_process.py")
 
 _starting: Thread | None = None
+_LAST: Final = 4096
+"""Bytes of what the server printed last that are looked at."""
 
 
 def start_ahead() -> None:
@@ -72,6 +75,23 @@ def ended() -> bool:
     return any(one.running and one.server_process.poll() not in {None, 3} for one in _started())
 
 
+def last_words() -> str:
+    """The last line that the temporary server printed, or how it ended."""
+    codes = ", ".join(str(one.server_process.poll()) for one in _started())
+    lines: list[str] = []
+    if _Output.file is not None:  # by `pread`: the server writes at the offset that both share
+        number = _Output.file.fileno()
+        start = max(0, os.fstat(number).st_size - _LAST)
+        lines = os.pread(number, _LAST, start).decode(errors="replace").strip().splitlines()
+    return f"status {codes}" + (f", {lines[-1][:300]}" if lines else "")
+
+
+class _Output:
+    """Where the temporary server prints to."""
+
+    file: IO[bytes] | None = None
+
+
 def _started() -> list[Any]:
     server = sys.modules.get("prefect.server.api.server")
     found = list(server.SubprocessASGIServer._instances.values()) if server else []
@@ -86,13 +106,16 @@ def _launch(server: "SubprocessASGIServer") -> "subprocess.Popen[bytes]":
     ephemeral = {
         "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1",
     }  # fmt: skip
+    # What it prints goes to a file: its troubles are told once, in words (flows/_watch.py).
+    _Output.file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
     return subprocess.Popen(  # noqa: S603 - this interpreter and our own arguments
         [sys.executable, "-P", str(_PROCESS), str(os.getpid()),
          "--app-dir", str(prefect.__module_path__.parent),
          "--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1",
          "--port", str(server.port), "--log-level", "error", "--lifespan", "on"],
         env=os.environ | ephemeral | settings,
-        start_new_session=True,
+        start_new_session=True, stdin=subprocess.DEVNULL, stdout=_Output.file,
+        stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ LOOK_S: Final = 3.0
 ANSWER_S: Final = 8.0
 PATIENCE_S: Final = 35.0
 """Seconds for which a server may be away: together with what a look takes, less than a minute."""
+ROOM_S: Final = 8.0
+"""Seconds for which its records may find no room."""
 _ROOM: Final = 1 << 20
 """Bytes that are written to see whether Prefect's folder has room: its records are far smaller."""
 
@@ -80,7 +82,8 @@ def _watch(stop: threading.Event) -> None:
             since = None
             continue
         since = since or looked
-        if (_server.ended() or time.monotonic() - since > PATIENCE_S) and not stop.is_set():
+        patience = ROOM_S if isinstance(error, StorageError) else PATIENCE_S
+        if (_server.ended() or time.monotonic() - since > patience) and not stop.is_set():
             _signals.end_now(1, f"\n{type(error).__name__}: {error}")
 
 
@@ -93,7 +96,7 @@ def _problem(*, starting: bool) -> RecsysError | None:
         return error
     if _server.ended():
         return StorageError(
-            "The temporary Prefect server of this run ended.",
+            f"The temporary Prefect server of this run ended: {_server.last_words()}.",
             expected="it to live as long as the run.",
             fix="look for what ended it (memory, another process), and run the same command again:"
             " finished steps are kept.",

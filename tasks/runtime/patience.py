@@ -6,6 +6,7 @@ then is found by its content key.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -51,11 +52,10 @@ def patiently(call: Callable[[], T]) -> T:
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Whether an error says that the configured Prefect server does not answer."""
-    api = get_current_settings().api.url
+    """Whether an error says that the Prefect server, or the run's own, does not answer."""
     if isinstance(error, ConcurrencySlotAcquisitionError):
         error = error.__cause__
-    if api is None or not isinstance(error, httpx.HTTPError) or not _asked(error, api):
+    if not isinstance(error, httpx.HTTPError) or not _asked(error):
         return False
     away = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _AWAY
     return away or isinstance(error, httpx.TransportError)
@@ -71,11 +71,15 @@ def server_down(error: BaseException | str) -> SourceUnavailable:
     )
 
 
-def _asked(error: httpx.HTTPError, api: str) -> bool:
+def _asked(error: httpx.HTTPError) -> bool:
     try:
-        return str(error.request.url).startswith(api)
+        asked = str(error.request.url)
     except RuntimeError:  # an error without its request
         return False
+    server = sys.modules.get("prefect.server.api.server")
+    own = server.SubprocessASGIServer._instances.values() if server else ()
+    api = get_current_settings().api.url
+    return asked.startswith(tuple([api] if api else []) + tuple(one.api_url for one in own))
 
 
 def _why(error: BaseException) -> str:

@@ -59,6 +59,7 @@ class LightGcn:
         items: (n_items, d) of length one.
         trained: (n_users, d) of length 1 / temperature.
         messages: (n_items, d) what a user receives from a rating of weight 1.
+        base: (n_users + n_items, d) the parameters, which are propagated to all of these.
         temperature: of the softmax.
         decay: of the weights of earlier interactions; None keeps the vectors of training.
         config: weights of ratings.
@@ -68,6 +69,7 @@ class LightGcn:
     items: Floats
     trained: Floats
     messages: Floats
+    base: Floats
     temperature: float
     decay: float | None
     config: GraphConfig
@@ -115,24 +117,28 @@ def lightgcn(spec: TrainingSpec) -> LightGcn | str:
     dense = np.clip(np.log(max(density, 1) / _SPARSE) / np.log(_DENSE / _SPARSE), 0, 1)
     temperature = float(_TEMPERATURES[0] + dense * (_TEMPERATURES[1] - _TEMPERATURES[0]))
     width = _WIDTHS[int(dense >= 1 or spec.config.effort == "quick")]
-    users, items, messages = _train(rows, width, temperature, spec)
+    steps = max(_STEPS, _PASSES * int(np.count_nonzero(np.diff(rows.indptr))) // _USERS)
+    base = None if spec.start is None else spec.start.lightgcn(graph)
+    if spec.start is None or base is None:
+        base = _start(rows, width, spec.seed)
+    else:
+        steps = round(steps * spec.start.share)
+    users, items, messages = _train(rows, base.requires_grad_(), steps, temperature, spec.seed)
     return LightGcn(
-        items=items, trained=users, messages=messages, temperature=temperature, decay=None,
-        config=spec.config, data=spec.data,
+        items=items, trained=users, messages=messages, base=base.detach().numpy(),
+        temperature=temperature, decay=None, config=spec.config, data=spec.data,
     )  # fmt: skip
 
 
 def _train(
-    rows: sparse.csr_matrix, width: int, temperature: float, spec: TrainingSpec
+    rows: sparse.csr_matrix, start: torch.Tensor, steps: int, temperature: float, seed: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Vectors of users and of items, and the items' messages."""
+    """Vectors of users and of items, and the items' messages, from parameters that are moved."""
     n_users, n_items = rows.shape
     roots = [np.maximum(np.asarray(rows.sum(axis)).ravel(), 1) ** -0.5 for axis in (1, 0)]
     edges = sparse.csr_matrix(sparse.diags(roots[0]) @ rows @ sparse.diags(roots[1]))
     graph = _Propagation(sparse.block_array([[None, edges], [edges.T, None]], format="csr"))
-    start = _start(rows, width, spec.seed)
-    active, rng = np.flatnonzero(np.diff(rows.indptr)), np.random.default_rng(spec.seed)
-    steps = max(_STEPS, _PASSES * len(active) // _USERS)
+    active, rng = np.flatnonzero(np.diff(rows.indptr)), np.random.default_rng(seed)
     optimiser = torch.optim.Adam([start], lr=_LEARNING_RATE)
     queue = np.empty(0, np.int64)
     for step in range(1, steps + 1):
@@ -162,7 +168,7 @@ def _start(rows: sparse.csr_matrix, width: int, seed: int) -> torch.Tensor:
     found = svd_vectors(users, items, pairs.data, shape=rows.shape, rank=width, seed=seed)
     missing = width - found.shape[1]
     noise = np.random.default_rng(seed).normal(size=(len(found), missing)) * found.std()
-    return torch.from_numpy(np.hstack([found, noise]).astype(np.float32)).requires_grad_()
+    return torch.from_numpy(np.hstack([found, noise]).astype(np.float32))
 
 
 def _schedule(step: int, steps: int) -> float:

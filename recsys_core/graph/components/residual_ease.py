@@ -45,8 +45,8 @@ class ResidualEase:
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
         """As `Component.users`; attributes are not used."""
-        residuals = _residuals(edges, self.item_means, self.data)
-        matrix = rows_of(edges, residuals, (len(attributes), len(self.items)))
+        found = residuals(edges, self.item_means, self.data)
+        matrix = rows_of(edges, found, (len(attributes), len(self.items)))
         vectors: Floats = np.asarray(matrix @ self.rated, dtype=np.float32)
         return vectors
 
@@ -57,12 +57,12 @@ def residual_ease(spec: TrainingSpec) -> ResidualEase | str:
     if not len(edges) or np.ptp(edges.ratings) == 0:
         return "all ratings are equal"
     item_means = shrunk_item_means(edges, graph.n_items)
-    residuals = _residuals(edges, item_means, spec.data)
-    matrix = rows_of(edges, residuals, (graph.n_users, graph.n_items))
-    found = low_rank_ease(matrix, spec.item_text, rank=RANK, seed=spec.seed)
-    if isinstance(found, str):
-        return found
-    rated, items = found
+    found = residuals(edges, item_means, spec.data)
+    matrix = rows_of(edges, found, (graph.n_users, graph.n_items))
+    factors = low_rank_ease(matrix, spec.item_text, rank=RANK, seed=spec.seed)
+    if isinstance(factors, str):
+        return factors
+    rated, items = factors
     return ResidualEase(
         rated=rated.astype(np.float32), items=items, item_means=item_means, data=spec.data
     )
@@ -76,8 +76,8 @@ def shrunk_item_means(edges: Edges, n_items: int) -> Floats:
     return (overall + above / (counts + _PRIOR)).astype(np.float32)
 
 
-def _residuals(edges: Edges, item_means: Floats, data: RatingScale) -> Floats:
+def residuals(edges: Edges, item_means: Floats, data: RatingScale) -> Floats:
     """(n_edges,) ratings minus item means, in stars."""
     star = (data.rating_max - data.rating_min) / _STARS
-    residuals: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star)
-    return residuals
+    found: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star)
+    return found

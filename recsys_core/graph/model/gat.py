@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from recsys_core.graph.config import GraphConfig, TrainingConfig
-from recsys_core.graph.model.message_graph import Block, MessagePassing
+from recsys_core.graph.model.message_graph import Block, MessagePassing, Pairs
 from recsys_core.graph.model.message_passing import attend
 from recsys_core.graph.model.mixed_precision import Dense
 from recsys_core.interactions.feedback import RatingScale
@@ -72,6 +72,11 @@ class AttentionLayer(nn.Module):
             graph, levels, sent, sent[targets], features[targets], degrees, degrees[targets]
         )
 
+    @staticmethod
+    def reach(degrees: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """1 / sqrt(degree) of each source, (n,)."""
+        return degrees.clamp(min=1).to(dtype).rsqrt()
+
     def sent(self, features: torch.Tensor) -> torch.Tensor:
         """What nodes send to their neighbours, (n_nodes, width) -> (n_nodes, heads, hidden)."""
         sent = features if self.transform is None else self.transform(features)
@@ -100,7 +105,7 @@ class AttentionLayer(nn.Module):
         """
         edge_scores = self.level.index_select(0, levels)
         if self.symmetric:
-            reach = source_degrees.clamp(min=1).to(sent.dtype).rsqrt()
+            reach = self.reach(source_degrees, sent.dtype)
             edge_scores = edge_scores + reach.log()[graph.adjacency.sources].unsqueeze(1)
         received = attend(
             graph,
@@ -110,7 +115,7 @@ class AttentionLayer(nn.Module):
             edge_scores,
         ).flatten(1)
         if self.symmetric:
-            received = received * _symmetric_size(graph, reach, degrees).unsqueeze(1)
+            received = received * symmetric_size(graph.adjacency, reach, degrees).unsqueeze(1)
         if self.norm is None:
             return received
         active = functional.leaky_relu(self.norm(received), 0.2)
@@ -118,15 +123,12 @@ class AttentionLayer(nn.Module):
         return dropped + features
 
 
-def _symmetric_size(
-    graph: MessagePassing, reach: torch.Tensor, degrees: torch.Tensor
-) -> torch.Tensor:
+def symmetric_size(edges: Pairs, reach: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
     """(n_targets,) how large a sum of neighbours is under symmetric normalisation.
 
     That is the sum over the neighbours j of a node i of 1 / sqrt(d_i d_j), written as
     sqrt(d_i) x the mean of 1 / sqrt(d_j), which a sample of the neighbours estimates.
     """
-    edges = graph.adjacency
     total = reach.new_zeros(edges.n_targets)
     total.index_add_(0, edges.targets.long(), reach[edges.sources])
     return total / edges.degrees.clamp(min=1) * degrees.to(reach.dtype).sqrt()
@@ -265,17 +267,20 @@ class GAT(nn.Module):
 
     def _projected(self, degrees: torch.Tensor, nodes: torch.Tensor | None) -> torch.Tensor:
         if nodes is None:
-            users = self._profile(self.user_text, degrees[: self.n_users])
+            users = self.user_inputs(self.user_text, degrees[: self.n_users])
             return torch.cat([users, self.item_projection(self.item_text)])
         first = torch.nonzero(nodes < self.n_users).squeeze(1)
         second = torch.nonzero(nodes >= self.n_users).squeeze(1)
         items = self.item_text.index_select(0, nodes[second] - self.n_users)
-        users = self._profile(self.user_text.index_select(0, nodes[first]), degrees[first])
+        users = self.user_inputs(self.user_text.index_select(0, nodes[first]), degrees[first])
         projected = torch.cat([users, self.item_projection(items)])
         return projected.index_select(0, torch.argsort(torch.cat([first, second])))
 
-    def _profile(self, text: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
-        """What users' texts (n, d_text) say of them, the less the more edges (n,) they have."""
+    def user_inputs(self, text: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """What users' texts (n, d_text) say of them, the less the more edges (n,) they have.
+
+        The texts are scaled as `user_text` is (`GraphConfig.user_text_scale`).
+        """
         projected: torch.Tensor = self.user_projection(text)
         worth = self.config.user_text_half_life
         if worth is None:
@@ -292,12 +297,15 @@ class GAT(nn.Module):
         self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor, degrees: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors whose dot product is certainty x cosine / temperature + item bias."""
-        users = functional.normalize(users, dim=1) * self._certainty(degrees).unsqueeze(1)
         items = functional.normalize(items, dim=1)
-        return (
-            torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1),
-            torch.cat([items, bias.unsqueeze(1)], 1),
-        )
+        return self.user_outputs(users, degrees), torch.cat([items, bias.unsqueeze(1)], 1)
+
+    def user_outputs(self, users: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """The users' part of `outputs`: (n, width) combined states, (n,) edges -> (n, d)."""
+        if self.item_bias is None:
+            return users
+        users = functional.normalize(users, dim=1) * self._certainty(degrees).unsqueeze(1)
+        return torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1)
 
     def _certainty(self, degrees: torch.Tensor) -> torch.Tensor:
         """How far a user is known, 0 to 1: with few ratings, what is popular counts for more."""

@@ -1,5 +1,6 @@
 """Keeps the console readable: an expected error is one message, and not a traceback."""
 
+import errno
 import logging
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ _LOGGERS: Final = (
 )  # fmt: skip
 
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Causes that a line says as well as a traceback."""
+
+
 class _Readable(logging.Filter):
     """Drops tracebacks of the library's own errors, and what Prefect says about an outage."""
 
@@ -25,7 +30,8 @@ class _Readable(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if outage.is_set() or _is_outage(error):
             return False
-        if isinstance(error, RecsysError | KeyboardInterrupt):
+        no_room = isinstance(error, OSError) and error.errno in _NO_ROOM
+        if no_room or isinstance(error, RecsysError | KeyboardInterrupt):
             record.exc_info, record.exc_text = None, None
         return not record.name.startswith("prefect._internal")
 

@@ -132,7 +132,8 @@ class GraphConfig(Section):
     A model that has seen what this run holds out is not used, and the summary says so."""
     warm_start_fall: float = Field(default=0.03, ge=0, le=1)
     """Share of the validation NDCG that may be lost since components and weights were chosen,
-    before they are chosen anew; over the users of whom the same items are held out."""
+    before they are chosen anew; over the users of whom the same items are held out, and where
+    the fall is two standard errors of theirs."""
     warm_start_from: str | None = None
     """An earlier run to go on from in place of the last one: its name under `runs_root` (`latest`
     is the last one), or its folder."""

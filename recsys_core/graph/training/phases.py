@@ -5,7 +5,7 @@ and its parameters, and trains for the part of the epochs that the data have cha
 are kept until the validation NDCG has fallen by more than was allowed since they were made; then
 everything is chosen anew, as if there were no earlier model. It is compared over the users of whom
 the same items are held out as then: another row of one user moves the mean of a few users more than
-a worse model does.
+a worse model does. In a small shop a fall must also be two standard errors of the users' changes.
 """
 
 from collections.abc import Callable
@@ -39,6 +39,10 @@ SEARCH: Final = "search"
 """Phase that looks for the number of epochs: trains without the validation rows."""
 FINAL: Final = "final"
 """Phase that trains on all rows for that number of epochs."""
+_ERRORS: Final = 2
+"""Standard errors by which a fall has to be shown."""
+_LEAST: Final = 2
+"""Users that a standard error takes."""
 _ON: Final = "warm_"
 """Prefix of the phases of a training that goes on."""
 
@@ -183,7 +187,7 @@ def _gone_on(
     if not same.any():
         return refused(facts={"chosen_anew": "no user is validated by the same items as then"})
     before, now = float(earlier.ndcg[same].mean()), float(found[same].mean())
-    if now < before * (1 - earlier.fall):
+    if now < before * (1 - earlier.fall) and _shown(found[same] - earlier.ndcg[same]):
         return refused(
             facts={"chosen_anew": f"validation NDCG fell from {before:.4f} to {now:.4f}"}
         )
@@ -203,6 +207,17 @@ def _gone_on(
     final = replace(final, phase=f"{_ON}{FINAL}", start=earlier.served, epochs=first.epoch)
     last = fit(final, on_epoch, scratch)
     return made(fits=(first, last), sums=(of_search, _sum_of(final, last, earlier.choice)))
+
+
+def _shown(changes: Doubles) -> bool:
+    """Whether a mean below zero (n,) is two standard errors below it.
+
+    One user of twenty whose only hit is gone lowers the mean by a twentieth and shows nothing.
+    """
+    if len(changes) < _LEAST:
+        return False
+    error = changes.std(ddof=1) / len(changes) ** 0.5
+    return bool(changes.mean() + _ERRORS * error < 0)
 
 
 def _ndcg(spec: TrainingSpec, found: ScoreSum, validator: Validator) -> Doubles:

@@ -241,3 +241,15 @@ def test_users_whose_rows_are_held_out_by_now_start_anew() -> None:
     assert not model.ids[:2].any()
     assert torch.equal(model.ids[2:], start.weights["ids"][2:])
     assert start.new_nodes(graph) == 2
+
+
+def test_one_user_who_lost_a_hit_is_no_fall(cold: Trained) -> None:
+    given = going_on_from(cold)
+    assert cold.ndcg is not None
+    known = np.flatnonzero(np.isfinite(cold.ndcg))
+    then = cold.ndcg.copy()
+    then[known[0]] += len(known) * 0.1 * float(then[known].mean())
+    again = run(CONFIGS["best"], earlier=replace(given, ndcg=then))
+    assert again.went_on
+    told = again.facts
+    assert told["valid_ndcg_of_the_same_users"] < 0.95 * told["valid_ndcg_when_chosen"]

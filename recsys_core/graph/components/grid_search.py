@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from recsys_core.graph.components.component_table import DECAY, DECAYS, Component, Ladder, Settings
+from recsys_core.graph.components.component_table import DECAYS, Component
 from recsys_core.graph.components.effort import Budget
+from recsys_core.graph.components.settings import DECAY, Ladder, Settings
 
 Evaluate = Callable[[Settings], float]
 

@@ -20,7 +20,8 @@ from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import Vectors
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.components.lightgcn import LightGcn
-from recsys_core.graph.components.search import refit_from, search_components
+from recsys_core.graph.components.refit import refit_from
+from recsys_core.graph.components.search import search_components
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.spec import Fit, TrainingSpec

@@ -25,7 +25,7 @@ SEARCHED: Final = "search_"
 """Prefix of the tables of the model that saw no validation row."""
 
 
-@step("train", version="14", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="15", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     *,
@@ -64,7 +64,8 @@ def train(
     of_items = FEATURES if config.item_features else "items"
     start = start_of(earlier)
     valid = bipartite.edges_of(split.table("valid"))
-    sized = config.for_ratings(len(bipartite.edges) + len(valid))
+    ratings_there = len(bipartite.edges) + len(valid)
+    sized = config.for_data(ratings_there, bipartite.n_users, bipartite.n_items)
     with progress("graph training", sized.max_epochs) as report:
         trained = fit(
             bipartite,

@@ -12,7 +12,8 @@ from recsys_core.graph.components.candidate_pool import Target, ndcg_of, pooled_
 from recsys_core.graph.components.component_table import COMPONENTS
 from recsys_core.graph.components.effort import BUDGETS, Budget, Effort
 from recsys_core.graph.components.fit_data import FitData
-from recsys_core.graph.components.grid_search import ChosenSettings
+from recsys_core.graph.components.fitter import Fitter
+from recsys_core.graph.components.grid_search import ChosenSettings, choose_settings
 from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import FittedMap, ItemPrior, Scorer, Vectors
 from recsys_core.graph.components.item_model import Facts, ItemToItemModel, summed
@@ -27,6 +28,8 @@ _ROWS_KEPT: Final = (200, 300, 500)
 """Entries per row of the served matrices that are tried, the fewest first."""
 _CUT_LOSS: Final = 1e-3
 """Relative loss of NDCG up to which fewer entries are taken."""
+_JUDGED: Final = 9
+"""Tries for the weight of a component that is judged beside the best one."""
 _HALF_LIFE: Final = "half_life"
 
 
@@ -55,6 +58,27 @@ class ComponentSearch:
     def ndcg(self, scorer: Scorer) -> float:
         """NDCG@k of one scorer on the validation users; NaN where there are none."""
         return float("nan") if self.target is None else float(ndcg_of(scorer, self.target).mean())
+
+    def beside(self, base: Scorer, scorer: Scorer) -> float:
+        """NDCG@k of the best sum of two scorers on the validation users."""
+        assert self.target is not None  # noqa: S101 - asked for where there are some
+        return beside(base, scorer, self.target)
+
+    def choose(self, fitter: Fitter, base: Scorer | None) -> ChosenSettings:
+        """Settings of a component from outside.
+
+        Args:
+            fitter: its settings, and how it is fitted.
+            base: what it is judged beside; None judges it alone.
+        """
+
+        def value(settings: Settings) -> float:
+            if self.target is None or not fitter.grid:
+                return float("nan")
+            scorer = fitter.scorer(settings)
+            return self.ndcg(scorer) if base is None else self.beside(base, scorer)
+
+        return choose_settings(fitter.grid, value, self._budget, most=fitter.fits)
 
     def learn_weights(self, external: Mapping[str, Vectors] | None = None) -> StackedWeights:
         """The weights of the sum of all components and of vectors from outside.
@@ -203,6 +227,13 @@ def _unlearned(name: str) -> StackedWeights:
     return StackedWeights(
         weights={name: 1.0}, alone={}, without={}, ndcg=nothing, users=0, evaluations=0, budget=0
     )
+
+
+def beside(base: Scorer, scorer: Scorer, target: Target) -> float:
+    """NDCG@k of the best sum of two scorers."""
+    scorers = {"base": base, "component": scorer}
+    pool = pooled_candidates(scorers, target, top=top_of_pool(target.k))
+    return learn_weights(pool, budget=_JUDGED, noise=0.0).ndcg
 
 
 def top_of_pool(k: int) -> int:

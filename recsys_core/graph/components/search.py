@@ -10,6 +10,7 @@ the components with a weight are fitted anew with the chosen settings.
 """
 
 import logging
+import math
 import time
 from dataclasses import replace
 from typing import Final
@@ -19,11 +20,10 @@ import numpy as np
 from recsys_core.graph.components.candidate_pool import (
     Target,
     ndcg_of,
-    pooled_candidates,
     target_of,
 )
 from recsys_core.graph.components.component_fits import input_of
-from recsys_core.graph.components.component_search import ComponentSearch, top_of_pool
+from recsys_core.graph.components.component_search import ComponentSearch, beside
 from recsys_core.graph.components.component_table import COMPONENTS, Component
 from recsys_core.graph.components.effort import BUDGETS, Effort, validation_users
 from recsys_core.graph.components.fit_data import FitData
@@ -32,7 +32,6 @@ from recsys_core.graph.components.histories import Histories
 from recsys_core.graph.components.item_maps import FittedMap, ItemPrior
 from recsys_core.graph.components.refit import MEMORY
 from recsys_core.graph.components.settings import DECAY, Settings
-from recsys_core.graph.components.stacking import learn_weights
 from recsys_core.graph.interaction_graph import Floats
 
 _log = logging.getLogger(__name__)
@@ -40,8 +39,6 @@ _log = logging.getLogger(__name__)
 _PER_ITEM: Final = 50
 """Interactions that an item is worth when the fits of a component are counted: a local regression
 costs as much as so many."""
-_JUDGED: Final = 9
-"""Tries for the weight of a component that is judged beside the best one."""
 
 
 def search_components(
@@ -133,7 +130,10 @@ class _State:
         trial = _Trial(self.data, self.target, component, self._base(component))
         ordered = self.data.histories.order is not None
         decays = decays_of(component, self.decays, ordered=ordered)
-        found = choose_settings(component, trial.value, self.data.budget, most=most, decays=decays)
+        found = choose_settings(
+            component.grid, trial.value, self.data.budget, most=most, decays=decays,
+            worth=-math.inf if component.beside else self.data.budget.pursued * self.best[1],
+        )  # fmt: skip
         self.fitted[name], self.chosen[name] = trial.map_of(found.settings), found
         if component.decays is not None and len(decays) > 1:
             self.decays[component.decays] = found.settings.get(DECAY, 1.0)
@@ -169,9 +169,7 @@ class _Trial:
         fitted = self.map_of(settings)
         if self.base is None:
             return float(ndcg_of(fitted, self.target).mean())
-        scorers = {"base": self.base, "component": fitted}
-        pool = pooled_candidates(scorers, self.target, top=top_of_pool(self.target.k))
-        return learn_weights(pool, budget=_JUDGED, noise=0.0).ndcg
+        return beside(self.base, fitted, self.target)
 
     def map_of(self, settings: Settings) -> FittedMap:
         """The component fitted with these settings."""

@@ -194,7 +194,9 @@ def test_the_search_climbs_one_parameter_after_the_other() -> None:
             -abs(math.log(settings["lambda"] / 8.0)) - settings["size"] - settings.get("decay", 1)
         )
 
-    chosen = choose_settings(component, value, BUDGETS["standard"], most=100, decays=(1.0, 0.5))
+    chosen = choose_settings(
+        component.grid, value, BUDGETS["standard"], most=100, decays=(1.0, 0.5)
+    )
     assert chosen.settings == {"lambda": pytest.approx(8.0), "size": 10.0, "decay": 0.5}
-    few = choose_settings(component, value, BUDGETS["standard"], most=1, decays=())
+    few = choose_settings(component.grid, value, BUDGETS["standard"], most=1, decays=())
     assert len(few.tried) == 1

@@ -12,7 +12,7 @@ run: $(VENV)/.installed
 
 # Two processes: much of the suite waits for servers. A file's tests share their fixtures.
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile --max-worker-restart 1 $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

@@ -140,11 +140,13 @@ def pipeline(
         made.probe_judgements = []
         seen = probe(
             store, judge, split=made.split, candidates=made.candidates, ratings=ratings,
-            config=config.fusion, seed=seed, judged=made.probe_judgements,
+            cold_below=config.evaluation.cold_below, config=config.fusion, seed=seed,
+            judged=made.probe_judgements,
         )  # fmt: skip
     made.policy = fusion_policy(
-        store, known_users=made.data.known_users, split=made.split, config=config.fusion,
-        probe=seen, tuned=tuned.policy if tuned else None,
+        store, known_users=made.data.known_users, split=made.split,
+        cold_below=config.evaluation.cold_below, config=config.fusion, probe=seen,
+        tuned=tuned.policy if tuned else None,
     )  # fmt: skip
     everyone = config.fusion.judge_everyone
     made.judgements = judge(candidates=made.candidates, only=None if everyone else made.policy)

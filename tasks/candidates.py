@@ -18,7 +18,7 @@ from tasks.runtime.step import step
 from tasks.train import SEARCHED, WEIGHING
 
 
-@step("candidates", version="5", returns=CandidatesRef)
+@step("candidates", version="6", returns=CandidatesRef)
 def candidates(
     out: ArtifactWriter,
     *,

@@ -23,7 +23,7 @@ from tasks.runtime.sharded import Shard, sharded
 
 @sharded(
     "explain",
-    version="4",
+    version="5",
     returns=RecommendationsRef,
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},

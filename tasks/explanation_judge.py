@@ -29,7 +29,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "explanation_judge",
-    version="2",
+    version="3",
     returns=MetricsRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -10,12 +10,13 @@ from tasks.runtime.references import PolicyRef, ProbeRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
-@step("policy", version="2", returns=PolicyRef)
+@step("policy", version="3", returns=PolicyRef)
 def fusion_policy(
     out: ArtifactWriter,
     *,
     known_users: UsersRef,
     split: SplitRef,
+    cold_below: int,
     config: FusionConfig,
     probe: ProbeRef | None = None,
     tuned: PolicyRef | None = None,
@@ -26,6 +27,7 @@ def fusion_policy(
         out: tables `users` (who is reranked, with weight and scale) and `probe` (what was seen).
         known_users: all users.
         split: train and valid; both count for who is cold.
+        cold_below: users with fewer of these interactions are cold.
         config: the policy, or `auto`.
         probe: for `auto`: what the probe decided.
         tuned: for `auto` without a validation split: the policy that was chosen with one.
@@ -34,11 +36,13 @@ def fusion_policy(
     known = pl.concat([split.table("train"), split.table("valid")])
     seen = pl.DataFrame(schema=dict(PROBE))
     if config.policy != "auto":
-        users, choice, why = fixed_users(everybody, known, config), str(config.policy), "configured"
+        users = fixed_users(everybody, known, cold_below=cold_below, config=config)
+        choice, why = str(config.policy), "configured"
     else:
         source = probe or tuned
         seen = seen if source is None else source.table("probe")
-        users, choice = probed_users(seen, everybody, known, config), str(policy_of(seen))
+        users = probed_users(seen, everybody, known, cold_below=cold_below)
+        choice = str(policy_of(seen))
         why = "probe" if probe else "chosen with a validation split" if tuned else "nobody to ask"
     out.table("probe", seen, PROBE)
     out.table("users", users, RERANKED_USERS)

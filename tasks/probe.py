@@ -17,13 +17,14 @@ STAGE = "probe_stage"
 """How the records of its judgements begin in a run's log."""
 
 
-@step("probe_sample", version="2", returns=SampleRef)
+@step("probe_sample", version="3", returns=SampleRef)
 def probe_sample(
     out: ArtifactWriter,
     *,
     split: SplitRef,
     candidates: CandidatesRef,
     ratings: RatingScale,
+    cold_below: int,
     config: FusionConfig,
     seed: int,
     stage: int,
@@ -36,20 +37,21 @@ def probe_sample(
         split: train and valid.
         candidates: its table `valid_candidates`.
         ratings: thresholds.
-        config: the stages, the bound of cold users.
+        cold_below: users with fewer training interactions are cold.
+        config: the stages.
         seed: of the order of users.
         stage: counted from 0.
         before: the decisions after the stage before.
     """
     lists = candidates.table("valid_candidates")
     seen = before.table("probe") if before else None
-    order = _order(split, lists, ratings, config, seed)
+    order = _order(split, lists, ratings, cold_below, config, seed)
     users = stage_users(order, stage, seen, config)
     out.table("candidates", lists.filter(pl.col(USER).is_in(users.implode())), CANDIDATES)
     out.fact("users", users.len())
 
 
-@step("probe_decision", version="2", returns=ProbeRef)
+@step("probe_decision", version="3", returns=ProbeRef)
 def probe_decision(
     out: ArtifactWriter,
     *,
@@ -57,6 +59,7 @@ def probe_decision(
     candidates: CandidatesRef,
     judged: list[JudgementsRef],
     ratings: RatingScale,
+    cold_below: int,
     config: FusionConfig,
     seed: int,
     stage: int,
@@ -70,6 +73,7 @@ def probe_decision(
         candidates: the lists, with their table `valid_candidates`.
         judged: judgements of all stages up to this one.
         ratings: thresholds.
+        cold_below: users with fewer training interactions are cold.
         config: weight, scale, stages.
         seed: of order and folds.
         stage: counted from 0.
@@ -77,7 +81,7 @@ def probe_decision(
     """
     lists = candidates.table("valid_candidates")
     seen = before.table("probe") if before else None
-    order = _order(split, lists, ratings, config, seed)
+    order = _order(split, lists, ratings, cold_below, config, seed)
     scores = pl.concat([one.table("judged") for one in judged])
     table = decide_stage(
         order, stage, seen, lists, scores, split.table("valid"), like_from=ratings.like_from,
@@ -89,11 +93,16 @@ def probe_decision(
 
 
 def _order(
-    split: SplitRef, lists: pl.DataFrame, ratings: RatingScale, config: FusionConfig, seed: int
+    split: SplitRef,
+    lists: pl.DataFrame,
+    ratings: RatingScale,
+    cold_below: int,
+    config: FusionConfig,
+    seed: int,
 ) -> pl.DataFrame:
     return probe_users(
         lists, split.table("train"), split.table("valid"), like_from=ratings.like_from,
-        config=config, seed=seed,
+        cold_below=cold_below, config=config, seed=seed,
     )  # fmt: skip
 
 
@@ -104,6 +113,7 @@ def probe(
     split: SplitRef,
     candidates: CandidatesRef,
     ratings: RatingScale,
+    cold_below: int,
     config: FusionConfig,
     seed: int,
     judged: list[JudgementsRef],
@@ -116,6 +126,7 @@ def probe(
         split: train and valid.
         candidates: the lists, with their table `valid_candidates`.
         ratings: thresholds.
+        cold_below: users with fewer training interactions are cold.
         config: weight, scale, stages.
         seed: of order and folds.
         judged: an empty list; gets the judgements of every stage as they come.
@@ -123,8 +134,8 @@ def probe(
     seen: ProbeRef | None = None
     for stage in range(len(config.probe_users)):
         sample = probe_sample(
-            store, split=split, candidates=candidates, ratings=ratings, config=config, seed=seed,
-            stage=stage, before=seen,
+            store, split=split, candidates=candidates, ratings=ratings, cold_below=cold_below,
+            config=config, seed=seed, stage=stage, before=seen,
         )  # fmt: skip
         if not sample.manifest.facts["users"]:
             break
@@ -132,7 +143,7 @@ def probe(
             judged.append(judge(candidates=sample))
         seen = probe_decision(
             store, split=split, candidates=candidates, judged=list(judged), ratings=ratings,
-            config=config, seed=seed, stage=stage, before=seen,
+            cold_below=cold_below, config=config, seed=seed, stage=stage, before=seen,
         )  # fmt: skip
         if seen.manifest.facts["stopped"]:
             break

@@ -25,7 +25,7 @@ SEARCHED: Final = "search_"
 """Prefix of the tables of the model that saw no validation row."""
 
 
-@step("train", version="15", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
+@step("train", version="16", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
 def train(
     out: ArtifactWriter,
     *,

@@ -31,19 +31,38 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A temporary Prefect server on loopback, for the tests of steps and flows."""
+    """A temporary Prefect server on loopback, for the tests of steps and flows.
+
+    Prefect's own `prefect_test_harness` sends what is left of logs and events before it ends, with
+    no limit of time; it hung for ever after tests whose server had gone away.
+    """
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+    from prefect.server.api.server import SubprocessASGIServer
     from prefect.settings import (
+        PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOCAL_STORAGE_PATH,
+        PREFECT_SERVER_DATABASE_CONNECTION_URL,
         temporary_settings,
     )
-    from prefect.testing.utilities import prefect_test_harness
 
-    storage: Path = tmp_path_factory.mktemp("results")
-    # The harness does not isolate persisted results; the heartbeat's thread costs a second a flow.
-    settings = {PREFECT_LOCAL_STORAGE_PATH: storage, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    with prefect_test_harness(server_startup_timeout=180), temporary_settings(settings):
-        yield
+    place: Path = tmp_path_factory.mktemp("prefect")
+    settings = {
+        PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{place}/prefect.db",
+        PREFECT_LOCAL_STORAGE_PATH: place / "results",
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread costs a second a flow
+    }
+    with temporary_settings(settings):
+        server = SubprocessASGIServer()
+        server.start(timeout=180)
+        try:
+            with temporary_settings({PREFECT_API_URL: server.api_url}):
+                yield
+        finally:
+            for worker in (EventsWorker, APILogWorker):
+                worker.drain_all(timeout=10)
+            server.stop()
 
 
 @pytest.fixture
@@ -63,7 +82,9 @@ def tmdb_config(tmdb: "FakeTmdb", tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     from recsys_core.datasets.tmdb import client
 
     monkeypatch.setattr(client, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(client, "TIMEOUT_S", 5.0)
+    monkeypatch.setattr(client, "MAX_ATTEMPTS", 4)
     return TmdbConfig(
-        base_url=tmdb.url, cache_file=str(tmp_path / "tmdb" / "answers.sqlite"), timeout_s=5.0,
-        requests_per_10_s=1000, max_attempts=4,
+        base_url=tmdb.url, cache_file=str(tmp_path / "tmdb" / "answers.sqlite"),
+        requests_per_10_s=1000,
     )  # fmt: skip

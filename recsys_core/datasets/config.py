@@ -106,14 +106,17 @@ class TmdbConfig(Section):
     """Overviews, keywords, cast and directors from The Movie Database (TMDB)."""
 
     runtime_fields: ClassVar[frozenset[str]] = frozenset({
-        "api_key_env", "cache_file", "requests_per_10_s", "max_in_flight", "timeout_s",
-        "max_attempts",
+        "api_key_env", "cache_file", "requests_per_10_s",
     })  # fmt: skip
     former_names: ClassVar[Mapping[str, str]] = {
         "requests_per_window": "set requests_per_10_s",
         "window_s": "the window is 10 s; set requests_per_10_s",
         "backoff_s": "leave it out: waits double from 1 s",
         "backoff_max_s": "leave it out: no wait is longer than 60 s",
+        "cast_size": "leave it out: the first five actors are kept",
+        "max_in_flight": "leave it out: eight items are looked up at a time",
+        "timeout_s": "leave it out: an answer is waited for 20 s",
+        "max_attempts": "leave it out: a request is tried six times",
     }
 
     enabled: bool = True
@@ -124,20 +127,13 @@ class TmdbConfig(Section):
     """Take TMDB's texts even where the data set has its own."""
     language: str = Field(default="en-US", pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
     """Language of overviews and titles."""
-    cast_size: int = Field(default=5, ge=0, le=100)
-    """Actors kept per item, in billing order."""
     base_url: str = Field(default="https://api.themoviedb.org/3", pattern=r"^https?://[^@?#\s]+$")
-    """Address of the API."""
+    """Address of the API; a proxy of your own where the machine cannot reach TMDB's."""
     cache_file: str = ".cache/tmdb.sqlite"
     """File of TMDB's answers; none of them is asked for twice. Remove it to ask anew."""
     requests_per_10_s: int = Field(default=40, ge=1)
-    """Requests in any 10 seconds, per process; retries count. TMDB has allowed 40."""
-    max_in_flight: int = Field(default=8, ge=1, le=256)
-    """Items looked up at a time."""
-    timeout_s: float = Field(default=20.0, gt=0)
-    """Longest wait for one answer, in seconds."""
-    max_attempts: int = Field(default=6, ge=1, le=20)
-    """Attempts per request at time-outs, resets, 429 and 5xx."""
+    """Requests in any 10 seconds, per process; retries count. TMDB has allowed 40; less where
+    several machines share a key."""
 
 
 Parts = Literal["train", "train+valid"]

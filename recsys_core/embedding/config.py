@@ -15,4 +15,4 @@ class EmbeddingConfig(Section):
     backend: Literal["auto", "openvino", "torch"] = "auto"
     """`openvino` is several times faster on CPU; `auto` takes it unless CUDA is there."""
     batch_size: int = Field(default=32, ge=1)
-    """Texts per forward pass."""
+    """Texts per forward pass; more for a GPU, fewer for a long-text model in little memory."""

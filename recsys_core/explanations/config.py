@@ -19,4 +19,4 @@ class ExplanationConfig(Section):
     """Let the language model judge reasons, too, beside the automatic measures: whether they are
     supported, and how convincing. A call per judged user."""
     judge_users: int = Field(default=50, ge=1)
-    """Users whose first five reasons are judged, drawn by the seed."""
+    """Users whose first five reasons are judged, drawn by the seed: each costs a call."""

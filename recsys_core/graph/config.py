@@ -30,6 +30,8 @@ class GraphConfig(Section):
         "id_rank": "write `id_dimensions`",
         "neighbours": "write `num_neighbors`",
         "negatives": "write `negative_sampling`",
+        "popularity_exponent": "leave it out: it is 0.75",
+        "disliked_share": "leave it out: it is a half",
         "combine": "write `layer_combination`",
         "transform": "write `feature_transform`",
         "symmetric": "write `symmetric_normalization`",
@@ -50,11 +52,11 @@ class GraphConfig(Section):
     layers: int | None = Field(default=None, ge=1, le=6)
     """GAT layers; null takes 3, sparse 2."""
     hidden: int = Field(default=64, ge=1)
-    """Hidden units per head."""
+    """Hidden units per head; more for data with more to learn, at a cost in proportion."""
     heads: int = Field(default=4, ge=1)
-    """Attention heads."""
+    """Attention heads; their outputs are concatenated."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
-    """Dropout on features; null takes .2, sparse 0."""
+    """Dropout on features, more where validation falls early; null takes .2, sparse 0."""
     feature_transform: bool = False
     """Whether a layer has weights, layer norm, LeakyReLU and a residual connection (as in the
     paper); without, it only averages neighbours, as LightGCN does."""
@@ -62,7 +64,8 @@ class GraphConfig(Section):
     """Whether attention is multiplied by 1 / sqrt(degree product), as in GCN and LightGCN, instead
     of averaging plainly; deep means over popular neighbours blur."""
     layer_combination: Literal["last", "mean"] = "mean"
-    """Output: the last layer, or the mean of the input and every layer."""
+    """Output: the last layer (the paper's GAT), or the mean of the input and every layer (as in
+    LightGCN)."""
     edges: Literal["liked", "all"] = "all"
     """Edges that carry messages: liked ones, or all with a learned weight per level of rating."""
     id_dimensions: int | None = Field(default=None, ge=0)
@@ -95,51 +98,50 @@ class GraphConfig(Section):
     """Factor on the vectors of the users' texts: a profile says little that a user's ratings do not
     say better, and matters where there are none."""
     user_text_half_life: float | None = Field(default=10.0, gt=0)
-    """Ratings after which a user's text counts half; null counts it in full for everybody."""
+    """Ratings after which a user's text counts half; null counts it in full for everybody (as in
+    the paper)."""
     cold_item_ridge: float = Field(default=1.0, ge=0)
     """Penalty of the ridge regression from features to final vectors whose predictions are averaged
-    with the model's vectors of items without ratings; 0 uses the model's alone."""
+    with the model's vectors of items without ratings; 0 uses the model's alone, as the paper."""
     components: bool = True
     """Whether additive components are added to the network's score: item-to-item maps (EASE, kNN,
     transitions), LightGCN, popularity over time, each with the weight that validation gives it."""
     effort: Literal["quick", "standard", "thorough"] = "standard"
-    """Settings of components that are tried on validation: few, those that matter, or all."""
+    """Settings of components that are tried on validation: few (a first look), those that matter,
+    or all (a model to keep)."""
     user_attributes_weight: float = Field(default=2.0, ge=0)
     """Weight of user attributes (age, country, ...) relative to one liked item in the EASE
     component; 0 leaves them out."""
     neutral_weight: float = Field(default=0.5, ge=0, le=1)
-    """Weight of ratings between disliked and liked as targets of the softmax loss."""
+    """Weight of ratings between disliked and liked as targets of the softmax loss; 0 where a middle
+    rating says nothing good."""
     bpr_weight: float = Field(default=5.0, ge=0)
-    """Weight of the BPR loss."""
+    """Weight of the BPR loss (the paper names none)."""
     cosine_weight: float = Field(default=2.0, ge=0)
-    """Weight of the cosine alignment of positive pairs."""
+    """Weight of the cosine alignment of positive pairs, which a high learning rate collapses."""
     negative_sampling: Literal["uniform", "popularity", "robust"] = "uniform"
-    """Negatives of the BPR loss, never an item that the user has rated: uniform, by popularity, or
-    (`robust`) a share of them from what the user disliked."""
-    popularity_exponent: float = Field(default=0.75, ge=0, le=2)
-    """`popularity`: an unknown item's chance is in proportion to this power of its number of
-    ratings."""
-    disliked_share: float = Field(default=0.5, ge=0, le=1)
-    """`robust`: share of the negatives of a user with dislikes that are disliked items."""
+    """Negatives of the BPR loss, never an item that the user has rated: uniform, by the 0.75th
+    power of its ratings, or (`robust`) half of them from what the user disliked."""
     learning_rate: float | None = Field(default=None, gt=0)
-    """Peak learning rate of AdamW; null takes .01, sparse .005."""
+    """Peak learning rate of AdamW, lower where the loss jumps; null takes .01, sparse .005."""
     weight_decay: float = Field(default=1e-4, ge=0)
-    """Weight decay of AdamW; id vectors and biases have none."""
+    """Weight decay of AdamW, against overfitting; id vectors and biases have none."""
     max_epochs: int | None = Field(default=None, ge=1)
     """Upper bound of epochs; null takes 60 for up to 100,000 ratings, and more for more, by the
     fifth root of their number; sparse as many as make 300 steps (150 with effort `quick`)."""
     evaluate_every: int = Field(default=5, ge=1)
-    """Epochs between two validations."""
+    """Epochs between two validations; more where validation takes longer than training."""
     patience: int = Field(default=3, ge=1)
-    """Validations without a better NDCG@10 before training stops."""
+    """Validations without a better NDCG@10 before training stops; more for noisy, small data."""
     retrain: bool = True
-    """Train once more on training and validation rows, for the number of epochs found."""
+    """Train once more on training and validation rows, for the number of epochs found. Without, an
+    experiment takes half the time."""
     batch_edges: int | None = Field(default=None, ge=0)
     """Liked pairs per step, each step on sampled neighbours of theirs: what a step needs does not
     grow with the data. 0 trains on the whole graph at once; null does so up to 10 million ratings,
     and takes 131,072 pairs beyond."""
     num_neighbors: int = Field(default=25, ge=1)
-    """Neighbours sampled per node and layer in mini-batch training."""
+    """Neighbours sampled per node and layer in mini-batch training; fewer take less memory."""
     warm_start_from: str | None = None
     """An earlier run whose model training goes on from, where data changed a little: its name
     under `runs_root` (`latest` is the last one), or its folder. A model that has seen what this

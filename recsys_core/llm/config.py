@@ -21,6 +21,7 @@ class LLMConfig(Section):
         "tailored_schemas": "write `per_request_schemas`.",
         "top_p": "it is never sent; set `temperature`.",
         "backoff_s": "the first wait is one second; `backoff_max_s` bounds all waits.",
+        "batch_poll_s": "leave it out: a batch is looked at every 30 seconds.",
         "batch_quiet_s": "a batch is sent two seconds after its last call.",
     }
 
@@ -46,9 +47,11 @@ class LLMConfig(Section):
     reasoning: bool | None = None
     """Whether the model reasons before it answers. Default: by name (o1, o3, o4-mini, gpt-5)."""
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
-    """Effort asked of a reasoning model; null leaves it to the endpoint."""
+    """Effort asked of a reasoning model, which mostly decides its price; null leaves it to the
+    endpoint."""
     reasoning_tokens: int = Field(default=4000, ge=0)
-    """Room for a reasoning model's reasoning on top of the answer's own maximum."""
+    """Tokens for a reasoning model's reasoning on top of the answer's own maximum; more where its
+    answers are cut off."""
     schema_mode: Literal["auto", "always", "never"] = "auto"
     """Whether the JSON schema is sent as `response_format`; `auto` sends it, and asks for it in
     the prompt instead where the endpoint rejects it (counted)."""
@@ -63,9 +66,10 @@ class LLMConfig(Section):
     tokens_per_minute: float | None = Field(default=None, ge=1)
     """Limit of tokens per minute, in and out, per process and model."""
     timeout_s: float = Field(default=120.0, gt=0)
-    """Longest wait for one answer, in seconds."""
+    """Longest wait for one answer, in seconds; longer for a slow local model."""
     max_attempts: int = Field(default=6, ge=1, le=20)
-    """Attempts per call at time-outs, resets, 408, 409, 429 and 5xx."""
+    """Attempts per call at time-outs, resets, 408, 409, 429 and 5xx; more for an endpoint that is
+    often overloaded."""
     backoff_max_s: float = Field(default=60.0, ge=0)
     """Longest wait between attempts; the first is one second, and it doubles, with jitter. A
     longer Retry-After ends the call."""
@@ -73,7 +77,8 @@ class LLMConfig(Section):
     """When an answer is not valid even after one repair call: `fallback` writes that text by
     rules, marked as failed and counted; `stop` ends the run."""
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
-    """Share of failed answers above which `fallback` ends the run all the same."""
+    """Share of failed answers above which `fallback` ends the run all the same: a model that
+    cannot follow the format shall not fill a run with rules' texts. 1 never ends it."""
     on_unavailable: Literal["stop", "fallback"] = "stop"
     """When the endpoint gives no answer after all attempts: end the run (answers are kept), or
     treat it like an invalid answer."""
@@ -95,8 +100,6 @@ class LLMConfig(Section):
     with a password must come from one). Default: `llm.sqlite` in the artifact root."""
     batch: bool = False
     """Send calls as OpenAI-style batch files: half the price, answers within a day."""
-    batch_poll_s: float = Field(default=30.0, gt=0)
-    """Seconds between two looks at a batch."""
 
     @model_validator(mode="after")
     def _one_price_alone(self) -> "LLMConfig":

@@ -58,13 +58,14 @@ class FusionConfig(Section):
     """The order that is served: the LLM's judgement and the graph's, and whose lists it changes."""
 
     former_names: ClassVar[Mapping[str, str]] = {
+        "cold_below": "who is cold is said once, by `evaluation.cold_below`",
         "auto_users": "write `probe_users`, the numbers of users after which `auto` may stop",
     }
 
     policy: Literal["all", "cold-only", "auto", "none"] = "auto"
-    """Whose lists are reranked: everybody's, those of users with fewer than `cold_below` training
-    interactions, nobody's. `auto` judges validation users in stages and reranks only where a gain
-    is shown; `all` asks nothing first."""
+    """Whose lists are reranked: everybody's, those of users with fewer than
+    `evaluation.cold_below` training interactions, nobody's. `auto` judges validation users in
+    stages and reranks only where a gain is shown; `all` asks nothing first."""
     llm_weight: float | None = Field(default=None, ge=0, le=1)
     """Weight of the LLM score; the graph score has the rest. Default: learned on the validation
     users that `auto` judges; 0.8, the paper's, under the other policies."""
@@ -72,8 +73,6 @@ class FusionConfig(Section):
     """How the two scores are made comparable per user: linearly from lowest to highest, by rank,
     by mean and standard deviation, or the LLM's as they are, so that judgements that disagree
     weigh less. Default: learned under `auto`, else `score`."""
-    cold_below: int = Field(default=10, ge=1)
-    """Users with fewer training interactions are cold."""
     probe_users: tuple[Annotated[int, Field(ge=2)], ...] = Field(
         default=(50, 100, 200, 400, 600), min_length=1
     )

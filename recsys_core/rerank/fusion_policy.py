@@ -64,6 +64,7 @@ def probe_users(
     valid: pl.DataFrame,
     *,
     like_from: float,
+    cold_below: int,
     config: FusionConfig,
     seed: int,
 ) -> pl.DataFrame:
@@ -77,12 +78,13 @@ def probe_users(
         train: training interactions.
         valid: validation interactions.
         like_from: lowest rating that counts as liked.
-        config: the bound of cold users, the stages.
+        cold_below: users with fewer training interactions are cold.
+        config: the stages.
         seed: of the order.
     """
     liked = valid.filter(is_liked(like_from)).select(USER).unique()
     users = liked.join(candidates, on=USER, how="semi")[USER].sort()
-    cold = users.is_in(cold_users(users, train, config.cold_below).implode())
+    cold = users.is_in(cold_users(users, train, cold_below).implode())
     rng = np.random.default_rng(seed)
     parts = []
     for name, own in ((COLD, users.filter(cold)), (WARM, users.filter(~cold))):
@@ -194,23 +196,26 @@ def _seen(
     }  # fmt: skip
 
 
-def fixed_users(users: pl.Series, known: pl.DataFrame, config: FusionConfig) -> pl.DataFrame:
+def fixed_users(
+    users: pl.Series, known: pl.DataFrame, *, cold_below: int, config: FusionConfig
+) -> pl.DataFrame:
     """`columns.RERANKED_USERS` under a policy that measures nothing first.
 
     Args:
         users: everybody.
         known: interactions that the served lists are made from.
-        config: policy, weight, scale, the bound of cold users.
+        cold_below: users with fewer of them are cold.
+        config: policy, weight, scale.
     """
     if config.policy == "cold-only":
-        users = cold_users(users, known, config.cold_below)
+        users = cold_users(users, known, cold_below)
     elif config.policy != "all":
         users = users.clear()
     return _with_setting(users, config.fixed_weight, config.fixed_scale)
 
 
 def probed_users(
-    probe: pl.DataFrame, users: pl.Series, known: pl.DataFrame, config: FusionConfig
+    probe: pl.DataFrame, users: pl.Series, known: pl.DataFrame, *, cold_below: int
 ) -> pl.DataFrame:
     """`columns.RERANKED_USERS` as a probe decided: those of groups with a shown gain.
 
@@ -218,9 +223,9 @@ def probed_users(
         probe: `columns.PROBE`.
         users: everybody.
         known: interactions that the served lists are made from.
-        config: the bound of cold users.
+        cold_below: users with fewer of them are cold.
     """
-    cold = users.is_in(cold_users(users, known, config.cold_below).implode())
+    cold = users.is_in(cold_users(users, known, cold_below).implode())
     members = {EVERYBODY: users, COLD: users.filter(cold), WARM: users.filter(~cold)}
     served = probe.filter(pl.col(DECISION) == "serve")
     parts = [

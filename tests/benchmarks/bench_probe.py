@@ -29,6 +29,7 @@ from recsys_core.columns import (
     SCORE,
     USER,
 )  # fmt: skip
+from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.metrics import Floats
 from recsys_core.llm.providers.base import Provider
 from recsys_core.llm.providers.rules import RulesProvider
@@ -51,6 +52,7 @@ WORST, SHORT_OF_BEST, FOUND_OUT = -0.002, 0.003, 0.15
 """The bars: never lower than the graph by more; never less than the best fixed weight by more; a
 judge that is noise costs no more of the calls, in the mean over 20 orders of users."""
 CONFIG = FusionConfig()
+COLD_BELOW = EvaluationConfig().cold_below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +68,21 @@ def probe(
     seed: int = 0,
 ) -> Probed:  # fmt: skip
     """Stage by stage, as the flow does, with judgements that are there already."""
-    order = probe_users(lists, train, valid, like_from=DATA.like_from, config=CONFIG, seed=seed)
+    order = probe_users(
+        lists,
+        train,
+        valid,
+        like_from=DATA.like_from,
+        cold_below=COLD_BELOW,
+        config=CONFIG,
+        seed=seed,
+    )
     table, asked = None, list[int]()
     for stage in range(len(CONFIG.probe_users)):
         asked += stage_users(order, stage, table, CONFIG).to_list()
         table = decide_stage(
             order, stage, table, lists, judged.filter(pl.col(USER).is_in(asked)), valid,
-            like_from=DATA.like_from, config=CONFIG, seed=seed,
+            like_from=DATA.like_from, cold_below=COLD_BELOW, config=CONFIG, seed=seed,
         )  # fmt: skip
         if not open_groups(order, table):
             break
@@ -86,7 +96,7 @@ def served_gain(
 ) -> float:  # fmt: skip
     """Mean change of NDCG@10 on test by what the probe decided; 0 for users left to the graph."""
     users = lists[USER].unique().sort()
-    served = probed_users(probed.table, users, known, CONFIG)
+    served = probed_users(probed.table, users, known, cold_below=COLD_BELOW)
     gains = np.zeros(0)
     for (weight, scale), own in served.group_by("weight", "scale"):
         setting = Setting(weight=float(str(weight)), scale=str(scale))  # type: ignore[arg-type]

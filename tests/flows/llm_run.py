@@ -200,11 +200,13 @@ def killed(endpoint: Endpoint, arguments: Sequence[str], *, after: Callable[[], 
         env=os.environ | here, start_new_session=True,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 120
-        while not after():
-            assert process.poll() is None, said.read_text()
-            assert time.monotonic() < deadline, said.read_text()
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
+        try:
+            while not after():
+                assert process.poll() is None, said.read_text()
+                assert time.monotonic() < deadline, said.read_text()
+                time.sleep(0.01)
+        finally:  # leaving `with` waits for it
+            os.killpg(process.pid, signal.SIGKILL)
     return said.read_text()
 
 

@@ -227,10 +227,12 @@ def test_a_broken_list_of_the_authors_is_one_message(
     arguments = ["--data.source", str(place / "data"), "--data.rating_max", "10", "--folds", "1"]
     arguments += ["--methods", "popularity", "--paper_folder", str(tmp_path)]
     arguments += ["--artifact_root", str(tmp_path / "artifacts")]
-    logging.getLogger("prefect").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("prefect")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         status = main([*arguments, "--runs_root", str(tmp_path / "runs")])
     finally:
-        logging.getLogger("prefect").setLevel(logging.NOTSET)
+        logger.setLevel(level)
     assert status == 2
     assert "als.parquet cannot be read" in capsys.readouterr().err

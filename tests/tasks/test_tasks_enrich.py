@@ -117,4 +117,4 @@ def test_what_shapes_the_result_is_in_the_content_key_and_limits_are_not() -> No
         return content_key("enrich", "1", inputs, {})
 
     assert key() == key(requests_per_10_s=1, cache_file="elsewhere", api_key_env="OTHER")
-    assert len({key(), key(False), key(overwrite=True), key(language="de"), key(cast_size=3)}) == 5
+    assert len({key(), key(False), key(overwrite=True), key(language="de")}) == 4

@@ -40,6 +40,12 @@ WINDOW_S: Final = 10.0
 BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 """Longest wait between attempts; a longer Retry-After ends the step."""
+MAX_ATTEMPTS: Final = 6
+"""Attempts per request at time-outs, resets, 429 and 5xx."""
+TIMEOUT_S: Final = 20.0
+"""Longest wait for one answer, in seconds."""
+MAX_IN_FLIGHT: Final = 8
+"""Items looked up at a time."""
 _EMPTY: Final = b""
 
 
@@ -88,8 +94,8 @@ class TmdbClient:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._rest_until = 0.0
         self._http = httpx.AsyncClient(
-            transport=_KeyTransport(key, self._base, config.max_in_flight),
-            timeout=config.timeout_s,
+            transport=_KeyTransport(key, self._base, MAX_IN_FLIGHT),
+            timeout=TIMEOUT_S,
             headers={"Accept": "application/json"},
         )
 
@@ -137,7 +143,7 @@ class TmdbClient:
                 return await self._attempt(url, shape)
             except _Retryable as failure:
                 wait = failure.wait or 0.0
-                if attempt >= self._config.max_attempts or wait > BACKOFF_MAX_S:
+                if attempt >= MAX_ATTEMPTS or wait > BACKOFF_MAX_S:
                     raise _unavailable(url, failure, attempt) from None
                 await self._pause(url, failure, attempt)
                 attempt += 1
@@ -158,10 +164,10 @@ class TmdbClient:
                 await asyncio.sleep(rest)
             self.requests += 1
             try:
-                async with asyncio.timeout(self._config.timeout_s):
+                async with asyncio.timeout(TIMEOUT_S):
                     response = await self._http.get(url)
             except (TimeoutError, httpx.TimeoutException):
-                raise _Retryable(f"no answer within {self._config.timeout_s:g} s") from None
+                raise _Retryable(f"no answer within {TIMEOUT_S:g} s") from None
             except httpx.RequestError as error:
                 raise _Retryable(f"{type(error).__name__}: {error}") from None
         return self._read(response, url, shape)

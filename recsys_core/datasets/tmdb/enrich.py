@@ -26,12 +26,14 @@ from recsys_core.columns import (
 from recsys_core.concurrency import map_bounded
 from recsys_core.datasets.config import TmdbConfig
 from recsys_core.datasets.text import normalised_list, normalised_or_null
-from recsys_core.datasets.tmdb.client import TmdbClient
+from recsys_core.datasets.tmdb.client import MAX_IN_FLIGHT, TmdbClient
 from recsys_core.datasets.tmdb.matching import alternatives, best_match, title_and_year
 from recsys_core.datasets.tmdb.schemas import Candidate, Film
 from recsys_core.errors import DataError
 
 _LISTS: Final = (KEYWORDS, CAST, DIRECTORS)
+# Actors kept per item, in billing order.
+_CAST_SIZE: Final = 5
 _STRINGS: Final = pl.List(pl.String)
 _NEW: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     OVERVIEW: pl.String, KEYWORDS: _STRINGS, CAST: _STRINGS, DIRECTORS: _STRINGS, TMDB_ID: pl.Int64,
@@ -79,7 +81,7 @@ async def enrich(
     rows = items.select(TITLE, YEAR, TMDB_ID).iter_rows()
     wanted = [_Wanted(title=title, year=year, tmdb_id=known) for title, year, known in rows]
     found = await map_bounded(
-        wanted, lambda one: _look_up(one, client), at_once=config.max_in_flight, on_done=on_done
+        wanted, lambda one: _look_up(one, client), at_once=MAX_IN_FLIGHT, on_done=on_done
     )
     reasons = pl.Series(REASON, [one.reason for one in found], pl.String)
     unmatched = items.select(ITEM, TITLE, YEAR).with_columns(reasons)
@@ -144,7 +146,7 @@ def _film_ids(column: pl.Series) -> pl.Series:
 
 
 def _filled(items: pl.DataFrame, films: list[Film | None], config: TmdbConfig) -> pl.DataFrame:
-    new = pl.DataFrame([_columns_of(film, config) for film in films], schema=_NEW, orient="row")
+    new = pl.DataFrame([_columns_of(film) for film in films], schema=_NEW, orient="row")
     new = new.with_columns(
         normalised_or_null(pl.col(OVERVIEW)), *(normalised_list(pl.col(name)) for name in _LISTS)
     )
@@ -152,13 +154,13 @@ def _filled(items: pl.DataFrame, films: list[Film | None], config: TmdbConfig) -
     return items.with_columns(*merged, pl.coalesce(items[TMDB_ID], new[TMDB_ID]).alias(TMDB_ID))
 
 
-def _columns_of(film: Film | None, config: TmdbConfig) -> dict[str, Any]:
+def _columns_of(film: Film | None) -> dict[str, Any]:
     if film is None:
         return {}
     return {
         OVERVIEW: film.overview,
         KEYWORDS: film.keyword_names,
-        CAST: film.leads(config.cast_size),
+        CAST: film.leads(_CAST_SIZE),
         DIRECTORS: film.directors,
         TMDB_ID: film.id,
     }

@@ -29,6 +29,10 @@ _CELLS: Final = 32_000_000
 """Scores of a step of the softmax; where users x items are more, items are sampled."""
 _LEAST_SAMPLED: Final = 1_500
 """Items that are sampled at least."""
+POPULARITY_EXPONENT: Final = 0.75
+"""Popularity negatives are drawn by this power of an item's ratings (word2vec's)."""
+DISLIKED_SHARE: Final = 0.5
+"""Share of the robust negatives of a user with dislikes that are disliked items."""
 
 Parts = dict[str, float]
 Objective = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, Parts]]
@@ -154,13 +158,14 @@ def build_sampler(
     """The negatives of the configuration; every edge of `graph` is known, whatever its rating."""
     known, n_users = pairs_of(graph.edges.by_user(), device), graph.n_users
     if config.negative_sampling == "popularity":
-        exponent = config.popularity_exponent
-        return PopularNegatives(*known, n_users=n_users, n_items=graph.n_items, exponent=exponent)
+        return PopularNegatives(
+            *known, n_users=n_users, n_items=graph.n_items, exponent=POPULARITY_EXPONENT
+        )
     unknown = NegativeSampler(*known, n_users=n_users, n_items=graph.n_items)
     if config.negative_sampling == "uniform":
         return unknown
     told = pairs_of(graph.edges.disliked(data).by_user(), device)
-    return RobustNegatives(unknown, *told, n_users=n_users, share=config.disliked_share)
+    return RobustNegatives(unknown, *told, n_users=n_users, share=DISLIKED_SHARE)
 
 
 def pairs_of(edges: Edges, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

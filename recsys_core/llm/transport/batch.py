@@ -21,6 +21,8 @@ _LOG: Final = logging.getLogger(__name__)
 _DONE: Final = frozenset({"completed", "failed", "expired", "cancelled"})
 QUIET_S: Final = 2.0
 """Seconds without a further call after which a batch is sent."""
+POLL_S: Final = 30.0
+"""Seconds between two looks at a batch."""
 _LOOKS: Final = 20
 """Failed looks at a batch in a row before its calls are given up (the batch stays recorded)."""
 
@@ -154,7 +156,7 @@ class BatchTransport:
                 if failure.fatal or failures >= _LOOKS:
                     self._fail(keys, failure)
                     return
-            await asyncio.sleep(self._config.batch_poll_s)
+            await asyncio.sleep(POLL_S)
 
     async def _contents(self, state: Any) -> list[bytes]:
         files = [getattr(state, name, None) for name in ("output_file_id", "error_file_id")]

@@ -11,6 +11,7 @@ from recsys_core import columns as c
 from recsys_core.errors import LLMDown, LLMRefused
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
+from recsys_core.llm.transport import batch as batch_transport
 from tests.fake_openai import FakeOpenAI
 from tests.recsys_core.llm.llm_world import echo, script
 
@@ -61,8 +62,12 @@ def test_litellm_sends_the_schema_and_reports_errors(server: FakeOpenAI, config:
 
 
 def batch(config: Make, **fields: Any) -> LLMConfig:
-    usual = {"batch": True, "batch_poll_s": 0.1}
-    return config(**(usual | fields))
+    return config(**({"batch": True} | fields))
+
+
+@pytest.fixture(autouse=True)
+def _batches_are_looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_transport, "POLL_S", 0.1)
 
 
 def test_batches_answer_like_single_calls(server: FakeOpenAI, config: Make) -> None:

@@ -23,11 +23,12 @@ def test_a_stage_is_one_batch_file_with_the_answers_of_single_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "QUIET_S", 1.0)
+    monkeypatch.setattr(batch, "POLL_S", 0.1)
     tables, _ = world(n_users=USERS)
 
     async def judge(url: str, name: str, *, in_batches: bool) -> pl.DataFrame:
         llm = LLMConfig(
-            model="openai/oracle", api_base=url, batch=in_batches, batch_poll_s=0.1,
+            model="openai/oracle", api_base=url, batch=in_batches,
             cache_url=f"sqlite:///{tmp_path / name}.sqlite",
         )  # fmt: skip
         async with open_provider(llm) as provider:

@@ -35,7 +35,9 @@ CONFIG = FusionConfig(probe_users=(50, 100, 200, 260))
 
 
 def ordered(config: FusionConfig = CONFIG, seed: int = 0) -> pl.DataFrame:
-    return probe_users(RANKED, HISTORY, LIKES, like_from=4.0, config=config, seed=seed)
+    return probe_users(
+        RANKED, HISTORY, LIKES, like_from=4.0, cold_below=10, config=config, seed=seed
+    )
 
 
 def run(helps: list[str], config: FusionConfig = CONFIG) -> tuple[pl.DataFrame, int]:
@@ -67,7 +69,7 @@ def test_groups_are_decided_apart(helps: list[str], policy: str) -> None:
     table, _ = run(helps)
     assert set(table[GROUP]) == {"cold", "warm"}
     assert policy_of(table) == policy
-    served = probed_users(table, pl.Series(USER, PEOPLE), HISTORY, CONFIG)
+    served = probed_users(table, pl.Series(USER, PEOPLE), HISTORY, cold_below=10)
     check(served, RERANKED_USERS, table="users")
     assert set(served[USER]) == set(helps)
     if helps:
@@ -115,7 +117,9 @@ def test_cold_and_warm_stand_in_proportion_at_every_stage() -> None:
 
 
 def test_few_cold_users_are_decided_with_the_others() -> None:
-    order = probe_users(LISTS, TRAIN, VALID, like_from=4.0, config=FusionConfig(), seed=0)
+    order = probe_users(
+        LISTS, TRAIN, VALID, like_from=4.0, cold_below=10, config=FusionConfig(), seed=0
+    )
     assert set(order[GROUP]) == {"everybody"}
     assert order.height == len(USERS_ALL)
 
@@ -132,7 +136,13 @@ def test_stages_end_with_the_users_there_are() -> None:
 def test_only_users_with_a_liked_validation_item_and_a_list_are_asked_about() -> None:
     rows = [("u00", "i5", 5.0), ("u01", "i5", 2.0), ("stranger", "i5", 5.0)]
     found = probe_users(
-        LISTS, TRAIN, interactions(rows), like_from=4.0, config=FusionConfig(), seed=0
+        LISTS,
+        TRAIN,
+        interactions(rows),
+        like_from=4.0,
+        cold_below=10,
+        config=FusionConfig(),
+        seed=0,
     )
     assert found[USER].to_list() == ["u00"]
 
@@ -143,7 +153,7 @@ def test_only_users_with_a_liked_validation_item_and_a_list_are_asked_about() ->
 )
 def test_a_configured_policy_is_taken_as_it_is(policy: str, users: list[str]) -> None:
     config = FusionConfig.model_validate({"policy": policy})
-    found = fixed_users(pl.Series(USER, USERS_ALL), TRAIN, config)
+    found = fixed_users(pl.Series(USER, USERS_ALL), TRAIN, cold_below=10, config=config)
     check(found, RERANKED_USERS, table="users")
     assert found[USER].to_list() == users
     assert set(found["weight"]) <= {0.8}, "the paper's, where nothing is configured or learned"

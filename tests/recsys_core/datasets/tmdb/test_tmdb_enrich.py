@@ -119,8 +119,8 @@ def test_a_column_of_another_type(tmdb, tmdb_config) -> None:
     frame = items((1, "Heat", 1995, None), cast=pl.Series(["Al Pacino, Robert De Niro"]))
     with pytest.raises(DataError, match="'cast' has type String"):
         enriched(frame, tmdb_config)
-    full, _, _ = enriched(frame, tmdb_config.model_copy(update={"overwrite": True, "cast_size": 1}))
-    assert full[CAST].to_list() == [["Actor 0 of 949"]]
+    full, _, _ = enriched(frame, tmdb_config.model_copy(update={"overwrite": True}))
+    assert full[CAST].to_list() == [[f"Actor {n} of 949" for n in range(5)]]
 
 
 def test_string_ids_further_columns_and_twice(tmdb_config) -> None:

@@ -1,5 +1,7 @@
 """All three kinds of negatives: never an item that the user knows, but for dislikes on purpose."""
 
+from unittest.mock import patch
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from recsys_core.columns import ITEM, USER
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import InteractionGraph
+from recsys_core.graph.training import objective
 from recsys_core.graph.training.objective import build_sampler
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.negative_sampling import (
@@ -39,8 +42,9 @@ def sampler(n_users: int, n_items: int, ratings: Ratings, kind: str, share: floa
         item_ids=pl.Series(ITEM, range(n_items)),
         edges=edges_of(pairs[:, 0], pairs[:, 1], list(ratings.values())),
     )
-    config = GraphConfig(preset="paper", negative_sampling=kind, disliked_share=share)
-    return build_sampler(graph, config, RatingScale(), torch.device("cpu"))
+    config = GraphConfig(preset="paper", negative_sampling=kind)
+    with patch.object(objective, "DISLIKED_SHARE", share):
+        return build_sampler(graph, config, RatingScale(), torch.device("cpu"))
 
 
 def drawn(of: Sampler, users: torch.Tensor, seed: int = 0) -> list[tuple[int, int]]:

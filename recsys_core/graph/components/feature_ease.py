@@ -34,6 +34,8 @@ _BYTES: Final = 16
 """Per cell of items x items: the Gram matrix, the cosines, and a product of either."""
 _MOST_DIRECTIONS: Final = 512
 """Singular vectors at most: each is a number per user and item that is served."""
+_FEW_DIRECTIONS: Final = 64
+"""Directions that a small catalogue may have, whatever share of its items that is."""
 _OVERSAMPLED: Final = 10
 _ITERATIONS: Final = 4
 ALL: Final = 0.0
@@ -77,7 +79,7 @@ class FeatureEase:
         """What may be tried."""
         largest = self.most_directions
         ranks = [max(1, round(share * len(self.features))) for share in _RANKS]
-        some = sorted({float(min(rank, largest)) for rank in ranks})
+        some = sorted({float(min(rank, largest)) for rank in (*ranks, largest)})
         kernel = {"likeness": _LIKENESS, "sharpness": _SHARPNESS} if self._described.size else {}
         return {
             "lambda": _LAMBDA,
@@ -89,8 +91,8 @@ class FeatureEase:
     def most_directions(self) -> int:
         """Directions at most."""
         n_items = len(self.features)
-        share, n_users = round(_RANKS[0] * n_items), int(self.matrix.shape[0])
-        return max(1, min(_MOST_DIRECTIONS, share, n_users, n_items))
+        share = max(_FEW_DIRECTIONS, round(_RANKS[0] * n_items))
+        return max(1, min(_MOST_DIRECTIONS, share, int(self.matrix.shape[0]), n_items))
 
     def slopes(self, settings: Settings) -> Floats:
         """B (n_columns, n_items)."""

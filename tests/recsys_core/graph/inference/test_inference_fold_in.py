@@ -110,7 +110,7 @@ def test_attributes_of_new_users_count_and_must_be_those_of_training():
     users, items = texts()
     choice = Choice(
         weights={NETWORK: 1.0, "ease": 5.0},
-        settings={"ease": {"lambda": 400.0, "likeness": 1.0, "sharpness": 3.0, "rank": 12.0}},
+        settings={"ease": {"lambda": 400.0, "likeness": 1.0, "sharpness": 3.0, "rank": 48.0}},
         item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
     )  # fmt: skip
     trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=5, choice=choice)

@@ -28,7 +28,7 @@ def show(summary: Summary, console: Console | None = None) -> None:
         out.print(f"  {escape(note)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
     _headline(out, summary)
-    for line in summary.reranking:
+    for line in (*summary.reranking, *summary.changes):
         out.print(escape(line))
     _steps(out, summary)
     llm = summary.llm

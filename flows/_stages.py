@@ -10,7 +10,7 @@ from recsys_core.report.folder import check_run_folder
 from recsys_core.report.run_comparison import read_run
 from recsys_core.report.summary import StepSummary
 from tasks.runtime.run_log import run_log
-from tasks.runtime.warm_start import earlier_model
+from tasks.runtime.warm_start import named_run
 
 
 def check_ready(config: RunConfig) -> None:
@@ -28,7 +28,7 @@ def check_ready(config: RunConfig) -> None:
         check_run_folder(config.runs_root, config.run_name)
     if config.compare_to is not None:
         read_run(Path(config.runs_root).expanduser() / config.compare_to)
-    earlier_model(config)
+    named_run(config)
     if config.graph.device == "cuda":
         from recsys_core.graph.training.trainer import choose_device
 

@@ -8,6 +8,7 @@ from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key
+from tasks.attribute import attribute
 from tasks.baselines import baselines
 from tasks.candidates import candidates, list_length
 from tasks.diversify import diversify, trade_off
@@ -28,11 +29,12 @@ from tasks.plots import plots
 from tasks.probe import probe
 from tasks.report import made_calls, report
 from tasks.rerank import rerank
+from tasks.runtime.last_runs import LastRuns, left_by
 from tasks.runtime.prefect_artifacts import publish_artifacts
 from tasks.runtime.references import Results
 from tasks.runtime.run_log import RunLog
 from tasks.runtime.step import NotKept, kept_only
-from tasks.runtime.warm_start import earlier_model, honest_start
+from tasks.runtime.warm_start import honest_start, last_run
 from tasks.split import split, split_everything, test_split
 from tasks.train import train
 from tasks.user_profiles import user_profiles
@@ -114,9 +116,10 @@ def pipeline(
     made.graph = graph(
         store, known_users=made.data.known_users, item_ids=made.data.item_ids, split=made.split
     )
+    made.last = last_run(config, made.split) if tuned is None else tuned.last
     earlier, made.warm_start = honest_start(
-        earlier_model(config, refit=tuned is not None),
-        split=made.split, held_out=None if tuned else made.held_out,
+        made.last, config, split=made.split, held_out=None if tuned else made.held_out,
+        tuned=tuned.model if tuned else None,
     )  # fmt: skip
     made.model = train(
         store, split=made.split, graph=made.graph, embeddings=made.embeddings, config=config.graph,
@@ -125,7 +128,8 @@ def pipeline(
     )  # fmt: skip
     made.candidates = candidates(
         store, item_ids=made.data.item_ids, split=made.split, graph=made.graph, model=made.model,
-        k=list_length(config),
+        k=list_length(config), head=config.rerank.candidates, config=config.candidates,
+        last=made.last.candidates(served=tuned is not None) if made.last else None,
     )  # fmt: skip
     if until == "candidates":
         return made
@@ -167,6 +171,11 @@ def pipeline(
         served = pipeline(config, log, until="explain", tuned=made)
     else:
         served = made
+        made.attributions = attribute(
+            store, item_ids=made.data.item_ids, split=made.split, graph=made.graph,
+            embeddings=made.embeddings, model=made.model, reranked=made.reranked,
+            policy=made.policy, titles=config.rerank.candidates,
+        )  # fmt: skip
         made.recommendations = explain(
             store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
             items=made.item_profiles, users=made.user_profiles, reranked=made.reranked,
@@ -217,6 +226,7 @@ def pipeline(
     made.figures = plots(store, metrics=made.metrics, model=served.model, trade_off=made.trade_off)
     made.summary = report(config, log, evaluated=made, served=served)
     processed(config, made.data)
+    LastRuns(config).put(left_by(config, made.summary.run_name, made, served))
     publish_artifacts(
         made.summary, recommendations=served.recommendations, calls=made_calls(log),
         figures=made.figures,

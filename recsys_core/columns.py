@@ -132,6 +132,18 @@ PRIOR: Final = "prior"
 NEWCOMER_SCORE: Final = "newcomer_score"
 USUAL_RATING: Final = "usual_rating"
 
+CAUSE: Final = "cause"
+"""A rated item that contributes to the score of another; null for what is no rating."""
+KIND: Final = "kind"
+SHARE: Final = "share"
+SIGN: Final = "sign"
+CONTRIBUTION: Final = "contribution"
+DROP: Final = "drop"
+PLACE: Final = "place"
+PLACE_WITHOUT: Final = "place_without"
+PEOPLE: Final = "people"
+PEOPLE_BOTH: Final = "people_both"
+
 GROUP: Final = "group"
 CAPTION: Final = "caption"
 SVG: Final = "svg"
@@ -203,6 +215,17 @@ RERANKED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32,
     GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32, STRATEGY: pl.String,
 }  # fmt: skip
+ATTRIBUTIONS: Final[Schema] = {
+    USER: None, ITEM: None, CAUSE: None, KIND: pl.String, SHARE: pl.Float32, SIGN: pl.Int8,
+    CONTRIBUTION: pl.Float32, DROP: pl.Float32, PLACE: pl.Int32, PLACE_WITHOUT: pl.Int32,
+    PEOPLE: pl.Int32, PEOPLE_BOTH: pl.Int32,
+}  # fmt: skip
+"""What contributed to the score of a recommended item, the strongest causes of each.
+
+CONTRIBUTION is the part of the score (all parts sum to it), SHARE its size among all of them. DROP
+is how much lower the score were without the rating, PLACE where the item stands by its score, and
+PLACE_WITHOUT where it would. PEOPLE liked the cause, PEOPLE_BOTH of them the item, too.
+"""
 RECOMMENDATIONS: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32, TITLE: pl.String,
     EXPLANATION: pl.String, LIKED_EVIDENCE: None, ATTRIBUTE_EVIDENCE: _STRINGS,

@@ -23,12 +23,12 @@ from tasks.runtime.sharded import Shard, sharded
 
 @sharded(
     "explain",
-    version="5",
+    version="6",
     returns=RecommendationsRef,
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},
     tags=("llm",),
-    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION.name),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION),
 )
 def explain(
     out: ArtifactWriter,

@@ -29,11 +29,11 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "explanation_judge",
-    version="3",
+    version="4",
     returns=MetricsRef,
     timeout_seconds=DAY,
     tags=("llm",),
-    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION_JUDGE.name),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], EXPLANATION_JUDGE),
 )
 def explanation_judge(
     out: ArtifactWriter,

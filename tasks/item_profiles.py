@@ -17,12 +17,12 @@ from tasks.runtime.step import DAY, step
 
 def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
     asked = SEVERAL_PROFILES if inputs["config"].per_call > 1 else ITEM_PROFILE
-    return prompts_in_use(inputs["llm"], asked.name)
+    return prompts_in_use(inputs["llm"], asked)
 
 
 @step(
     "item_profiles",
-    version="3",
+    version="4",
     returns=ItemProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -24,10 +24,12 @@ from recsys_core.report.run_comparison import (
     read_run,
 )
 from recsys_core.report.samples import samples
+from recsys_core.report.since_last import SinceLast, since_last, training_line
 from recsys_core.report.summary import (
     DataSummary,
     Summary,
     headline,
+    headline_k,
     llm_summary,
 )
 from recsys_core.report.user_lists import user_lists
@@ -35,6 +37,7 @@ from recsys_core.rerank.costs import strategy_costs
 from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
 from tasks.probe import STAGE
+from tasks.runtime.last_runs import lists_of
 from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.messages import tell
 from tasks.runtime.references import DatasetRef, Results, shown_history
@@ -70,6 +73,9 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     explained = pl.concat([pl.DataFrame(schema=dict(METRICS)), *told])
     calls = made_calls(log)
     run_name = config.run_name or default_name(config, data, started)
+    lists = served.recommendations.table("recommendations")
+    compared_lists = _since_last(config, evaluated, lists)
+    changes = [_training(log, evaluated), *([compared_lists.line()] if compared_lists else [])]
     summary = Summary(
         run_name=run_name,
         flow_run_id=current_run_id(),
@@ -84,9 +90,10 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         headline=headline(measured),
         facts=_facts(config, log, evaluated, served),
         reranking=_reranking(config, log, evaluated),
+        changes=changes,
+        since_last=compared_lists,
         config=config.model_dump(mode="json"),
     )
-    lists = served.recommendations.table("recommendations")
     per_user = evaluated.metrics.table("per_user")
     now = RunFiles(summary=summary, per_user=per_user, recommendations=lists)
     compared, refused = _compared(config, now)
@@ -123,11 +130,30 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     }
     publish(config.runs_root, run_name, files)
     llm = summary.llm
+    for line in summary.changes:
+        tell(line)
     tell(
         f"Lists, metrics and report are in {summary.folder}. {llm.model}: {llm.calls:,} calls,"
         f" {llm.tokens_in + llm.tokens_out:,} tokens, ${llm.cost_usd:.4f}"
     )
     return summary
+
+
+def _training(log: RunLog, evaluated: Results) -> str:
+    record = next(one for one in log.steps if one.step == "train")
+    return training_line(record.ref.manifest.facts, evaluated.warm_start, cached=record.cached)
+
+
+def _since_last(config: RunConfig, evaluated: Results, lists: pl.DataFrame) -> SinceLast | None:
+    """The lists beside those that the last run of this configuration served, if they are there."""
+    last = evaluated.last
+    if last is None or last.lists != lists_of(config):
+        return None
+    before = last.recommendations()
+    if before is None:
+        return None
+    k = headline_k(config.evaluation.cutoffs)
+    return since_last(before.table("recommendations"), lists, run=last.run, k=k)
 
 
 def _compared(config: RunConfig, now: RunFiles) -> tuple[RunComparison | None, str]:

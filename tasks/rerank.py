@@ -29,12 +29,12 @@ from tasks.runtime.sharded import Shard, sharded
 
 def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
     strategy = STRATEGIES.get(inputs["config"].strategy)
-    return prompts_in_use(inputs["llm"], *([strategy.purpose.name] if strategy else []))
+    return prompts_in_use(inputs["llm"], *([strategy.purpose] if strategy else []))
 
 
 @sharded(
     "rerank",
-    version="6",
+    version="7",
     returns=JudgementsRef,
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},

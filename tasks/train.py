@@ -1,6 +1,7 @@
 """Step `train`: the graph model, stopped early by validation, refitted on validation rows too."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CURVES
@@ -12,20 +13,39 @@ from tasks.graph import read_graph
 from tasks.runtime.item_models import write_item_model
 from tasks.runtime.progress import progress
 from tasks.runtime.references import EmbeddingsRef, GraphRef, ModelRef, SplitRef
+from tasks.runtime.saved_models import CONFIG, NEUTRAL, SCALE, SEARCHED, WEIGHING
 from tasks.runtime.step import HOUR, step
 from tasks.runtime.vector_tables import write_vectors
-from tasks.runtime.warm_start import WARM, start_of
+from tasks.runtime.warm_start import (
+    BEST_EPOCH,
+    CHOICE,
+    NDCG,
+    OWED,
+    WENT_ON,
+    Earlier,
+    going_on,
+)
 
-BEST_EPOCH: Final = "best_epoch"
-CHOICE: Final = "choice"
-"""Fact: the components and weights that validation chose; null without components."""
-WEIGHING: Final = "weighing"
-"""Fact: thresholds and weights of ratings, which the item-to-item part reads histories with."""
-SEARCHED: Final = "search_"
-"""Prefix of the tables of the model that saw no validation row."""
+CHOSEN_ANEW: Final = "chosen_anew"
+"""Fact: why the choices of an earlier training were given up; not there where none were."""
 
 
-@step("train", version="16", returns=ModelRef, timeout_seconds=6 * HOUR, tags=("gpu",))
+def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+    """A run to go on from that is named is wanted as such; the last one is only where to start."""
+    if inputs["config"].warm_start_from is None or inputs["earlier"] is None:
+        return {}
+    return {"earlier": inputs["earlier"].model.content_hash}
+
+
+@step(
+    "train",
+    version="18",
+    returns=ModelRef,
+    timeout_seconds=6 * HOUR,
+    tags=("gpu",),
+    rests_on=_rests_on,
+    hints=("earlier",),
+)
 def train(
     out: ArtifactWriter,
     *,
@@ -36,15 +56,16 @@ def train(
     ratings: RatingScale,
     seed: int,
     tuned: ModelRef | None = None,
-    earlier: ModelRef | None = None,
+    earlier: Earlier | None = None,
 ) -> None:
     """Train the graph model (paper, section 2.2).
 
     Args:
         out: tables `users` and `items` (vectors), `item_to_item`, `item_factors` and
-            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors`; and
-            the first five of the model that saw no validation row, after the prefix `search_`. A
-            server adds the dot product of the vectors and `ItemToItemModel.scores`.
+            `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors` and
+            `components.safetensors` (what places later users); and all but the curves of the model
+            that saw no validation row, after the prefix `search_`. A server adds the dot product of
+            the vectors and `ItemToItemModel.scores`.
         split: its validation part stops the training.
         graph: nodes, what is known of users, and training edges.
         embeddings: text vectors of users, text vectors and features of items.
@@ -53,8 +74,10 @@ def train(
         seed: of every random choice.
         tuned: an earlier model whose number of epochs, components and weights are taken, where
             nothing is held out.
-        earlier: the model of an earlier run to go on from, which knows no row held out here.
+        earlier: what an earlier run left to go on from, which knows no row held out here.
     """
+    from recsys_core.graph.components.component_file import components_to_bytes
+    from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE, to_bytes
     from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.trainer import train as fit
 
@@ -62,9 +85,15 @@ def train(
     epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])
     chosen = None if tuned is None else tuned.manifest.facts[CHOICE]
     of_items = FEATURES if config.item_features else "items"
-    start = start_of(earlier)
+    on, owed = None, 0.0
+    if earlier is not None:
+        on, owed = going_on(earlier, split, features=of_items, fall=config.warm_start_fall)
     valid = bipartite.edges_of(split.table("valid"))
     ratings_there = len(bipartite.edges) + len(valid)
+    if earlier is not None and config.recipe == "auto":
+        # The recipe shapes the parameters: it stays while a model goes on.
+        recipe = earlier.model.manifest.facts["recipe"]
+        config = config.model_copy(update={"recipe": recipe})
     sized = config.for_data(ratings_there, bipartite.n_users, bipartite.n_items)
     with progress("graph training", sized.max_epochs) as report:
         trained = fit(
@@ -78,18 +107,25 @@ def train(
             epochs=epochs,
             on_epoch=report,
             scratch=out.scratch,
-            start=start,
             choice=None if chosen is None else Choice(**chosen),
+            earlier=on,
         )
-    for prefix, found in (("", trained.served), (SEARCHED, trained.search)):
+    for prefix, found, weights in (
+        ("", trained.served, trained.weights),
+        (SEARCHED, trained.search, trained.search_weights),
+    ):
         write_vectors(out, f"{prefix}users", bipartite.user_ids, found.user_vectors)
         write_vectors(out, f"{prefix}items", bipartite.item_ids, found.item_vectors)
         write_item_model(out, prefix, found.item_model)
+        out.data(f"{prefix}{WEIGHTS_FILE}", to_bytes(weights))
+        out.data(f"{prefix}{COMPONENTS_FILE}", components_to_bytes(found))
     out.table("curves", trained.curves, CURVES)
-    out.data("weights.safetensors", trained.to_bytes())
-    out.fact(WARM, start is not None)
-    weighing = {"neutral": sized.neutral_weight, "scale": ratings.model_dump()}
+    out.fact(WENT_ON, earlier.run if earlier and trained.went_on else None)
+    out.fact(OWED, owed if trained.went_on else 0.0, in_content=True)
+    out.fact(NDCG, trained.ndcg, in_content=True)
+    weighing = {NEUTRAL: sized.neutral_weight, SCALE: ratings.model_dump()}
     out.fact(WEIGHING, weighing, in_content=True)
+    out.fact(CONFIG, trained.config.model_dump(mode="json"))
     out.fact(BEST_EPOCH, trained.best_epoch, in_content=True)
     for name, value in trained.facts.items():
         out.fact(name, value, in_content=name == CHOICE)

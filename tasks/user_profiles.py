@@ -22,11 +22,11 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "user_profiles",
-    version="3",
+    version="4",
     returns=UserProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),
-    rests_on=lambda inputs: prompts_in_use(inputs["llm"], USER_PROFILE.name),
+    rests_on=lambda inputs: prompts_in_use(inputs["llm"], USER_PROFILE),
 )
 def user_profiles(
     out: ArtifactWriter,

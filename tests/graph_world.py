@@ -34,6 +34,15 @@ KILLABLE = {
 }
 DATA = RatingScale()
 N_USERS, N_ITEMS, TASTES = 40, 48, 4
+_REGRESSION = {"lambda": 400.0, "likeness": 1.0, "sharpness": 3.0, "rank": float(N_ITEMS)}
+
+
+def settings_of(*, decay: float = 0.0) -> dict[str, dict[str, float]]:
+    """Settings of every dot-product component; `decay` is LightGCN's."""
+    return {
+        "ease": _REGRESSION, "residual_ease": _REGRESSION, "temporal_popularity": {},
+        "lightgcn": {"decay": decay},
+    }  # fmt: skip
 
 
 def edges_of(users: object, items: object, ratings: object, times: object = None) -> Edges:

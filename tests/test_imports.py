@@ -23,7 +23,8 @@ LAYERS = (
     ("prompt_context",),
     ("embedding", "profiles"),
     ("recommenders", "rerank", "diversity"),
-    ("explanations", "graph"),
+    ("graph",),
+    ("explanations",),
     ("report",),
     ("config",),
 )

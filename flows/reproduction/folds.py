@@ -164,6 +164,8 @@ def _ranked(
             graph=made.graph,
             model=fitted,
             k=k,
+            head=fold.run.rerank.candidates,
+            config=fold.run.candidates,
         )
     )
 

@@ -20,7 +20,7 @@ from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.splits import KINDS
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.evaluation.config import EvaluationConfig
-from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.config import CandidatesConfig, GraphConfig
 from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import ItemProfileConfig, UserProfileConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
@@ -123,7 +123,8 @@ class ReproduceConfig(Section):
             item_profiles=self.item_profiles.model_copy(update={"file": items}),
             user_profiles=self.user_profiles.model_copy(update={"file": users}),
             embedding=self.embedding, graph=graph or self.best,
-            rerank=self.rerank, fusion=FusionConfig(policy="all"), fan_out=self.fan_out,
+            candidates=CandidatesConfig(keep_margin=0), rerank=self.rerank,
+            fusion=FusionConfig(policy="all"), fan_out=self.fan_out,
             evaluation=self.evaluation, seed=self.seed, artifact_root=self.artifact_root,
             runs_root=self.runs_root, run_name=self.run_name,
         )  # fmt: skip

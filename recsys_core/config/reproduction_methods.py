@@ -50,7 +50,9 @@ class Variant:
     def graph(self, *, best: GraphConfig, paper: GraphConfig) -> GraphConfig:
         """The model's configuration; every variant is trained from scratch."""
         start = best if self.preset == "best" else paper
-        return start.model_copy(update={"warm_start_from": None, **self.changes})
+        return start.model_copy(
+            update={"warm_start": False, "warm_start_from": None, **self.changes}
+        )
 
 
 _TABLE_1_ROWS: Final[Mapping[str, str]] = {

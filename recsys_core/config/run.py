@@ -11,7 +11,7 @@ from recsys_core.diversity.config import DiversityConfig
 from recsys_core.embedding.config import EmbeddingConfig
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.explanations.config import ExplanationConfig
-from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.config import CandidatesConfig, GraphConfig
 from recsys_core.llm.config import LLMConfig
 from recsys_core.profiles.config import ItemProfileConfig, UserProfileConfig
 from recsys_core.rerank.config import FusionConfig, RerankConfig
@@ -105,6 +105,7 @@ class RunConfig(Section):
     user_profiles: UserProfileConfig = UserProfileConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     graph: GraphConfig = GraphConfig()
+    candidates: CandidatesConfig = CandidatesConfig()
     rerank: RerankConfig = RerankConfig()
     fusion: FusionConfig = FusionConfig()
     diversity: DiversityConfig = DiversityConfig()

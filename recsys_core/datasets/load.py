@@ -36,6 +36,7 @@ from recsys_core.datasets.sources.aliases import (
     plain,
     resolved,
 )
+from recsys_core.datasets.sources.discovery import by_columns, others_than, seen_in
 from recsys_core.datasets.sources.download import Checksum, Patience, download
 from recsys_core.datasets.sources.files import (
     Files,
@@ -47,7 +48,7 @@ from recsys_core.datasets.sources.files import (
     zip_files,
 )
 from recsys_core.datasets.sources.tables import Table, find, only
-from recsys_core.datasets.sources.titles import tidy
+from recsys_core.datasets.sources.titles import tidy, year_split_off
 from recsys_core.errors import DataError, RecsysError, SourceUnavailable
 from recsys_core.interactions.feedback import Feedback
 
@@ -76,6 +77,7 @@ class Located:
         interactions: the table, in as many tables as `part` has where they lie apart.
         items: None where there is no such table.
         users: None where there is no such table.
+        left_out: further tables of the folder, where its tables were told by their columns.
     """
 
     place: str
@@ -84,6 +86,7 @@ class Located:
     interactions: dict[str, Table]
     items: Table | None = None
     users: Table | None = None
+    left_out: tuple[str, ...] = ()
 
     def tables(self) -> list[Table]:
         """Every table that is read."""
@@ -201,7 +204,7 @@ def _in_folder(config: DataConfig, place: str) -> Located:
     files = _opened(place)
     if (form := movielens.form_of(files)) is not None:
         return Located(place=files.place, files=files, movielens=form, interactions={})
-    if (found := _tables(files)) is not None:
+    if (found := _tables(files, config)) is not None:
         return found
     archives = [wanted] if wanted else sorted(name for name in files.names if _is_archive(name))
     for name in archives:
@@ -212,7 +215,8 @@ def _in_folder(config: DataConfig, place: str) -> Located:
     for name in (wanted,) if wanted else ():
         if name in files.folders:
             return _in_folder(config.model_copy(update={"source": name}), f"{place}/{name}")
-    raise no_table(files.place, "interactions", f"it has {listing(files.names | files.folders)}")
+    seen = seen_in(files) or listing(files.names | files.folders)
+    raise no_table(files.place, "interactions", f"it has {seen}")
 
 
 def _is_archive(name: str) -> bool:
@@ -233,19 +237,32 @@ def _opened(place: str) -> Files:
     return zip_files(outer.read(archive) if path is None else path, place=place)
 
 
-def _tables(files: Files) -> Located | None:
-    """Tables of the contract, or by the usual names; train, valid and test may lie apart."""
+def _tables(files: Files, config: DataConfig) -> Located | None:
+    """Tables by the usual names, else by their columns; train, valid and test may lie apart."""
     names = _atomic_names(files)
     whole = find(files, _INTERACTION_FILES) or names.get("inter")
     interactions = {"": whole} if whole is not None else {
         part: table for part, words in PARTS.items() if (table := find(files, words)) is not None
     }  # fmt: skip
-    if not interactions or (whole is None and "train" not in interactions):
+    if whole is None and "train" not in interactions:
+        interactions = {}
+    tables = {
+        "items": find(files, _ITEM_FILES) or names.get("item"),
+        "users": find(files, _USER_FILES) or names.get("user"),
+    }
+    if not interactions or None in tables.values():
+        known = [one for one in (*interactions.values(), *tables.values()) if one is not None]
+        others = by_columns(files, config.columns, but=known, sure=bool(interactions))
+        tables["items"] = tables["items"] or others.get("items")
+        if not interactions and "interactions" in others:
+            interactions = {"": others["interactions"]}
+            tables["users"] = tables["users"] or others.get("users")
+    if not interactions:
         return None
+    taken = [one for one in (*interactions.values(), *tables.values()) if one is not None]
     return Located(
-        place=files.place, interactions=interactions,
-        items=find(files, _ITEM_FILES) or names.get("item"),
-        users=find(files, _USER_FILES) or names.get("user"),
+        place=files.place, interactions=interactions, items=tables["items"],
+        users=tables["users"], left_out=others_than(files, taken),
     )  # fmt: skip
 
 
@@ -280,6 +297,11 @@ def _read(found: Located, config: DataConfig) -> RawDataset:
     known = None if items is None else movielens.recognised(items)
     if known and items is not None and items.schema.get(GENRES) == pl.List(pl.String):
         items = tidy(items)
+    elif items is not None and (split := year_split_off(items)) is not items:
+        items = split
+        notes.append("titles end in a year, which was split off")
+    if found.left_out:
+        notes.append(f"files left out: {', '.join(found.left_out)}")
     return RawDataset(
         name=known or name, source=source, interactions=interactions,
         items=items, users=tables["users"], text=frozenset(text),
@@ -319,12 +341,18 @@ def _table(
     """
     names = table.columns
     found = resolved(names, aliases, config.columns)
-    if notes is not None and (renamed := {a: b for a, b in found.items() if a != b}):
+    said = [] if notes is None else notes
+    file = table.place.rpartition("/")[2]
+    if renamed := {a: b for a, b in found.items() if a != b}:
         pairs = ", ".join(f"{old} as {new}" for new, old in renamed.items())
-        notes.append(f"columns of {table.place.rpartition('/')[2]} taken: {pairs}")
+        said.append(f"columns of {file} taken: {pairs}")
+    if table.has_no_header:
+        said.append(f"{file} has no header: its columns are called {', '.join(names)}")
     taken = set(found.values())
     others = {one: one for one in names if one not in taken and one not in found}
     if not everything and {USER, ITEM} <= set(found):
+        if left := [name for name in others if name.strip()]:
+            said.append(f"columns of {file} left out: {', '.join(left)}")
         others = {}
     wanted = found | others
     return table.read(wanted) if wanted else pl.DataFrame(), found

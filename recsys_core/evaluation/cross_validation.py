@@ -23,10 +23,9 @@ from recsys_core.columns import (
     K,
     check,
 )
-from recsys_core.errors import ConfigError
 from recsys_core.evaluation.metrics import Floats
 from recsys_core.evaluation.protocols import Judgement
-from recsys_core.evaluation.significance import compare
+from recsys_core.evaluation.significance import check_reference, compare
 
 FOLDS: Final = "folds"
 """Number of folds behind a mean."""
@@ -95,10 +94,7 @@ def compare_over_folds(
     Raises:
         ConfigError: no method has the name `reference`.
     """
-    if reference not in values:
-        raise ConfigError(
-            f"No method is called {reference!r}.", expected=f"one of {', '.join(values)}."
-        )
+    check_reference(values, reference)
     users = pl.concat([one[USER] for one in values.values()]).unique().sort()
     against = values[reference]
     differences = {

@@ -14,7 +14,8 @@ import polars as pl
 from recsys_core.columns import ITEM, RANK, SCORE, USER
 from recsys_core.datasets.contract.casts import numeric_ids
 from recsys_core.datasets.sources.aliases import INTERACTION_ALIASES, Aliases, resolved
-from recsys_core.datasets.sources.tables import Table, decoded
+from recsys_core.datasets.sources.tables import Table
+from recsys_core.datasets.sources.text_forms import decoded
 from recsys_core.errors import DataError
 from recsys_core.evaluation.rankings import ranked_by_score
 

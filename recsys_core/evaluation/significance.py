@@ -4,7 +4,7 @@ Users are resampled as integer weights, (resamples, n_users): one matrix product
 resampled means of every metric, cut-off and method at once, all on the same resamples.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -74,6 +74,14 @@ def resampled_means(values: Floats, *, resamples: int, seed: int) -> Floats:
     return np.concatenate([_divided(w @ filled, w @ there) for w in weights])
 
 
+def check_reference(values: Collection[str], reference: str) -> None:
+    """Raise ConfigError where no method has the name `reference`."""
+    if reference not in values:
+        raise ConfigError(
+            f"No method is called {reference!r}.", expected=f"one of {', '.join(values)}."
+        )
+
+
 def compare(
     values: Mapping[str, Floats], reference: str, *, resamples: int = 10_000, seed: int = 0
 ) -> pl.DataFrame:
@@ -95,10 +103,7 @@ def compare(
     Raises:
         ConfigError: no method has the name `reference`.
     """
-    if reference not in values:
-        raise ConfigError(
-            f"No method is called {reference!r}.", expected=f"one of {', '.join(values)}."
-        )
+    check_reference(values, reference)
     others = [name for name in values if name != reference]
     rows = [_compared(values[name] - values[reference], resamples, seed) for name in others]
     p_values = np.array([row[P_VALUE] for row in rows])

@@ -9,7 +9,7 @@ rule's reason and counted.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import polars as pl
@@ -41,6 +41,16 @@ class _Explained:
     models: list[str] = field(default_factory=list)
     replaced: int = 0
     failed_requests: int = 0
+
+    def in_order(self, ids: Sequence[str]) -> "_Explained":
+        """The same for the titles in this order."""
+        places = {reason.id: place for place, reason in enumerate(self.reasons)}
+        order = [places[one] for one in ids]
+        return replace(
+            self,
+            reasons=[self.reasons[place] for place in order],
+            models=[self.models[place] for place in order],
+        )
 
 
 async def explain(
@@ -119,7 +129,7 @@ async def _explain_user(user: ExplanationContext, provider: Provider) -> _Explai
         except LLMError:
             done.failed_requests += 1
         _keep_supported(done, variables, given, model)
-    return done
+    return done.in_order(user.order)
 
 
 def _keep_supported(

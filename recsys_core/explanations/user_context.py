@@ -14,9 +14,16 @@ from recsys_core.prompt_context.tables import item_facts, recent, recent_items, 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationContext:
-    """One user's prompt variables, one set per request."""
+    """One user's prompt variables, one set per request.
+
+    Attributes:
+        user: the id as text.
+        order: ids of the titles as they are listed, the best first.
+        batches: the titles in the order of their ids: a prompt does not change because ranks did.
+    """
 
     user: str
+    order: tuple[str, ...]
     batches: tuple[ExplanationInput, ...]
 
 
@@ -57,11 +64,12 @@ class ExplanationContexts:
 
     def __iter__(self) -> Iterator[ExplanationContext]:
         for row in self._frame.iter_rows(named=True):
-            shown = [self._items[item] for item in row[c.ITEM]]
+            shown = sorted((self._items[item] for item in row[c.ITEM]), key=lambda one: one.id)
             liked = tuple(self._items[item] for item in row[c.LIKED] or () if item in self._items)
             parts = [shown[at : at + self._batch] for at in range(0, len(shown), self._batch)]
             yield ExplanationContext(
                 user=str(row[c.USER]),
+                order=tuple(map(str, row[c.ITEM])),
                 batches=tuple(
                     ExplanationInput(
                         taste=taste(row), recent=recent(row), liked=liked, items=tuple(part)

@@ -142,11 +142,17 @@ class GraphConfig(Section):
     and takes 131,072 pairs beyond."""
     num_neighbors: int = Field(default=25, ge=1)
     """Neighbours sampled per node and layer in mini-batch training; fewer take less memory."""
+    warm_start: bool = True
+    """Whether training goes on from the last run of the same configuration and data, with the
+    components and weights that it chose, for the part of its epochs that the changes amount to: a
+    rating more then changes few lists. Without, every change of the data chooses everything anew.
+    A model that has seen what this run holds out is not used, and the summary says so."""
+    warm_start_fall: float = Field(default=0.03, ge=0, le=1)
+    """Share of the validation NDCG that may be lost since components and weights were chosen,
+    before they are chosen anew."""
     warm_start_from: str | None = None
-    """An earlier run whose model training goes on from, where data changed a little: its name
-    under `runs_root` (`latest` is the last one), or its folder. A model that has seen what this
-    run holds out for validation or test is not used, and the summary says so; with `refit`,
-    the served model holds nothing out."""
+    """An earlier run to go on from in place of the last one: its name under `runs_root` (`latest`
+    is the last one), or its folder."""
     checkpoint_every: int = Field(default=20, ge=0)
     """Epochs between two checkpoints, from which a training that was killed goes on, to the same
     result; 0 writes none."""
@@ -187,6 +193,16 @@ class GraphConfig(Section):
         return TrainingConfig.model_validate(self.model_dump() | found | {"recipe": recipe})
 
 
+class CandidatesConfig(Section):
+    """Candidate generation by the graph model's scores."""
+
+    keep_margin: float = Field(default=3.0, ge=0, le=10)
+    """An item that the last run of this configuration listed stays in a user's candidates, unless
+    a newcomer's score is higher by more than so many standard deviations of what retraining
+    alone changes. 0 lists by the scores alone. What is rated by now, or may not be recommended
+    any more, is never kept."""
+
+
 class TrainingConfig(GraphConfig):
     """`GraphConfig` with nothing left open; made by its `for_data`."""
 
@@ -211,5 +227,5 @@ _PAPER_GRAPH: Mapping[str, Any] = {
     "cold_start_dropout_users": 0.0, "cold_start_dropout_items": 0.0,
     "symmetric_normalization": False, "components": False, "item_features": False,
     "user_text_scale": 1.0,
-    "user_text_half_life": None, "cold_item_ridge": 0.0,
+    "user_text_half_life": None, "cold_item_ridge": 0.0, "warm_start": False,
 }  # fmt: skip

@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from recsys_core.columns import COST, METHOD, METRIC, PROTOCOL, TOKENS_IN, TOKENS_OUT, VALUE, K
+from recsys_core.report.since_last import SinceLast
 
 HEADLINE_K = 10
 HEADLINE_PROTOCOL = "full"
@@ -75,6 +76,10 @@ class Summary(BaseModel):
     reranking: list[str] = []
     """What the probe said about reranking, what it cost and what judging everybody would have;
     how far repeated judgements agree."""
+    changes: list[str] = []
+    """How the model was trained, and what changed since the last run of this configuration."""
+    since_last: SinceLast | None = None
+    """The served lists beside those of that run; null for the first one."""
     facts: dict[str, dict[str, Any]]
     """What the steps want to be known, by step: counted fallbacks, devices, sources."""
     config: dict[str, Any]

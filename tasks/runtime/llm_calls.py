@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from prefect.blocks.system import Secret
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from recsys_core.artifacts import ArtifactWriter, content_hash
 from recsys_core.columns import LLM_CALLS
 from recsys_core.errors import ConfigError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
-from recsys_core.llm.providers.base import Provider, Usage
+from recsys_core.llm.providers.base import Provider, Purpose, Usage
 from recsys_core.llm.providers.rules import RULES_VERSION
+from recsys_core.llm.request.json_schema import schema_of
 from recsys_core.llm.request.templates import load_prompt
 from tasks.runtime.run_log import current_run_id
 
@@ -42,23 +43,28 @@ def ask(out: ArtifactWriter, config: LLMConfig, work: Callable[[Provider], Await
     return result
 
 
-def prompts_in_use(config: LLMConfig, *names: str) -> dict[str, object]:
+def prompts_in_use(config: LLMConfig, *purposes: Purpose[Any, Any]) -> dict[str, object]:
     """What answers rest on beside their questions, for the content key of a step that asks.
 
     Args:
         config: who answers.
-        names: the purposes that the step asks for.
+        purposes: what the step asks for.
 
     Returns:
         The version of the rules, which also stand in for answers that are not valid; and, where a
-        model is asked, the version and the content of every prompt.
+        model is asked, the version and the content of every prompt, and the JSON schema of its
+        answers.
     """
     rests_on: dict[str, object] = {"rules": RULES_VERSION}
     if config.uses_model:
-        prompts = {name: load_prompt(name) for name in names}
+        prompts = {one.name: load_prompt(one.name) for one in purposes}
         rests_on["prompts"] = {
             name: f"{prompt.version} {content_hash(prompt)[:16]}"
             for name, prompt in prompts.items()
+        }
+        answers: dict[str, type[BaseModel]] = {one.name: one.answer for one in purposes}
+        rests_on["schemas"] = {
+            name: content_hash(schema_of(answer))[:16] for name, answer in answers.items()
         }
     return rests_on
 

@@ -1,7 +1,7 @@
 """References typed by what they hold, so that mixed-up wiring of the flows fails the type check."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -11,6 +11,9 @@ from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.protocols import History
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
+
+if TYPE_CHECKING:
+    from tasks.runtime.last_runs import LastRun
 
 SCALE: Final = "scale"
 ALLOW_REPEATS: Final = "allow_repeats"
@@ -208,6 +211,10 @@ class TradeOffRef(ArtifactRef):
     """Table `trade_off`: accuracy against variety on validation."""
 
 
+class AttributionsRef(ArtifactRef):
+    """Table `attributions`: what made each entry of the lists to serve."""
+
+
 class RecommendationsRef(ArtifactRef):
     """Table `recommendations`: the lists to serve with a reason for every entry."""
 
@@ -238,6 +245,7 @@ class Results:
     user_profiles: UserProfilesRef
     embeddings: EmbeddingsRef
     graph: GraphRef
+    last: "LastRun | None"
     warm_start: str
     model: ModelRef
     candidates: CandidatesRef
@@ -245,6 +253,7 @@ class Results:
     policy: PolicyRef
     judgements: JudgementsRef
     reranked: RerankedRef
+    attributions: AttributionsRef
     trade_off: TradeOffRef
     recommendations: RecommendationsRef
     baselines: BaselinesRef

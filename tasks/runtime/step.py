@@ -18,10 +18,11 @@ returns a `SplitRef`. Two things keep work from being done twice, both verified 
 import functools
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 import httpx
@@ -103,10 +104,12 @@ class Step(Generic[P, R]):
         run: Task[[ArtifactStore, dict[str, Any], dict[str, Any]], R],
         rests_on: RestsOn,
         returns: type[R],
+        hints: frozenset[str],
     ) -> None:
         functools.update_wrapper(self, build)
         self._build, self._task, self._rests_on = build, run, rests_on
         self.name, self.version, self._returns = run.name, str(run.version), returns
+        self._hints = hints
 
     def __call__(self, store: ArtifactStore, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the step here and now; the reference to its artifact."""
@@ -126,7 +129,8 @@ class Step(Generic[P, R]):
         Raises:
             NotKept: there is none.
         """
-        found = store.find(self.name, content_key(self.name, self.version, inputs, rests_on))
+        keyed = _without(inputs, self._hints)
+        found = store.find(self.name, content_key(self.name, self.version, keyed, rests_on))
         if found is None:
             raise NotKept(self.name)
         return found.as_type(self._returns)
@@ -151,6 +155,7 @@ def step(
     timeout_seconds: float = HOUR,
     tags: tuple[str, ...] = (),
     rests_on: RestsOn = lambda _: {},
+    hints: Collection[str] = (),
 ) -> Callable[[Callable[Concatenate[ArtifactWriter, P], None]], Step[P, R]]:
     """Turn a function that fills a writer into a cached, retried step.
 
@@ -162,11 +167,14 @@ def step(
         tags: further tags; `recsys` and the name are always there.
         rests_on: what the result depends on beside the inputs and the version: prompts, weights
             of a model, a grid of hyperparameters. It is part of the content key.
+        hints: inputs that say where to start from (an earlier run's model or lists) and not what
+            is wanted. They are no part of the content key: an artifact that is there is taken,
+            whatever it started from, and only a new one starts from these.
     """
 
     def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P, R]:
-        run = _as_task(build, name, version, returns, timeout_seconds, tags)
-        return Step(build, run, rests_on, returns)
+        run = _as_task(build, name, version, returns, timeout_seconds, tags, frozenset(hints))
+        return Step(build, run, rests_on, returns, frozenset(hints))
 
     return decorate
 
@@ -196,9 +204,11 @@ def _as_task(
     returns: type[R],
     timeout: float,
     tags: tuple[str, ...],
+    hints: frozenset[str],
 ) -> Task[[ArtifactStore, dict[str, Any], dict[str, Any]], R]:
     def cache_key(_: TaskRunContext, parameters: dict[str, Any]) -> str:
-        key = content_key(name, version, parameters["inputs"], parameters["rests_on"])
+        keyed = _without(parameters["inputs"], hints)
+        key = content_key(name, version, keyed, parameters["rests_on"])
         return content_hash({"root": parameters["store"].root, "key": key})
 
     @task(
@@ -216,17 +226,23 @@ def _as_task(
         result_serializer=ReferenceSerializer(),
     )
     def run(store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
-        key = content_key(name, version, inputs, rests_on)
+        keyed = _without(inputs, hints)
+        key = content_key(name, version, keyed, rests_on)
         found = store.find(name, key)
         if found is None:
-            found = _build(build, store, name, version, key, inputs, rests_on)
+            work = partial(build, **inputs)
+            found = _build(work, store, name, version, key, keyed, rests_on)
         return found.as_type(returns)
 
     return run
 
 
+def _without(inputs: Mapping[str, Any], hints: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if name not in hints}
+
+
 def _build(
-    build: Callable[..., None],
+    work: Callable[[ArtifactWriter], None],
     store: ArtifactStore,
     name: str,
     version: str,
@@ -237,7 +253,7 @@ def _build(
     refs = {k: v.content_hash for k, v in inputs.items() if isinstance(v, ArtifactRef)}
     with store.writer(name, key) as out:
         with measured() as cost:
-            build(out, **inputs)
+            work(out)
         return out.commit(
             version=version,
             parameters={k: v for k, v in inputs.items() if k not in refs} | rests_on,

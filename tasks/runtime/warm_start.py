@@ -1,95 +1,223 @@
-"""An earlier run's model, for a warm start; named in the configuration, handed on as references."""
+"""Warm start: which earlier model a training goes on from, by how much, and whether it may.
+
+Held-out rows stay held out under the splits by hash, so that the last model of the same data and
+configuration has nearly never seen one; of a user who had too few rows for that, and of other
+splits, it may have. This is decided before the training, which sees no test row.
+"""
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
-from recsys_core.artifacts import open_artifact
-from recsys_core.columns import ITEM, USER
+from recsys_core.columns import ITEM, RATING, USER
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError
-from tasks.runtime.references import HeldOutRef, ModelRef, SplitRef
+from recsys_core.interactions.lookup import aligned
+from tasks.runtime.last_runs import SERVED, LastRun, LastRuns, knows, moved_rows
+from tasks.runtime.references import EmbeddingsRef, HeldOutRef, ModelRef, SplitRef
 from tasks.runtime.run_folder import SUMMARY_FILE
+from tasks.runtime.saved_models import SEARCHED
 
 if TYPE_CHECKING:
-    from recsys_core.graph.training.warm_start import Start
+    from recsys_core.graph.training.phases import Earlier as EarlierTraining
 
-WARM: Final = "warm_started"
-"""Fact of a model: whether it went on from an earlier one."""
-_SPLITS: Final = ("split", "split_everything")
+BEST_EPOCH: Final = "best_epoch"
+CHOICE: Final = "choice"
+SETTINGS: Final = "settings"
+"""Of a choice: those of its dot-product components, which earlier versions did not choose."""
+"""Fact: the components and weights that validation chose; null without components."""
+WENT_ON: Final = "went_on_from"
+"""Fact: the run whose choices and parameters a training went on from; null where it chose anew."""
+OWED: Final = "epochs_owed"
+"""Fact: share of the epochs of a full training that the changes since the last one are worth and
+that were not trained for yet."""
+NDCG: Final = "valid_ndcg_when_chosen"
+"""Fact: validation NDCG of the lists when components and weights were chosen."""
+_MOST_SEEN: Final = 0.01
+"""Share of the held-out rows that an earlier model may have learned from, at most. Their users'
+own parameters are left behind."""
+_ROUNDING: Final = 1e-9
+_ROLES: Final = {
+    "split": "split", "split_everything": f"{SERVED}split", "embeddings": "embeddings",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """A trained model, and the interactions that it was trained on."""
+    """A trained model, what it was trained on, and what it was told of the items."""
 
+    run: str
     model: ModelRef
     split: SplitRef
+    embeddings: EmbeddingsRef
 
 
-def earlier_model(config: RunConfig, *, refit: bool = False) -> Earlier | None:
-    """The model of the run that `graph.warm_start_from` names, or None where it names none.
+def last_run(config: RunConfig, split: SplitRef) -> LastRun | None:
+    """The run to go on from: the one that is named, else the last of the same configuration."""
+    if config.graph.warm_start_from is not None:
+        return named_run(config)
+    return LastRuns(config).of_these_data(split)
 
-    Args:
-        config: the run's parameters.
-        refit: the last model of that run (trained on everything, if it was refitted), instead of
-            the first one, which some interactions were held out of.
+
+def named_run(config: RunConfig) -> LastRun | None:
+    """The run that `graph.warm_start_from` names, or None where it names none.
 
     Raises:
         ConfigError: there is no such run, or it trained no model.
-        DamagedArtifact: its model or its split is gone or altered.
     """
-    if config.graph.warm_start_from is None:
+    name = config.graph.warm_start_from
+    if name is None:
         return None
-    steps = _steps(config.graph.warm_start_from, config.runs_root)
-    models = [uri for step, uri in steps if step == "train"]
-    if not models:
-        raise _no_run(config.graph.warm_start_from, "it names no trained model")
-    model = open_artifact(models[-1 if refit else 0]).as_type(ModelRef)
-    for uri in (uri for step, uri in steps if step in _SPLITS):
-        split = open_artifact(uri).as_type(SplitRef)
-        if split.content_hash == model.manifest.inputs["split"]:
-            return Earlier(model=model, split=split)
-    raise _no_run(config.graph.warm_start_from, "it names no split that its model was trained on")
+    steps = _steps(name, config.runs_root)
+    artifacts = {_ROLES[step]: uri for step, uri in steps if step in _ROLES}
+    for role in ("train", "candidates"):
+        made = [uri for step, uri in steps if step == role]
+        artifacts |= dict(zip((role, f"{SERVED}{role}"), made, strict=False))
+    if "train" not in artifacts:
+        raise _no_run(name, "it names no trained model")
+    if "split" not in artifacts or "embeddings" not in artifacts:
+        raise _no_run(name, "it names no split or no embeddings that its model was trained on")
+    artifacts[f"{SERVED}embeddings"] = artifacts["embeddings"]
+    return LastRun(run=name, source="", artifacts=artifacts)
 
 
 def honest_start(
-    earlier: Earlier | None, *, split: SplitRef, held_out: HeldOutRef | None
-) -> tuple[ModelRef | None, str]:
-    """The earlier model, unless it would spoil what this run holds out; and the reason.
+    last: LastRun | None,
+    config: RunConfig,
+    *,
+    split: SplitRef,
+    held_out: HeldOutRef | None,
+    tuned: ModelRef | None = None,
+) -> tuple[Earlier | None, str]:
+    """The earlier model, unless it would spoil what this run holds out; and the reason in words.
 
     A model that has seen rows of validation or test would stop by what it knows by heart, and the
-    report's figures would flatter. This is decided before the training, which sees no test row.
+    report's figures would flatter.
 
     Args:
-        earlier: the model of an earlier run; None where none is asked for.
+        last: the run to go on from.
+        config: says whether any is wanted.
         split: this run's training and validation rows.
         held_out: its test rows; None where nothing is held out.
+        tuned: the model of this run's first pass, where this is the second; both choose anew, or
+            neither does.
     """
+    if not config.graph.warm_start and config.graph.warm_start_from is None:
+        return None, "switched off"
+    if last is None:
+        return None, "there is no earlier run of this configuration and these data"
+    earlier = _left(last, served=held_out is None)
     if earlier is None:
-        return None, "not asked for"
-    parts = [split.table("valid")] + ([held_out.table("test")] if held_out else [])
-    rows = pl.concat(parts).select(USER, ITEM)
-    if rows.height and earlier.model.manifest.facts.get(WARM):
-        return None, "not used: the earlier model went on from another one, whose rows are unknown"
-    seen = pl.concat([earlier.split.table("train"), earlier.split.table("valid")])
-    known = rows.join(seen, on=[USER, ITEM], how="semi").height if rows.height else 0
-    if known:
-        return None, f"not used: the earlier model was trained on {known} of the held-out rows"
-    return earlier.model, "used"
+        return None, f"not used: what the run {last.run} left is gone"
+    why = _unfit(earlier, split, tuned)
+    if why:
+        return None, f"not used: {why}"
+    seen, of = _seen(earlier.split, split, held_out)
+    told = f"the model of {last.run} was trained on {seen} of the {of} held-out rows"
+    if seen > _MOST_SEEN * of:
+        return None, f"not used: {told}"
+    return earlier, f"used: {told if seen else last.run}"
 
 
-def start_of(earlier: ModelRef | None) -> "Start | None":
-    """The parameters that training goes on from."""
-    if earlier is None:
+def _left(last: LastRun, *, served: bool) -> Earlier | None:
+    """What a run left, where all of it is still there."""
+    model, split = last.model(served=served), last.split(served=served)
+    texts = last.embeddings(served=served)
+    if model is None or split is None or texts is None:
         return None
+    return Earlier(run=last.run, model=model, split=split, embeddings=texts)
+
+
+def _unfit(earlier: Earlier, split: SplitRef, tuned: ModelRef | None) -> str:
+    """Why a model cannot be gone on from, whatever is held out; empty where it can."""
+    facts = earlier.model.manifest.facts
+    chosen = facts.get(CHOICE)
+    current = OWED in facts and (chosen is None or SETTINGS in chosen)
+    if not current or not facts.get(BEST_EPOCH):
+        return f"the model of {earlier.run} is of an earlier version"
+    if not knows(earlier.split, split):
+        return f"{earlier.run} knew none of these interactions"
+    if tuned is None:
+        return ""
+    own = tuned.manifest.facts
+    same = own.get(WENT_ON) is not None and own[CHOICE] == facts[CHOICE]
+    return "" if same else "components and weights were chosen anew"
+
+
+def _seen(before: SplitRef, now: SplitRef, held_out: HeldOutRef | None) -> tuple[int, int]:
+    """How many held-out rows the earlier model learned from, of how many."""
+    if held_out is None:
+        return 0, 0
+    pairs = [USER, ITEM]
+    valid, test = now.table("valid"), held_out.table("test")
+    learned = before.table("train"), before.known
+    known = [
+        rows.join(of.select(pairs), on=pairs, how="semi").height
+        for rows, of in zip((valid, test), learned, strict=True)
+    ]
+    return sum(known), valid.height + test.height
+
+
+def changed_share(before: SplitRef, now: SplitRef) -> float:
+    """Interactions that came, went or have another rating, relative to those known today."""
+    columns = [USER, ITEM, RATING]
+    old, new = (one.known.select(columns) for one in (before, now))
+    come = new.join(old, on=columns, how="anti").height
+    gone = old.join(new, on=[USER, ITEM], how="anti").height
+    return (come + gone) / max(1, new.height)
+
+
+def going_on(
+    earlier: Earlier, now: SplitRef, *, features: str, fall: float
+) -> tuple["EarlierTraining", float]:
+    """The earlier training as the library reads it, and the share of its epochs that stays owed.
+
+    It goes on for the whole epochs that all changes since the full training amount to: after a
+    change of a tenth of the interactions, a tenth of its epochs.
+
+    Args:
+        earlier: what an earlier run left.
+        now: today's training and validation rows.
+        features: name of the table of what items are described by.
+        fall: share of the validation NDCG that may be lost.
+    """
+    from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE
+    from recsys_core.graph.training.phases import Earlier as EarlierTraining
+    from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.warm_start import Start
 
-    ids = earlier.table("users")[USER], earlier.table("items")[ITEM]
-    return Start.from_bytes(earlier.data("weights.safetensors"), *ids)
+    facts = earlier.model.manifest.facts
+    searched, chosen = int(facts[BEST_EPOCH]), facts[CHOICE]
+    owed = float(facts[OWED]) + changed_share(earlier.split, now)
+    epochs = min(searched, int(owed * searched + _ROUNDING))
+    users, items = earlier.model.table("users")[USER], earlier.model.table("items")[ITEM]
+    start = partial(
+        Start.from_bytes,
+        user_ids=users,
+        item_ids=items,
+        item_text=aligned(earlier.embeddings.table(features), items),
+        forgotten=moved_rows(earlier.split, now)[USER].unique().sort(),
+        share=epochs / searched,
+    )
+    search, served = (
+        start(
+            earlier.model.data(f"{prefix}{WEIGHTS_FILE}"),
+            earlier.model.data(f"{prefix}{COMPONENTS_FILE}"),
+        )
+        for prefix in (SEARCHED, "")
+    )
+    training = EarlierTraining(
+        search=search,
+        served=served,
+        choice=None if chosen is None else Choice(**chosen),
+        epochs=epochs,
+        searched=searched,
+        ndcg=facts[NDCG],
+        fall=fall,
+    )
+    return training, owed - epochs / searched
 
 
 def _steps(run: str, root: str) -> list[tuple[str, str]]:

@@ -42,6 +42,7 @@ from recsys_core.report.summary import Summary
 from tests.small_data import N_ITEMS, N_USERS, SCALE, write_small
 
 ROOT = Path(__file__).resolve().parents[2]
+GRAPH = {"max_epochs": 20, "hidden": 16, "heads": 2, "effort": "quick"}
 EVERYBODY = {"judge_everyone": True}
 """So that what reranking would do is measured also where the probe decides against it."""
 
@@ -53,7 +54,7 @@ def config_for(tmp: Path, **overrides: object) -> RunConfig:
         None,
         {
             "data": {"source": str(tmp / "data"), **SCALE},
-            "graph": {"max_epochs": 20, "hidden": 16, "heads": 2, "effort": "quick"},
+            "graph": GRAPH,
             "evaluation": {"bootstrap": 50},
             "fusion": EVERYBODY,
             "artifact_root": str(tmp / "artifacts"),
@@ -392,19 +393,37 @@ def test_ctrl_c_leaves_whole_artifacts_and_the_next_run_goes_on(place: Path) -> 
             assert (manifest.parent / name).exists()
 
 
-def test_a_warm_start_spares_what_is_held_out_and_serves_the_refit(
-    first: Summary, place: Path
+def test_a_run_that_refits_goes_on_from_the_last_one_in_both_passes(
+    place: Path, tmp_path: Path, prefect_server: None
 ) -> None:
-    graph = {
-        "max_epochs": 20,
-        "hidden": 16,
-        "heads": 2,
-        "effort": "quick",
-        "warm_start_from": "first",
-    }
-    again = personalize(config_for(place, run_name="warm", graph=graph, refit=True))
+    data = shutil.copytree(place / "data", tmp_path / "data")
+    given = {
+        "data": {"source": str(data), **SCALE}, "artifact_root": str(tmp_path / "artifacts"),
+        "runs_root": str(tmp_path / "runs"), "refit": True,
+    }  # fmt: skip
+    first = personalize(config_for(tmp_path, run_name="monday", **given))
+    rated = pl.read_parquet(data / "interactions.parquet")
+    rated.slice(1).write_parquet(data / "interactions.parquet")
+    again = personalize(config_for(tmp_path, run_name="tuesday", **given))
     models = [read_manifest(one.artifact) for one in again.steps if one.step == "train"]
-    told = [again.facts["train"][name] for name in ("warm_start", "warm_start_of_refit")]
-    assert len(models) == 2
-    assert "held-out rows" in told[0]
-    assert told[1] == "used"
+    before = [read_manifest(one.artifact) for one in first.steps if one.step == "train"]
+    assert [one.facts["went_on_from"] for one in models] == ["monday", "monday"]
+    assert [one.facts["choice"] for one in models] == [one.facts["choice"] for one in before]
+    assert [one.facts["epochs"] for one in models] == [0, 0], "one row of hundreds is no epoch yet"
+    assert all(one.facts["epochs_owed"] > 0 for one in models)
+    assert again.facts["train"]["warm_start_of_refit"] == "used: monday"
+    assert first.since_last is None
+    assert again.since_last is not None
+    assert again.since_last.run == "monday"
+    off = {**given, "graph": {**GRAPH, "warm_start": False}, "candidates": {"keep_margin": 0}}
+    anew = personalize(config_for(tmp_path, run_name="wednesday", **off))
+    assert "switched off" in anew.changes[0]
+
+
+def test_a_run_to_go_on_from_may_be_named(first: Summary, place: Path) -> None:
+    graph = {**GRAPH, "warm_start_from": "first"}
+    named = personalize(config_for(place, run_name="named", graph=graph))
+    # The same data: nothing has changed since, and the model is taken as it is.
+    model = next(read_manifest(one.artifact) for one in named.steps if one.step == "train")
+    assert model.facts["went_on_from"] == "first"
+    assert named.headline["gat"] == first.headline["gat"]

@@ -19,6 +19,7 @@ from recsys_core.columns import (
     RANK,
     REPRODUCTION,
     TABLE_1,
+    TIMESTAMP,
     USER,
     USERS,
     K,
@@ -103,6 +104,26 @@ def test_everybody_is_compared_with_the_reference_and_counts_once(first: Reprodu
     everybody = table.filter(pl.col(METHOD) == "ease")[USERS].item()
     assert of_folds.max() <= everybody <= min(of_folds.sum(), N_USERS)
     assert first.ablations == [], "no variant was run"
+
+
+def test_a_split_by_time_shows_known_and_new_users_apart(tmp_path: Path) -> None:
+    path = write_small(tmp_path / "data") / "interactions.parquet"
+    rows = pl.read_parquet(path)
+    late = pl.col(USER) >= "u40"  # the last eight users come after the moment
+    days = pl.when(late).then(900).otherwise(pl.int_range(pl.len())) * 86_400 + 10**9
+    rows.with_columns(days.alias(TIMESTAMP)).write_parquet(path)
+    split = {"kind": "time", "moment": str(10**9 + 600 * 86_400)}
+    methods = ["popularity", "popularity_lately", "ease"]
+    config = config_for(tmp_path, folds=[1], methods=methods, reference="ease", split=split)
+    done = reproduce_paper(config)
+    ndcg = done.metrics.filter((pl.col(METRIC) == "ndcg") & (pl.col(K) == 10))
+    users = {row[PROTOCOL]: row[USERS] for row in ndcg.filter(pl.col(METHOD) == "ease").to_dicts()}
+    assert users["full/new"] == 8
+    assert users["full/new"] + users["full/warm"] == users["full"]
+    page = render(done)
+    assert page.count("popularity_lately") > 1
+    for protocol in ("full/warm", "full/new"):
+        assert protocol in page
 
 
 def test_the_cold_start_is_measured_on_the_seeds_that_are_asked_for(place: Path) -> None:

@@ -1,7 +1,5 @@
 """Artifacts on S3: a real server of the protocol on loopback, credentials from the environment."""
 
-from collections.abc import Iterator
-
 import polars as pl
 import pyarrow.fs as pafs
 import pytest
@@ -12,32 +10,6 @@ from recsys_core.errors import DamagedArtifact, StorageError
 
 TABLE = pl.DataFrame({USER: [1, 2, 3]})
 SCHEMA = {USER: pl.Int64}
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """An S3 server."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A bucket, the way to it in the environment."""
-    variables = {
-        "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "*",
-    }  # fmt: skip
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    options = {"endpoint_override": endpoint, "allow_bucket_creation": True}
-    pafs.S3FileSystem(**options).create_dir("recsys")
-    return "s3://recsys/artifacts"
 
 
 def remote() -> pafs.FileSystem:
@@ -55,7 +27,7 @@ def write(store: ArtifactStore, key: str = "a" * 64) -> ArtifactRef:
 
 
 def test_what_was_written_is_found(bucket: str) -> None:
-    store = ArtifactStore(root=bucket)
+    store = ArtifactStore(root=f"{bucket}/artifacts")
     store.check_writable()
     ref = write(store)
     assert ref.uri.startswith("s3://recsys/artifacts/split/")
@@ -66,7 +38,7 @@ def test_what_was_written_is_found(bucket: str) -> None:
 
 
 def test_nothing_temporary_is_left(bucket: str) -> None:
-    write(ArtifactStore(root=bucket), "c" * 64)
+    write(ArtifactStore(root=f"{bucket}/artifacts"), "c" * 64)
     chosen = pafs.FileSelector("recsys/artifacts/split/" + "c" * 32)
     names = {one.base_name for one in remote().get_file_info(chosen)}
     assert names == {"train.parquet", "manifest.json"}
@@ -74,7 +46,7 @@ def test_nothing_temporary_is_left(bucket: str) -> None:
 
 @pytest.mark.parametrize("damage", ["altered", "cut", "missing"])
 def test_damage_is_seen_and_repaired(bucket: str, damage: str) -> None:
-    store, key = ArtifactStore(root=bucket), "d" * 64
+    store, key = ArtifactStore(root=f"{bucket}/artifacts"), "d" * 64
     ref = write(store, key)
     path = f"recsys/artifacts/split/{key[:32]}/train.parquet"
     data = ref.data("train.parquet")
@@ -102,7 +74,7 @@ def test_keys_and_addresses_belong_in_the_environment(root: str) -> None:
 
 
 def test_unfinished_work_outlives_the_writer_until_the_commit(bucket: str) -> None:
-    store, key = ArtifactStore(root=bucket), "d" * 64
+    store, key = ArtifactStore(root=f"{bucket}/artifacts"), "d" * 64
     for so_far in (b"one epoch", b"two epochs"):
         with store.writer("split", key) as out:
             out.scratch.write("search", so_far)

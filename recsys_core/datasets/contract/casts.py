@@ -66,6 +66,8 @@ def as_rating(column: pl.Series, findings: Findings) -> pl.Series | None:
     if column.dtype in _TEXTS:
         column = _numbers(column)
         if column.dtype in _TEXTS:
+            column = _flags(column)
+        if column.dtype in _TEXTS:
             _refused(column, "a number", "make the ratings numbers", findings)
             return None
     if column.dtype.is_numeric() or column.dtype in (pl.Null, pl.Boolean):
@@ -88,6 +90,8 @@ def as_seconds(column: pl.Series, findings: Findings) -> pl.Series | None:
         column = numbers
     if column.dtype in (pl.Datetime, pl.Date):
         return column.cast(pl.Datetime("ms")).dt.epoch("s")
+    if column.dtype.is_float():  # fractions of a second
+        column = column.floor()
     found = _whole(column, pl.Int64(), "whole Unix seconds or a datetime", findings)
     if found is None:
         return None
@@ -156,6 +160,16 @@ def as_flag(column: pl.Series, findings: Findings) -> pl.Series | None:
         _refused(column, "true or false", "write true or false (or 1 and 0)", findings)
         return None
     return found.fill_null(True).alias(column.name)
+
+
+def as_attribute(column: pl.Series) -> pl.Series:
+    """A user attribute from a text file: numbers of texts of them; codes such as `00123` stay."""
+    if column.dtype != pl.String:
+        return column
+    texts = column.str.strip_chars()
+    texts = texts.set(_empty(texts), None)
+    codes = texts.str.contains(r"^0\d").any()
+    return texts if codes else _numbers(texts)
 
 
 def as_number(column: pl.Series, findings: Findings) -> pl.Series | None:
@@ -228,11 +242,20 @@ def _numbers(column: pl.Series) -> pl.Series:
         return numbers
     texts = texts.str.strip_chars()
     clean = texts.set(_empty(texts), None)
-    for kind in (pl.Int64, pl.Float64):
-        numbers = clean.cast(kind, strict=False)
+    # As in "3,5": a comma that is followed by three digits might part thousands.
+    german = clean.str.replace(r"^(-?\d+),(\d{1,2}|\d{4,})$", "$1.$2")
+    for kind, given in ((pl.Int64, clean), (pl.Float64, clean), (pl.Float64, german)):
+        numbers = given.cast(kind, strict=False)
         if numbers.null_count() == clean.null_count():
             return numbers
     return texts
+
+
+def _flags(column: pl.Series) -> pl.Series:
+    """Texts of true and false as 1 and 0; the texts as they are where one says something else."""
+    words = column.str.strip_chars().str.to_lowercase()
+    found = words.replace_strict({"true": 1, "false": 0}, default=None, return_dtype=pl.Int64)
+    return found if found.null_count() == column.null_count() else column
 
 
 def _empty(texts: pl.Series) -> pl.Series:

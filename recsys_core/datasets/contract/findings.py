@@ -9,6 +9,7 @@ from recsys_core.columns import ROW
 from recsys_core.errors import DataError
 
 _SHOWN: Final = 3
+_OF_ONE: Final = {"have": "has", "repeat": "repeats", "name": "names"}
 
 
 class Findings:
@@ -44,6 +45,8 @@ class Findings:
         rows = frame.with_row_index(ROW, offset=1).filter(mask)
         shown = [_row(row, show) for row in rows.head(_SHOWN).iter_rows(named=True)]
         more = ", ..." if rows.height > _SHOWN else ""
+        verb, _, rest = seen.partition(" ")
+        seen = seen if rows.height > 1 else f"{_OF_ONE.get(verb, verb)} {rest}"
         self.add(f"{counted(rows.height, 'row')} {seen}: {', '.join(shown)}{more}", fix)
 
     def note(self, count: int, noun: str, what: str) -> None:

@@ -82,6 +82,7 @@ def _explicit(
                      " --data.rating_max")  # fmt: skip
         return table, None
     table = _on_scale(table, scale, config, findings)
+    _note_zeros(table[RATING], scale, findings)
     if not findings and not table.select(is_liked(scale.like_from).any()).item():
         findings.add(
             f"none of the {table.height:,} ratings is {scale.like_from:g} or more, so nothing is"
@@ -147,6 +148,17 @@ def _on_scale(
         " --data.out_of_scale to clip or drop", show=_SHOW,
     )  # fmt: skip
     return table
+
+
+def _note_zeros(ratings: pl.Series, scale: RatingScale, findings: Findings) -> None:
+    """Say so where 0 may mean that somebody rated nothing: many zeros below whole numbers."""
+    zeros, others = int((ratings == 0).sum()), ratings.filter(ratings > 0)
+    whole = others.len() > 0 and bool((others >= 1).all())
+    if scale.rating_max > 1 and whole and zeros > ratings.len() / 10:
+        findings.note(
+            zeros, "rating", "of 0 taken for the lowest; if 0 means that there is no rating, set"
+            " --data.rating_min 1 and --data.out_of_scale drop",
+        )  # fmt: skip
 
 
 def _one_per_pair(table: pl.DataFrame, policy: str, findings: Findings) -> pl.DataFrame:

@@ -15,6 +15,7 @@ SCALES: Final = (
     (-10.0, 10.0), (1.0, 100.0), (0.0, 100.0),
 )  # fmt: skip
 """Usual scales; the first one that holds every rating is taken."""
+_UNRATED: Final = -1.0
 _SURELY_RATINGS: Final = 10.0
 """Up to here numbers are taken for ratings, unless most of them are 1, as counts are."""
 
@@ -66,6 +67,9 @@ def explicit_scale(ratings: pl.Series, config: DataConfig) -> RatingScale:
         ValueError: the thresholds are not ordered or not inside the scale.
     """
     low, high = _ends(ratings)
+    if low == _UNRATED and (ratings < 0).sum() == (ratings == _UNRATED).sum() and high > 1:
+        # A lone -1 below a scale means "not rated", and is outside of it (`data.out_of_scale`).
+        low, high = _ends(ratings.filter(ratings != _UNRATED))
     for lowest, highest in (*SCALES, (low, high)):
         lowest = lowest if config.rating_min is None else config.rating_min
         highest = highest if config.rating_max is None else config.rating_max

@@ -261,7 +261,7 @@ def _items(
     further += _chosen(frame, config, findings)
     seen = {*ITEMS, *_FURTHER_CASTS, *config.text_columns, TMDB_ID}
     ids = [frame[TMDB_ID]] if TMDB_ID in frame.columns else []
-    if left := [name for name in frame.columns if name not in seen]:
+    if left := [name for name in frame.columns if name.strip() and name not in seen]:
         findings.notes.append(
             f"columns of the items left out: {', '.join(sorted(left))} (--data.text_columns"
             " chooses)"
@@ -287,6 +287,8 @@ def _users(frame: pl.DataFrame, findings: Findings, *, text: bool) -> pl.DataFra
     table = _cast(frame, _USER_CASTS, findings, text=text)
     _check_ids(table, (USER,), findings)
     _check_unique(table, USER, findings)
+    if text:
+        frame = frame.with_columns(casts.as_attribute(one) for one in frame)
     return frame.with_columns(table[USER]) if USER in table.columns else frame
 
 

@@ -43,7 +43,8 @@ INTERACTION_ALIASES: Final[Aliases] = {
     USER: _USER,
     ITEM: _ITEM,
     RATING: ("ratings", "stars", "star", "overall", "score", "ratingscore", "reviewscore",
-             "bookrating", "starrating", "weight", *COUNTS),
+             "bookrating", "starrating", "rate", "liked", "like", "isliked", "label", "weight",
+             *COUNTS),
     TIMESTAMP: ("time", "ts", "datetime", "date", "unixreviewtime", "unixtime", "ratingtimestamp",
                 "eventtime", "eventtimestamp", "createdat", "reviewtime", "invoicedate",
                 "orderdate", "purchasedate", "tdat"),
@@ -52,8 +53,8 @@ INTERACTION_ALIASES: Final[Aliases] = {
 }  # fmt: skip
 ITEM_ALIASES: Final[Aliases] = {
     ITEM: (*_ITEM, "id"),
-    TITLE: ("movietitle", "itemname", "name", "producttitle", "productname", "booktitle",
-            "trackname", "itemtitle", "filmtitle", "primarytitle", "originaltitle"),
+    TITLE: ("movietitle", "itemname", "name", "producttitle", "productname", "prodname",
+            "booktitle", "trackname", "itemtitle", "filmtitle", "primarytitle", "originaltitle"),
     YEAR: ("releaseyear", "movieyear", "publicationyear", "originalpublicationyear", "startyear",
            "yearofpublication", "yearofrelease", "releasedate"),
     GENRES: ("genre", "moviegenres", "categories", "category", "class", "listedin"),
@@ -64,10 +65,16 @@ ITEM_ALIASES: Final[Aliases] = {
 USER_ALIASES: Final[Aliases] = {USER: (*_USER, "id")}
 
 
+FIRST_UNNAMED: Final = "column_0"
+"""The first column of text without a header."""
+
+
 def resolved(
     names: Sequence[str], aliases: Aliases, chosen: Mapping[str, str | Sequence[str]]
 ) -> dict[str, str]:
     """Contract's name -> the file's name, for the columns that were recognised.
+
+    Interactions of at most four columns without a header are user, item, rating and time.
 
     Args:
         names: columns of the file.
@@ -75,6 +82,8 @@ def resolved(
         chosen: `data.columns`: names to take, in order of preference.
     """
     found: dict[str, str] = {}
+    if not chosen and RATING in aliases and list(names[:1]) == [FIRST_UNNAMED] and len(names) <= 4:
+        return dict(zip((USER, ITEM, RATING, TIMESTAMP), names, strict=False))
     for target, others in aliases.items():
         wanted = chosen.get(target, ())
         wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
@@ -85,7 +94,16 @@ def resolved(
         taken = set(found.values())
         if rest := [name for name in candidates if name not in taken]:
             found[target] = rest[0]
+    if ITEM in aliases and ITEM not in found and (USER in found or TITLE in found):
+        # `recipe_id` beside a user or a title: the only other id there is.
+        ids = [name for name in names if _is_id(name) and name not in found.values()]
+        if len(ids) == 1:
+            found[ITEM] = ids[0]
     return found
+
+
+def _is_id(name: str) -> bool:
+    return plain(name).endswith("id") and plain(name) not in _USER
 
 
 def plain(name: str) -> str:

@@ -27,7 +27,8 @@ from recsys_core.columns import (
 )
 from recsys_core.datasets.contract import RawDataset
 from recsys_core.datasets.sources.files import Files
-from recsys_core.datasets.sources.tables import Table, decoded
+from recsys_core.datasets.sources.tables import Table
+from recsys_core.datasets.sources.text_forms import decoded
 from recsys_core.datasets.sources.titles import tidy
 from recsys_core.errors import DataError
 

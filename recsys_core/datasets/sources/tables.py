@@ -17,16 +17,27 @@ from typing import Final
 
 import polars as pl
 
+from recsys_core.columns import ITEM, USER
+from recsys_core.datasets.sources.aliases import FIRST_UNNAMED
 from recsys_core.datasets.sources.files import HEAD, Files, corrupt, listing, visible
+from recsys_core.datasets.sources.text_forms import (
+    ENCODINGS,
+    adjacency_pairs,
+    decoded,
+    header,
+    holds_values,
+    is_adjacency,
+    is_utf8,
+    json_objects,
+    separator_of,
+)
 from recsys_core.errors import DataError
 
 PARQUET: Final = frozenset({"parquet", "pq"})
 SEPARATED: Final = frozenset({"csv", "tsv", "tab", "txt", "dat", "inter", "item", "user"})
 JSON: Final = frozenset({"jsonl", "ndjson", "json"})
 SUFFIXES: Final = PARQUET | SEPARATED | JSON
-_SEPARATORS: Final = "\t,;|"
 _CHUNK: Final = 1 << 22
-ENCODINGS: Final = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass(frozen=True)
@@ -57,12 +68,35 @@ class Table:
         name = self.parts[0]
         if suffix(name) not in SEPARATED:
             return self._part(name, None, rows=0).columns
-        head = self.files.head(name)
-        if name.endswith(".gz"):
-            head = zlib.decompressobj(wbits=31).decompress(head)
+        head = self._head(name)
+        if is_adjacency(head):
+            return [USER, ITEM]
         if head[:2] in ENCODINGS:  # a cut between the bytes of a line's end
-            return _header(head.decode("utf-16", "ignore"))
-        return _header(decoded(head[: head.rfind(b"\n") + 1] or head))
+            return header(head.decode("utf-16", "ignore"))
+        return header(decoded(head[: head.rfind(b"\n") + 1] or head))
+
+    @cached_property
+    def columns_of_head(self) -> list[str]:
+        """Its column names, those of JSON by its first lines: a large file is not read whole.
+
+        Raises:
+            DataError: the first file cannot be read.
+        """
+        name = self.parts[0]
+        if suffix(name) not in JSON:
+            return self.columns
+        lines = self._head(name).split(b"\n")
+        rows = json_objects(lines[:-1] or lines)
+        return (
+            self.columns
+            if rows is None
+            else list(dict.fromkeys(key for row in rows for key in row))
+        )
+
+    @cached_property
+    def has_no_header(self) -> bool:
+        """Whether the first line of separated text holds values: then columns have numbers."""
+        return self.is_text and self.columns[:1] == [FIRST_UNNAMED]
 
     @property
     def is_text(self) -> bool:
@@ -113,6 +147,16 @@ class Table:
             return reader(source, columns, rows)
         except (pl.exceptions.PolarsError, OSError, ValueError) as error:
             raise corrupt(place, f"a whole {_form(name)} file", _first_line(error)) from error
+
+    def _head(self, name: str) -> bytes:
+        """The first bytes, unpacked."""
+        head = self.files.head(name)
+        if not name.endswith(".gz"):
+            return head
+        try:
+            return zlib.decompressobj(wbits=31).decompress(head, HEAD)
+        except zlib.error as error:
+            raise corrupt(f"{self.files.place}/{name}", "a whole gzip file", error) from error
 
     def _source(self, name: str) -> Path | bytes:
         path = self.files.path(name)
@@ -199,15 +243,19 @@ def _json(
 def _separated(
     source: Path | bytes, columns: Mapping[str, str] | None, rows: int | None
 ) -> pl.DataFrame:
+    head = source[:HEAD] if isinstance(source, bytes) else _head(source)
+    if is_adjacency(head):
+        pairs = adjacency_pairs(_bytes(source))
+        return _renamed(pairs if rows is None else pairs.head(rows), columns)
     text = _utf8(source)
     first = decoded(text[:HEAD] if isinstance(text, bytes) else _head(text)).split("\n", 1)[0]
     names = None if columns is None else list(dict.fromkeys(columns.values()))
-    separator = _separator(first)
+    separator = separator_of(first)
 
     def read(quote: str | None) -> pl.DataFrame:
         return pl.read_csv(
             text, separator=separator, infer_schema=False, columns=names, n_rows=rows,
-            quote_char=quote,
+            quote_char=quote, has_header=not holds_values(first.lstrip("\ufeff")),
         )  # fmt: skip
 
     try:
@@ -215,20 +263,6 @@ def _separated(
     except pl.exceptions.ComputeError:
         # A quote within a text, in a file that quotes nothing.
         return _renamed(read(None), columns)
-
-
-def _header(text: str) -> list[str]:
-    """Column names of separated text; none of an empty one."""
-    first = text.lstrip("\ufeff").split("\n", 1)[0].strip("\r")
-    if not first.strip():
-        return []
-    return pl.read_csv(
-        first.encode() + b"\n", separator=_separator(first), infer_schema=False, n_rows=0
-    ).columns
-
-
-def _separator(header: str) -> str:
-    return max(_SEPARATORS, key=header.count)
 
 
 def _utf8(source: Path | bytes) -> Path | bytes:
@@ -240,37 +274,6 @@ def _utf8(source: Path | bytes) -> Path | bytes:
     if is_utf8(source):
         return source
     return decoded(_bytes(source)).encode()
-
-
-def is_utf8(source: Path | bytes) -> bool:
-    """Whether the whole text is UTF-8."""
-    import codecs
-
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        if isinstance(source, bytes):
-            for start in range(0, len(source), _CHUNK):
-                decoder.decode(source[start : start + _CHUNK])
-        else:
-            with source.open("rb") as stream:
-                while chunk := stream.read(_CHUNK):
-                    decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def decoded(data: bytes) -> str:
-    """Text whose encoding is found out: a byte order mark, UTF-8, Windows-1252, Latin-1."""
-    marked = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), None)
-    for encoding in (marked, "utf-8", "cp1252"):
-        try:
-            if encoding is not None:
-                return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1")
 
 
 def _renamed(frame: pl.DataFrame, columns: Mapping[str, str] | None) -> pl.DataFrame:

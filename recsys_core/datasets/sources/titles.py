@@ -28,6 +28,16 @@ def tidy(items: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def year_split_off(items: pl.DataFrame) -> pl.DataFrame:
+    """Items without a column of years whose titles mostly end in one: "Heat (1995)"."""
+    if YEAR in items.columns or items.schema.get(TITLE) != pl.String or items.is_empty():
+        return items
+    years = items[TITLE].str.extract(_YEAR).cast(pl.Int32)
+    if years.null_count() > items.height / 2:
+        return items
+    return items.with_columns(pl.col(TITLE).str.replace(_YEAR, ""), years.alias(YEAR))
+
+
 def _article_first(title: pl.Expr) -> pl.Expr:
     title = title.str.replace(r"\s+\)$", ")").str.replace("^unkonwn$", "unknown")
     title = title.str.replace(rf"^([^()]+), ({_ARTICLES})( \(.*)?$", "${2} ${1}${3}")

@@ -58,6 +58,7 @@ class LightGcn:
         items: (n_items, d) of length one.
         trained: (n_users, d) of length 1 / temperature.
         messages: (n_items, d) what a user receives from a rating of weight 1.
+        base: (n_users + n_items, d) the parameters, which are propagated to all of these.
         temperature: of the softmax.
         decay: of the weights of earlier interactions; `AS_TRAINED` keeps the vectors of training.
         config: weights of ratings.
@@ -67,6 +68,7 @@ class LightGcn:
     items: Floats
     trained: Floats
     messages: Floats
+    base: Floats
     temperature: float
     decay: float
     config: GraphConfig
@@ -143,27 +145,31 @@ def _fitted(spec: TrainingSpec) -> LightGcn:
     density = rows.nnz / np.sqrt(graph.n_users * graph.n_items)
     temperature = sparse_temperature(density)
     width = _WIDTHS[int(share_of_dense(density) >= 1 or spec.config.effort == "quick")]
-    users, items, messages = _train(rows, width, temperature, spec)
+    # On dense data the network itself and EASE are ahead, and few steps do.
+    short = spec.config.effort == "quick" or spec.config.recipe == "dense"
+    steps = STEPS // 2 if short else STEPS
+    base = None if spec.start is None else spec.start.lightgcn(graph)
+    if spec.start is None or base is None:
+        base = _start(rows, width, spec.seed)
+    else:
+        steps = round(steps * spec.start.share)
+    users, items, messages = _train(rows, base.requires_grad_(), steps, temperature, spec.seed)
     return LightGcn(
-        items=items, trained=users, messages=messages, temperature=temperature, decay=AS_TRAINED,
-        config=spec.config, data=spec.data,
+        items=items, trained=users, messages=messages, base=base.detach().numpy(),
+        temperature=temperature, decay=AS_TRAINED, config=spec.config, data=spec.data,
     )  # fmt: skip
 
 
 def _train(
-    rows: sparse.csr_matrix, width: int, temperature: float, spec: TrainingSpec
+    rows: sparse.csr_matrix, start: torch.Tensor, steps: int, temperature: float, seed: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Vectors of users and of items, and the items' messages."""
+    """Vectors of users and of items, and the items' messages, from parameters that are moved."""
     n_users, n_items = rows.shape
     roots = [np.maximum(np.asarray(rows.sum(axis)).ravel(), 1) ** -0.5 for axis in (1, 0)]
     edges = sparse.csr_matrix(sparse.diags(roots[0]) @ rows @ sparse.diags(roots[1]))
     graph = _Propagation(sparse.block_array([[None, edges], [edges.T, None]], format="csr"))
-    start = _start(rows, width, spec.seed)
-    active, rng = np.flatnonzero(np.diff(rows.indptr)), np.random.default_rng(spec.seed)
+    active, rng = np.flatnonzero(np.diff(rows.indptr)), np.random.default_rng(seed)
     size = min(users_per_step(len(active)), len(active))
-    # On dense data the network itself and EASE are ahead, and few steps do.
-    short = spec.config.effort == "quick" or spec.config.recipe == "dense"
-    steps = STEPS // 2 if short else STEPS
     optimiser = torch.optim.Adam([start], lr=_LEARNING_RATE)
     queue = np.empty(0, np.int64)
     for step in range(1, steps + 1):
@@ -193,7 +199,7 @@ def _start(rows: sparse.csr_matrix, width: int, seed: int) -> torch.Tensor:
     found = svd_vectors(users, items, pairs.data, shape=rows.shape, rank=width, seed=seed)
     missing = width - found.shape[1]
     noise = np.random.default_rng(seed).normal(size=(len(found), missing)) * found.std()
-    return torch.from_numpy(np.hstack([found, noise]).astype(np.float32)).requires_grad_()
+    return torch.from_numpy(np.hstack([found, noise]).astype(np.float32))
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -49,8 +49,8 @@ class ResidualEase:
 
     def users(self, edges: Edges, attributes: Floats) -> Floats:
         """As `Component.users`; attributes are not used."""
-        residuals = _residuals(edges, self.item_means, self.data)
-        matrix = rows_of(edges, residuals, (len(attributes), len(self.items)))
+        found = residuals(edges, self.item_means, self.data)
+        matrix = rows_of(edges, found, (len(attributes), len(self.items)))
         vectors: Floats = np.asarray(matrix @ self.rated, dtype=np.float32)
         return vectors
 
@@ -63,8 +63,8 @@ def residual_ease(spec: TrainingSpec) -> FeatureEaseFitter | str:
     if why := too_large(graph.n_items, spec):
         return why
     item_means = shrunk_item_means(edges, graph.n_items)
-    residuals = _residuals(edges, item_means, spec.data)
-    matrix = rows_of(edges, residuals, (graph.n_users, graph.n_items))
+    above = residuals(edges, item_means, spec.data)
+    matrix = rows_of(edges, above, (graph.n_users, graph.n_items))
     regression = FeatureEase(matrix=matrix, features=spec.item_text, seed=spec.seed)
 
     def made(found: Factors) -> ResidualEase:
@@ -83,8 +83,8 @@ def shrunk_item_means(edges: Edges, n_items: int) -> Floats:
     return (overall + above / (counts + _PRIOR)).astype(np.float32)
 
 
-def _residuals(edges: Edges, item_means: Floats, data: RatingScale) -> Floats:
+def residuals(edges: Edges, item_means: Floats, data: RatingScale) -> Floats:
     """(n_edges,) ratings minus item means, in stars."""
     star = (data.rating_max - data.rating_min) / _STARS
-    residuals: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star)
-    return residuals
+    found: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star)
+    return found

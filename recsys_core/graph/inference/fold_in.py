@@ -91,7 +91,7 @@ def fold_in_users(
 def _by_network(
     fitted: FittedModel, profiles: Floats, shown: Edges, device: torch.device
 ) -> Floats:
-    model = _model(fitted, profiles).to(device).eval()
+    model = network_model(fitted, profiles).to(device).eval()
     adjacency, levels = _messages(fitted, len(profiles), shown, device)
     backend = choose_backend(fitted.config.backend, device)
     with torch.no_grad():
@@ -104,7 +104,7 @@ def _biased(fitted: FittedModel) -> bool:
     return _BIAS in fitted.weights
 
 
-def _model(fitted: FittedModel, profiles: Floats) -> GAT:
+def network_model(fitted: FittedModel, profiles: Floats) -> GAT:
     """The trained model with the new users after its own, who have zeros as id vectors."""
     first, new = fitted.graph.n_users, len(profiles)
     text = torch.from_numpy(np.concatenate([fitted.user_text, profiles]).astype(np.float32))
@@ -146,6 +146,11 @@ def _messages(
         levels=rating_levels(torch.from_numpy(ratings).to(device), fitted.data),
         n_nodes=items + fitted.graph.n_items,
     ).sorted()
+
+
+def training_messages(fitted: FittedModel) -> tuple[Adjacency, torch.Tensor]:
+    """Edges of training alone, and their levels, in the adjacency's order."""
+    return _messages(fitted, 0, Edges.empty(), torch.device("cpu"))
 
 
 def _check(fitted: FittedModel, profiles: Floats, shown: Edges, attributes: Floats | None) -> None:

@@ -25,15 +25,33 @@ def all_vectors(
         at_once: edges at a time; a node with more has them all at once.
     """
     new = adjacency.degrees == 0
-    state = model.inputs(adjacency.degrees, new)
-    states, mean = [state], model.config.layer_combination == "mean"
+    states = layer_states(model, adjacency, levels, backend, at_once)
+    state, mean = next(states), model.config.layer_combination == "mean"
+    for later in states:
+        # The mean of all states needs their sum, not each of them.
+        state = state + later if mean else later
+    combined = state / (len(model.layers) + 1) if mean else state
+    return model.outputs(combined, adjacency.degrees, new)
+
+
+def layer_states(
+    model: GAT, adjacency: Adjacency, levels: torch.Tensor, backend: Backend, at_once: int
+) -> Iterator[torch.Tensor]:
+    """The states (n_nodes, width) of all nodes: the input, then what every layer makes of it.
+
+    Args:
+        model: as for `all_vectors`, and so are the others.
+        adjacency: all edges.
+        levels: (n_edges,).
+        backend: kernels.
+        at_once: edges at a time.
+    """
+    state = model.inputs(adjacency.degrees, adjacency.degrees == 0)
+    yield state
     for layer in model.layers:
         assert isinstance(layer, AttentionLayer)  # noqa: S101 - a ModuleList forgets the type
         state = _layer(layer, adjacency, levels, state, backend, at_once)
-        # The mean of all states needs their sum, not each of them.
-        states = [states[0] + state] if mean else [state]
-    combined = states[0] / (len(model.layers) + 1) if mean else state
-    return model.outputs(combined, adjacency.degrees, new)
+        yield state
 
 
 def _layer(

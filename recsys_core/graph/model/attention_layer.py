@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from recsys_core.graph.config import TrainingConfig
-from recsys_core.graph.model.message_graph import MessagePassing
+from recsys_core.graph.model.message_graph import MessagePassing, Pairs
 from recsys_core.graph.model.message_passing import attend
 from recsys_core.graph.model.mixed_precision import Dense
 from recsys_core.interactions.feedback import RatingScale
@@ -67,6 +67,11 @@ class AttentionLayer(nn.Module):
             graph, levels, sent, sent[targets], features[targets], degrees, degrees[targets]
         )
 
+    @staticmethod
+    def reach(degrees: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """1 / sqrt(degree) of each source, (n,)."""
+        return degrees.clamp(min=1).to(dtype).rsqrt()
+
     def sent(self, features: torch.Tensor) -> torch.Tensor:
         """What nodes send to their neighbours, (n_nodes, width) -> (n_nodes, heads, hidden)."""
         sent = features if self.transform is None else self.transform(features)
@@ -93,14 +98,15 @@ class AttentionLayer(nn.Module):
             source_degrees: (n_nodes,) edges of each source.
             degrees: (n_targets,) edges of each target.
         """
-        edge_scores, sizes = self.level.index_select(0, levels), None
+        edge_scores = self.level.index_select(0, levels)
         if self.symmetric:
-            reach = source_degrees.clamp(min=1).to(sent.dtype).rsqrt()
+            reach = self.reach(source_degrees, sent.dtype)
             edge_scores = edge_scores + reach.log()[graph.adjacency.sources].unsqueeze(1)
-            sizes = _symmetric_size(graph, reach, degrees)
         received = attend(
-            graph, sent, _dots(sent, self.source), _dots(own, self.target), edge_scores, sizes
+            graph, sent, _dots(sent, self.source), _dots(own, self.target), edge_scores
         ).flatten(1)
+        if self.symmetric:
+            received = received * symmetric_size(graph.adjacency, reach, degrees).unsqueeze(1)
         if self.norm is None:
             return received
         active = functional.leaky_relu(self.norm(received), 0.2)
@@ -119,15 +125,12 @@ def _dots(features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return features.flatten(1) @ blocks
 
 
-def _symmetric_size(
-    graph: MessagePassing, reach: torch.Tensor, degrees: torch.Tensor
-) -> torch.Tensor:
+def symmetric_size(edges: Pairs, reach: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
     """(n_targets,) how large a sum of neighbours is under symmetric normalisation.
 
     That is the sum over the neighbours j of a node i of 1 / sqrt(d_i d_j), written as
     sqrt(d_i) x the mean of 1 / sqrt(d_j), which a sample of the neighbours estimates.
     """
-    edges = graph.adjacency
     total = reach.new_zeros(edges.n_targets)
     total.index_add_(0, edges.targets.long(), reach[edges.sources])
     return total / edges.degrees.clamp(min=1) * degrees.to(reach.dtype).sqrt()

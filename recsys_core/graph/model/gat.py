@@ -156,31 +156,47 @@ class GAT(nn.Module):
             nodes: (n,) their numbers, in order; by default all.
         """
         n_users = self.n_users if nodes is None else int((nodes < self.n_users).sum())
-        users, items, bias = combined[:n_users], combined[n_users:], self.item_bias
+        users, items = combined[:n_users], combined[n_users:]
+        placed = self.user_outputs(users, degrees[:n_users])
         if self.config.loss != "softmax":
-            return users, items
+            return placed, items
+        items, bias = functional.normalize(items, dim=1), self.item_bias
         if bias is None:
-            return (
-                functional.normalize(users, dim=1) / self.config.temperature,
-                functional.normalize(items, dim=1),
-            )
+            return placed, items
         places = slice(None) if nodes is None else nodes[n_users:] - self.n_users
         own = torch.where(new[n_users:], self._popularity(places), bias[places])
-        return self._cosine(users, items, own, degrees[:n_users])
+        return placed, torch.cat([items, own.unsqueeze(1)], 1)
+
+    def user_outputs(self, users: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """The users' part of `outputs`: (n, width) combined states, (n,) edges -> (n, d).
+
+        With the softmax loss the dot product with an item's vector is
+        certainty x cosine / temperature + item bias.
+        """
+        if self.config.loss != "softmax":
+            return users
+        users = functional.normalize(users, dim=1)
+        if self.item_bias is None:
+            return users / self.config.temperature
+        users = users * self._certainty(degrees).unsqueeze(1)
+        return torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1)
 
     def _projected(self, degrees: torch.Tensor, nodes: torch.Tensor | None) -> torch.Tensor:
         if nodes is None:
-            users = self._profile(self.user_text, degrees[: self.n_users])
+            users = self.user_inputs(self.user_text, degrees[: self.n_users])
             return torch.cat([users, self.item_projection(self.item_text)])
         first = torch.nonzero(nodes < self.n_users).squeeze(1)
         second = torch.nonzero(nodes >= self.n_users).squeeze(1)
         items = self.item_text.index_select(0, nodes[second] - self.n_users)
-        users = self._profile(self.user_text.index_select(0, nodes[first]), degrees[first])
+        users = self.user_inputs(self.user_text.index_select(0, nodes[first]), degrees[first])
         projected = torch.cat([users, self.item_projection(items)])
         return projected.index_select(0, torch.argsort(torch.cat([first, second])))
 
-    def _profile(self, text: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
-        """What users' texts (n, d_text) say of them, the less the more edges (n,) they have."""
+    def user_inputs(self, text: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """What users' texts (n, d_text) say of them, the less the more edges (n,) they have.
+
+        The texts are scaled as `user_text` is (`GraphConfig.user_text_scale`).
+        """
         projected: torch.Tensor = self.user_projection(text)
         worth = self.config.user_text_half_life
         if worth is None:
@@ -192,17 +208,6 @@ class GAT(nn.Module):
         assert self.popularity is not None  # noqa: S101 - there with the bias
         found: torch.Tensor = self.popularity(self.item_text[items]).squeeze(1)
         return found
-
-    def _cosine(
-        self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor, degrees: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors whose dot product is certainty x cosine / temperature + item bias."""
-        users = functional.normalize(users, dim=1) * self._certainty(degrees).unsqueeze(1)
-        items = functional.normalize(items, dim=1)
-        return (
-            torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1),
-            torch.cat([items, bias.unsqueeze(1)], 1),
-        )
 
     def _certainty(self, degrees: torch.Tensor) -> torch.Tensor:
         """How far a user is known, 0 to 1: with few ratings, what is popular counts for more."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +53,26 @@ class Adjacency:
     def degrees(self) -> "torch.Tensor":
         """(n_targets,) edges of each target."""
         return self.starts.diff()
+
+
+class Pairs(Protocol):
+    """Pairs of a source and a target, in a fixed order, as attention sees them."""
+
+    @property
+    def n_targets(self) -> int:
+        """Number of nodes that receive."""
+
+    @property
+    def sources(self) -> "torch.Tensor":
+        """(n_edges,) who sends."""
+
+    @property
+    def targets(self) -> "torch.Tensor":
+        """(n_edges,) who receives."""
+
+    @property
+    def degrees(self) -> "torch.Tensor":
+        """(n_targets,) edges of each target."""
 
 
 class MessagePassing(ABC):

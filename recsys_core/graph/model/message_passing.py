@@ -24,7 +24,6 @@ def attend(
     source_scores: "torch.Tensor",
     target_scores: "torch.Tensor",
     edge_scores: "torch.Tensor | None" = None,
-    sizes: "torch.Tensor | None" = None,
     *,
     slope: float = 0.2,
 ) -> "torch.Tensor":
@@ -36,7 +35,6 @@ def attend(
         source_scores: (n_nodes, H).
         target_scores: (n_nodes, H).
         edge_scores: (n_edges, H) in the order of the adjacency, or None.
-        sizes: (n_targets,) what each target's weights sum to; None for 1.
         slope: negative slope of LeakyReLU.
 
     Returns:
@@ -50,10 +48,7 @@ def attend(
     logits = functional.leaky_relu(graph.pair_sum(source_scores, target_scores), slope)
     if edge_scores is not None:
         logits = logits + edge_scores
-    shares = graph.softmax(logits)
-    if sizes is not None:
-        shares = shares * sizes.index_select(0, graph.adjacency.targets.long()).unsqueeze(1)
-    return graph.weighted_sum(features, shares)
+    return graph.weighted_sum(features, graph.softmax(logits))
 
 
 class DGLMessagePassing(MessagePassing):

@@ -17,6 +17,7 @@ from recsys_core.artifacts import Scratch, content_hash
 from recsys_core.errors import StorageError
 from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.training.spec import Fit, Row, TrainingSpec
+from recsys_core.graph.training.warm_start import Start
 
 _FORMAT: Final = 1
 _FINGERPRINT: Final = "fingerprint"
@@ -199,16 +200,20 @@ def fingerprint(spec: TrainingSpec) -> str:
             "ratings": [spec.data.rating_min, spec.data.rating_max, spec.data.like_from,
                         spec.data.dislike_from],
             "seed": spec.seed,
-            "start": spec.start and {
-                name: content_hash(one.numpy().tobytes())
-                for name, one in spec.start.weights.items()
-            },
+            "start": spec.start and _start_of(spec.start),
             "phase": [spec.phase, spec.epochs],
             "kernels": [
                 torch.__version__, spec.device.type, spec.backend, str(spec.precision),
             ],
         }
     )  # fmt: skip
+
+
+def _start_of(start: Start) -> dict[str, Any]:
+    weights = {name: content_hash(one.numpy().tobytes()) for name, one in start.weights.items()}
+    text = None if start.item_text is None else content_hash(start.item_text.tobytes())
+    gone = [str(one) for one in start.forgotten.to_list()]
+    return {"weights": weights, "text": text, "forgotten": gone, "share": start.share}
 
 
 def _pack(state: SavedState, identity: str) -> bytes:

@@ -1,9 +1,11 @@
 """NDCG@k over held-out edges under the `full` protocol, for early stopping."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from recsys_core.evaluation.metrics import hits_of, ndcg
-from recsys_core.graph.interaction_graph import Edges, Floats
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.topk import top_k
 
@@ -32,9 +34,19 @@ class Validator:
         """Users with something relevant, over whom the mean is taken."""
         return len(self._users)
 
-    def ndcg(self, user_vectors: Floats, item_vectors: Floats) -> float:
-        """Mean NDCG@k of the lists by dot product of (n_users, d) and (n_items, d)."""
-        found, _ = top_k(user_vectors, item_vectors, self._train.users, self._train.items, self._k)
+    def ndcg(
+        self,
+        user_vectors: Floats,
+        item_vectors: Floats,
+        added: Callable[[Indices], Floats] | None = None,
+    ) -> float:
+        """Mean NDCG@k of the lists by dot product of (n_users, d) and (n_items, d).
+
+        `added` gives what is added to the products, as in `top_k`.
+        """
+        found, _ = top_k(
+            user_vectors, item_vectors, self._train.users, self._train.items, self._k, added=added
+        )
         lists = found[self._users]
         keys = np.where(lists < 0, -1, self._users[:, None] * self._n_items + lists)
         hits = hits_of(np.isin(keys, self._relevant), self._counts, [self._k])

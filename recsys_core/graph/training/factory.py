@@ -70,7 +70,7 @@ def model_of(spec: TrainingSpec) -> GAT:
     text = torch.tensor(spec.user_text), torch.tensor(spec.item_text)
     model = GAT(*text, _start_of_ids(spec), _start_of_biases(spec), spec.config)
     if spec.start is not None:
-        warm(model, spec.start, spec.graph)
+        warm(model, spec.start, spec.graph, spec.item_text)
     set_precision(model, spec.precision)
     return model.to(spec.device)
 

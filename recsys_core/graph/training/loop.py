@@ -32,9 +32,9 @@ def fit(
 
     Raises:
         TrainingError: the loss became NaN or infinite, or all vectors became one.
-        ConfigError: no epoch was asked for.
+        ConfigError: no epoch was asked for, and there is no earlier model to take as it is.
     """
-    if spec.epochs < 1:
+    if spec.epochs < (0 if spec.start else 1):
         raise ConfigError(f"{spec.epochs} epochs were asked for.", expected="one or more.")
     return _Run(spec, Checkpoint(spec, scratch)).run(on_epoch)
 
@@ -60,6 +60,8 @@ class _Run:
 
     def run(self, on_epoch: Listener | None) -> Fit:
         now, spec = self.state, self.spec
+        if not spec.epochs:
+            self._measure(self._unmoved())
         while not self._over():
             now.epoch += 1
             row = self._step()
@@ -95,6 +97,10 @@ class _Run:
             BPR_LOSS: _mean(parts, BPR_LOSS), COSINE_LOSS: _mean(parts, COSINE_LOSS),
             VALID_NDCG: None, LEARNING_RATE: rate,
         }  # fmt: skip
+
+    def _unmoved(self) -> Row:
+        """The row of an earlier model that is taken as it is; it is in no curve."""
+        return {PHASE: self.spec.phase, EPOCH: 0, VALID_NDCG: None}
 
     def _measure(self, row: Row) -> bool:
         """Compute vectors, and keep them if they are the best so far; whether they are."""

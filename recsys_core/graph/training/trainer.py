@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import polars as pl
@@ -13,29 +13,22 @@ from recsys_core.artifacts import Scratch
 from recsys_core.columns import CURVES
 from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig, TrainingConfig
+from recsys_core.graph.inference.saved_model import to_bytes
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.model.mixed_precision import choose_precision
 from recsys_core.graph.training.batching import batch_edges
-from recsys_core.graph.training.early_stopping import Validator
-from recsys_core.graph.training.loop import fit
-from recsys_core.graph.training.score_sum import (
-    Choice,
-    ScoreSum,
-    choose,
-    fit_choice,
-    held_out,
-    network_alone,
+from recsys_core.graph.training.phases import (
+    FINAL,
+    Earlier,
+    Phases,
+    given_phases,
+    searched_phases,
 )
-from recsys_core.graph.training.spec import Fit, Listener, TrainingSpec
+from recsys_core.graph.training.score_sum import Choice, ScoreSum
+from recsys_core.graph.training.spec import Listener, TrainingSpec
 from recsys_core.graph.training.warm_start import Start
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.memory import memory_limit
-
-SEARCH: Final = "search"
-"""Phase that looks for the number of epochs: trains without the validation rows."""
-FINAL: Final = "final"
-"""Phase that trains on all rows for that number of epochs."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +39,27 @@ class Trained:
 
     Attributes:
         weights: the network's parameters by name, on the CPU; `to_bytes` writes them.
+        search_weights: those of the first phase.
         served: the sum of the network and its components, fitted to all rows.
         search: the same of the first phase, which with a search saw no validation row: choices
             on validation are made with it.
         curves: `columns.CURVES`, a row per epoch and phase.
-        best_epoch: epochs that the model was trained for.
+        best_epoch: epochs that the search found; an earlier one's where training went on from it.
+        ndcg: validation NDCG of the lists when the choices were made; None without validation.
+        went_on: whether the choices are those of the earlier training.
         facts: what the run's summary should say: device, back end, validation NDCG, what each
             component is worth, counts of nodes that only their profile describes.
         config: the configuration with nothing left open.
     """
 
     weights: dict[str, torch.Tensor]
+    search_weights: dict[str, torch.Tensor]
     served: ScoreSum
     search: ScoreSum
     curves: pl.DataFrame
     best_epoch: int
+    ndcg: float | None
+    went_on: bool
     facts: dict[str, Any]
     config: TrainingConfig
 
@@ -76,10 +75,7 @@ class Trained:
 
     def to_bytes(self) -> bytes:
         """The weights as a safetensors file."""
-        from safetensors.torch import save
-
-        data: bytes = save({name: one.contiguous() for name, one in self.weights.items()})
-        return data
+        return to_bytes(self.weights)
 
 
 def train(
@@ -95,6 +91,7 @@ def train(
     scratch: Scratch | None = None,
     start: Start | None = None,
     choice: Choice | None = None,
+    earlier: Earlier | None = None,
 ) -> Trained:
     """Train the model of `config` (paper 2.2 with preset `paper`).
 
@@ -128,6 +125,8 @@ def train(
             trained on validation rows: early stopping would measure what it has memorised.
         choice: components and weights of an earlier training, where nothing is held out. None
             chooses anew: on `valid`, or on a tenth of the edges that is held out for it first.
+        earlier: a training of nearly the same data whose choices are kept, too, while they hold.
+            Its search must not have seen validation rows.
 
     Raises:
         DataError: no training rating is liked.
@@ -155,7 +154,11 @@ def train(
         start=start,
     )
     with _repeatable(seed, device):
-        done = _fits(rule, spec, graph, valid, choice, on_epoch, scratch)
+        if rule == "search":
+            done = searched_phases(spec, graph, valid, on_epoch, scratch, earlier)
+        else:
+            known = earlier if rule == "given" else None
+            done = given_phases(spec, choice, on_epoch, scratch, known)
     facts = {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]}
     return _trained(spec, done, facts)
 
@@ -180,77 +183,7 @@ def _rule(valid: Edges, data: RatingScale, epochs: int | None) -> Rule:
     return "search" if len(valid.liked(data)) else "all"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Done:
-    """What the phases gave.
-
-    Attributes:
-        fits: of the network; the first one, where there are two, saw no validation row.
-        sums: the network with its components, for each fit.
-        choice: what validation chose; None for the network alone.
-        facts: of the choice.
-    """
-
-    fits: tuple[Fit, ...]
-    sums: tuple[ScoreSum, ...]
-    choice: Choice | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def _fits(
-    rule: Rule,
-    spec: TrainingSpec,
-    graph: InteractionGraph,
-    valid: Edges,
-    choice: Choice | None,
-    on_epoch: Listener | None,
-    scratch: Scratch | None,
-) -> _Done:
-    """Search and final fit, or the final fit alone, each with its components."""
-    if rule != SEARCH:
-        return _given(spec, choice, on_epoch, scratch)
-    validator = Validator(graph.edges, valid, n_items=graph.n_items, scale=spec.data)
-    search = replace(spec, phase=SEARCH, graph=graph, validator=validator)
-    found = fit(search, on_epoch, scratch)
-    choice, of_search, facts = _chosen(search, found, valid)
-    if not spec.config.retrain:
-        return _Done(fits=(found,), sums=(of_search,), choice=choice, facts=facts)
-    # The same start as if this were the only phase.
-    torch.manual_seed(spec.seed)
-    final = replace(spec, epochs=found.epoch)
-    last = fit(final, on_epoch, scratch)
-    sums = of_search, _sum_of(final, last, choice)
-    return _Done(fits=(found, last), sums=sums, choice=choice, facts=facts)
-
-
-def _given(
-    spec: TrainingSpec, choice: Choice | None, on_epoch: Listener | None, scratch: Scratch | None
-) -> _Done:
-    """One fit on all rows; without a choice, a tenth of them is held out first to make it."""
-    facts: dict[str, Any] = {}
-    if choice is None and spec.config.components:
-        kept, taken = held_out(spec.graph.edges, spec.seed)
-        if len(kept.liked(spec.data)) and len(taken.liked(spec.data)):
-            inner = replace(spec, phase=SEARCH, graph=spec.graph.with_edges(kept))
-            choice, _, facts = _chosen(inner, fit(inner), taken)
-            torch.manual_seed(spec.seed)
-    last = fit(spec, on_epoch, scratch)
-    return _Done(fits=(last,), sums=(_sum_of(spec, last, choice),), choice=choice, facts=facts)
-
-
-def _chosen(
-    spec: TrainingSpec, found: Fit, valid: Edges
-) -> tuple[Choice | None, ScoreSum, dict[str, Any]]:
-    if not spec.config.components:
-        return None, network_alone(spec, found), {}
-    return choose(spec, found, valid, memory_limit(spec.config.memory))
-
-
-def _sum_of(spec: TrainingSpec, found: Fit, choice: Choice | None) -> ScoreSum:
-    return network_alone(spec, found) if choice is None else fit_choice(spec, found, choice)
-
-
-def _trained(spec: TrainingSpec, done: _Done, facts: dict[str, Any]) -> Trained:
+def _trained(spec: TrainingSpec, done: Phases, facts: dict[str, Any]) -> Trained:
     fits, edges = done.fits, spec.graph.edges
     last, liked = fits[-1], edges.liked(spec.data)
     facts |= {
@@ -276,10 +209,13 @@ def _trained(spec: TrainingSpec, done: _Done, facts: dict[str, Any]) -> Trained:
     rows = [row for one in fits for row in one.curves]
     return Trained(
         weights=last.weights,
+        search_weights=fits[0].weights,
         served=done.sums[-1],
         search=done.sums[0],
         curves=pl.DataFrame(rows, schema=dict(CURVES)),
-        best_epoch=last.epoch,
+        best_epoch=done.searched,
+        ndcg=done.ndcg,
+        went_on=done.went_on,
         facts=facts,
         config=spec.config,
     )

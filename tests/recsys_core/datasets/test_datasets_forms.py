@@ -3,11 +3,13 @@
 import gzip
 import io
 import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.fs as pafs
 import pytest
 
 from recsys_core.columns import (
@@ -98,6 +100,43 @@ def test_every_form_gives_the_same_data_set(form: str, tmp_path: Path) -> None:
     assert data.scale.model_dump(exclude={"feedback"}) == {
         "rating_min": 1.0, "rating_max": 5.0, "like_from": 4.0, "dislike_from": 2.0,
     }  # fmt: skip
+
+
+def uploaded(bucket: str, folder: Path) -> str:
+    """The folder's files in a bucket; the URI of what was the folder."""
+    place = f"{bucket}/{uuid.uuid4().hex}"
+    remote, path = pafs.FileSystem.from_uri(place)
+    pafs.copy_files(str(folder), path, destination_filesystem=remote)
+    return place
+
+
+@pytest.mark.parametrize("form", ["csv", "gzip", "JSON lines", "Parquet", "parts"])
+def test_every_form_may_lie_on_s3(form: str, tmp_path: Path, bucket: str) -> None:
+    folder = written(tmp_path / "mine", **FORMS[form])
+    place = uploaded(bucket, folder)
+    data = loaded(place, tmp_path)
+    assert rows(data) == ROWS
+    assert data.items[TITLE].to_list() == ["Amélie", "Heat, the film"]
+    there, here = (source_fingerprint(DataConfig(source=str(one))) for one in (place, folder))
+    assert there == here, "the content counts, not the place"
+
+
+def test_archives_globs_and_single_tables_may_lie_on_s3(
+    tmp_path: Path, bucket: str, zipped: Zipped, small_100k: dict[str, bytes]
+) -> None:
+    folder = written(
+        tmp_path / "mine", a1_csv=csv(FRAME.head(2)), a2_csv=csv(FRAME.tail(1)),
+        films_csv=csv(FILMS), stock_csv=b"item_id\n20\n",
+    )  # fmt: skip
+    (folder / "ml-100k.zip").write_bytes(zipped(small_100k))
+    place = uploaded(bucket, folder)
+    films = {"items": f"{place}/films.csv", "candidates": f"{place}/stock.csv"}
+    data = loaded(f"{place}/a*.csv", tmp_path, **films)
+    assert rows(data) == ROWS
+    assert data.items[AVAILABLE].to_list() == [False, True]
+    assert loaded(f"{place}/ml-100k.zip", tmp_path).interactions.height == 5
+    with pytest.raises(DataError, match="does not exist"):
+        loaded(f"{place}/nothing", tmp_path)
 
 
 def test_files_globs_and_uris_are_named_one_by_one(tmp_path: Path) -> None:

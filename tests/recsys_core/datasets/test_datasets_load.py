@@ -96,6 +96,8 @@ def test_bad_files_are_named(mine: Path, tmp_path: Path) -> None:
     (mine / "items.parquet").unlink()
     assert load_dataset(config, tmp_path).items["title"].to_list() == ["a", "b"]
     (mine / "interactions.parquet").rename(mine / "data.parquet")
+    assert load_dataset(config, tmp_path).interactions.height, "told by its columns"
+    pl.read_parquet(mine / "data.parquet").drop("user_id").write_parquet(mine / "data.parquet")
     with pytest.raises(DataError, match=r"has no interactions .it has data\.parquet"):
         load_dataset(config, tmp_path)
 

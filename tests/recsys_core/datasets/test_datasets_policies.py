@@ -150,7 +150,7 @@ def test_unknown_items_are_kept_dropped_or_refused() -> None:
     dropped = checked(frame, unknown_items="drop")
     assert dropped.interactions[ITEM].to_list() == ["a", "b"]
     assert dropped.items.height == 3
-    with pytest.raises(DataError, match="1 row name an item that is unknown: row 2"):
+    with pytest.raises(DataError, match="1 row names an item that is unknown: row 2"):
         checked(frame, unknown_items="error")
 
 

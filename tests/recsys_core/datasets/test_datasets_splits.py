@@ -181,10 +181,9 @@ def test_the_choices_and_their_help_are_the_table() -> None:
     for name, kind in KINDS.items():
         assert SplitConfig(kind=name).kind == name
         assert f"`{name}`: {kind.help}" in (SplitConfig.model_fields["kind"].description or "")
-    with pytest.raises(
-        ValidationError, match="'auto', 'blocks', 'random', 'given', 'time' or 'last'"
-    ):
+    with pytest.raises(ValidationError) as caught:
         SplitConfig(kind="alphabetic")
+    assert all(f"'{name}'" in str(caught.value) for name in KINDS)
 
 
 def test_too_few_rows_are_an_error() -> None:

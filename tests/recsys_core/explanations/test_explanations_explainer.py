@@ -419,3 +419,30 @@ def test_whatever_a_lying_model_says_every_reason_holds(data: st.DataObject) -> 
         assert unsupported(variables, item, written) == ""
         assert (row["model"] == "scripted") == (row["explanation"] == "It is good.")
     assert facts["fallback_items"] == found.filter(pl.col("model") == "rules").height
+
+
+def test_another_order_of_a_list_asks_nothing_else() -> None:
+    tables, evidence = world()
+    turned = tables.candidates.with_columns(
+        pl.len().over("user_id").cast(pl.Int32) + 1 - pl.col("rank").alias("rank")
+    ).with_columns(pl.col("score") * -1)
+    other = RerankTables(**{**vars(tables), "candidates": turned.sort("user_id", "rank")})
+
+    def by_rule(request: Request[Any, Any]) -> Any:
+        return request.purpose.rule(request.variables)
+
+    asked, lists = [], []
+    for one in (tables, other):
+        provider = Scripted(by_rule, checked=True)
+        found, _ = run(one, evidence, provider, batch=7)
+        asked.append([request.variables for request in provider.asked])
+        lists.append(found)
+    assert asked[0] == asked[1]
+    keys = ["user_id", "item_id"]
+    assert not lists[0].select(keys).equals(lists[1].select(keys))
+    assert (
+        lists[0]
+        .select(*keys, "explanation")
+        .sort(keys)
+        .equals(lists[1].select(*keys, "explanation").sort(keys))
+    )

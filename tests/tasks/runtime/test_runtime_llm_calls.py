@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prefect import flow
 from prefect.blocks.system import Secret
+from pydantic import BaseModel
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, ITEM_PROFILES, VERDICT
 from recsys_core.errors import ConfigError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.request.templates import load_prompt
-from recsys_core.profiles.items import profile_items
-from tasks.runtime.llm_calls import LEDGER, ask
+from recsys_core.profiles.items import ITEM_PROFILE, profile_items
+from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.step import step
 from tests.fake_openai import FakeOpenAI
 from tests.small_data import small_items
@@ -34,6 +36,22 @@ def asked(out: ArtifactWriter, *, llm: LLMConfig) -> None:
 @flow(name="asks")
 def asks(store: ArtifactStore, llm: LLMConfig) -> ArtifactRef:
     return asked(store, llm=llm)
+
+
+class OtherAnswer(BaseModel):
+    """Another schema of the same question's answer."""
+
+    overview: str
+
+
+def test_a_steps_key_holds_prompts_and_the_schema_of_their_answers() -> None:
+    asking = LLMConfig(model="openai/fake")
+    other = replace(ITEM_PROFILE, answer=OtherAnswer)
+    now, then = prompts_in_use(asking, ITEM_PROFILE), prompts_in_use(asking, other)
+    assert now["prompts"] == then["prompts"]
+    assert now["schemas"] != then["schemas"]
+    assert now == prompts_in_use(asking, ITEM_PROFILE)
+    assert set(prompts_in_use(LLMConfig(), ITEM_PROFILE)) == {"rules"}
 
 
 @pytest.fixture

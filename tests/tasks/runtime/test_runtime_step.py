@@ -14,7 +14,7 @@ from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.errors import DataError, SourceUnavailable
 from tasks.runtime.run_log import RunLog, run_log
-from tasks.runtime.step import content_key, step
+from tasks.runtime.step import content_key, kept_only, step
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -47,6 +47,16 @@ def gridded(out: ArtifactWriter, *, count: int) -> None:
     CALLS.append("gridded")
     rows = [(count, one, 1) for one in GRID]
     schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    out.table("numbers", pl.DataFrame(rows, schema=schema, orient="row"), RANKING)
+
+
+@step("started", version="1", returns=NumbersRef, hints=("earlier",))
+def started(out: ArtifactWriter, *, count: int, earlier: NumbersRef | None = None) -> None:
+    """Go on from an earlier table."""
+    CALLS.append("started")
+    before = 0 if earlier is None else earlier.rows
+    schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    rows = [(number, number, 1) for number in range(before + count)]
     out.table("numbers", pl.DataFrame(rows, schema=schema, orient="row"), RANKING)
 
 
@@ -195,6 +205,26 @@ def test_what_a_step_rests_on_beside_its_inputs_is_in_its_key_and_its_manifest(s
         GRID.pop()
     assert CALLS == ["gridded"] * 2
     assert searching().rows == 2, "the grid as it was has its artifact still"
+
+
+def test_where_a_step_starts_from_is_in_no_key_and_an_artifact_that_is_there_is_taken(
+    store,
+) -> None:
+    @flow
+    def going_on(count: int, earlier: NumbersRef | None = None) -> NumbersRef:
+        return started(store, count=count, earlier=earlier)
+
+    first = going_on(2)
+    second = going_on(3, first)
+    assert (first.rows, second.rows) == (2, 5)
+    assert going_on(3, second) == second
+    assert going_on(3) == second
+    assert CALLS == ["started"] * 2
+    told = second.manifest
+    assert told.inputs == {}, "what it started from may be removed"
+    assert told.parameters == {"count": 3}
+    with kept_only():
+        assert started(store, count=3, earlier=first) == second
 
 
 def test_a_table_that_is_no_content_changes_no_hash_and_is_verified(store) -> None:

@@ -18,6 +18,8 @@ from recsys_core.columns import (
     check,
 )  # fmt: skip
 from recsys_core.datasets.config import TmdbConfig
+from recsys_core.datasets.tmdb import client as client_module
+from recsys_core.datasets.tmdb import enrich as enrich_module
 from recsys_core.datasets.tmdb.enrich import enrich
 from recsys_core.errors import DataError, SourceUnavailable
 from tests.fake_tmdb import items, with_client
@@ -139,13 +141,14 @@ def test_no_items(tmdb_config) -> None:
     assert (full.height, unmatched.height, client.requests) == (0, 0, 0)
 
 
-def test_an_outage_in_the_middle_loses_nothing(tmdb, tmdb_config) -> None:
+def test_an_outage_in_the_middle_loses_nothing(tmdb, tmdb_config, monkeypatch) -> None:
     frame = items(*((n, "x", 1, None) for n in range(30)), tmdb_id=pl.Series(range(100, 130)))
-    config = tmdb_config.model_copy(update={"max_attempts": 2, "max_in_flight": 1})
+    monkeypatch.setattr(client_module, "MAX_ATTEMPTS", 2)
+    monkeypatch.setattr(enrich_module, "MAX_IN_FLIGHT", 1)
     tmdb.faults = [None] * 10 + [503] * 2
     with pytest.raises(SourceUnavailable):
-        enriched(frame, config)
-    _, unmatched, client = enriched(frame, config)
+        enriched(frame, tmdb_config)
+    _, unmatched, client = enriched(frame, tmdb_config)
     assert (client.cached, client.requests, unmatched.height) == (10, 20, 30)
 
 

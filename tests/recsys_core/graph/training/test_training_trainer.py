@@ -95,7 +95,7 @@ def test_the_search_sees_no_validation_row(monkeypatch: pytest.MonkeyPatch) -> N
         seen[spec.phase] = len(spec.graph.edges)
         return fit(spec, on_epoch, scratch)
 
-    monkeypatch.setattr("recsys_core.graph.training.trainer.fit", spy)
+    monkeypatch.setattr("recsys_core.graph.training.phases.fit", spy)
     run(CONFIGS["best"].model_copy(update={"max_epochs": 2}))
     graph, valid, _ = planted()
     assert seen == {"search": len(graph.edges), "final": len(graph.edges) + len(valid)}

@@ -52,7 +52,7 @@ def test_rows_follow_their_ids_and_new_ones_are_zero() -> None:
     graph, _, _ = planted()
     config, now = CONFIGS["best"], other_nodes(graph)
     start, model = earlier(config, graph), model_of(spec_of(now, config))
-    warm(model, start, now)
+    warm(model, start, now, spec_of(now, config).item_text)
     users, items = start.weights["ids"][:N_USERS], start.weights["ids"][N_USERS:]
     zero = torch.zeros(1, users.shape[1])
     assert model.ids is not None
@@ -75,7 +75,7 @@ def test_another_kind_of_model_is_a_config_error(change: dict[str, object], name
     start = earlier(CONFIGS["best"], graph)
     other = spec_of(graph, CONFIGS["best"].model_copy(update=change))
     with pytest.raises(ConfigError, match=named):
-        warm(model_of(other), start, graph)
+        warm(model_of(other), start, graph, other.item_text)
 
 
 def test_ids_of_another_type_are_a_config_error() -> None:
@@ -85,7 +85,8 @@ def test_ids_of_another_type_are_a_config_error() -> None:
         weights=start.weights, user_ids=start.user_ids, item_ids=start.item_ids.cast(pl.String)
     )
     with pytest.raises(ConfigError, match="ids are String"):
-        warm(model_of(spec_of(graph, CONFIGS["best"])), texts_for_ids, graph)
+        spec = spec_of(graph, CONFIGS["best"])
+        warm(model_of(spec), texts_for_ids, graph, spec.item_text)
 
 
 def sharing_tastes(seed: int) -> tuple[InteractionGraph, Edges]:

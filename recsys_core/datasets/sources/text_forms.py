@@ -1,0 +1,97 @@
+"""Forms of text tables, found out from their first bytes: encoding, separator, header, lists."""
+
+import codecs
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from recsys_core.columns import ITEM, USER
+from recsys_core.datasets.sources.files import HEAD
+
+_CHUNK: Final = 1 << 22
+_SEPARATORS: Final = "\t,;|"
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_INTEGERS: Final = re.compile(r"\d+(?: \d+)*")
+ENCODINGS: Final = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+def json_objects(lines: list[bytes]) -> list[dict[str, object]] | None:
+    """The objects of JSON lines; None where a line holds something else."""
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line) if line.strip() else {}
+        except ValueError:
+            return None
+        if not isinstance(row, dict):
+            return None
+        rows.append(row)
+    return rows
+
+
+def header(text: str) -> list[str]:
+    """Column names of separated text; none of an empty one, numbered ones without a header."""
+    first = text.lstrip("\ufeff").split("\n", 1)[0].strip("\r")
+    if not first.strip():
+        return []
+    return pl.read_csv(
+        first.encode() + b"\n", separator=separator_of(first), infer_schema=False, n_rows=0,
+        has_header=not holds_values(first),
+    ).columns  # fmt: skip
+
+
+def is_adjacency(head: bytes) -> bool:
+    """Whether lines are a user's number and those of the items, as LightGCN's data sets have it."""
+    lines = head.splitlines()[: -1 if len(head) >= HEAD else None]
+    whole = all(_INTEGERS.fullmatch(line.decode("latin-1").strip()) for line in lines)
+    return bool(lines) and whole and len({line.count(b" ") for line in lines}) > 1
+
+
+def adjacency_pairs(text: bytes) -> pl.DataFrame:
+    """USER and ITEM, as texts, of adjacency lists."""
+    lines = pl.Series(text.decode().splitlines()).str.strip_chars().str.split(" ")
+    frame = pl.DataFrame({USER: lines.list.first(), ITEM: lines.list.slice(1)})
+    return frame.explode(ITEM).drop_nulls()
+
+
+def holds_values(first: str) -> bool:
+    """Whether a first line is no header: nobody calls a column by a number other than 0."""
+    cells = [cell.strip().strip('"') for cell in first.split(separator_of(first))]
+    return len(cells) > 1 and any(_NUMBER.fullmatch(cell) for cell in cells)
+
+
+def separator_of(header: str) -> str:
+    found = max(_SEPARATORS, key=header.count)
+    return " " if found not in header and _INTEGERS.fullmatch(header.strip()) else found
+
+
+def is_utf8(source: Path | bytes) -> bool:
+    """Whether the whole text is UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        if isinstance(source, bytes):
+            for start in range(0, len(source), _CHUNK):
+                decoder.decode(source[start : start + _CHUNK])
+        else:
+            with source.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decoded(data: bytes) -> str:
+    """Text whose encoding is found out: a byte order mark, UTF-8, Windows-1252, Latin-1."""
+    marked = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), None)
+    for encoding in (marked, "utf-8", "cp1252"):
+        try:
+            if encoding is not None:
+                return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")

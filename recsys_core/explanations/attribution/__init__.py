@@ -1,0 +1,1 @@
+"""Attribution: which ratings, and what else, made a recommendation."""

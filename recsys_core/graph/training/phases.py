@@ -1,0 +1,220 @@
+"""The phases of a training: search and final fit, each with its components; or going on.
+
+A training chooses anew, or goes on from an earlier one (`Earlier`): it keeps what that chose
+and its parameters, and trains for the part of the epochs that the data have changed by. Choices
+are kept until the validation NDCG has fallen by more than was allowed since they were made; then
+everything is chosen anew, as if there were no earlier model.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
+
+import torch
+
+from recsys_core.artifacts import Scratch
+from recsys_core.errors import DataError
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
+from recsys_core.graph.training.early_stopping import Validator
+from recsys_core.graph.training.loop import fit
+from recsys_core.graph.training.score_sum import (
+    Choice,
+    ScoreSum,
+    choose,
+    fit_choice,
+    held_out,
+    histories_of,
+    item_scores,
+    network_alone,
+)
+from recsys_core.graph.training.spec import Fit, Listener, TrainingSpec
+from recsys_core.graph.training.warm_start import Start
+from recsys_core.memory import memory_limit
+
+SEARCH: Final = "search"
+"""Phase that looks for the number of epochs: trains without the validation rows."""
+FINAL: Final = "final"
+"""Phase that trains on all rows for that number of epochs."""
+_ON: Final = "warm_"
+"""Prefix of the phases of a training that goes on."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """An earlier training, to go on from.
+
+    Attributes:
+        search: its parameters from the phase that saw no validation row.
+        served: its final parameters.
+        choice: its components and weights; None for the network alone.
+        epochs: epochs to go on for; 0 takes its parameters as they are.
+        searched: epochs that its search found.
+        ndcg: validation NDCG when these choices were made; None where nothing is held out.
+        fall: share of it that may be lost before everything is chosen anew.
+    """
+
+    search: Start
+    served: Start
+    choice: Choice | None
+    epochs: int
+    searched: int
+    ndcg: float | None
+    fall: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phases:
+    """What the phases gave.
+
+    Attributes:
+        fits: of the network; the first one, where there are two, saw no validation row.
+        sums: the network with its components, for each fit.
+        choice: what validation chose; None for the network alone.
+        searched: epochs of a search; of an earlier one where this training went on from it.
+        ndcg: validation NDCG of the sum when its choices were made; None without validation.
+        went_on: whether the choices are an earlier training's.
+        facts: of the choice.
+    """
+
+    fits: tuple[Fit, ...]
+    sums: tuple[ScoreSum, ...]
+    choice: Choice | None = None
+    searched: int
+    ndcg: float | None = None
+    went_on: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def searched_phases(
+    spec: TrainingSpec,
+    graph: InteractionGraph,
+    valid: Edges,
+    on_epoch: Listener | None,
+    scratch: Scratch | None,
+    earlier: Earlier | None = None,
+) -> Phases:
+    """Search and final fit, each with its components; those of the earlier training where it fits.
+
+    Args:
+        spec: of the final fit.
+        graph: with the training edges alone.
+        valid: validation edges.
+        on_epoch: listener of the epochs.
+        scratch: of checkpoints.
+        earlier: what to go on from.
+    """
+    validator = Validator(graph.edges, valid, n_items=graph.n_items, scale=spec.data)
+    search = replace(spec, phase=SEARCH, graph=graph, validator=validator)
+    told: dict[str, Any] = {}
+    if earlier is not None:
+        found = _gone_on(search, spec, earlier, on_epoch, scratch)
+        if found.went_on:
+            return found
+        told = found.facts
+        torch.manual_seed(spec.seed)
+    first = fit(search, on_epoch, scratch)
+    choice, of_search, facts = _chosen(search, first, valid)
+    ndcg = _ndcg(search, of_search, validator)
+    facts |= told | {"valid_ndcg_of_lists": ndcg}
+    made = partial(Phases, choice=choice, searched=first.epoch, ndcg=ndcg, facts=facts)
+    if not spec.config.retrain:
+        return made(fits=(first,), sums=(of_search,))
+    # The same start as if this were the only phase.
+    torch.manual_seed(spec.seed)
+    final = replace(spec, epochs=first.epoch)
+    last = fit(final, on_epoch, scratch)
+    return made(fits=(first, last), sums=(of_search, _sum_of(final, last, choice)))
+
+
+def given_phases(
+    spec: TrainingSpec,
+    choice: Choice | None,
+    on_epoch: Listener | None,
+    scratch: Scratch | None,
+    earlier: Earlier | None = None,
+) -> Phases:
+    """One fit on all rows; without a choice, a tenth of them is held out first to make it."""
+    facts: dict[str, Any] = {}
+    if earlier is not None:
+        on = replace(spec, phase=f"{_ON}{FINAL}", start=earlier.served, epochs=earlier.epochs)
+        last = fit(on, on_epoch, scratch)
+        return Phases(
+            fits=(last,), sums=(_sum_of(on, last, choice),), choice=choice, went_on=True,
+            searched=earlier.searched,
+        )  # fmt: skip
+    if choice is None and spec.config.components:
+        kept, taken = held_out(spec.graph.edges, spec.seed)
+        if len(kept.liked(spec.data)) and len(taken.liked(spec.data)):
+            inner = replace(spec, phase=SEARCH, graph=spec.graph.with_edges(kept))
+            choice, _, facts = _chosen(inner, fit(inner), taken)
+            torch.manual_seed(spec.seed)
+    last = fit(spec, on_epoch, scratch)
+    return Phases(
+        fits=(last,), sums=(_sum_of(spec, last, choice),), choice=choice, facts=facts,
+        searched=last.epoch,
+    )  # fmt: skip
+
+
+def _gone_on(
+    search: TrainingSpec,
+    final: TrainingSpec,
+    earlier: Earlier,
+    on_epoch: Listener | None,
+    scratch: Scratch | None,
+) -> Phases:
+    """Go on from the earlier training; not `went_on`, and why, where its choices hold no more."""
+    validator = search.validator
+    assert validator is not None  # noqa: S101 - the search measures
+    refused = partial(Phases, fits=(), sums=(), searched=earlier.searched)
+    search = replace(search, phase=f"{_ON}{SEARCH}", start=earlier.search, epochs=earlier.epochs)
+    try:
+        first = fit(search, on_epoch, scratch)
+        of_search = _sum_of(search, first, earlier.choice)
+    except DataError as error:
+        return refused(facts={"chosen_anew": error.seen})
+    ndcg, before = _ndcg(search, of_search, validator), earlier.ndcg
+    facts = {"valid_ndcg_of_lists": ndcg, "valid_ndcg_when_chosen": before}
+    if before is None or ndcg < before * (1 - earlier.fall):
+        logger.info("the earlier choices hold no more", extra=facts)
+        why = f"validation NDCG fell from {before or 0:.4f} to {ndcg:.4f}"
+        return refused(facts={"chosen_anew": why})
+    made = partial(
+        Phases, choice=earlier.choice, searched=earlier.searched, ndcg=before, went_on=True,
+        facts=facts,
+    )  # fmt: skip
+    if not final.config.retrain:
+        return made(fits=(first,), sums=(of_search,))
+    torch.manual_seed(final.seed)
+    final = replace(final, phase=f"{_ON}{FINAL}", start=earlier.served, epochs=first.epoch)
+    last = fit(final, on_epoch, scratch)
+    return made(fits=(first, last), sums=(of_search, _sum_of(final, last, earlier.choice)))
+
+
+def _ndcg(spec: TrainingSpec, found: ScoreSum, validator: Validator) -> float:
+    """NDCG of the lists that the sum gives."""
+    return validator.ndcg(found.user_vectors, found.item_vectors, _added(spec, found))
+
+
+def _added(spec: TrainingSpec, found: ScoreSum) -> Callable[[Indices], Floats] | None:
+    if found.item_model is None:
+        return None
+    shape = spec.graph.n_users, spec.graph.n_items
+    histories = histories_of(spec.graph.edges, shape, spec.config.neutral_weight, spec.data)
+    known = bool(spec.graph.user_attributes.shape[1])
+    return partial(item_scores, found.item_model, found.item_model.rows(histories), known)
+
+
+def _chosen(
+    spec: TrainingSpec, found: Fit, valid: Edges
+) -> tuple[Choice | None, ScoreSum, dict[str, Any]]:
+    if not spec.config.components:
+        return None, network_alone(spec, found), {}
+    return choose(spec, found, valid, memory_limit(spec.config.memory))
+
+
+def _sum_of(spec: TrainingSpec, found: Fit, choice: Choice | None) -> ScoreSum:
+    return network_alone(spec, found) if choice is None else fit_choice(spec, found, choice)

@@ -1,6 +1,8 @@
 """What a run prints at its end: where the outputs are, one user's list, metrics, time, cost."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
@@ -9,7 +11,10 @@ from rich.table import Table
 
 from recsys_core.columns import EXPLANATION, RANK, TITLE, USER
 from recsys_core.evaluation.metric_table import shown_in
-from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, StepSummary, Summary
+
+if TYPE_CHECKING:
+    from tasks.recommended import Recommended
 
 _METRICS = tuple(one.name for one in shown_in("accuracy"))
 _SHOWN = 5
@@ -30,12 +35,27 @@ def show(summary: Summary, console: Console | None = None) -> None:
     _headline(out, summary)
     for line in (*summary.reranking, *summary.changes):
         out.print(escape(line))
-    _steps(out, summary)
+    _step_table(out, summary.seconds, summary.steps)
     llm = summary.llm
     out.print(
         f"LLM: {escape(llm.model)}, {llm.calls:,} calls, {llm.tokens_in + llm.tokens_out:,} tokens,"
         f" ${llm.cost_usd:.4f}"
     )
+
+
+def show_recommended(made: "Recommended", console: Console | None = None) -> None:
+    """Print the summary of lists that were made without training."""
+    out = console or Console(width=None if Console().is_terminal else 120)
+    folder = Path(made.folder)
+    out.print(f"\n[bold]Outputs[/bold] in {escape(str(folder))}")
+    for path in sorted(folder.glob("[!.]*")):
+        out.print(f"  {escape(path.name)}")
+    out.print(f"Model: {escape(made.model)}")
+    out.print(", ".join(f"{count:,} users {escape(one)}" for one, count in made.statuses.items()))
+    for note in made.notes:
+        out.print(f"  {escape(note)}")
+    _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
+    _step_table(out, made.seconds, made.steps)
 
 
 def _recommendations(out: Console, lists: pl.DataFrame) -> None:
@@ -63,11 +83,11 @@ def _headline(out: Console, summary: Summary) -> None:
     out.print(table)
 
 
-def _steps(out: Console, summary: Summary) -> None:
-    table = Table("step", title=f"{summary.seconds:.1f} s in all")
+def _step_table(out: Console, seconds: float, steps: Sequence[StepSummary]) -> None:
+    table = Table("step", title=f"{seconds:.1f} s in all")
     for name in ("seconds", "peak MiB", "rows", "cached"):
         table.add_column(name, justify="right")
-    for row in summary.steps:
+    for row in steps:
         cached = "yes" if row.cached else "no"
         figures = (f"{row.seconds:.1f}", f"{row.peak_memory_mib:.0f}", f"{row.rows:,}", cached)
         table.add_row(escape(row.step), *figures)

@@ -8,6 +8,7 @@ from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key
+from recsys_core.serving.config import ServingConfig
 from tasks.attribute import attribute
 from tasks.baselines import baselines
 from tasks.candidates import candidates, list_length
@@ -35,6 +36,7 @@ from tasks.runtime.references import Results
 from tasks.runtime.run_log import RunLog
 from tasks.runtime.step import NotKept, kept_only
 from tasks.runtime.warm_start import honest_start, last_run
+from tasks.served_model import served_model
 from tasks.split import split, split_everything, test_split
 from tasks.train import train
 from tasks.user_profiles import user_profiles
@@ -151,6 +153,12 @@ def pipeline(
         store, known_users=made.data.known_users, split=made.split,
         cold_below=config.evaluation.cold_below, config=config.fusion, probe=seen,
         tuned=tuned.policy if tuned else None,
+    )  # fmt: skip
+    made.served_model = served_model(
+        store, known_users=made.data.known_users, catalogue=made.data.catalogue, split=made.split,
+        items=made.item_profiles, users=made.user_profiles, graph=made.graph,
+        embeddings=made.embeddings, model=made.model, policy=made.policy,
+        config=ServingConfig.of(config, ratings),
     )  # fmt: skip
     everyone = config.fusion.judge_everyone
     made.judgements = judge(candidates=made.candidates, only=None if everyone else made.policy)

@@ -122,6 +122,9 @@ CALLS: Final = "calls"
 SECONDS: Final = "seconds"
 
 CONTENT: Final = "content_hash"
+ATTRIBUTES: Final = "attributes"
+UNKNOWN: Final = "unknown_ratings"
+"""Ratings of items that the model does not have."""
 
 INPUT: Final = "input"
 RATED_ITEM: Final = "rated_item"
@@ -191,6 +194,10 @@ ITEM_PRIORS: Final[Schema] = {
     ITEM_INDEX: pl.Int64, PRIOR: pl.Float32, NEWCOMER_SCORE: pl.Float32,
     USUAL_RATING: pl.Float32,
 }  # fmt: skip
+VISITORS: Final[Schema] = {
+    USER: None, STATUS: pl.String, UNKNOWN: pl.Int64, ATTRIBUTES: pl.List(pl.Float32),
+}  # fmt: skip
+"""Users whom lists are asked for without training, and how they are placed."""
 CANDIDATES: Final[Schema] = {USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32}
 JUDGED: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, GRAPH_SCORE: pl.Float32, LLM_SCORE: pl.Float32,

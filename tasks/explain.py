@@ -23,7 +23,7 @@ from tasks.runtime.sharded import Shard, sharded
 
 @sharded(
     "explain",
-    version="6",
+    version="7",
     returns=RecommendationsRef,
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},

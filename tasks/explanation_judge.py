@@ -29,7 +29,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "explanation_judge",
-    version="4",
+    version="5",
     returns=MetricsRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -39,7 +39,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="18",
+    version="19",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),

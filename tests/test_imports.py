@@ -27,6 +27,7 @@ LAYERS = (
     ("explanations",),
     ("report",),
     ("config",),
+    ("serving",),
 )
 """Packages and modules of recsys_core, the lowest first: each may import from layers below it."""
 HEAVY = ("torch", "dgl", "sentence_transformers", "litellm", "matplotlib", "sklearn", "prefect")

@@ -13,8 +13,8 @@ from recsys_core.config.run import (
     Place,
     RunConfig,
     RunName,
-    _artifacts_place,
-    _runs_place,
+    artifacts_place,
+    runs_place,
 )
 from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.splits import KINDS
@@ -78,10 +78,10 @@ class ReproduceConfig(Section):
     """Folds and methods under way at a time, each in a process of its own."""
     seed: int = Field(default=0, ge=0)
     """Seed of every random choice."""
-    artifact_root: Place = Field(default_factory=_artifacts_place)
+    artifact_root: Place = Field(default_factory=artifacts_place)
     """Folder or URI of the artifacts; every (fold, method) is one, so a run that was stopped goes
     on where it was."""
-    runs_root: Place = Field(default_factory=_runs_place)
+    runs_root: Place = Field(default_factory=runs_place)
     """Folder of the runs' outputs."""
     run_name: RunName = "reproduction"
     """Name of the run's folder."""

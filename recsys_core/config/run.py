@@ -41,17 +41,17 @@ class FanOutConfig(Section):
     """Processes of a cluster on this machine."""
 
 
-def _artifacts_place() -> str:
+def artifacts_place() -> str:
     return os.environ.get("RECSYS_ARTIFACTS") or "artifacts"
 
 
-def _runs_place() -> str:
+def runs_place() -> str:
     return os.environ.get("RECSYS_RUNS") or "runs"
 
 
 def _placed(given: str) -> str:
     # What the forms of deployments hold: the worker's own places, not those of who deployed.
-    places = {"$RECSYS_ARTIFACTS": _artifacts_place, "$RECSYS_RUNS": _runs_place}
+    places = {"$RECSYS_ARTIFACTS": artifacts_place, "$RECSYS_RUNS": runs_place}
     return places[given]() if given in places else given
 
 
@@ -119,10 +119,10 @@ class RunConfig(Section):
     evaluation's own."""
     dry_run: bool = False
     """Only say how many calls the language model would get, and what they would cost."""
-    artifact_root: Place = Field(default_factory=_artifacts_place)
+    artifact_root: Place = Field(default_factory=artifacts_place)
     """Folder or URI of the artifacts, where every step's output is kept by content key. Default:
     the environment variable RECSYS_ARTIFACTS, else `artifacts`."""
-    runs_root: Place = Field(default_factory=_runs_place)
+    runs_root: Place = Field(default_factory=runs_place)
     """Folder of the runs' outputs; `latest` points to the last one. Default: the environment
     variable RECSYS_RUNS, else `runs`."""
     compare_to: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -367,13 +367,28 @@ def table_at(place: str) -> Table:
     return only(*table_files(place))
 
 
-def read_interactions(place: str, config: DataConfig, *, test: str | None = None) -> Rated:
+def read_table(
+    place: str, kind: Literal["items", "users"], config: DataConfig | None = None
+) -> pl.DataFrame:
+    """Items or users from a file of their own, under the contract's names, not checked yet.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    aliases = ITEM_ALIASES if kind == "items" else USER_ALIASES
+    return _table(table_at(place), aliases, config or DataConfig(), everything=True)[0]
+
+
+def read_interactions(
+    place: str, config: DataConfig, *, test: str | None = None, need_likes: bool = True
+) -> Rated:
     """Interactions from a file of their own, checked.
 
     Args:
         place: the file, or the one of the training interactions where `test` is given.
         config: names of columns, scale, policies.
         test: file of the test interactions; they then have the part `test`, the others `train`.
+        need_likes: whether a file in which nothing is liked is refused.
 
     Raises:
         DataError: a file cannot be read or breaks the contract.
@@ -384,7 +399,9 @@ def read_interactions(place: str, config: DataConfig, *, test: str | None = None
     hint: Feedback | None = "implicit" if counts else None
     text = any(one.is_text for one in tables.values())
     said = place if test is None else f"{place} and {test}"
-    return validate_interactions(frame, config, place=said, hint=hint, text=text)
+    return validate_interactions(
+        frame, config, place=said, hint=hint, text=text, need_likes=need_likes
+    )
 
 
 def read_ids(place: str) -> pl.Series:

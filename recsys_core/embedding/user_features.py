@@ -34,33 +34,52 @@ def user_attribute_features(users: pl.DataFrame) -> Floats:
 
     A missing value is zero in all dimensions of its column; d is 0 without a usable column.
     """
-    others = users.drop(USER, strict=False)
+    return attribute_features(users, users)
+
+
+def attribute_features(known: pl.DataFrame, users: pl.DataFrame) -> Floats:
+    """Features (n, d) of `users` in the dimensions that the table `known` has.
+
+    Args:
+        known: the users that the dimensions are made of.
+        users: has the columns of `known`, in the same types; other users are placed among them: a
+            number by its rank there, a category that does not count there is zero.
+    """
+    others = known.drop(USER, strict=False)
     numbers = others.select(columns.numeric() | columns.temporal())
     names = columns.string() | columns.categorical() | columns.enum()
     categories = others.select(names | columns.boolean())
-    parts = [_rank_features(one) for one in numbers] + [_one_hot(one) for one in categories]
+    parts = [_rank_features(one, users[one.name]) for one in numbers]
+    parts += [_one_hot(one, users[one.name]) for one in categories]
     return np.hstack([np.zeros((users.height, 0), np.float32), *parts])
 
 
-def _rank_features(numbers: pl.Series) -> Floats:
+def _rank_features(known: pl.Series, numbers: pl.Series) -> Floats:
     """(n, `RANK_DIMENSIONS`) rows of length 1, or 0 where there is no amount."""
-    values = numbers.to_physical().cast(pl.Float64).fill_nan(None)
-    if values.n_unique() - bool(values.null_count()) < 2:
-        return np.zeros((len(values), 0), np.float32)
-    known = len(values) - values.null_count()
-    shares = ((values.rank() - 0.5) / known).fill_null(0.0).to_numpy()
-    rows = gaussian_basis(shares * (RANK_DIMENSIONS - 1), RANK_DIMENSIONS)
-    rows[values.is_null().to_numpy()] = 0
+    values = _amounts(known).drop_nulls()
+    if values.n_unique() < 2:
+        return np.zeros((len(numbers), 0), np.float32)
+    ranks = pl.DataFrame({"value": values, "rank": values.rank()}).unique("value").sort("value")
+    shares = (ranks["rank"].to_numpy() - 0.5) / len(values)
+    wanted = _amounts(numbers)
+    places = np.interp(wanted.fill_null(0.0).to_numpy(), ranks["value"].to_numpy(), shares)
+    rows = gaussian_basis(places * (RANK_DIMENSIONS - 1), RANK_DIMENSIONS)
+    rows[wanted.is_null().to_numpy()] = 0
     found: Floats = rows.astype(np.float32)
     return found
 
 
-def _one_hot(values: pl.Series) -> Floats:
+def _amounts(numbers: pl.Series) -> pl.Series:
+    return numbers.to_physical().cast(pl.Float64).fill_nan(None)
+
+
+def _one_hot(known: pl.Series, values: pl.Series) -> Floats:
     """(n, categories that count)."""
-    named = values.cast(pl.String).rename("value")
+    named = known.cast(pl.String).rename("value")
     counts = named.drop_nulls().value_counts().sort("count", "value", descending=[True, False])
-    enough = counts.filter(pl.col("count").is_between(MIN_USERS, len(values) - 1))
+    enough = counts.filter(pl.col("count").is_between(MIN_USERS, len(known) - 1))
     kept = enough["value"].head(MAX_CATEGORIES).to_list()
-    rows = [(named == one).fill_null(value=False).to_numpy() for one in kept]
+    wanted = values.cast(pl.String)
+    rows = [(wanted == one).fill_null(value=False).to_numpy() for one in kept]
     found: Floats = _CATEGORY_WEIGHT * np.array(rows, np.float32).reshape(len(kept), len(values)).T
     return found

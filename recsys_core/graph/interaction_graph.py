@@ -62,6 +62,11 @@ class Edges:
     def __len__(self) -> int:
         return len(self.users)
 
+    @property
+    def are_alike(self) -> bool:
+        """Whether all ratings are the same, so that one says no more than its presence."""
+        return len(self) == 0 or float(np.ptp(self.ratings)) == 0.0
+
     def where(self, which: npt.NDArray[np.bool_] | Indices) -> "Edges":
         """The edges where a mask (n_edges,) is true, or those at given places, in their order."""
         return Edges(

@@ -137,7 +137,16 @@ def user_turns(
     item_profiles: pl.DataFrame,
 ) -> Iterator[UserTurns]:
     """Every user with the batches of their turns, built lazily."""
-    shown = _shown(evidence, items, item_profiles)
+    used = evidence.select(ITEM).unique()
+    shown = shown_items(items, item_profiles, used)
+    missing = used.filter(~pl.col(ITEM).is_in(list(shown)))
+    if missing.height:
+        raise DataError(
+            f"{missing.height} items of the evidence have no profile or no metadata, such as"
+            f" {missing[ITEM].sort().head(3).to_list()}.",
+            expected="a row in items and in item_profiles for every rated item.",
+            fix="write the item profiles of the same data set first.",
+        )
     per_user = (
         evidence.sort(USER, TURN, maintain_order=True)
         .group_by(USER, maintain_order=True)
@@ -145,8 +154,16 @@ def user_turns(
     )
     everyone = users.alias(USER).to_frame().join(per_user, on=USER, how="left").sort(USER)
     for user, turns, polarities, ids in everyone.select(USER, TURN, POLARITY, ITEM).iter_rows():
-        rows = zip(turns or (), polarities or (), map(shown.__getitem__, ids or ()), strict=True)
-        yield UserTurns(user=user, turns=tuple(map(_turn, _by_turn(rows))))
+        rows = zip(ids or (), polarities or (), turns or (), strict=True)
+        yield UserTurns(user=user, turns=tuple(evidence_turns(rows, shown)))
+
+
+def evidence_turns(
+    rows: Iterable[tuple[Id, str, int]], shown: Mapping[Id, RatedItem]
+) -> Iterator[UserTurnInput]:
+    """The batches of one user's evidence: item, polarity and turn, in the order of the turns."""
+    rated = ((turn, polarity, shown[item]) for item, polarity, turn in rows)
+    return map(_turn, _by_turn(rated))
 
 
 Rated = tuple[int, str, RatedItem]
@@ -164,22 +181,21 @@ def _turn(batch: list[Rated]) -> UserTurnInput:
     )
 
 
-def _shown(
-    evidence: pl.DataFrame, items: pl.DataFrame, item_profiles: pl.DataFrame
+def shown_items(
+    items: pl.DataFrame, item_profiles: pl.DataFrame, used: pl.DataFrame | None = None
 ) -> dict[Id, RatedItem]:
-    """What is shown of each item of the evidence: its profile's content in short."""
-    used = evidence.select(ITEM).unique()
+    """What is shown of each item of the evidence: its profile's content in short.
+
+    Args:
+        items: `columns.ITEMS`.
+        item_profiles: `columns.ITEM_PROFILES`.
+        used: ids of the items that are wanted; None for all.
+    """
     known = item_profiles.select(ITEM, GENRES, TAGS, OVERVIEW).join(
         items.select(ITEM, TITLE, YEAR), on=ITEM
     )
-    missing = used.join(known, on=ITEM, how="anti")
-    if missing.height:
-        raise DataError(
-            f"{missing.height} items of the evidence have no profile or no metadata, such as"
-            f" {missing[ITEM].sort().head(3).to_list()}.",
-            expected="a row in items and in item_profiles for every rated item.",
-            fix="write the item profiles of the same data set first.",
-        )
+    if used is not None:
+        known = known.join(used, on=ITEM, how="semi")
     return {
         row[ITEM]: RatedItem(
             title=row[TITLE],
@@ -188,7 +204,7 @@ def _shown(
             tags=tuple(row[TAGS][:_SHOWN_TAGS]),
             overview=lead(row[OVERVIEW], _SHOWN_OVERVIEW),
         )
-        for row in known.join(used, on=ITEM, how="semi").iter_rows(named=True)
+        for row in known.iter_rows(named=True)
     }
 
 

@@ -1,7 +1,7 @@
 """References typed by what they hold, so that mixed-up wiring of the flows fails the type check."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.protocols import History
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.report.summary import Summary
+from recsys_core.serving.contract import FACTS as SERVED_FACTS
 
 if TYPE_CHECKING:
     from tasks.runtime.last_runs import LastRun
@@ -179,6 +180,28 @@ class ModelRef(ArtifactRef):
     """A trained graph model: weights, and the vectors of all users and items."""
 
 
+class ServedModelRef(ArtifactRef):
+    """A folder that serves by itself (`recsys_core.serving.contract`)."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a reader needs beside the tables."""
+        return dict(self.manifest.facts[SERVED_FACTS])
+
+    @property
+    def scale(self) -> RatingScale:
+        """Kind of feedback, scale and thresholds."""
+        return RatingScale.model_validate(self.facts["weighing"]["scale"])
+
+
+class ArrivalsRef(ArtifactRef):
+    """Users whom lists are wanted for without training, their ratings, and new items."""
+
+
+class PlacedRef(ArtifactRef):
+    """Those users placed: their lists, profiles and text vectors."""
+
+
 class ListsRef(ArtifactRef):
     """Table `candidates`: ranked items for each user."""
 
@@ -251,6 +274,7 @@ class Results:
     candidates: CandidatesRef
     probe_judgements: list[JudgementsRef]
     policy: PolicyRef
+    served_model: ServedModelRef
     judgements: JudgementsRef
     reranked: RerankedRef
     attributions: AttributionsRef

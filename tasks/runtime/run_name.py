@@ -22,6 +22,17 @@ def run_name() -> str:
     return ", ".join([data_name(config), trigger(), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"])
 
 
+def recommend_name() -> str:
+    """`lists from ml100k, command line, 2026-11-29 03:00`: the run that trained, and who asks."""
+    given = flow_run.name or ""
+    if given and not _RANDOM.fullmatch(given):
+        return given
+    config = (flow_run.parameters or {}).get("config")
+    run = config.get("run", "served") if isinstance(config, dict) else getattr(config, "run", "")
+    source = PurePosixPath(str(run)).name
+    return ", ".join([f"lists from {source}", trigger(), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"])
+
+
 def data_name(config: Any) -> str:
     """Name of the data set that a configuration, or its JSON, speaks of."""
     data = config.get("data", {}) if isinstance(config, dict) else config.data.model_dump()

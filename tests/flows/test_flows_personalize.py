@@ -245,7 +245,7 @@ def test_only_what_depends_on_a_parameter_is_redone(first: Summary, place: Path)
     # The probe judges its sample by the weights that are tried, or by the one that is given. What
     # is served stays the graph's lists, and so do the measures of its reasons.
     assert redone - {"plots"} == {
-        "probe_sample", "probe_decision", "policy", "fusion", "explain", "evaluate",
+        "probe_sample", "probe_decision", "policy", "served_model", "fusion", "explain", "evaluate",
     }  # fmt: skip
 
 

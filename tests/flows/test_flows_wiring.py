@@ -91,4 +91,6 @@ def test_every_step_is_in_the_module_that_is_named_after_it() -> None:
     assert others == {
         ("split", "split_everything"), ("split", "test_split"),
         ("probe", "probe_sample"), ("probe", "probe_decision"), ("diversify", "trade_off"),
+        ("arrivals", "new_catalogue"), ("arrivals", "joined_item_profiles"), ("arrivals", "placed"),
+        ("arrivals", "visitors_policy"), ("arrivals", "as_ranked"),
     }  # fmt: skip

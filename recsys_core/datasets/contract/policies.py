@@ -33,7 +33,12 @@ class Rated:
 
 
 def apply_policies(
-    table: pl.DataFrame, config: DataConfig, findings: Findings, *, hint: Feedback | None = None
+    table: pl.DataFrame,
+    config: DataConfig,
+    findings: Findings,
+    *,
+    hint: Feedback | None = None,
+    need_likes: bool = True,
 ) -> Rated | None:
     """One row per pair, on a known scale.
 
@@ -42,14 +47,17 @@ def apply_policies(
         config: the policies.
         findings: for problems and for notes.
         hint: kind of feedback, where the source says so.
+        need_likes: whether ratings of which none is liked are a problem.
 
     Returns:
         None where something was found that the policies do not allow.
     """
     ratings = table[RATING] if RATING in table.columns else None
     feedback = feedback_of(ratings, config, hint=hint)
-    found = _implicit if feedback == "implicit" else _explicit
-    table, scale = found(table, config, findings)
+    if feedback == "implicit":
+        table, scale = _implicit(table, config, findings)
+    else:
+        table, scale = _explicit(table, config, findings, need_likes=need_likes)
     if findings or scale is None:
         return None
     table = _k_core(table, config, findings)
@@ -66,7 +74,7 @@ def apply_policies(
 
 
 def _explicit(
-    table: pl.DataFrame, config: DataConfig, findings: Findings
+    table: pl.DataFrame, config: DataConfig, findings: Findings, *, need_likes: bool
 ) -> tuple[pl.DataFrame, RatingScale | None]:
     if RATING not in table.columns:
         findings.add(
@@ -83,7 +91,8 @@ def _explicit(
         return table, None
     table = _on_scale(table, scale, config, findings)
     _note_zeros(table[RATING], scale, findings)
-    if not findings and not table.select(is_liked(scale.like_from).any()).item():
+    liked = table.select(is_liked(scale.like_from).any()).item()
+    if not findings and need_likes and not liked:
         findings.add(
             f"none of the {table.height:,} ratings is {scale.like_from:g} or more, so nothing is"
             " liked", "lower --data.positive, or set --data.feedback implicit",

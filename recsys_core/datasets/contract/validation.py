@@ -173,6 +173,7 @@ def validate_interactions(
     place: str,
     hint: Feedback | None = None,
     text: bool = False,
+    need_likes: bool = True,
 ) -> Rated:
     """Interactions as `columns.INTERACTIONS`, rows in the file's order, with their scale.
 
@@ -182,13 +183,17 @@ def validate_interactions(
         place: the file's name, for the error.
         hint: kind of feedback, where the source says so.
         text: whether numbers are texts still.
+        need_likes: whether a table in which nothing is liked is refused: nothing can be learned
+            from it, and a list can be made for its users.
 
     Raises:
         DataError: see the module; all problems are named at once.
     """
     findings = _interaction_findings(place)
     table = _interactions(frame, findings, text=text)
-    rated = None if findings else apply_policies(table, config, findings, hint=hint)
+    rated = None
+    if not findings:
+        rated = apply_policies(table, config, findings, hint=hint, need_likes=need_likes)
     findings.raise_if_any()
     if rated is None:
         raise RuntimeError("the table is missing although nothing was found")

@@ -69,7 +69,7 @@ class Histories:
         Ratings that are all alike say nothing: such pairs are unary, and all of them liked. The
         order and the times are known only where every pair has a time.
         """
-        alike = len(edges) == 0 or float(np.ptp(edges.ratings)) == 0.0
+        alike = edges.are_alike
         timed = len(edges) > 0 and bool(np.isfinite(edges.times).all())
         return cls(
             users=edges.users,

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-import torch
 from scipy import sparse
 
 from recsys_core.columns import (
@@ -130,6 +129,8 @@ class ItemToItemModel:
         Returns:
             (items, scores), each (n_users, k); -1 and minus infinity past the last item left.
         """
+        import torch
+
         rows = self.rows(histories)
         seen = rows.seen if seen is None else seen
         n_users, n_items = histories.shape

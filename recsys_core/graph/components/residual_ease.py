@@ -23,7 +23,7 @@ from recsys_core.interactions.feedback import RatingScale
 
 _PRIOR: Final = 5.0
 """Shrinkage of an item's mean towards the global mean, in ratings."""
-_STARS: Final = 4.0
+STARS: Final = 4.0
 """Residuals are counted in stars of a scale from 1 to 5, whatever the scale of the data."""
 
 
@@ -85,6 +85,6 @@ def shrunk_item_means(edges: Edges, n_items: int) -> Floats:
 
 def residuals(edges: Edges, item_means: Floats, data: RatingScale) -> Floats:
     """(n_edges,) ratings minus item means, in stars."""
-    star = (data.rating_max - data.rating_min) / _STARS
+    star = (data.rating_max - data.rating_min) / STARS
     found: Floats = (edges.ratings - item_means[edges.items]) / np.float32(star)
     return found

@@ -8,7 +8,7 @@ over the windows in which the user was active. Compare the time-dependent item b
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ from scipy.ndimage import gaussian_filter1d
 
 from recsys_core.graph.components.fitter import Fitted
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph, Times
-from recsys_core.graph.training.spec import TrainingSpec
+
+if TYPE_CHECKING:  # users are placed without torch
+    from recsys_core.graph.training.spec import TrainingSpec
 
 WEEK: Final = 7 * 86_400.0
 """Seconds in a window of time, where the ratings span at most `MOST` of them; else more."""
@@ -89,7 +91,7 @@ class TemporalPopularity:
         return vectors
 
 
-def temporal_popularity(spec: TrainingSpec) -> Fitted | str:
+def temporal_popularity(spec: "TrainingSpec") -> Fitted | str:
     """Fit the component, or say why there is none."""
     edges = spec.graph.edges
     windows = Windows.over(edges.times)

@@ -1,0 +1,236 @@
+"""One person's list with reasons, quick enough for a request: numbers and plain objects, no tables.
+
+The list is that of `answers.recommend` for the same ratings, and so are the reasons.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from recsys_core.columns import (
+    DISLIKES,
+    GENRES,
+    ITEM,
+    LIKED,
+    OVERVIEW,
+    POLARITY,
+    RATING,
+    TAGS,
+    TIMESTAMP,
+    TITLE,
+    TURN,
+    USER,
+    YEAR,
+)
+from recsys_core.explanations.prompt import (
+    ExplanationInput,
+    KnownItem,
+    Reason,
+    explain_with_rules,
+)
+from recsys_core.explanations.user_context import known_item
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
+from recsys_core.profiles.history_selection import select_history
+from recsys_core.profiles.inputs import RatedItem
+from recsys_core.profiles.rules.users import NEUTRAL, refine_user_profile
+from recsys_core.profiles.schema import Profile
+from recsys_core.profiles.users import evidence_turns, shown_items
+from recsys_core.prompt_context.models import Taste
+from recsys_core.prompt_context.tables import item_facts
+from recsys_core.serving.located import Located
+from recsys_core.serving.model import ServedModel
+from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN
+
+_NOBODY: Final = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One recommended item.
+
+    Attributes:
+        item: id.
+        title: its title.
+        year: or None.
+        score: of the model.
+        reason: a sentence.
+        because: titles that the reason cites.
+        shares: what it names.
+    """
+
+    item: Any
+    title: str
+    year: int | None
+    score: float
+    reason: str
+    because: tuple[str, ...]
+    shares: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonalList:
+    """A list, and how it came about (`visitors.KNOWN` and the others)."""
+
+    status: str
+    entries: tuple[Entry, ...]
+
+
+class People:
+    """Answers for single persons of a model.
+
+    Args:
+        model: what ranks; read once.
+    """
+
+    def __init__(self, model: ServedModel) -> None:
+        self.model = model
+        ids = model.items[ITEM].to_list()
+        self._places = {item: at for at, item in enumerate(ids)}
+        self._users = {user: at for at, user in enumerate(model.user_ids.to_list())}
+        facts = item_facts(model.items, model.item_profiles)
+        by_id = {row[ITEM]: known_item(row) for row in facts.iter_rows(named=True)}
+        self._known: list[KnownItem] = [by_id[item] for item in ids]
+        self._ids = ids
+        self._titles = model.items.select(TITLE, YEAR).rows()
+        shown: dict[Any, RatedItem] = shown_items(model.items, model.item_profiles)
+        self._shown = shown
+        self._read_histories()
+        self._read_profiles()
+
+    def _read_histories(self) -> None:
+        table = self.model.histories
+        self._rated = np.array([self._places[one] for one in table[ITEM].to_list()], np.int64)
+        self._ratings: Floats = table[RATING].cast(pl.Float32).to_numpy()
+        times = table[TIMESTAMP].cast(pl.Float64).fill_null(float("nan"))
+        self._times = times.to_numpy()
+        runs = table[USER].rle().struct.unnest()
+        ends = runs["len"].cum_sum().to_list()
+        starts = [0, *ends[:-1]]
+        self._spans = dict(
+            zip(runs["value"].to_list(), zip(starts, ends, strict=True), strict=True)
+        )
+
+    def _read_profiles(self) -> None:
+        liked = self.model.evidence.filter(pl.col(POLARITY) == LIKED)
+        cited = liked.sort(USER, TURN, maintain_order=True).group_by(USER).agg(ITEM)
+        self._liked = dict(cited.iter_rows())
+        names = [USER, OVERVIEW, GENRES, TAGS, DISLIKES]
+        self._tastes = {row[0]: row[1:] for row in self.model.user_profiles.select(names).rows()}
+
+    def of_user(self, user: Any, k: int) -> PersonalList:
+        """The list of a user whom training placed.
+
+        Raises:
+            KeyError: it placed no such user.
+        """
+        place, (start, end) = self._users[user], self._spans.get(user, (0, 0))
+        span = slice(start, end)
+        located = self._located(place, self._rated[span], self._ratings[span], self._times[span])
+        overview, genres, tags, dislikes = self._tastes.get(user, ("", (), (), ()))
+        taste = Taste(
+            overview=overview or "", description="", genres=tuple(genres or ()),
+            tags=tuple(tags or ()), dislikes=tuple(dislikes or ()),
+        )  # fmt: skip
+        return self._answer(located, KNOWN, self._liked.get(user, ()), taste, k)
+
+    def of_ratings(
+        self, rated: Sequence[tuple[Any, float, int | None]], k: int, user: Any = None
+    ) -> PersonalList:
+        """The list of somebody who rated these items (id, rating, seconds or None).
+
+        Args:
+            rated: the last one of an item counts.
+            k: length of the list.
+            user: a known user, whose other ratings count, too; None for somebody new.
+        """
+        items, ratings, times = self._joined(rated, user)
+        located = self._located(_NOBODY, items, ratings, times)
+        evidence = self._evidence(items, ratings, times)
+        liked = [item for item, polarity, _ in evidence if polarity == LIKED]
+        profile = self._profile(evidence)
+        taste = Taste(
+            overview=profile.overview, description=profile.description, genres=profile.genres,
+            tags=profile.tags, dislikes=profile.dislikes,
+        )  # fmt: skip
+        status = FOLDED_IN if len(located.edges) else NOTHING_KNOWN
+        return self._answer(located, status, liked, taste, k)
+
+    def _joined(
+        self, rated: Sequence[tuple[Any, float, int | None]], user: Any
+    ) -> tuple[Indices, Floats, Times]:
+        start, end = self._spans.get(user, (0, 0)) if user is not None else (0, 0)
+        kept: dict[int, tuple[float, float]] = {
+            int(place): (float(rating), float(time))
+            for place, rating, time in zip(
+                self._rated[start:end], self._ratings[start:end], self._times[start:end],
+                strict=True,
+            )
+        }  # fmt: skip
+        last = max((time for _, time in kept.values()), default=float("nan"))
+        for item, rating, time in sorted(rated, key=lambda one: (one[2] is not None, one[2] or 0)):
+            kept[self._places[item]] = (rating, last + 1 if time is None else float(time))
+        values = list(kept.values())
+        return (
+            np.array(list(kept), np.int64),
+            np.array([one[0] for one in values], np.float32),
+            np.array([one[1] for one in values], np.float64),
+        )
+
+    def _located(self, place: int, items: Indices, ratings: Floats, times: Times) -> Located:
+        trained = items < self.model.item_ids.len()
+        edges = Edges(
+            users=np.zeros(int(trained.sum()), np.int64), items=items[trained],
+            ratings=ratings[trained], times=times[trained],
+        )  # fmt: skip
+        return Located(
+            trained=np.array([place]), edges=edges, seen=(np.zeros(len(items), np.int64), items),
+            attributes=self.model.no_attributes, texts=self.model.no_text,
+        )  # fmt: skip
+
+    def _evidence(
+        self, items: Indices, ratings: Floats, times: Times
+    ) -> list[tuple[Any, str, int]]:
+        """Item, liked or disliked, and turn, as a profile is written from."""
+        seconds = pl.Series(TIMESTAMP, times).fill_nan(None).cast(pl.Int64)
+        table = pl.DataFrame(
+            {USER: np.zeros(len(items), np.int64), ITEM: [self._ids[at] for at in items],
+             RATING: ratings, TIMESTAMP: seconds},
+            schema_overrides={ITEM: self.model.items.schema[ITEM], RATING: pl.Float32},
+        )  # fmt: skip
+        found = select_history(table, self.model.scale, self.model.config.user_profiles)
+        return found.select(ITEM, POLARITY, TURN).rows()
+
+    def _profile(self, evidence: Sequence[tuple[Any, str, int]]) -> Profile:
+        profile = None
+        for turn in evidence_turns(evidence, self._shown):
+            profile = refine_user_profile(turn.model_copy(update={"previous": profile}))
+        return profile or NEUTRAL
+
+    def _answer(
+        self, located: Located, status: str, liked: Sequence[Any], taste: Taste, k: int
+    ) -> PersonalList:
+        ((places, scores),) = self.model.best(located, k)
+        shown = sorted((self._known[at] for at in places), key=lambda one: one.id)
+        citable = tuple(self._known[self._places[one]] for one in liked)
+        batch = self.model.config.explanations.batch
+        reasons: list[Reason] = []
+        for at in range(0, len(shown), batch):
+            asked = ExplanationInput(
+                taste=taste, liked=citable, items=tuple(shown[at : at + batch])
+            )
+            reasons += explain_with_rules(asked).reasons
+        titles = {one.id: one.title for one in citable}
+        by_id = {one.id: one for one in reasons}
+        entries = tuple(
+            Entry(
+                item=self._ids[at], title=self._titles[at][0], year=self._titles[at][1],
+                score=float(score), reason=reason.sentence,
+                because=tuple(titles[one] for one in reason.liked_ids), shares=reason.attributes,
+            )
+            for at, score in zip(places, scores, strict=True)
+            for reason in (by_id[self._known[at].id],)
+        )  # fmt: skip
+        return PersonalList(status=status, entries=entries)

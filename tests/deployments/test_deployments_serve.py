@@ -1,0 +1,195 @@
+"""The service: answers, refusals in one sentence, and a model exchanged under load."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.serve import MOST_BYTES, Models, application, main
+from recsys_core.serving import contract
+from recsys_core.serving.person import People
+from recsys_core.serving.pointer import promote
+from tests.served_world import World, model, world
+
+HOST = "http://localhost"
+
+
+class Asking:
+    """Requests to an application in this process."""
+
+    def __init__(self, app: Any, *, base_url: str = HOST) -> None:
+        self.transport, self.base_url = httpx.ASGITransport(app), base_url
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self._ask("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self._ask("POST", path, **more)
+
+    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            client = httpx.AsyncClient(transport=self.transport, base_url=self.base_url)
+            async with client:
+                return await client.request(method, path, **more)
+
+        return asyncio.run(ask())
+
+
+async def parts(*given: bytes) -> AsyncIterator[bytes]:
+    for one in given:
+        yield one
+
+
+def run(root: Path, name: str, uri: str) -> None:
+    (root / name).mkdir(parents=True)
+    steps = [{"step": contract.STEP, "artifact": uri}]
+    (root / name / "summary.json").write_text(json.dumps({"steps": steps}))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    run(root, "one", world()[1])
+    promote(str(root), "one", "by hand")
+    return Models("served", str(root))
+
+
+@pytest.fixture(scope="module")
+def client(models):
+    return Asking(application(models), base_url=HOST)
+
+
+def test_a_known_user_gets_the_models_list(client):
+    told = client.post("/recommend", json={"user": "u01", "k": 4}).json()
+    expected = People(model()).of_user("u01", 4)
+    assert [one["item"] for one in told["items"]] == [one.item for one in expected.entries]
+    assert told["items"][0]["reason"] == expected.entries[0].reason
+    assert told["status"] == "placed by the training"
+
+
+def test_a_history_gets_a_list_that_rests_on_it(client):
+    history = [{"title": "Noir Story No. 0", "rating": 10}, {"item_id": "film-04", "rating": 9}]
+    told = client.post("/recommend", json={"history": history, "k": 5}).json()
+    items = [one["item"] for one in told["items"]]
+    assert not {"film-00", "film-04"} & set(items)
+    assert told["status"] == "placed by ratings, without training"
+    both = client.post("/recommend", json={"user": "u01", "history": history, "k": 5}).json()
+    assert [one["item"] for one in both["items"]] != items
+    empty = client.post("/recommend", json={"history": []}).json()
+    assert empty["status"].startswith("nothing is known yet")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"user": "nobody"}, 404, "knows no user 'nobody'"),
+        ({}, 422, "Give a `user`, a `history`, or both."),
+        ({"history": [{"item_id": "nothing", "rating": 5}]}, 422, "no item 'nothing'"),
+        ({"history": [{"title": "Noir Story", "rating": 5}]}, 422, "may be any of 15 titles"),
+        ({"history": [{"title": "Noir Story No. 0", "rating": 11}]}, 422, "from 1 to 10"),
+        ({"history": [{"title": "Noir Story No. 0"}]}, 422, "The rating is None"),
+        ({"history": "all"}, 422, "history: "),
+        ({"user": "u01", "k": 0}, 422, "k: "),
+        ({"user": ["u01"]}, 422, "user"),
+        ({"user": "u01", "secret": 1}, 422, "secret: "),
+        ([], 422, "body: "),
+    ],
+)
+def test_what_cannot_be_answered_is_told_in_one_sentence(client, body, status, said):
+    answer = client.post("/recommend", json=body)
+    assert answer.status_code == status
+    assert said in answer.json()["error"]
+    assert set(answer.json()) == {"error"}
+    assert "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_long_body_is_refused_before_it_is_read(client, told):
+    body = b"x" * (MOST_BYTES + 1)
+    answer = client.post("/recommend", content=body if told else parts(body[:9], body[9:]))
+    assert answer.status_code == 413
+    assert answer.json()["error"].startswith("The body is longer than 1,048,576 bytes")
+
+
+def test_similar_items_and_titles(client):
+    told = client.get("/similar/film-00?k=3").json()["items"]
+    assert len(told) == 3
+    assert client.get("/similar/nothing").status_code == 404
+    found = client.get("/titles", params={"q": "noir 12"}).json()["items"]
+    assert found[0]["title"] == "Noir Story No. 12"
+    assert client.get("/nowhere").json() == {"error": "Not Found"}
+
+
+def test_health_page_and_routes(client):
+    told = client.get("/health").json()
+    assert (told["model"], told["items"]) == (model().content_hash, 60)
+    page = client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    nonce = policy.partition("'nonce-")[2].partition("'")[0]
+    assert page.text.count(nonce) == 2
+    for text in (page.text, client.get("/docs").text):
+        assert "http://" not in text.replace("http://www.w3.org", "")
+        assert "https://" not in text
+    assert "POST /recommend" in client.get("/docs").text
+    assert "/similar/{item}" in client.get("/openapi.json").json()["paths"]
+
+
+def test_without_a_token_it_answers_to_this_machines_names_alone(models):
+    app = application(models)
+    for host, status in (("127.0.0.1:8400", 200), ("[::1]:8400", 200), ("evil.example", 400)):
+        answer = Asking(app, base_url=f"http://{host}").get("/titles?q=noir")
+        assert answer.status_code == status, host
+
+
+def test_with_a_token_it_answers_to_whoever_shows_it(models):
+    client = Asking(application(models, token="s3cret"), base_url="http://shop.example")
+    assert client.get("/health").status_code == 200
+    assert client.get("/titles?q=noir").status_code == 401
+    for shown, status in (("Bearer s3cret", 200), ("Bearer other", 401), ("s3cret", 401)):
+        answer = client.get("/titles?q=noir", headers={"Authorization": shown})
+        assert answer.status_code == status
+
+
+def test_another_host_needs_a_token(monkeypatch, capsys):
+    monkeypatch.delenv("RECSYS_SERVE_TOKEN", raising=False)
+    assert main(["--host", "0.0.0.0"]) == 2
+    assert "there is no token" in capsys.readouterr().err
+    assert main(["--run", "none", "--runs-root", "nowhere"]) == 2
+    assert "names no model to serve" in capsys.readouterr().err
+
+
+def test_a_newer_model_is_taken_without_an_error(tmp_path):
+    run(tmp_path / "runs", "old", world()[1])
+    run(tmp_path / "runs", "new", World(tmp_path / "other", attributes=False).served().uri)
+    root = str(tmp_path / "runs")
+    promote(root, "old", "by hand")
+    models = Models("served", root)
+    client, answers, stop = Asking(application(models), base_url=HOST), [], threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            answers.append(client.post("/recommend", json={"user": "u01", "k": 3}))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        assert not models.look()
+        promote(root, "new", "by hand")
+        assert models.look()
+        before = len(answers)
+        while len(answers) < before + 5:
+            assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join()
+    assert {one.status_code for one in answers} == {200}
+    assert len({one.json()["model"] for one in answers}) == 2
+    (tmp_path / "runs" / "served.json").write_text("{")
+    assert not models.look(), "what serves goes on serving"
+    assert client.get("/health").status_code == 200

@@ -50,6 +50,7 @@ from tasks.item_profiles import item_profiles
 from tasks.recommended import Recommended, recommended
 from tasks.rerank import rerank
 from tasks.runtime.references import (
+    AttributionsRef,
     CandidatesRef,
     CatalogueRef,
     EmbeddingsRef,
@@ -134,8 +135,9 @@ def _steps(config: RecommendConfig, served: ServedModelRef) -> dict[str, Any]:
             weight=run.fusion.fixed_weight, scale=run.fusion.fixed_scale,
         )  # fmt: skip
     recommendations = explain(
-        store, FanOutConfig(), **told, reranked=reranked, config=run.explanations, titles=config.k
-    )
+        store, FanOutConfig(), **told, reranked=reranked, config=run.explanations, titles=config.k,
+        attributions=found.narrowed(AttributionsRef, "attributions"),
+    )  # fmt: skip
     return {"came": came, "found": found, "recommendations": recommendations}
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import (
     ATTRIBUTES,
+    ATTRIBUTIONS,
     CANDIDATES,
     EVIDENCE,
     INTERACTIONS,
@@ -24,6 +25,7 @@ from recsys_core.columns import (
     VISITORS,
 )
 from recsys_core.serving.answers import as_reranked, notes_of
+from recsys_core.serving.causes import visitor_causes
 from recsys_core.serving.model import ServedModel, open_model
 from recsys_core.serving.new_items import placed_items
 from recsys_core.serving.policy import reranked_users
@@ -116,8 +118,9 @@ def placed(
     """Place the users, and rank the items for each of them.
 
     Args:
-        out: tables `candidates`, `reranked_users` (whose lists are judged, and how), `users` and
-            `items` (text vectors), `user_profiles` and `evidence` of everybody; and the notes.
+        out: tables `candidates`, `attributions` (their causes), `reranked_users` (whose lists are
+            judged, and how), `users` and `items` (text vectors), `user_profiles` and `evidence` of
+            everybody; and the notes.
         served: the model.
         came: the users.
         items: profiles of all items.
@@ -139,6 +142,7 @@ def placed(
     visitors = described(model, visitors, known, everybody=judged.height > 0)
     lists = model.lists(visitors, k, barred_items(asked, model))
     out.table("candidates", lists, CANDIDATES)
+    out.table("attributions", visitor_causes(model, visitors, lists), ATTRIBUTIONS)
     out.table("reranked_users", judged, RERANKED_USERS)
     write_vectors(out, "users", visitors.users, visitors.texts)
     write_vectors(out, "items", model.items[ITEM], model.item_texts)

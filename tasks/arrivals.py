@@ -24,6 +24,7 @@ from recsys_core.columns import (
     VISITORS,
 )
 from recsys_core.serving.answers import as_reranked, notes_of
+from recsys_core.serving.drift import new_pairs
 from recsys_core.serving.model import ServedModel, open_model
 from recsys_core.serving.new_items import placed_items
 from recsys_core.serving.policy import reranked_users
@@ -80,6 +81,7 @@ def arrivals(
     out.table("valid", found.history.clear(), INTERACTIONS)
     out.table("items", model.items, ITEMS)
     out.table("new_items", new, ITEMS)
+    out.fact("new_ratings", new_pairs(found.history, model.histories))
     out.fact("came", came)
     out.fact("visitors", len(found))
 

@@ -41,15 +41,18 @@ def arrived(config: RunConfig, data: DatasetRef) -> Arrivals:
     else:
         ids = pl.Series(USER, [*came.new, *came.returned], dtype=rows.schema[USER])
         own = rows.join(ids.to_frame(), on=USER, how="semi").select(*INTERACTIONS)
-        announce(config, came, state.keep_arrived(own, came.fingerprint))
+        announce(config, came, state.keep_arrived(own, came.fingerprint), rows.height)
     state.set_seen_users(now)
     return came
 
 
-def announce(config: RunConfig, came: Arrivals, place: str) -> None:
+def announce(config: RunConfig, came: Arrivals, place: str, now: int) -> None:
     """Emit the event that names the users and asks for their lists."""
     asked = RecommendConfig(
-        interactions=place, artifact_root=config.artifact_root, runs_root=config.runs_root
+        interactions=place,
+        ratings_now=now,
+        artifact_root=config.artifact_root,
+        runs_root=config.runs_root,
     )
     logger.info("%d users and %d ratings arrived: announced", len(came), came.ratings)
     emit_event(

@@ -153,7 +153,11 @@ class RunConfig(Section):
         chosen = _PRESETS.get(str(given.get("preset"))) if isinstance(given, dict) else None
         if not chosen:
             return given
-        kinds = {"graph": GraphConfig, "rerank": RerankConfig, "fusion": FusionConfig}
+        kinds: dict[str, type[Section]] = {
+            "graph": GraphConfig,
+            "rerank": RerankConfig,
+            "fusion": FusionConfig,
+        }
         return given | {
             name: fields | _given(given.get(name), kinds[name]) for name, fields in chosen.items()
         }

@@ -125,10 +125,10 @@ def arrivals_between(before: pl.DataFrame, now: pl.DataFrame) -> Arrivals:
     both = now.join(old, on=USER, how="left", maintain_order="left")
     new = both.filter(pl.col(_BEFORE).is_null())
     returned = both.filter(pl.col(_BEFORE) != pl.col(CONTENT))
-    more = new[K].sum() + (returned[K] - returned["_k"]).clip(0).sum()
+    counts = [*new[K], *(returned[K] - returned["_k"]).clip(0)]
     changed = pl.concat([new, returned])
     return Arrivals(
-        new=new[USER].to_list(), returned=returned[USER].to_list(), ratings=int(more),
+        new=new[USER].to_list(), returned=returned[USER].to_list(), ratings=sum(counts),
         fingerprint=content_hash([changed[CONTENT].to_list(), changed[USER].to_list()]),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recsys_core.report.method_names import SERVED_METHOD
+from recsys_core.report.method_names import GRAPH_METHOD, SERVED_METHOD
 
 Headline = dict[str, dict[str, float | None]]
 """Method -> metric -> value; null where no user counts."""
@@ -70,6 +70,9 @@ def judged(
         GateError: the run has no such method or metric.
     """
     name = method or SERVED_METHOD
+    if method is None and SERVED_METHOD not in headline and GRAPH_METHOD in headline:
+        # Lists that are the graph model's own, entry by entry, are measured once, under its name.
+        headline = {**headline, SERVED_METHOD: headline[GRAPH_METHOD]}
     if headline.get(name, {}).get(metric) is None:
         raise GateError(
             f"Run {run} has no {metric} of {name}"

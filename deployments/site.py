@@ -4,9 +4,9 @@ import copy
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recsys_core.bounded_yaml import read_yaml
 from recsys_core.config import RunConfig, config_error
 from recsys_core.errors import ConfigError
 
@@ -71,12 +71,13 @@ def read_site(path: Path) -> Site:
         ConfigError: the file cannot be read, or a value is unknown or out of bounds.
     """
     try:
-        given = yaml.safe_load(path.read_text("utf-8")) or {}
-        site = Site.model_validate(given)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        given = read_yaml(path.read_text("utf-8")) or {}
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}", expected="a YAML file such as deployments/site.yaml."
         ) from error
+    try:
+        site = Site.model_validate(given)
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(

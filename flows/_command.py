@@ -6,29 +6,33 @@ terminated.
 
 import io
 import json
-import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any, Final, TypeVar, overload
 
-import yaml
 from pydantic import BaseModel
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
-from flows import _server, _signals
+from flows import _quiet, _server, _signals
 from flows._help import help_text, refuse_unknown
 from recsys_core import __version__
+from recsys_core.bounded_yaml import read_yaml
 from recsys_core.config import ReproduceConfig, RunConfig, load_config
-from recsys_core.errors import ConfigError, InputError, RecsysError, SourceUnavailable
+from recsys_core.errors import ConfigError, InputError, RecsysError
 
 FAILED: Final = 1
 WRONG_INPUT: Final = 2
 INTERRUPTED: Final = 130
 
-_NO_SERVER: Final = "Failed to reach API"
-"""How Prefect begins the message of the plain RuntimeError that it raises then."""
+_NO_SERVER: Final = ("Failed to reach API", "Timed out while attempting to connect to ephemeral")
+"""What the message of the plain RuntimeError says that Prefect raises without a server."""
 
 _FLAGS: Final = (bool, bool | None)
 _TRUTHS: Final = frozenset({"true", "false"})
@@ -71,6 +75,8 @@ def parse(
         # The parser prints its whole usage, then the error: the last line says it.
         last = said.getvalue().strip().splitlines()[-1]
         raise ConfigError(f"{last.partition('error: ')[2]} (--help shows the parameters)") from None
+    except SettingsError as error:
+        raise ConfigError(f"{str(error)[:300]} (--help shows the parameters)") from None
     return load_config(given.pop("config", None), given, kind)
 
 
@@ -80,10 +86,12 @@ def parse_or_exit(
     program: str,
     description: str,
     kind: type[RunConfig] | type[ReproduceConfig] = RunConfig,
+    server: bool = False,
 ) -> None:
     """End the process where these arguments cannot start a run: before a server is started.
 
-    Besides the arguments themselves, local data that are not there are told here.
+    Besides the arguments themselves, local data that are not there are told here; with `server`,
+    a temporary server then gets ready in the background.
     """
 
     def action() -> None:
@@ -91,6 +99,8 @@ def parse_or_exit(
         from recsys_core.datasets.load import check_source
 
         check_source(config.data)
+        if server:
+            _server.start_ahead()
 
     status = run(action)
     if status:
@@ -167,10 +177,10 @@ def _as_json(value: str) -> str:
     if not (value.startswith("{") and value.endswith("}")):
         return value
     try:
-        found = yaml.safe_load(value)
-    except yaml.YAMLError:
+        found = read_yaml(value)
+        return json.dumps(found) if isinstance(found, dict) else value
+    except (ValueError, TypeError):  # what reads the value says what is wrong with it
         return value
-    return json.dumps(found) if isinstance(found, dict) else value
 
 
 def run(action: Callable[[], object]) -> int:
@@ -179,8 +189,8 @@ def run(action: Callable[[], object]) -> int:
     What comes up after a signal need not be a KeyboardInterrupt: pydantic, for one, turns what
     interrupts it into an error of its own.
     """
-    quiet_expected_errors()
-    with _signals.stop_on_signal():
+    _quiet.quiet_expected_errors()
+    with _signals.stop_on_signal(), _quiet.no_words_about_logging():
         try:
             action()
         except SystemExit:
@@ -200,14 +210,27 @@ def _failed(error: BaseException) -> int:
     """Say an expected error and give its exit status; raise any other."""
     if isinstance(error, RecsysError):
         return _say(error, WRONG_INPUT if isinstance(error, InputError) else FAILED)
-    if isinstance(error, RuntimeError) and str(error).startswith(_NO_SERVER):
-        return _say(_server_down(error), FAILED)
+    no_server = isinstance(error, RuntimeError) and any(one in str(error) for one in _NO_SERVER)
+    if no_server or _is_outage(error):
+        from tasks.runtime.patience import server_down
+
+        return _say(server_down(str(error) if no_server else error), FAILED)
     raise error
 
 
+def _is_outage(error: BaseException) -> bool:
+    if "prefect" not in sys.modules:
+        return False
+    from tasks.runtime.patience import is_outage
+
+    return is_outage(error)
+
+
 @contextmanager
-def sparing_a_temporary_server() -> Iterator[None]:
-    """Without PREFECT_API_URL Prefect starts a server that ends with the run.
+def with_server() -> Iterator[None]:
+    """The Prefect server that a flow needs, watched.
+
+    Without PREFECT_API_URL Prefect starts a server that ends with the run.
 
     Nobody is there to miss a heartbeat or to read a log while the run goes on, and every write
     less is one less that another write can collide with (the client then waits for seconds).
@@ -219,40 +242,22 @@ def sparing_a_temporary_server() -> Iterator[None]:
         temporary_settings,
     )
 
+    from flows import _watch
+
+    _watch.check_home()
     if PREFECT_API_URL.value():
-        yield
+        _watch.check_server()
+        with _watch.watching():
+            yield
         return
     _server.own_process()
-    with temporary_settings(
+    with _watch.watching(), temporary_settings(
         {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 60.0}
-    ):
+    ):  # fmt: skip
+        _server.wait()
         yield
-
-
-def _server_down(error: RuntimeError) -> RecsysError:
-    return SourceUnavailable(
-        f"The Prefect server does not answer: {error}",
-        expected="a server at PREFECT_API_URL, or no PREFECT_API_URL at all.",
-        fix="start it (`prefect server start`), or unset PREFECT_API_URL.",
-    )
 
 
 def _say(error: RecsysError, status: int) -> int:
     print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
     return status
-
-
-class _WithoutExpectedTracebacks(logging.Filter):
-    """Drops the tracebacks of the library's own errors: their message says it all."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, RecsysError | KeyboardInterrupt):
-            record.exc_info, record.exc_text = None, None
-        return True
-
-
-def quiet_expected_errors() -> None:
-    """Keep the console readable: an expected error is one message, not a traceback."""
-    for name in ("prefect.task_runs", "prefect.flow_runs", "prefect.task_engine", "prefect.engine"):
-        logging.getLogger(name).addFilter(_WithoutExpectedTracebacks())

@@ -8,10 +8,11 @@ before anything else has it ready by then: three seconds of fifteen (docs/experi
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
@@ -19,15 +20,24 @@ if TYPE_CHECKING:
 _PROCESS: Final = Path(__file__).with_name("_server_process.py")
 
 _starting: Thread | None = None
+_LAST: Final = 4096
+"""Bytes of what the server printed last that are looked at."""
 
 
 def start_ahead() -> None:
-    """Start the server in the background, where a flow is going to need it."""
+    """Start the server in the background, where a flow is going to need it.
+
+    Raises:
+        StorageError: it could not keep its records in PREFECT_HOME.
+    """
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
     global _starting  # noqa: PLW0603 - one process has one temporary server
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
+    from flows._watch import check_home
+
+    check_home()
     own_process()
     # Here and now: in the thread, this import would take turns with those that follow.
     from prefect.server.api.server import SubprocessASGIServer
@@ -46,10 +56,46 @@ def own_process() -> None:
 
 def kill() -> None:
     """End the temporary server at once; does nothing where there is none."""
+    for one in _started():
+        one.server_process.kill()
+
+
+def is_temporary() -> bool:
+    """Whether this process has started a server."""
+    return bool(_started())
+
+
+def url() -> str | None:
+    """Where the temporary server's API is; None where there is none."""
+    return next((one.api_url for one in _started()), None)
+
+
+def ended() -> bool:
+    """Whether the temporary server was started, and its process is gone."""
+    return any(one.running and one.server_process.poll() not in {None, 3} for one in _started())
+
+
+def last_words() -> str:
+    """The last line that the temporary server printed, or how it ended."""
+    codes = ", ".join(str(one.server_process.poll()) for one in _started())
+    lines: list[str] = []
+    if _Output.file is not None:  # by `pread`: the server writes at the offset that both share
+        number = _Output.file.fileno()
+        start = max(0, os.fstat(number).st_size - _LAST)
+        lines = os.pread(number, _LAST, start).decode(errors="replace").strip().splitlines()
+    return f"status {codes}" + (f", {lines[-1][:300]}" if lines else "")
+
+
+class _Output:
+    """Where the temporary server prints to."""
+
+    file: IO[bytes] | None = None
+
+
+def _started() -> list[Any]:
     server = sys.modules.get("prefect.server.api.server")
-    for one in list(server.SubprocessASGIServer._instances.values()) if server else []:
-        if one.server_process is not None:
-            one.server_process.kill()
+    found = list(server.SubprocessASGIServer._instances.values()) if server else []
+    return [one for one in found if one.server_process is not None]
 
 
 def _launch(server: "SubprocessASGIServer") -> "subprocess.Popen[bytes]":
@@ -60,13 +106,16 @@ def _launch(server: "SubprocessASGIServer") -> "subprocess.Popen[bytes]":
     ephemeral = {
         "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1",
     }  # fmt: skip
+    # What it prints goes to a file: its troubles are told once, in words (flows/_watch.py).
+    _Output.file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
     return subprocess.Popen(  # noqa: S603 - this interpreter and our own arguments
         [sys.executable, "-P", str(_PROCESS), str(os.getpid()),
          "--app-dir", str(prefect.__module_path__.parent),
          "--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1",
          "--port", str(server.port), "--log-level", "error", "--lifespan", "on"],
         env=os.environ | ephemeral | settings,
-        start_new_session=True,
+        start_new_session=True, stdin=subprocess.DEVNULL, stdout=_Output.file,
+        stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from recsys_core.concurrency import stopping
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 END_S: Final = 4.0
 """Seconds after the signal at which the process ends, whatever still hangs."""
+_ARRIVE_S: Final = 2.0
 MESSAGE: Final = "Interrupted. Finished steps are kept; the same command goes on from there."
 
 
@@ -78,6 +80,17 @@ def _before(handler: Any) -> Callable[[int, FrameType | None], Any]:
         handler if callable(handler) else signal.default_int_handler
     )
     return found
+
+
+def end_now(status: int, message: str) -> None:
+    """End the process with a message, from any thread; answers under way have seconds to arrive."""
+    stopping.set()
+    if _State.depth == 0:
+        return  # the run ended in the meantime
+    time.sleep(_ARRIVE_S)
+    print(message, file=sys.stderr, flush=True)
+    _server.kill()
+    os._exit(status)
 
 
 def _end(number: int) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from flows._signals import stop_on_signal
 from flows.pipeline import Last, pipeline
-from recsys_core.artifacts import ArtifactStore
+from recsys_core.artifacts import ArtifactStore, sweep_root
 from recsys_core.config import RunConfig
-from recsys_core.report.folder import check_run_folder
+from recsys_core.report.folder import check_run_folder, sweep_runs
 from recsys_core.report.run_comparison import read_run
 from recsys_core.report.summary import StepSummary
 from tasks.runtime.run_log import run_log
@@ -24,6 +24,8 @@ def check_ready(config: RunConfig) -> None:
     """
     for root in (config.artifact_root, config.runs_root):
         ArtifactStore(root=root).check_writable()
+    sweep_root(config.artifact_root)
+    sweep_runs(config.runs_root)
     if config.run_name is not None:
         check_run_folder(config.runs_root, config.run_name)
     if config.compare_to is not None:

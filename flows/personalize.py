@@ -11,16 +11,15 @@ PROGRAM = "python -m flows.personalize"
 ABOUT = "Profiles, graph model, reranking, reasons, evaluation."
 
 if __name__ == "__main__":  # a typo is told at once; then a server gets ready during the imports
-    from flows import _command, _server
+    from flows import _command
 
-    _command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT)
-    _server.start_ahead()
+    _command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, server=True)
 
 from collections.abc import Sequence
 
 from prefect import flow
 
-from flows import _command, _console, _server
+from flows import _command, _console
 from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.pipeline import pipeline
@@ -48,8 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
     def action() -> None:
         config = _command.parse(argv, program=PROGRAM, description=ABOUT)
-        _server.wait()
-        with _command.sparing_a_temporary_server():
+        with _command.with_server():
             summary = personalize(config)
         if summary is not None:
             _console.show(summary)

@@ -20,6 +20,7 @@ from tasks.evaluate import evaluate
 from tasks.explain import explain
 from tasks.explanation_judge import explanation_judge
 from tasks.explanation_metrics import explanation_metrics
+from tasks.fidelity import fidelity
 from tasks.fold_in_check import fold_in_check
 from tasks.fusion import fusion
 from tasks.fusion_policy import fusion_policy
@@ -188,8 +189,8 @@ def pipeline(
         )  # fmt: skip
         made.recommendations = explain(
             store, config.fan_out, catalogue=made.data.catalogue, split=made.split,
-            items=made.item_profiles, users=made.user_profiles, reranked=made.reranked,
-            llm=config.llm, config=config.explanations, ratings=ratings,
+            items=made.item_profiles, users=made.user_profiles, attributions=made.attributions,
+            reranked=made.reranked, llm=config.llm, config=config.explanations, ratings=ratings,
             titles=config.rerank.candidates,
         )  # fmt: skip
     if until == "explain":
@@ -220,12 +221,21 @@ def pipeline(
             bootstrap=config.evaluation.bootstrap, seed=seed,
         )
     ]  # fmt: skip
+    made.explanation_metrics.append(
+        fidelity(
+            store, item_ids=served.data.item_ids, split=served.split, graph=served.graph,
+            embeddings=served.embeddings, model=served.model,
+            recommendations=served.recommendations, users=config.explanations.fidelity_users,
+            bootstrap=config.evaluation.bootstrap, seed=seed,
+        )
+    )  # fmt: skip
     if config.explanations.judge:
         made.explanation_metrics.append(
             explanation_judge(
                 store, catalogue=served.data.catalogue, split=served.split,
                 items=served.item_profiles, users=served.user_profiles,
-                recommendations=served.recommendations, llm=config.llm, ratings=ratings,
+                attributions=served.attributions, recommendations=served.recommendations,
+                llm=config.llm, ratings=ratings,
                 judged_users=config.explanations.judge_users,
                 bootstrap=config.evaluation.bootstrap, seed=seed,
             )

@@ -19,14 +19,15 @@ if __name__ == "__main__":  # a try is answered before Prefect is imported
 
     if answered(sys.argv[1:], program=PROGRAM, description=ABOUT):
         sys.exit(0)
-    _server.start_ahead()
+    if status := _command.run(_server.start_ahead):
+        sys.exit(status)
 
 from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow
 
-from flows import _command, _console, _server
+from flows import _command, _console
 from flows._signals import stop_on_signal
 from recsys_core.artifacts import ArtifactStore, open_artifact
 from recsys_core.config import FanOutConfig
@@ -49,6 +50,7 @@ from tasks.item_profiles import item_profiles
 from tasks.recommended import Recommended, recommended
 from tasks.rerank import rerank
 from tasks.runtime.references import (
+    AttributionsRef,
     CandidatesRef,
     CatalogueRef,
     EmbeddingsRef,
@@ -133,8 +135,9 @@ def _steps(config: RecommendConfig, served: ServedModelRef) -> dict[str, Any]:
             weight=run.fusion.fixed_weight, scale=run.fusion.fixed_scale,
         )  # fmt: skip
     recommendations = explain(
-        store, FanOutConfig(), **told, reranked=reranked, config=run.explanations, titles=config.k
-    )
+        store, FanOutConfig(), **told, reranked=reranked, config=run.explanations, titles=config.k,
+        attributions=found.narrowed(AttributionsRef, "attributions"),
+    )  # fmt: skip
     return {"came": came, "found": found, "recommendations": recommendations}
 
 
@@ -143,8 +146,7 @@ def main(argv: Sequence[str]) -> int:
 
     def action() -> None:
         config = _command.parse(argv, program=PROGRAM, description=ABOUT, kind=RecommendConfig)
-        _server.wait()
-        with _command.sparing_a_temporary_server():
+        with _command.with_server():
             made = recommend(config)
         _console.show_recommended(made)
 

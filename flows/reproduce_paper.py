@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
     def action() -> None:
         config = _command.parse(argv, program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
-        with _command.sparing_a_temporary_server():
+        with _command.with_server():
             done = run(config)
         Console(soft_wrap=True).print(as_text(done), markup=False, highlight=False)
 

@@ -142,6 +142,7 @@ SHARE: Final = "share"
 SIGN: Final = "sign"
 CONTRIBUTION: Final = "contribution"
 DROP: Final = "drop"
+INFLUENCE: Final = "influence"
 PLACE: Final = "place"
 PLACE_WITHOUT: Final = "place_without"
 PEOPLE: Final = "people"
@@ -233,7 +234,8 @@ ATTRIBUTIONS: Final[Schema] = {
 
 CONTRIBUTION is the part of the score (all parts sum to it), SHARE its size among all of them. DROP
 is how much lower the score were without the rating, PLACE where the item stands by its score, and
-PLACE_WITHOUT where it would. PEOPLE liked the cause, PEOPLE_BOTH of them the item, too.
+PLACE_WITHOUT where it would. PEOPLE liked the cause, PEOPLE_BOTH of them the item, too; of the
+cause `popularity`, PEOPLE liked the item.
 """
 RECOMMENDATIONS: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32, TITLE: pl.String,

@@ -8,6 +8,7 @@ import polars as pl
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import (
     ATTRIBUTES,
+    ATTRIBUTIONS,
     CANDIDATES,
     EVIDENCE,
     INTERACTIONS,
@@ -24,6 +25,7 @@ from recsys_core.columns import (
     VISITORS,
 )
 from recsys_core.serving.answers import as_reranked, notes_of
+from recsys_core.serving.causes import visitor_causes
 from recsys_core.serving.drift import new_pairs
 from recsys_core.serving.model import ServedModel, open_model
 from recsys_core.serving.new_items import placed_items
@@ -55,7 +57,7 @@ NOTES: Final = "notes"
 """Fact: sentences about what was left out or is not known."""
 
 
-@step("arrivals", version="1", returns=ArrivalsRef)
+@step("arrivals", version="4", returns=ArrivalsRef)
 def arrivals(
     out: ArtifactWriter, *, served: ServedModelRef, asked: RecommendConfig, came: dict[str, Any]
 ) -> None:
@@ -86,13 +88,13 @@ def arrivals(
     out.fact("visitors", len(found))
 
 
-@step("new_catalogue", version="1", returns=CatalogueRef)
+@step("new_catalogue", version="4", returns=CatalogueRef)
 def new_catalogue(out: ArtifactWriter, *, came: ArrivalsRef) -> None:
     """The new items as a catalogue of their own, whose profiles are written."""
     out.table("items", came.table("new_items"), ITEMS)
 
 
-@step("item_profiles_joined", version="1", returns=ItemProfilesRef)
+@step("item_profiles_joined", version="4", returns=ItemProfilesRef)
 def joined_item_profiles(
     out: ArtifactWriter, *, served: ServedModelRef, new: ItemProfilesRef
 ) -> None:
@@ -102,7 +104,7 @@ def joined_item_profiles(
     out.table("item_profiles", both, ITEM_PROFILES)
 
 
-@step("placed", version="1", returns=PlacedRef)
+@step("placed", version="4", returns=PlacedRef)
 def placed(
     out: ArtifactWriter,
     *,
@@ -118,8 +120,9 @@ def placed(
     """Place the users, and rank the items for each of them.
 
     Args:
-        out: tables `candidates`, `reranked_users` (whose lists are judged, and how), `users` and
-            `items` (text vectors), `user_profiles` and `evidence` of everybody; and the notes.
+        out: tables `candidates`, `attributions` (their causes), `reranked_users` (whose lists are
+            judged, and how), `users` and `items` (text vectors), `user_profiles` and `evidence` of
+            everybody; and the notes.
         served: the model.
         came: the users.
         items: profiles of all items.
@@ -141,6 +144,7 @@ def placed(
     visitors = described(model, visitors, known, everybody=judged.height > 0)
     lists = model.lists(visitors, k, barred_items(asked, model))
     out.table("candidates", lists, CANDIDATES)
+    out.table("attributions", visitor_causes(model, visitors, lists), ATTRIBUTIONS)
     out.table("reranked_users", judged, RERANKED_USERS)
     write_vectors(out, "users", visitors.users, visitors.texts)
     write_vectors(out, "items", model.items[ITEM], model.item_texts)
@@ -172,14 +176,14 @@ def read_visitors(came: ArrivalsRef, model: ServedModel) -> Visitors:
     )  # fmt: skip
 
 
-@step("visitors_policy", version="1", returns=PolicyRef)
+@step("visitors_policy", version="4", returns=PolicyRef)
 def visitors_policy(out: ArtifactWriter, *, placed: PlacedRef) -> None:
     """Those of the placed users whose lists are judged, as the policy that reranking reads."""
     out.table("users", placed.table("reranked_users"), RERANKED_USERS)
     out.table("probe", pl.DataFrame(schema=dict(PROBE)), PROBE)
 
 
-@step("as_ranked", version="1", returns=RerankedRef)
+@step("as_ranked", version="4", returns=RerankedRef)
 def as_ranked(out: ArtifactWriter, *, placed: PlacedRef) -> None:
     """The model's lists as those to serve, where nobody judges any."""
     out.table("reranked", as_reranked(placed.table("candidates")), RERANKED)

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from recsys_core.artifacts import ArtifactRef
 from recsys_core.columns import ITEM, USER
 from recsys_core.config import RunConfig
+from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons
 from recsys_core.explanations.explainer import explain
 from recsys_core.interactions.lookup import vector_table
@@ -27,7 +28,7 @@ from recsys_core.recommenders.popularity import Popularity
 from recsys_core.rerank.fusion import fused_lists
 from recsys_core.rerank.reranker import rerank
 from recsys_core.rerank.user_context import RerankTables
-from tasks.runtime.references import DatasetRef, Results, SplitRef, shown_history
+from tasks.runtime.references import DatasetRef, Results, SplitRef, liking, shown_history
 
 
 @task(name="dry_run", tags={"recsys", "dry_run"}, cache_policy=NO_CACHE, persist_result=False)
@@ -134,13 +135,15 @@ async def _ask_rest(
     if hasattr(kept, "recommendations"):
         recommendations = kept.recommendations.table("recommendations")
     else:
+        reranked = fused_lists(lists, judged, users, weight=config.fusion.fixed_weight)
         recommendations, _ = await explain(
-            fused_lists(lists, judged, users, weight=config.fusion.fixed_weight),
+            reranked,
             history=shown_history(split, data.scale),
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,
-            evidence=evidence,
+            attributions=assumed(evidence, reranked),
+            liking=liking(split, data.scale),
             provider=provider,
             config=config.explanations,
             titles=config.rerank.candidates,
@@ -152,7 +155,8 @@ async def _ask_rest(
             items=items,
             item_profiles=item_profiles,
             user_profiles=user_profiles,
-            evidence=evidence,
+            attributions=assumed(evidence, recommendations),
+            liking=liking(split, data.scale),
             provider=provider,
             config=config.explanations,
             seed=config.seed,

@@ -10,12 +10,14 @@ from recsys_core.llm.config import LLMConfig
 from tasks.runtime.llm_calls import LEDGER, ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
+    AttributionsRef,
     CatalogueRef,
     ItemProfilesRef,
     RecommendationsRef,
     RerankedRef,
     SplitRef,
     UserProfilesRef,
+    liking,
     shown_history,
 )
 from tasks.runtime.sharded import Shard, sharded
@@ -23,7 +25,7 @@ from tasks.runtime.sharded import Shard, sharded
 
 @sharded(
     "explain",
-    version="6",
+    version="8",
     returns=RecommendationsRef,
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},
@@ -38,6 +40,7 @@ def explain(
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
+    attributions: AttributionsRef,
     reranked: RerankedRef,
     llm: LLMConfig,
     ratings: RatingScale,
@@ -52,7 +55,8 @@ def explain(
         catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
-        users: user profiles, and the evidence they were written from.
+        users: user profiles.
+        attributions: the causes that reasons may cite.
         reranked: the lists in their final order.
         llm: who writes the reasons.
         ratings: whether there are ratings to show.
@@ -70,7 +74,8 @@ def explain(
                 items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),
-                evidence=users.table("evidence"),
+                attributions=attributions.table("attributions"),
+                liking=liking(split, ratings),
                 provider=model,
                 config=config,
                 titles=titles,

@@ -16,12 +16,14 @@ from tasks.explanation_metrics import writers
 from tasks.runtime.llm_calls import ask, prompts_in_use
 from tasks.runtime.progress import progress
 from tasks.runtime.references import (
+    AttributionsRef,
     CatalogueRef,
     ItemProfilesRef,
     MetricsRef,
     RecommendationsRef,
     SplitRef,
     UserProfilesRef,
+    liking,
     shown_history,
 )
 from tasks.runtime.step import DAY, step
@@ -29,7 +31,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "explanation_judge",
-    version="4",
+    version="6",
     returns=MetricsRef,
     timeout_seconds=DAY,
     tags=("llm",),
@@ -42,6 +44,7 @@ def explanation_judge(
     split: SplitRef,
     items: ItemProfilesRef,
     users: UserProfilesRef,
+    attributions: AttributionsRef,
     recommendations: RecommendationsRef,
     llm: LLMConfig,
     ratings: RatingScale,
@@ -56,7 +59,8 @@ def explanation_judge(
         catalogue: the items.
         split: only its training part is shown.
         items: item profiles.
-        users: user profiles, and the evidence they were written from.
+        users: user profiles.
+        attributions: the causes that reasons may cite.
         recommendations: the lists with their reasons.
         llm: who judges.
         ratings: whether there are ratings to show.
@@ -75,7 +79,8 @@ def explanation_judge(
                 items=catalogue.table("items"),
                 item_profiles=items.table("item_profiles"),
                 user_profiles=users.table("user_profiles"),
-                evidence=users.table("evidence"),
+                attributions=attributions.table("attributions"),
+                liking=liking(split, ratings),
                 provider=model,
                 config=ExplanationConfig(judge_users=judged_users),
                 seed=seed,

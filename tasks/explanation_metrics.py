@@ -18,7 +18,7 @@ from tasks.runtime.references import (
 from tasks.runtime.step import step
 
 
-@step("explanation_metrics", version="1", returns=MetricsRef)
+@step("explanation_metrics", version="2", returns=MetricsRef)
 def explanation_metrics(
     out: ArtifactWriter,
     *,
@@ -36,7 +36,7 @@ def explanation_metrics(
     Args:
         out: table `metrics` (`columns.METRICS`, protocol `explanations`).
         catalogue: the items.
-        split: only its training part is read.
+        split: only what lists are made from is read.
         items: item profiles.
         users: user profiles.
         recommendations: the lists with their reasons.
@@ -48,7 +48,8 @@ def explanation_metrics(
     longest = lists.select(pl.col(RANK).max().fill_null(1)).item()
     found = evaluate_explanations(
         lists,
-        history=split.table("train"),
+        history=split.shown,
+        counted=split.learned,
         items=catalogue.table("items"),
         item_profiles=items.table("item_profiles"),
         user_profiles=users.table("user_profiles"),

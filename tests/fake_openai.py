@@ -15,6 +15,7 @@ stays), or by a rule. Words:
     echo         401 that repeats the key       nousage           no token counts
     escaped      the same, JSON-escaped         echo200           an answer that repeats the key
     usage/X      X as the counts of tokens      redirect          307 to `elsewhere`
+    packed       an answer in gzip
     deep         nested 100,000 times           huge/MIB bomb/MIB a body of that size, plain or gzip
 
 Run as a program (`python tests/fake_openai.py --log FILE`) it prints its URL and serves on.
@@ -261,7 +262,15 @@ class FakeOpenAI:
         if word == "bomb":
             packed = gzip.compress(b" " * (2**20 * int(argument)), 1)
             return 200, packed, "content-encoding: gzip\r\n"
-        completion = self._completion(received, word)
+        return self._odd(self._completion(received, word), received, word, argument)
+
+    @staticmethod
+    def _odd(
+        completion: dict[str, Any], received: Received, word: str, argument: str
+    ) -> tuple[int, bytes, str] | None:
+        if word == "packed":
+            packed = gzip.compress(json.dumps(completion).encode())
+            return 200, packed, "content-encoding: gzip\r\n"
         if word == "echo200":
             completion["choices"][0]["message"]["content"] = f"Key {received.authorization}"
             return 200, json.dumps(completion).encode(), ""

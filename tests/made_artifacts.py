@@ -47,7 +47,7 @@ Made = Mapping[str, tuple[pl.DataFrame, Schema]]
 USERS, SHARD, IN_FLIGHT = 24, 4, 4
 
 
-def put(store: ArtifactStore, name: str, tables: Made) -> ArtifactRef:
+def put(store: ArtifactStore, name: str, tables: Made, **facts: object) -> ArtifactRef:
     """An artifact with these tables; the one that is there, if there is one of this name."""
     if found := store.find("made", name):
         return found
@@ -55,6 +55,8 @@ def put(store: ArtifactStore, name: str, tables: Made) -> ArtifactRef:
         for table, (frame, schema) in tables.items():
             out.table(table, frame, schema)
         out.fact(SCALE, RatingScale().model_dump(mode="json"))
+        for fact, value in facts.items():
+            out.fact(fact, value)
         return out.commit(
             version="1", parameters={}, inputs={}, built_by="made", seconds=0, peak_memory_mib=0
         )

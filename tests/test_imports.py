@@ -15,7 +15,7 @@ FORBIDDEN = {
 }
 LAYERS = (
     ("redaction",),
-    ("section", "errors", "concurrency", "processes", "memory"),
+    ("section", "errors", "concurrency", "processes", "memory", "bounded_yaml"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),

@@ -1,6 +1,10 @@
 """Where artifacts lie: file systems by URI, and the errors of reading and writing them."""
 
 import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +31,28 @@ def resolve(root: str) -> tuple[pafs.FileSystem, str]:
         if "://" in root:
             filesystem, path = pafs.FileSystem.from_uri(root)
             return filesystem, path
-        return pafs.LocalFileSystem(), str(Path(root).expanduser().resolve())
+        return pafs.LocalFileSystem(), str(absolute(root))
     except (ValueError, OSError) as error:
         raise StorageError(
             f"Artifact root {root!r} cannot be opened: {error}",
             expected="a folder, or a URI such as file:///data/artifacts or s3://bucket/prefix.",
             fix="set artifact_root to one of these.",
+        ) from error
+
+
+def absolute(path: str) -> Path:
+    """The absolute path, `~` and links resolved.
+
+    Raises:
+        StorageError: its links lead in a circle, or there is no home folder to stand for `~`.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError) as error:
+        raise StorageError(
+            f"{path} leads nowhere: {error}",
+            expected="a folder, or a place for one.",
+            fix="correct the path, or the links on it.",
         ) from error
 
 
@@ -67,6 +87,39 @@ def sweep(filesystem: pafs.FileSystem, folder: str) -> None:
                 filesystem.delete_file(one.path)
     except OSError:  # a place that cannot be read is told by who writes to it
         return
+
+
+def sweep_root(root: str) -> None:
+    """Remove what dead writers left anywhere under a root on this machine's disk."""
+    filesystem, path = resolve(root)
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        return  # an object store shows no half-written file, and listing it all takes long
+    for folder, _, names in os.walk(path):
+        for name in filter(is_left_over, names):
+            with suppress(OSError):  # another start was faster, or it is not ours to remove
+                Path(folder, name).unlink()
+
+
+@contextmanager
+def locked(filesystem: pafs.FileSystem, folder: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder on this machine's disk; ends with the process, however it ends.
+
+    Elsewhere (an object store), or on a file system without locks, nobody waits for anybody.
+    """
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # nothing is there to be waited for
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def storage_error(place: str, error: OSError) -> StorageError:

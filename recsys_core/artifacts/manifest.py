@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict
 
-from recsys_core.artifacts.filesystem import resolve
+from recsys_core.artifacts.filesystem import locked, resolve
 from recsys_core.artifacts.hashing import content_hash
 from recsys_core.errors import DamagedArtifact, StorageError
 
@@ -98,12 +98,26 @@ def _checksum(raw: bytes) -> str:
     return content_hash({name: one for name, one in json.loads(raw).items() if name != "checksum"})
 
 
-def verify(uri: str) -> Manifest:
+def verify(uri: str, *, patient: bool = True) -> Manifest:
     """Read an artifact whole and compare every file with its manifest.
+
+    What looks damaged may be about to be replaced by another process: it is looked at again when
+    nobody replaces it, but for not `patient`, which is for who holds the folder's lock.
 
     Raises:
         DamagedArtifact: a file is missing, truncated or altered.
     """
+    try:
+        return _verified(uri)
+    except DamagedArtifact:
+        filesystem, path = resolve(uri)
+        if not patient or filesystem.get_file_info(path).type == pafs.FileType.NotFound:
+            raise
+        with locked(filesystem, path, shared=True):
+            return _verified(uri)
+
+
+def _verified(uri: str) -> Manifest:
     manifest = read_manifest(uri)
     for name, entry in manifest.files.items():
         data = read_file(f"{uri}/{name}")

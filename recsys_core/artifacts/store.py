@@ -12,6 +12,7 @@ import io
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, Self, TypeVar, cast
@@ -20,7 +21,7 @@ import polars as pl
 import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from recsys_core.artifacts.filesystem import resolve, storage_error, sweep
+from recsys_core.artifacts.filesystem import locked, resolve, storage_error, sweep
 from recsys_core.artifacts.hashing import canonical_json, content_hash
 from recsys_core.artifacts.manifest import (
     MANIFEST,
@@ -278,14 +279,33 @@ class ArtifactWriter:
             built_by=built_by,
         )
         self._put(MANIFEST, manifest.sealed())
+        with locked(self._filesystem, self._path):
+            first = self._first()
+            if first is None:
+                self._move_all()
+        self.scratch.remove()
+        return first or _reference(self.uri, manifest)
+
+    def _first(self) -> ArtifactRef | None:
+        """What another process wrote here in the meantime, where nothing of ours would be lost.
+
+        A ledger tells what this process paid for, and stands in no other artifact.
+        """
+        if any(not one.in_content and one.rows for one in self.files.values()):
+            return None
+        try:
+            found = verify(self.uri, patient=False)
+        except DamagedArtifact:
+            return None
+        return _reference(self.uri, found) if found.key == self.key else None
+
+    def _move_all(self) -> None:
         final = {name: f"{self._path}/{name}" for name in self._temporary}
         # A damaged artifact at this place stops existing before its files are replaced.
         self._guard(partial(_delete_if_there, self._filesystem, final[MANIFEST]))
         for name in [*self.files, MANIFEST]:
             self._guard(partial(self._filesystem.move, self._temporary[name], final[name]))
             del self._temporary[name]
-        self.scratch.remove()
-        return _reference(self.uri, manifest)
 
     def _put(self, filename: str, data: bytes) -> None:
         path = f"{self._path}/{temporary_name(filename)}"
@@ -307,4 +327,5 @@ class ArtifactWriter:
 
 def _delete_if_there(filesystem: pafs.FileSystem, path: str) -> None:
     if filesystem.get_file_info(path).type != pafs.FileType.NotFound:
-        filesystem.delete_file(path)
+        with suppress(FileNotFoundError):  # another process was faster
+            filesystem.delete_file(path)

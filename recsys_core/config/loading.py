@@ -6,15 +6,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar, overload
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from recsys_core.bounded_yaml import read_yaml
 from recsys_core.config.run import RunConfig
 from recsys_core.errors import ConfigError
 from recsys_core.redaction import blanked
 
-_MOST_VALUES: Final = 20_000
 _NOT_SHOWN: Final = frozenset({"value_error", "extra_forbidden"})
 """Findings that say what they saw, and those about fields that do not exist (`api_key`)."""
 
@@ -49,9 +48,8 @@ def load_config(
         ConfigError: the file is missing, is not YAML, or a field is unknown or out of bounds.
     """
     try:
-        loaded = yaml.safe_load(Path(path).read_text("utf-8")) if path else {}
-        _check_size(loaded)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        loaded = read_yaml(Path(path).read_text("utf-8")) if path else {}
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"Config file {path} cannot be read: {error}",
             expected="a YAML file whose keys are the parameters shown by --help.",
@@ -65,17 +63,6 @@ def load_config(
         return kind.model_validate(_merge(loaded or {}, overrides or {}))
     except ValidationError as error:
         raise config_error(error) from error
-
-
-def _check_size(loaded: Any) -> None:
-    """Refuse what aliases blow up: a few lines of YAML can stand for billions of values."""
-    left, seen = [loaded], 0
-    while left:
-        seen += 1
-        if seen > _MOST_VALUES:
-            raise ValueError(f"it holds more than {_MOST_VALUES:,} values, aliases counted out")
-        one = left.pop()
-        left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
 
 
 def config_error(error: ValidationError) -> ConfigError:

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 import pyarrow.fs as pafs
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from recsys_core.artifacts import content_hash, resolve, storage_error
 from recsys_core.columns import (
@@ -57,7 +57,7 @@ class Announcement(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     fingerprint: str
-    at: datetime
+    at: AwareDatetime
 
     def covers(self, changes: Changes, within: timedelta) -> bool:
         """Whether just these changes were announced less than `within` ago."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
+from recsys_core.bounded_yaml import read_yaml
 from recsys_core.datasets.splits import FOLDS, KINDS
 from recsys_core.section import Section
 
@@ -18,8 +18,8 @@ else:  # a Literal, so that --help and the form offer the names of the table
 def _mapping(given: Any) -> Any:
     """`{user_id: userId}` as text, from a command line."""
     try:
-        return yaml.safe_load(given) if isinstance(given, str) else given
-    except yaml.YAMLError as error:
+        return read_yaml(given) if isinstance(given, str) else given
+    except ValueError as error:
         raise ValueError(f"{given!r} is no mapping such as {{user_id: userId}}") from error
 
 

@@ -11,10 +11,14 @@ class ExplanationConfig(Section):
     """The reasons."""
 
     # The judge reads what was written and changes nothing of it.
-    runtime_fields: ClassVar[frozenset[str]] = frozenset({"judge", "judge_users"})
+    runtime_fields: ClassVar[frozenset[str]] = frozenset({"judge", "judge_users", "fidelity_users"})
 
     batch: int = Field(default=20, ge=1, le=200)
     """Titles explained per request; fewer for models with a small context."""
+    language: str = Field(default="English", min_length=2, max_length=60)
+    """Language of the sentences that a model writes; the rules write English only."""
+    fidelity_users: int = Field(default=200, ge=1)
+    """Users whose reasons are measured by taking the cited titles away, drawn by the seed."""
     judge: bool = False
     """Let the language model judge reasons, too, beside the automatic measures: whether they are
     supported, and how convincing. A call per judged user."""

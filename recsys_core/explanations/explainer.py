@@ -2,9 +2,9 @@
 
 One request covers all recommended titles of a user (or `ExplanationConfig.batch` of them); it
 begins like the reranker's, with the same words, profile and latest ratings, so that a cache of
-prompts serves both. An answer may cite only liked titles of the training split that the request
-shows, and only attributes that the recommended title has; what does not hold is replaced by the
-rule's reason and counted.
+prompts serves both. An answer may cite only the causes of a title that the request shows
+(`explanations.attribution`), and only attributes that the recommended title has; what does not
+hold is replaced by the rule's reason and counted.
 """
 
 from collections import Counter
@@ -23,6 +23,8 @@ from recsys_core.explanations.prompt import (
     ExplanationInput,
     Reason,
     explain_with_rules,
+    outside,
+    titles_outside,
     unsupported,
 )
 from recsys_core.explanations.user_context import ExplanationContext, ExplanationContexts
@@ -40,6 +42,7 @@ class _Explained:
     reasons: list[Reason] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     replaced: int = 0
+    outside: int = 0
     failed_requests: int = 0
 
     def in_order(self, ids: Sequence[str]) -> "_Explained":
@@ -60,7 +63,8 @@ async def explain(
     items: pl.DataFrame,
     item_profiles: pl.DataFrame,
     user_profiles: pl.DataFrame,
-    evidence: pl.DataFrame,
+    attributions: pl.DataFrame,
+    liking: pl.Series,
     provider: Provider,
     config: ExplanationConfig,
     titles: int,
@@ -74,8 +78,8 @@ async def explain(
         items: `columns.ITEMS`.
         item_profiles: `columns.ITEM_PROFILES`; an item without one shows its metadata only.
         user_profiles: `columns.USER_PROFILES`.
-        evidence: `columns.EVIDENCE`: which training items were shown for whose profile; the liked
-            ones among them may be cited.
+        attributions: `columns.ATTRIBUTIONS` of these titles: their liked causes may be cited.
+        liking: users who are known to like any title.
         provider: who writes; every row says who did.
         config: how many titles per request.
         titles: how many of each list.
@@ -83,7 +87,8 @@ async def explain(
 
     Returns:
         `columns.RECOMMENDATIONS`, ordered by user and rank, and the facts for the summary:
-        `fallback_items` were explained by the rule although a model was asked.
+        `fallback_items` were explained by the rule although a model was asked,
+        `citations_outside_causes` of its reasons cited or named what is no cause.
 
     Raises:
         DataError: a table breaks its contract.
@@ -91,7 +96,7 @@ async def explain(
             answers).
     """
     c.check(reranked, c.RERANKED, table="reranked")
-    c.check(evidence, c.EVIDENCE, table="evidence")
+    c.check(attributions, c.ATTRIBUTIONS, table="attributions")
     pool = reranked.filter(pl.col(c.RANK) <= titles).sort(c.USER, c.RANK)
     users = ExplanationContexts(
         pool,
@@ -99,8 +104,10 @@ async def explain(
         items=items,
         item_profiles=item_profiles,
         user_profiles=user_profiles,
-        evidence=evidence,
+        attributions=attributions,
+        liking=liking,
         batch=config.batch,
+        language=config.language,
     )
 
     async def work(user: ExplanationContext) -> _Explained:
@@ -141,6 +148,11 @@ def _keep_supported(
         for item in variables.items
         if item.id in given and not unsupported(variables, item, given[item.id])
     }
+    done.outside += sum(
+        bool(outside(item, given[item.id])
+             or titles_outside(variables, item, given[item.id].sentence))
+        for item in variables.items if item.id in given
+    )  # fmt: skip
     complete = len(kept) == len(variables.items)
     rule = () if complete else explain_with_rules(variables).reasons
     written = {reason.id: reason for reason in rule}
@@ -177,6 +189,7 @@ def _facts(explained: Sequence[_Explained], users: ExplanationContexts) -> Facts
         "explained_items": len(reasons),
         "fallback_users": sum(user.replaced == len(user.reasons) for user in explained),
         "fallback_items": sum(user.replaced for user in explained),
+        "citations_outside_causes": sum(user.outside for user in explained),
         "failed_requests": sum(user.failed_requests for user in explained),
         "without_liked_evidence": sum(not one.liked_ids for one in reasons),
         "users_without_liked": users.without_liked,

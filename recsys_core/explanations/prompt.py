@@ -6,7 +6,13 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.explanations.attributes import normalise_key
-from recsys_core.explanations.rule_explainer import LikedTitle, RecommendedTitle, RuleExplainer
+from recsys_core.explanations.evaluation.claims import QUOTED, title_key, words
+from recsys_core.explanations.rule_explainer import (
+    LikedCause,
+    LikedTitle,
+    RecommendedTitle,
+    RuleExplainer,
+)
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
@@ -26,13 +32,47 @@ class KnownItem(PromptModel):
     description: str = ""
 
 
+class Cause(PromptModel):
+    """A liked title that is among the causes of a recommendation (`explanations.attribution`)."""
+
+    id: str
+    influence: int = 100
+    """What the score loses without it, in percent of what it loses without the strongest cause."""
+    people: int = 0
+    """How many people liked it."""
+    people_both: int = 0
+    """How many of these liked the recommended title, too."""
+
+    @property
+    def as_shown(self) -> dict[str, str | int]:
+        """As the prompt shows it."""
+        counts = {"people": self.people, "of_them": self.people_both} if self.people else {}
+        return {"liked_id": self.id, "influence": self.influence, **counts}
+
+
+class ExplainedItem(KnownItem):
+    """A recommended title with its causes."""
+
+    causes: tuple[Cause, ...] = ()
+    """Liked titles that may be cited for it, the strongest first."""
+    rests_on: str = ""
+    """The largest cause that is no title (`attribution.kinds`), where no liked title is one."""
+    people: int = 0
+    """How many people liked it."""
+
+
 class ExplanationInput(PromptModel):
-    """A user's taste and latest ratings, titles that may be cited, and what is to be explained."""
+    """A user's taste and latest ratings, causes, and what is to be explained."""
 
     taste: Taste
     recent: tuple[RecentItem, ...] = ()
     liked: tuple[KnownItem, ...]
-    items: tuple[KnownItem, ...]
+    """All titles that are a cause of one of the items."""
+    items: tuple[ExplainedItem, ...]
+    has_liked: bool = True
+    """Whether the user is known to like any title at all."""
+    language: str = "English"
+    """What the sentences are to be written in, by a model; rules write English."""
 
 
 def _one_line(value: object) -> object:
@@ -71,10 +111,17 @@ class ExplanationAnswer(BaseModel):
 def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
     """A reason for every title from shared attributes; see `rule_explainer`."""
     targets = [
-        RecommendedTitle(title=one.title, attributes=one.attributes) for one in variables.items
-    ]
+        RecommendedTitle(
+            title=one.title, attributes=one.attributes, rests_on=one.rests_on, people=one.people,
+            causes=tuple(LikedCause(**one_cause.model_dump()) for one_cause in one.causes),
+        )
+        for one in variables.items
+    ]  # fmt: skip
     wanted = (*variables.taste.genres, *variables.taste.tags)
-    writer = RuleExplainer(_citable(variables.liked), targets, wanted, variables.taste.dislikes)
+    writer = RuleExplainer(
+        _citable(variables.liked), targets, wanted, variables.taste.dislikes,
+        has_liked=variables.has_liked,
+    )  # fmt: skip
     reasons = []
     for item, target in zip(variables.items, targets, strict=True):
         written = writer.write(target)
@@ -99,15 +146,42 @@ def _citable(liked: Sequence[KnownItem]) -> list[LikedTitle]:
     ]
 
 
-def unsupported(variables: ExplanationInput, item: KnownItem, reason: Reason) -> str:
+def unsupported(variables: ExplanationInput, item: ExplainedItem, reason: Reason) -> str:
     """What `reason` claims without support, in words a model can act on; empty if all holds."""
-    liked = {one.id for one in variables.liked}
-    ids = [one for one in reason.liked_ids if one not in liked]
+    ids = outside(item, reason)
+    names = titles_outside(variables, item, reason.sentence)
     keys = [one for one in reason.attributes if one not in item.attributes]
-    problems = [f"liked_ids {ids} are not among the liked titles"] if ids else []
+    problems = [f"liked_ids {ids} are not among the causes of this title"] if ids else []
+    problems += [f"the sentence names {names}, no causes of this title"] if names else []
     problems += [f"attributes {keys} are not attributes of this title"] if keys else []
     problems += [] if reason.sentence.strip() else ["the sentence is empty"]
     return " and ".join(problems)
+
+
+def outside(item: ExplainedItem, reason: Reason) -> list[str]:
+    """Ids that the reason cites and that are no causes of the title."""
+    causes = {one.id for one in item.causes}
+    return [one for one in reason.liked_ids if one not in causes]
+
+
+def titles_outside(variables: ExplanationInput, item: ExplainedItem, sentence: str) -> list[str]:
+    """Titles that the sentence names and that are no causes of the title.
+
+    That is whatever stands in quotation marks, and titles of two or more words that the request
+    shows.
+    """
+    causes = {one.id for one in item.causes}
+    own = {title_key(one.title) for one in variables.liked if one.id in causes}
+    own.add(title_key(item.title))
+    quoted = [one for one in QUOTED.findall(sentence) if title_key(one) not in own]
+    said = f" {' '.join(words(QUOTED.sub(' . ', sentence)))} "
+    shown = {title_key(one.title): one.title for one in (*variables.liked, *variables.items)}
+    bare = [
+        title for key, title in shown.items()
+        if len(key) > 1 and key not in own and f" {' '.join(key)} " in said
+        and not any(f" {' '.join(key)} " in f" {' '.join(one)} " for one in own)
+    ]  # fmt: skip
+    return quoted + bare
 
 
 def _check(variables: ExplanationInput, answer: ExplanationAnswer) -> None:
@@ -123,10 +197,10 @@ def _check(variables: ExplanationInput, answer: ExplanationAnswer) -> None:
 
 
 def _choices(variables: ExplanationInput) -> Choices:
-    """The titles in turn, each with attributes of its own, and the liked titles."""
+    """The titles in turn, each with attributes and causes of its own."""
     own = {f"{_ATTRIBUTES}:{one.id}": one.attributes for one in variables.items}
-    return own | {_IDS: [one.id for one in variables.items],
-                  _LIKED: [one.id for one in variables.liked]}  # fmt: skip
+    causes = {f"{_LIKED}:{one.id}": [x.id for x in one.causes] for one in variables.items}
+    return own | causes | {_IDS: [one.id for one in variables.items]}
 
 
 EXPLANATION = Purpose(

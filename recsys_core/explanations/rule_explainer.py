@@ -1,30 +1,47 @@
-"""Explanations by rules: the attributes that a title shares with titles the user liked.
+"""Explanations by rules: the causes of a recommendation, and what it shares with them.
 
-Everything a sentence names is true of the recommended title and of every liked title it cites,
-and stands in the evidence; what the user dislikes is never given as a reason; and where nothing
-is shared the sentence says so.
+Titles are cited because they are causes (`explanations.attribution`), not because they resemble
+what is recommended. Of causes that are nearly as strong as the strongest the writer takes one that
+shares something that can be said; where none does, numbers of people speak: counted ones. Where no
+liked title is a cause, the sentence says what is. Everything named is true of the recommended title
+and of every liked title that is cited; what the user dislikes is never given as a reason.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from recsys_core.explanations.attributes import DECADE, GENRE, TAG, kind, label, normalise_key
+from recsys_core.explanations.attribution.kinds import PROFILE
 from recsys_core.explanations.sentence_templates import (
     NamedAttributes,
+    another_cause,
+    collaborative_sentence,
+    genre_and_people_sentence,
     is_mood,
     liked_sentence,
-    no_match_sentence,
+    rests_on_sentence,
     shown_title,
+    strongest_sentence,
     taste_sentence,
 )
 
+_NEAR: Final = 80
+"""A cause of at least this influence, in percent of the strongest, may be cited in its place."""
 _PAIR: Final = 0.6
-"""A second liked title is cited if it keeps this share of what the first one has in common."""
-_REPEAT_PENALTY: Final = 0.3
-"""A liked title's match score is divided by 1 + this for every time it was cited before."""
+"""A second title is cited if it shares this part of what the first one has in common."""
+_PAIR_INFLUENCE: Final = 40
+"""... and has this influence."""
+_REPEAT_PENALTY: Final = 0.03
+"""A cause counts for this share less for every time it was cited before in the list."""
+_COMMON: Final = 0.2
+"""A genre that more of a user's titles have than this share says nothing when it stands alone."""
+_WORDS: Final = 40
+"""Words of a sentence at most."""
+_FEW: Final = 3
+"""Fewer people are no numbers to speak of."""
 _KIND_WEIGHT: Final = {GENRE: 1.0, TAG: 1.5, DECADE: 0.3}
 
 
@@ -39,11 +56,24 @@ class LikedTitle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LikedCause:
+    """A liked title as a cause of one recommendation: its id, influence and counts (`Cause`)."""
+
+    id: str
+    influence: int
+    people: int
+    people_both: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecommendedTitle:
-    """A recommended title that needs a reason."""
+    """A recommended title that needs a reason (`ExplainedItem`)."""
 
     title: str
     attributes: tuple[str, ...]
+    causes: tuple[LikedCause, ...] = ()
+    rests_on: str = ""
+    people: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +85,24 @@ class RuleReason:
     attributes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Match:
+    """A cause, the title it is, and the attributes that it shares with the recommended one."""
+
+    cause: LikedCause
+    title: LikedTitle
+    shared: frozenset[str]
+
+
 class RuleExplainer:
-    """Writes the reasons of one request, in order, so that liked titles and forms take turns.
+    """Writes the reasons of one request, in order, so that forms take turns.
 
     Args:
-        liked: the user's liked titles, the most telling first.
+        liked: the liked titles that are causes of something.
         targets: everything that will be explained; tells which attributes are special here.
         wanted: genres and tags of the user's profile.
         dislikes: attributes that are never a reason.
+        has_liked: whether the user is known to like any title.
     """
 
     def __init__(
@@ -71,15 +111,20 @@ class RuleExplainer:
         targets: Sequence[RecommendedTitle],
         wanted: Sequence[str],
         dislikes: Sequence[str],
+        *,
+        has_liked: bool = True,
     ) -> None:
-        self.liked = liked
+        self.liked = {one.id: one for one in liked}
+        self.has_liked = has_liked
         self.wanted = {one.casefold() for one in wanted}
         self.dislikes = {one.casefold() for one in dislikes}
         seen = Counter(key for one in liked for key in one.keys)
         seen.update(normalise_key(key) for target in targets for key in target.attributes)
+        titles = max(len(liked) + len(targets), 1)
+        self.common = {key for key, count in seen.items() if count > _COMMON * titles}
         self.weights = {key: weight(key) / math.sqrt(count) for key, count in seen.items()}
         self.cited: Counter[str] = Counter()
-        self.variant = 0
+        self.used: Counter[str] = Counter()
 
     def write(self, target: RecommendedTitle) -> RuleReason:
         """The reason for `target`."""
@@ -88,63 +133,129 @@ class RuleExplainer:
             for key in target.attributes
             if label(key).casefold() not in self.dislikes
         }
-        cited, shared = self._match(usable.keys())
-        named = NamedAttributes.choose(
-            [usable[key] for key in usable if key in shared], self.weights
-        )
-        self.variant += 1
-        if cited and named.keys:
-            self.cited.update(one.id for one in cited)
-            titles = [self._title(one, target) for one in cited]
-            sentence = liked_sentence(titles, named, self.variant)
+        matches = [
+            _Match(cause=one, title=self.liked[one.id],
+                   shared=frozenset(usable) & self.liked[one.id].keys)
+            for one in target.causes if one.id in self.liked
+        ]  # fmt: skip
+        if not matches:
+            return self._without_titles(target, list(usable.values()))
+        cited = self._cited(matches)
+        keys = frozenset.intersection(*(one.shared for one in cited))
+        named = NamedAttributes.choose([usable[key] for key in usable if key in keys], self.weights)
+        self.cited.update(one.cause.id for one in cited)
+        if len(named.keys) == 1 and named.genres:
+            return self._by_genre(cited[0], matches, named, target)
+        if substantial(keys) and named.keys:
+            titles = [self._title(one.title, target) for one in cited]
+            form = self._turn("liked two" if len(titles) > 1 else "liked")
             return RuleReason(
-                sentence=sentence, liked=tuple(x.id for x in cited), attributes=named.keys
-            )
-        return self._without_match(usable)
+                sentence=liked_sentence(titles, named, form),
+                liked=tuple(one.cause.id for one in cited), attributes=named.keys,
+            )  # fmt: skip
+        return self._by_people(cited[0], matches, target)
+
+    def _turn(self, pattern: str) -> int:
+        """How often this pattern was used before; its forms take turns."""
+        self.used[pattern] += 1
+        return self.used[pattern] - 1
 
     def _title(self, one: LikedTitle, target: RecommendedTitle) -> str:
         """The liked title; with its year where the two are called the same (a remake)."""
         same = one.title == target.title and one.year is not None
         return f"{shown_title(one.title)} ({one.year})" if same else shown_title(one.title)
 
-    def _match(self, keys: Iterable[str]) -> tuple[list[LikedTitle], frozenset[str]]:
-        """One or two liked titles that share most with the target, and what all of them share."""
-        own = frozenset(keys)
-        overlaps = [(one, own & one.keys) for one in self.liked]
-        overlaps = [(one, shared) for one, shared in overlaps if substantial(shared)]
-        if not overlaps:
-            return [], frozenset()
-        first, shared = max(overlaps, key=lambda pair: self._match_score(*pair))
+    def _cited(self, matches: Sequence[_Match]) -> list[_Match]:
+        """The cause to cite, or two; the strongest alone where no strong one shares anything."""
+        near = [one for one in matches if one.cause.influence >= _NEAR and substantial(one.shared)]
+        if not near:
+            return [matches[0]]
+        first = max(near, key=self._preference)
         others = [
-            (one, both) for one, keys in overlaps if one is not first and (both := shared & keys)
-        ]
-        if others:
-            second, both = max(others, key=lambda pair: self._match_score(*pair))
-            if substantial(both) and self._shared_weight(both) >= _PAIR * self._shared_weight(
-                shared
-            ):
-                return [first, second], both
-        return [first], shared
+            one for one in matches[:2]
+            if one is not first
+            and one.cause.influence >= _PAIR_INFLUENCE
+            and substantial(one.shared & first.shared)
+            and self._shared(one.shared & first.shared) >= _PAIR * self._shared(first.shared)
+        ]  # fmt: skip
+        return [first, *others[:1]] if first in matches[:2] else [first]
 
-    def _shared_weight(self, shared: frozenset[str]) -> float:
+    def _preference(self, one: _Match) -> float:
+        return one.cause.influence * (1 - _REPEAT_PENALTY * self.cited[one.cause.id])
+
+    def _shared(self, shared: frozenset[str]) -> float:
         return math.fsum(self.weights[key] for key in shared)
 
-    def _match_score(self, one: LikedTitle, shared: frozenset[str]) -> float:
-        return self._shared_weight(shared) / (1 + _REPEAT_PENALTY * self.cited[one.id])
+    def _by_genre(
+        self,
+        one: _Match,
+        matches: Sequence[_Match],
+        named: NamedAttributes,
+        target: RecommendedTitle,
+    ) -> RuleReason:
+        """One genre says little: numbers of people stand beside it, or in its place."""
+        title, cause = self._title(one.title, target), one.cause
+        few = cause.people_both < _FEW
+        if not few and normalise_key(named.genres[0]) in self.common:
+            return self._by_people(one, matches, target)
+        liked: tuple[str, ...] = (cause.id,)
+        if few:
+            sentence = liked_sentence([title], named, self._turn("liked"))
+        else:
+            sentence = genre_and_people_sentence(
+                title, named, cause.people, cause.people_both, self._turn("genre and people")
+            )
+            sentence, liked = self._with_another(sentence, one, matches, target)
+        return RuleReason(sentence=sentence, liked=liked, attributes=named.keys)
 
-    def _without_match(self, usable: Mapping[str, str]) -> RuleReason:
-        fitting = [
-            key for key in usable.values()
-            if kind(key) != DECADE and label(key).casefold() in self.wanted
+    def _by_people(
+        self, one: _Match, matches: Sequence[_Match], target: RecommendedTitle
+    ) -> RuleReason:
+        """A reason of numbers, or that it weighs most, where nothing shared can be said."""
+        title, cause = self._title(one.title, target), one.cause
+        if cause.people_both >= _FEW:
+            sentence = collaborative_sentence(
+                title, cause.people, cause.people_both, self._turn("people")
+            )
+            sentence, liked = self._with_another(sentence, one, matches, target)
+            return RuleReason(sentence=sentence, liked=liked)
+        strongest = self._title(matches[0].title, target)
+        sentence = strongest_sentence(strongest, self._turn("strongest"))
+        return RuleReason(sentence=sentence, liked=(matches[0].cause.id,))
+
+    def _with_another(
+        self, sentence: str, one: _Match, matches: Sequence[_Match], target: RecommendedTitle
+    ) -> tuple[str, tuple[str, ...]]:
+        """The sentence, and after it the next cause if it counts for much; the ids cited."""
+        others = [
+            other for other in matches[:2]
+            if other is not one and other.cause.influence >= _PAIR_INFLUENCE
         ]  # fmt: skip
+        if not others or one not in matches[:2]:
+            return sentence, (one.cause.id,)
+        other = others[0]
+        added = another_cause(sentence, self._title(other.title, target), self._turn("another"))
+        if len(added.split()) > _WORDS:
+            return sentence, (one.cause.id,)
+        self.cited[other.cause.id] += 1
+        return added, (one.cause.id, other.cause.id)
+
+    def _without_titles(self, target: RecommendedTitle, usable: list[str]) -> RuleReason:
+        """No liked title is a cause: what the recommendation rests on instead."""
+        fitting = [
+            key for key in usable if kind(key) != DECADE and label(key).casefold() in self.wanted
+        ]
         named = NamedAttributes.choose(fitting, self.weights)
-        if named.keys:
-            return RuleReason(sentence=taste_sentence(named, self.variant), attributes=named.keys)
-        itself = NamedAttributes.choose(
-            [key for key in usable.values() if kind(key) != TAG], self.weights
-        )
-        sentence = no_match_sentence(itself, has_liked=bool(self.liked), variant=self.variant)
-        return RuleReason(sentence=sentence, attributes=itself.keys)
+        if target.rests_on == PROFILE and named.keys:
+            return RuleReason(
+                sentence=taste_sentence(named, self._turn("taste")), attributes=named.keys
+            )
+        people = target.people if target.people >= _FEW else 0
+        sentence = rests_on_sentence(
+            target.rests_on, people, has_liked=self.has_liked,
+            variant=self._turn(f"rests on {target.rests_on}"),
+        )  # fmt: skip
+        return RuleReason(sentence=sentence)
 
 
 def weight(key: str) -> float:

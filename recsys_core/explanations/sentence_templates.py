@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from recsys_core.explanations.attributes import DECADE, GENRE, TAG, kind, label, normalise_key
-from recsys_core.explanations.vocabulary import ADJECTIVES, BEFORE, HEADS, IMPLIED, NAMES
+from recsys_core.explanations.attributes import GENRE, TAG, kind, label, normalise_key
+from recsys_core.explanations.attribution.kinds import ATTRIBUTES, PROFILE, TIME
+from recsys_core.explanations.vocabulary import ADJECTIVES, BEFORE, EMPTY, HEADS, IMPLIED, NAMES
 
 _TITLE_CHARS: Final = 80
 _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
@@ -14,30 +15,35 @@ _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
 
 @dataclass(frozen=True, kw_only=True)
 class NamedAttributes:
-    """The few shared attributes that a sentence names."""
+    """The one or two shared attributes that a sentence names."""
 
     genres: tuple[str, ...]
     adjectives: tuple[str, ...]
     themes: tuple[str, ...]
-    decades: tuple[str, ...]
 
     @classmethod
     def choose(cls, shared: Sequence[str], weights: Mapping[str, float]) -> "NamedAttributes":
-        """The most telling two genres, two themes and one adjective, and the decade."""
+        """The most telling: a genre and a theme, else two of either, else a genre and a mood."""
 
         def best(keys: list[str], number: int) -> tuple[str, ...]:
-            chosen = sorted(keys, key=lambda key: -weights[normalise_key(key)])[:number]
+            def order(key: str) -> tuple[float, bool]:
+                return -round(weights[normalise_key(key)], 6), in_sentence(label(key)) not in HEADS
+
+            chosen = sorted(keys, key=order)[:number]
             return tuple(key for key in keys if key in chosen)
 
-        tags = [key for key in shared if kind(key) == TAG]
+        telling = [key for key in shared if label(key).casefold() not in EMPTY]
+        tags = [key for key in telling if kind(key) == TAG]
         moods = [key for key in tags if is_mood(key)]
-        genres = [key for key in shared if kind(key) == GENRE]
+        themes = [key for key in tags if key not in moods]
+        genres = [key for key in telling if kind(key) == GENRE]
         said = {label(key).casefold() for key in genres}
+        moods = [key for key in moods if _implied_by(key) not in said]
+        named = best(genres, 1 if themes or (moods and len(genres) == 1) else 2)
         return cls(
-            genres=best(genres, 2),
-            adjectives=best([key for key in moods if _implied_by(key) not in said], 1),
-            themes=best([key for key in tags if key not in moods], 2),
-            decades=tuple(key for key in shared if kind(key) == DECADE),
+            genres=named,
+            adjectives=best(moods, 1) if len(named) == 1 and not themes else (),
+            themes=best(themes, 1 if genres else 2),
         )
 
     @property
@@ -45,16 +51,14 @@ class NamedAttributes:
         """All of them; none if there is no genre and no theme."""
         if not self.genres and not self.themes:
             return ()
-        adjectives = self.adjectives if self.genres else ()
-        return (*self.genres, *adjectives, *self.themes, *self.decades)
+        return (*self.genres, *self.adjectives, *self.themes)
 
     @property
     def noun(self) -> str:
-        """`quirky 1990s crime thriller`; empty if no genre is shared."""
+        """`quirky thriller`, `crime thriller`; empty if no genre is shared."""
         if not self.genres:
             return ""
         before = [label(key).casefold() for key in self.adjectives]
-        before += [label(key) for key in self.decades]
         return " ".join([*before, genre_phrase([label(key) for key in self.genres])])
 
     @property
@@ -127,7 +131,7 @@ def liked_sentence(titles: Sequence[str], named: NamedAttributes, variant: int) 
     elif len(named.themes) > 1:
         forms = _themes_only(titles, named)
     else:
-        forms = _loose_tie(titles, named)
+        forms = _theme_only(titles, named)
     return forms[variant % len(forms)]
 
 
@@ -152,23 +156,19 @@ def _genre_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
 
 def _themes_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
     liked, theme = joined(titles), named.theme
-    when = f" in the same decade, the {label(named.decades[0])}" if named.decades else ""
     return [
-        f"Because you liked {liked}: it shares {_their(titles)} {theme}{when}.",
-        f"You liked {liked}; the same {theme} return here{when}.",
-        f"Its {theme} are those of {liked}, {_which(titles)}{when and f', {when[1:]}'}.",
+        f"Because you liked {liked}: it shares {_their(titles)} {theme}.",
+        f"You liked {liked}; the same {theme} return here.",
+        f"Its {theme} are those of {liked}, {_which(titles)}.",
     ]
 
 
-def _loose_tie(titles: Sequence[str], named: NamedAttributes) -> list[str]:
-    liked = joined(titles)
-    when = f" and come from the {label(named.decades[0])}" if named.decades else ""
-    all_of_them = "All three" if len(titles) > 1 else "Both"
+def _theme_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
+    liked, theme = joined(titles), named.theme
     return [
-        f"A loose tie to {liked}, {_which(titles)}: {all_of_them.lower()} have"
-        f" {named.a_theme}{when}.",
-        f"Only loosely like {liked}, {_which(titles)}: {all_of_them.lower()} have"
-        f" {named.a_theme}{when}.",
+        f"You liked {liked}; this has {_their(titles)} {theme}.",
+        f"It shares the {theme} of {liked}, {_which(titles)}.",
+        f"What it has in common with {liked}, {_which(titles)}: the {theme}.",
     ]
 
 
@@ -192,17 +192,79 @@ def taste_sentence(named: NamedAttributes, variant: int) -> str:
     return forms[variant % len(forms)]
 
 
-def no_match_sentence(itself: NamedAttributes, *, has_liked: bool, variant: int) -> str:
-    """What to say when nothing is shared: the truth. `itself` says what the title is."""
-    this = f"this {itself.noun or 'title'}"
-    if has_liked:
+def collaborative_sentence(title: str, people: int, both: int, variant: int) -> str:
+    """A reason of counted people, where a cause shares nothing that can be said."""
+    forms = [
+        f"Of the {people} people who liked {title}, as you did, {both} also liked this.",
+        f"You liked {title}; {both} of the {people} people who did liked this, too.",
+        f"{both} of the {people} people who, as you did, liked {title} liked this as well.",
+        f"Liked by {both} of the {people} people who, like you, liked {title}.",
+    ]
+    return forms[variant % len(forms)]
+
+
+def genre_and_people_sentence(
+    title: str, named: NamedAttributes, people: int, both: int, variant: int
+) -> str:
+    """A reason of one shared genre, which alone says little, and of counted people."""
+    noun = named.noun
+    forms = [
+        f"You liked {title}; this {noun} too is liked by {both} of the {people} people who did.",
+        f"{capitalised(with_article(noun))} that {both} of the {people} people who liked {title},"
+        " as you did, also liked.",
+        f"Like {title}, which you liked, {with_article(noun)}: {both} of {people} people who liked"
+        " that one liked this.",
+        f"Another {noun} beside {title}, which you liked: {both} of the {people} people who did"
+        " liked it.",
+    ]
+    return forms[variant % len(forms)]
+
+
+def another_cause(sentence: str, title: str, variant: int) -> str:
+    """The sentence with a second liked title that counts for much."""
+    forms = [
+        f"; {title}, which you liked too, also counts for it.",
+        f"; your liking for {title} speaks for it as well.",
+        f"; that you liked {title} adds to it.",
+    ]
+    return sentence.removesuffix(".") + forms[variant % len(forms)]
+
+
+def strongest_sentence(title: str, variant: int) -> str:
+    """A reason that says which liked title counted for most, and nothing else."""
+    forms = [
+        f"Of all you liked, {title} counts for most here.",
+        f"You liked {title}, and that counts for more here than any other title you liked.",
+        f"What brought it here most of all that you liked: {title}.",
+    ]
+    return forms[variant % len(forms)]
+
+
+def rests_on_sentence(cause: str, people: int, *, has_liked: bool, variant: int) -> str:
+    """What to say where no liked title is a cause: the truth.
+
+    Args:
+        cause: the largest cause (`attribution.kinds`); empty where none is known.
+        people: how many liked the title; 0 for too few to speak of.
+        has_liked: whether the user is known to like any title.
+        variant: chooses among the forms.
+    """
+    if not has_liked:
+        known = f"{people} people liked this" if people else "other people's ratings brought this"
+        end = "" if people else " here"
         forms = [
-            f"No close match among what you liked; {this} is here for the pattern of ratings.",
-            f"Nothing you liked resembles {this} closely; other people's ratings brought it here.",
+            f"We know no title that you liked yet; {known}{end}.",
+            f"With no liked title of yours to go by: {known}{end}.",
         ]
+    elif cause == PROFILE:
+        forms = ["It fits what your profile says of you as a whole."]
+    elif cause == ATTRIBUTES:
+        forms = ["It is here for what is known of you beside your ratings."]
+    elif cause == TIME:
+        forms = ["It is here because it was popular at the time when you were active."]
     else:
         forms = [
-            f"We know no title that you liked yet; other people's ratings brought {this} here.",
-            f"With no liked title to go by, {this} rests on other people's ratings.",
-        ]
+            f"It is here for being popular: {people} people liked it.",
+            f"{people} people liked it, which speaks for it here.",
+        ] if people else ["It is here for what other people's ratings say of it."]  # fmt: skip
     return forms[variant % len(forms)]

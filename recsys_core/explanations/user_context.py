@@ -1,14 +1,21 @@
 """The users' context for explanations: from tables to the variables of the prompt."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from recsys_core import columns as c
 from recsys_core.explanations.attributes import attributes
-from recsys_core.explanations.prompt import ExplanationInput, KnownItem
+from recsys_core.explanations.attribution.kinds import (
+    ATTRIBUTES,
+    LIKED,
+    POPULARITY,
+    PROFILE,
+    TIME,
+)
+from recsys_core.explanations.prompt import Cause, ExplainedItem, ExplanationInput, KnownItem
 from recsys_core.prompt_context.tables import item_facts, recent, recent_items, taste, tastes
 
 
@@ -28,7 +35,19 @@ class ExplanationContext:
 
 
 class ExplanationContexts:
-    """The contexts of all users of `pool`, built lazily in its order."""
+    """The contexts of all users of `pool`, built lazily in its order.
+
+    Args:
+        pool: USER and ITEM of what is explained, in order.
+        history: `columns.INTERACTIONS` that may be shown.
+        items: `columns.ITEMS`.
+        item_profiles: `columns.ITEM_PROFILES`.
+        user_profiles: `columns.USER_PROFILES`.
+        attributions: `columns.ATTRIBUTIONS` of the pool.
+        liking: users who are known to like something.
+        batch: titles per request.
+        language: what sentences are to be written in.
+    """
 
     def __init__(
         self,
@@ -38,45 +57,108 @@ class ExplanationContexts:
         items: pl.DataFrame,
         item_profiles: pl.DataFrame,
         user_profiles: pl.DataFrame,
-        evidence: pl.DataFrame,
+        attributions: pl.DataFrame,
+        liking: pl.Series,
         batch: int,
+        language: str = "English",
     ) -> None:
-        liked = evidence.filter(pl.col(c.POLARITY) == c.LIKED).sort(
-            c.USER, c.TURN, maintain_order=True
-        )
-        needed = pl.concat([pool.select(c.ITEM), liked.select(c.ITEM)]).unique()
-        shown = item_facts(items.join(needed, on=c.ITEM, how="semi"), item_profiles)
-        self._batch = batch
+        cited = citable(attributions)
+        needed = pl.concat([pool[c.ITEM], cited[c.CAUSE]]).unique()
+        shown = item_facts(items.filter(pl.col(c.ITEM).is_in(needed.implode())), item_profiles)
+        self._batch, self._language = batch, language
         self._items = {row[c.ITEM]: known_item(row) for row in shown.iter_rows(named=True)}
-        cited = liked.group_by(c.USER, maintain_order=True).agg(pl.col(c.ITEM).alias(c.LIKED))
+        self._without = pool[c.USER].unique().is_in(cited[c.USER].implode()).not_().sum()
+        causes = cited.group_by(c.USER, c.ITEM, maintain_order=True).agg(
+            pl.struct(c.CAUSE, c.INFLUENCE, c.PEOPLE, c.PEOPLE_BOTH).alias(_CAUSES)
+        )
         self._frame = (
-            pool.group_by(c.USER, maintain_order=True)
-            .agg(c.ITEM)
-            .join(cited, on=c.USER, how="left", maintain_order="left")
+            pool.select(c.USER, c.ITEM)
+            .join(causes, on=[c.USER, c.ITEM], how="left", maintain_order="left")
+            .join(others(attributions), on=[c.USER, c.ITEM], how="left", maintain_order="left")
+            .with_columns(pl.col(c.USER).is_in(liking.implode()).alias(_LIKES))
+            .group_by(c.USER, maintain_order=True)
+            .agg(pl.col(_LIKES).first(), pl.struct(c.ITEM, _CAUSES, c.KIND, c.PEOPLE).alias(_ROWS))
             .join(tastes(user_profiles), on=c.USER, how="left", maintain_order="left")
             .join(recent_items(history, items), on=c.USER, how="left", maintain_order="left")
         )
 
     @property
     def without_liked(self) -> int:
-        """Users who have no liked title to cite."""
-        return self._frame[c.LIKED].null_count()
+        """Users of whom no liked title is a cause of anything."""
+        return int(self._without)
 
     def __iter__(self) -> Iterator[ExplanationContext]:
         for row in self._frame.iter_rows(named=True):
-            shown = sorted((self._items[item] for item in row[c.ITEM]), key=lambda one: one.id)
-            liked = tuple(self._items[item] for item in row[c.LIKED] or () if item in self._items)
-            parts = [shown[at : at + self._batch] for at in range(0, len(shown), self._batch)]
+            rows, own = sorted(row[_ROWS], key=lambda one: str(one[c.ITEM])), row
+            parts = [rows[at : at + self._batch] for at in range(0, len(rows), self._batch)]
             yield ExplanationContext(
                 user=str(row[c.USER]),
-                order=tuple(map(str, row[c.ITEM])),
-                batches=tuple(
-                    ExplanationInput(
-                        taste=taste(row), recent=recent(row), liked=liked, items=tuple(part)
-                    )
-                    for part in parts
-                ),
+                order=tuple(str(one[c.ITEM]) for one in row[_ROWS]),
+                batches=tuple(self._input(own, part) for part in parts),
             )
+
+    def _input(self, row: Mapping[str, Any], part: Sequence[Mapping[str, Any]]) -> ExplanationInput:
+        shown = [self._explained(one) for one in part]
+        cited = {one[c.CAUSE]: None for item in part for one in item[_CAUSES] or ()}
+        return ExplanationInput(
+            taste=taste(dict(row)), recent=recent(dict(row)), items=tuple(shown),
+            liked=tuple(self._items[one] for one in cited if one in self._items),
+            has_liked=row[_LIKES], language=self._language,
+        )  # fmt: skip
+
+    def _explained(self, row: Mapping[str, Any]) -> ExplainedItem:
+        causes = tuple(
+            Cause(
+                id=str(one[c.CAUSE]), influence=one[c.INFLUENCE], people=one[c.PEOPLE] or 0,
+                people_both=one[c.PEOPLE_BOTH] or 0,
+            )
+            for one in row[_CAUSES] or ()
+            if one[c.CAUSE] in self._items
+        )  # fmt: skip
+        return ExplainedItem(
+            **self._items[row[c.ITEM]].model_dump(), causes=causes,
+            rests_on="" if causes else row[c.KIND] or "", people=row[c.PEOPLE] or 0,
+        )  # fmt: skip
+
+
+_CAUSES: Final = "__causes__"
+_LIKES: Final = "__likes__"
+_ROWS: Final = "__rows__"
+CITABLE: Final = 5
+"""Liked titles that a reason may choose from."""
+_SAID: Final = (PROFILE, ATTRIBUTES, POPULARITY, TIME)
+"""Causes other than titles that a sentence can name."""
+
+
+def citable(attributions: pl.DataFrame) -> pl.DataFrame:
+    """The liked titles that the reasons of each item may cite, the strongest first.
+
+    Both answers must agree: the title adds to the score, and the score were lower without it.
+    INFLUENCE is the drop without the title in percent of the largest.
+    """
+    return (
+        attributions.filter((pl.col(c.KIND) == LIKED) & (pl.col(c.DROP) > 0) & (pl.col(c.SIGN) > 0))
+        .sort(c.USER, c.ITEM, c.DROP, c.CAUSE, descending=[False, False, True, False])
+        .group_by(c.USER, c.ITEM, maintain_order=True)
+        .head(CITABLE)
+        .with_columns(
+            (100 * pl.col(c.DROP) / pl.col(c.DROP).max().over(c.USER, c.ITEM))
+            .round()
+            .cast(pl.Int32)
+            .alias(c.INFLUENCE)
+        )
+    )
+
+
+def others(attributions: pl.DataFrame) -> pl.DataFrame:
+    """USER, ITEM, the KIND of the largest cause that is no title, and PEOPLE who liked the item."""
+    said = attributions.filter(pl.col(c.KIND).is_in(_SAID) & (pl.col(c.SIGN) > 0))
+    people = pl.col(c.PEOPLE).filter(pl.col(c.KIND) == POPULARITY).first()
+    return (
+        said.sort(c.SHARE, descending=True)
+        .group_by(c.USER, c.ITEM)
+        .agg(pl.col(c.KIND).first(), people.alias(c.PEOPLE))
+    )
 
 
 def known_item(row: Mapping[str, Any]) -> KnownItem:

@@ -52,3 +52,9 @@ NAMES: Final = _words("""
     washington west world york
 """)
 """Words that keep the capitals of the tag they stand in."""
+
+EMPTY: Final = frozenset({
+    "title", "titles", "item", "items", "product", "products", "other", "others", "unknown",
+    "misc", "miscellaneous", "general", "(no genres listed)", "all", "default", "n/a", "none",
+})  # fmt: skip
+"""Labels that say nothing of an item."""

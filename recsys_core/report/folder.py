@@ -10,10 +10,11 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from recsys_core.artifacts import storage_error
+from recsys_core.artifacts import absolute, storage_error
 from recsys_core.errors import ConfigError, StorageError
 from recsys_core.processes import is_left_over, temporary_name
 
@@ -32,7 +33,7 @@ def check_run_folder(root: str, run_name: str) -> None:
         ConfigError: there is a folder or file of that name, or of the name `latest`, that this
             project did not write.
     """
-    base = Path(root).expanduser().resolve()
+    base = absolute(root)
     _restore(base / run_name)
     if not _replaceable(base / run_name):
         raise ConfigError(
@@ -70,7 +71,7 @@ def publish(root: str, run_name: str, files: Mapping[str, bytes], *, latest: boo
         StorageError: the folder cannot be written; an earlier run of that name is kept.
     """
     check_run_folder(root, run_name)
-    base = Path(root).expanduser().resolve()
+    base = absolute(root)
     target = base / run_name
     fresh = base / temporary_name(run_name)
     try:
@@ -143,6 +144,12 @@ def _restore(target: Path) -> None:
             before.rename(target)
     except OSError as error:
         raise StorageError(f"{before} cannot be moved back to {target}: {error}") from error
+
+
+def sweep_runs(root: str) -> None:
+    """Remove the folders that dead processes were writing under the folder of the runs."""
+    with suppress(OSError):  # what cannot be removed is told by who writes there
+        _sweep(absolute(root))
 
 
 def _sweep(base: Path) -> None:

@@ -10,8 +10,10 @@ import polars as pl
 
 from recsys_core.columns import ITEM, JUDGED, RECOMMENDATIONS, RERANKED_USERS, USER
 from recsys_core.explanations.explainer import explain
+from recsys_core.interactions.feedback import is_liked
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.rerank.fusion import fused_by_user
+from recsys_core.serving.causes import visitor_causes
 from recsys_core.serving.model import ServedModel
 from recsys_core.serving.profiles import described, profiles_of
 from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN, Visitors
@@ -47,13 +49,14 @@ def recommend(
         k: length of each list.
         barred: (n_items,) items that are in no list.
     """
-    profiles, evidence = profiles_of(model, visitors)
+    profiles, _ = profiles_of(model, visitors)
     visitors = described(model, visitors, profiles)
     lists = model.lists(visitors, k, barred)
     frame, _ = asyncio.run(
         explain(
             as_reranked(lists), history=visitors.history, items=model.items,
-            item_profiles=model.item_profiles, user_profiles=profiles, evidence=evidence,
+            item_profiles=model.item_profiles, user_profiles=profiles,
+            attributions=visitor_causes(model, visitors, lists), liking=liking(model, visitors),
             provider=RulesProvider(), config=model.config.explanations, titles=k,
         )
     )  # fmt: skip
@@ -63,6 +66,11 @@ def recommend(
         status=dict(zip(visitors.users.to_list(), visitors.status, strict=True)),
         notes=notes_of(visitors, lists),
     )
+
+
+def liking(model: ServedModel, visitors: Visitors) -> pl.Series:
+    """The visitors who are known to like something."""
+    return visitors.history.filter(is_liked(model.scale.like_from))[USER].unique()
 
 
 def as_reranked(lists: pl.DataFrame) -> pl.DataFrame:

@@ -10,14 +10,14 @@ import polars as pl
 from scipy import sparse
 
 from recsys_core.artifacts import ArtifactRef, open_artifact
-from recsys_core.columns import AVAILABLE, ITEM, POSITION, TIMESTAMP, USER, check
+from recsys_core.columns import AVAILABLE, INDEX, ITEM, POSITION, TIMESTAMP, USER, check
 from recsys_core.embedding.user_features import attribute_features
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.graph.components.histories import Histories
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.inference.user_placing import UserPlacing
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
-from recsys_core.interactions.feedback import RatingScale, rating_weights
+from recsys_core.interactions.feedback import RatingScale, is_liked, rating_weights
 from recsys_core.interactions.lookup import aligned, vector_array
 from recsys_core.interactions.topk import ranked_lists
 from recsys_core.serving import contract
@@ -128,6 +128,19 @@ class ServedModel:
     def known_items(self) -> frozenset[Any]:
         """Ids of the items."""
         return frozenset(self.items[ITEM].to_list())
+
+    @cached_property
+    def likers(self) -> sparse.csr_matrix:
+        """(n_items, n_users) a 1 for everybody of the known users who liked an item."""
+        liked = self.histories.filter(is_liked(self.scale.like_from))
+        liked = liked.filter(pl.col(ITEM).is_in(self.item_ids.implode())).unique([USER, ITEM])
+        places = pl.DataFrame({ITEM: self.item_ids}).with_row_index(INDEX)
+        items = liked.join(places, on=ITEM, how="left", maintain_order="left")[INDEX]
+        users = liked[USER].rank("dense") - 1
+        shape = self.item_ids.len(), liked[USER].n_unique()
+        return sparse.csr_matrix(
+            (np.ones(liked.height, np.int32), (items.to_numpy(), users.to_numpy())), shape
+        )
 
     @cached_property
     def titles(self) -> Titles:

@@ -14,7 +14,6 @@ from recsys_core.columns import (
     DISLIKES,
     GENRES,
     ITEM,
-    LIKED,
     OVERVIEW,
     POLARITY,
     RATING,
@@ -25,13 +24,16 @@ from recsys_core.columns import (
     USER,
     YEAR,
 )
+from recsys_core.explanations.attribution.kinds import POPULARITY
 from recsys_core.explanations.prompt import (
+    Cause,
+    ExplainedItem,
     ExplanationInput,
     KnownItem,
     Reason,
     explain_with_rules,
 )
-from recsys_core.explanations.user_context import known_item
+from recsys_core.explanations.user_context import CITABLE, known_item
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
 from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.inputs import RatedItem
@@ -40,6 +42,7 @@ from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import evidence_turns, shown_items
 from recsys_core.prompt_context.models import Taste
 from recsys_core.prompt_context.tables import item_facts
+from recsys_core.serving.causes import drops_of, people_of, polarity
 from recsys_core.serving.located import Located
 from recsys_core.serving.model import ServedModel
 from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN
@@ -93,6 +96,7 @@ class People:
         facts = item_facts(model.items, model.item_profiles)
         by_id = {row[ITEM]: known_item(row) for row in facts.iter_rows(named=True)}
         self._known: list[KnownItem] = [by_id[item] for item in ids]
+        self._by_id = {one.id: one for one in self._known}
         self._ids = ids
         self._titles = model.items.select(TITLE, YEAR).rows()
         shown: dict[Any, RatedItem] = shown_items(model.items, model.item_profiles)
@@ -114,9 +118,6 @@ class People:
         )
 
     def _read_profiles(self) -> None:
-        liked = self.model.evidence.filter(pl.col(POLARITY) == LIKED)
-        cited = liked.sort(USER, TURN, maintain_order=True).group_by(USER).agg(ITEM)
-        self._liked = dict(cited.iter_rows())
         names = [USER, OVERVIEW, GENRES, TAGS, DISLIKES]
         self._tastes = {row[0]: row[1:] for row in self.model.user_profiles.select(names).rows()}
 
@@ -134,7 +135,7 @@ class People:
             overview=overview or "", description="", genres=tuple(genres or ()),
             tags=tuple(tags or ()), dislikes=tuple(dislikes or ()),
         )  # fmt: skip
-        return self._answer(located, KNOWN, self._liked.get(user, ()), taste, k)
+        return self._answer(located, KNOWN, self._likes(self._ratings[span]), taste, k)
 
     def of_ratings(
         self, rated: Sequence[tuple[Any, float, int | None]], k: int, user: Any = None
@@ -149,14 +150,17 @@ class People:
         items, ratings, times = self._joined(rated, user)
         located = self._located(_NOBODY, items, ratings, times)
         evidence = self._evidence(items, ratings, times)
-        liked = [item for item, polarity, _ in evidence if polarity == LIKED]
         profile = self._profile(evidence)
         taste = Taste(
             overview=profile.overview, description=profile.description, genres=profile.genres,
             tags=profile.tags, dislikes=profile.dislikes,
         )  # fmt: skip
         status = FOLDED_IN if len(located.edges) else NOTHING_KNOWN
-        return self._answer(located, status, liked, taste, k)
+        return self._answer(located, status, self._likes(ratings), taste, k)
+
+    def _likes(self, ratings: Floats) -> bool:
+        """Whether one of the ratings is a like."""
+        return bool((ratings >= np.float32(self.model.scale.like_from)).any())
 
     def _joined(
         self, rated: Sequence[tuple[Any, float, int | None]], user: Any
@@ -210,27 +214,62 @@ class People:
         return profile or NEUTRAL
 
     def _answer(
-        self, located: Located, status: str, liked: Sequence[Any], taste: Taste, k: int
+        self, located: Located, status: str, has_liked: bool, taste: Taste, k: int
     ) -> PersonalList:
         ((places, scores),) = self.model.best(located, k)
-        shown = sorted((self._known[at] for at in places), key=lambda one: one.id)
-        citable = tuple(self._known[self._places[one]] for one in liked)
+        explained = self._explained(located, places)
+        shown = sorted(explained, key=lambda one: one.id)
         batch = self.model.config.explanations.batch
         reasons: list[Reason] = []
         for at in range(0, len(shown), batch):
+            items = tuple(shown[at : at + batch])
+            liked = {cause.id: self._by_id[cause.id] for item in items for cause in item.causes}
             asked = ExplanationInput(
-                taste=taste, liked=citable, items=tuple(shown[at : at + batch])
+                taste=taste, liked=tuple(liked.values()), items=items, has_liked=has_liked
             )
             reasons += explain_with_rules(asked).reasons
-        titles = {one.id: one.title for one in citable}
         by_id = {one.id: one for one in reasons}
         entries = tuple(
             Entry(
                 item=self._ids[at], title=self._titles[at][0], year=self._titles[at][1],
                 score=float(score), reason=reason.sentence,
-                because=tuple(titles[one] for one in reason.liked_ids), shares=reason.attributes,
+                because=tuple(self._by_id[one].title for one in reason.liked_ids),
+                shares=reason.attributes,
             )
             for at, score in zip(places, scores, strict=True)
             for reason in (by_id[self._known[at].id],)
         )  # fmt: skip
         return PersonalList(status=status, entries=entries)
+
+    def _explained(self, located: Located, places: Indices) -> list[ExplainedItem]:
+        """The items with the causes that `causes.visitor_causes` finds."""
+        model, own = self.model, located.edges
+        found = drops_of(model, own, places, located.attributes[0], located.texts[0])
+        rated = own.items[found.asked]
+        people, both = people_of(model, rated, places)
+        liked = polarity(model, own)[found.asked] == 1
+        fans = np.diff(model.likers.indptr)
+        made = []
+        for column, place in enumerate(places):
+            rows = [
+                row for row in found.strongest[:, column].tolist()
+                if liked[row] and found.drops[row, column] > 0
+            ]  # fmt: skip
+            rows.sort(key=lambda row: (-found.drops[row, column], self._ids[rated[row]]))
+            most = found.drops[rows[0], column] if rows else np.float32(1)
+            causes = tuple(
+                Cause(
+                    id=self._known[rated[row]].id,
+                    influence=int(np.floor(100 * found.drops[row, column] / most + 0.5)),
+                    people=int(people[row]), people_both=int(both[row, column]),
+                )
+                for row in rows[:CITABLE]
+            )  # fmt: skip
+            made.append(
+                ExplainedItem(
+                    **self._known[place].model_dump(), causes=causes,
+                    rests_on="" if causes else POPULARITY,
+                    people=int(fans[place]) if place < len(fans) else 0,
+                )
+            )  # fmt: skip
+        return made

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -42,12 +42,15 @@ from recsys_core.datasets.config import SplitConfig
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report.plots import alternative, standalone
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, Summary
+from tasks.runtime.patience import patiently
 from tasks.runtime.references import FiguresRef, RecommendationsRef
 
 HEADLINE_KEY: Final = "headline-metrics"
 """Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
 SAMPLE_USERS: Final = 5
 SAMPLE_ENTRIES: Final = 5
+_MARKUP: Final = re.compile(r"[\[\]<>`*|\\]|://|@|www\.|javascript:", re.IGNORECASE)
+"""What the UI's tables would render: Markdown, HTML, links that are made of themselves."""
 _SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&:@"
 """With `:` and `@`, of which Markdown makes links by itself."""
 
@@ -69,23 +72,28 @@ def publish_artifacts(
     """
     if not get_current_settings().api.url:
         return
-    # `_sync` is Prefect's own switch: inside an event loop these would return coroutines.
-    sync: dict[str, Any] = {"_sync": True}
-    create_markdown_artifact(overview(summary), key="run", description="The run", **sync)
+    _create(create_markdown_artifact, overview(summary), key="run", description="The run")
     title = f"Protocol {HEADLINE_PROTOCOL}, k = {HEADLINE_K}"
     rows = headline_rows(summary)
-    create_table_artifact(table(rows), key=HEADLINE_KEY, description=title, **sync)
+    _create(create_table_artifact, table(rows), key=HEADLINE_KEY, description=title)
     shown = sample(recommendations.table("recommendations"))
     text = "Lists of the first users"
     # Markdown, since the UI cuts the cells of tables.
-    create_markdown_artifact(lists(shown), key="recommendations", description=text, **sync)
-    create_table_artifact(table(ledger(calls)), key="cost", description=cost(summary), **sync)
+    _create(create_markdown_artifact, lists(shown), key="recommendations", description=text)
+    _create(
+        create_table_artifact, table(ledger(calls)), key="cost", description=escape(cost(summary))
+    )
     if link := report_link(summary):
-        create_link_artifact(link, key="report", link_text="report.html", **sync)
+        _create(create_link_artifact, link, key="report", link_text="report.html")
     else:
-        create_markdown_artifact(report_place(summary), key="report", **sync)
+        _create(create_markdown_artifact, report_place(summary), key="report")
     for key, text, uri in images(figures.table("figures")):
-        create_image_artifact(uri, key=key, description=text, **sync)
+        _create(create_image_artifact, uri, key=key, description=text)
+
+
+def _create(make: Callable[..., Any], content: Any, **more: str) -> None:
+    # `_sync` is Prefect's own switch: inside an event loop these would return coroutines.
+    patiently(lambda: make(content, **more, _sync=True))
 
 
 def report_link(summary: Summary) -> str | None:
@@ -102,8 +110,9 @@ def report_place(summary: Summary) -> str:
     folder = Path(summary.folder)
     serve = f"python -m http.server 4201 --bind 127.0.0.1 --directory {folder.parent}"
     return (
-        f"The report is `{folder / 'report.html'}` on the worker's machine.\n\nTo open it from"
-        f" here: `{serve}`, and `RECSYS_RUNS_URL=http://127.0.0.1:4201` for the workers."
+        f"The report is {escape(str(folder / 'report.html'))} on the worker's machine.\n\n"
+        f"To open it from here: {escape(serve)}, and"
+        " `RECSYS_RUNS_URL=http://127.0.0.1:4201` for the workers."
     )
 
 
@@ -111,7 +120,7 @@ def overview(summary: Summary) -> str:
     """The run as Markdown: data, models, steps, cost, and where the outputs are."""
     lines = [
         f"## Run {escape(summary.run_name)}",
-        f"{summary.seconds:.1f} s. Outputs: `{summary.folder}`. {cost(summary)}.",
+        f"{summary.seconds:.1f} s. Outputs: {escape(summary.folder)}. {escape(cost(summary))}.",
         f"Data: {escape(summary.data_source)}.",
         "",
         "| step | seconds | peak MiB | rows | cached |",
@@ -182,16 +191,18 @@ def ledger(calls: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that Prefect's tables can hold: finite numbers, text, null."""
+    """Rows that Prefect's tables can hold: finite numbers, text that stays text, null."""
     return [{name: _cell(value) for name, value in row.items()} for row in rows]
 
 
 def _cell(value: object) -> object:
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int | bool):
+    if value is None or isinstance(value, int | bool):
         return value
-    return json.dumps(value, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # Names stay as they are: the quality gate compares some of them.
+    return escape(text) if _MARKUP.search(text) else text
 
 
 def images(drawn: pl.DataFrame) -> Iterator[tuple[str, str, str]]:

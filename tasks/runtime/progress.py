@@ -1,12 +1,14 @@
 """Progress of the long steps: a bar on a terminal, an artifact where a Prefect server is set."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, cast
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.settings import get_current_settings
@@ -16,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Report = Callable[..., None]
 """Called with what is done so far; more arguments are taken and ignored."""
 
+_LOG: Final = logging.getLogger(__name__)
 _SECONDS_BETWEEN_UPDATES: Final = 2.0
 
 
@@ -66,7 +69,11 @@ def _artifact(label: str, total: int) -> Callable[[int], None]:
     # `_sync` is Prefect's own switch: inside a step's event loop these would return coroutines.
     sync: dict[str, Any] = {"_sync": True}
     key = label.lower().replace("_", "-").replace(" ", "-")
-    artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=label, **sync))
+    try:
+        artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=label, **sync))
+    except httpx.HTTPError as error:
+        _LOG.warning("no progress is shown in the UI", extra={"step": label, "why": str(error)})
+        return _nowhere
     last = time.monotonic()
 
     def report(done: int) -> None:
@@ -74,6 +81,8 @@ def _artifact(label: str, total: int) -> Callable[[int], None]:
         if done < total and time.monotonic() - last < _SECONDS_BETWEEN_UPDATES:
             return
         last = time.monotonic()
-        update_progress_artifact(artifact, 100.0 * done / max(total, 1), **sync)
+        # A server that is away for a moment misses a mark on a bar, and the step goes on.
+        with suppress(httpx.HTTPError):
+            update_progress_artifact(artifact, 100.0 * done / max(total, 1), **sync)
 
     return report

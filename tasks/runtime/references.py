@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from recsys_core.artifacts import ArtifactRef
-from recsys_core.columns import AVAILABLE, ITEM, RATING
+from recsys_core.columns import AVAILABLE, ITEM, RATING, USER
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.protocols import History
-from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.feedback import RatingScale, is_liked
 from recsys_core.report.summary import Summary
 from recsys_core.serving.contract import FACTS as SERVED_FACTS
 
@@ -158,6 +158,11 @@ def shown_history(split: SplitRef, ratings: RatingScale) -> pl.DataFrame:
     if ratings.is_implicit:
         return train.with_columns(pl.lit(None, train.schema[RATING]).alias(RATING))
     return train
+
+
+def liking(split: SplitRef, ratings: RatingScale) -> pl.Series:
+    """The users who are known to like something, by all that lists are made from."""
+    return split.shown.filter(is_liked(ratings.like_from))[USER].unique()
 
 
 class ItemProfilesRef(ArtifactRef):

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 import httpx
@@ -35,6 +36,7 @@ from prefect.tasks import Task, exponential_backoff
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
 from recsys_core.errors import RecsysError
+from tasks.runtime.patience import patiently
 from tasks.runtime.resources import measured
 from tasks.runtime.result_records import ReferenceSerializer, read_only_our_records
 from tasks.runtime.run_log import current_run_id, record
@@ -82,6 +84,7 @@ class Submitted(Generic[R_co]):
 
     name: str
     future: PrefectFuture[R_co]
+    again: Callable[[], PrefectFuture[R_co]]
     started: float = field(default_factory=time.perf_counter)
 
     def result(self) -> R_co:
@@ -90,7 +93,8 @@ class Submitted(Generic[R_co]):
         Raises:
             Exception: whatever the step raised.
         """
-        ref = self.future.result()
+        futures = chain([self.future], iter(self.again, None))
+        ref = patiently(lambda: next(futures).result())
         record(self.name, ref, time.perf_counter() - self.started)
         return ref
 
@@ -118,10 +122,13 @@ class Step(Generic[P, R]):
         rests_on = dict(self._rests_on(inputs))
         if _KEPT_ONLY.get():
             return self._kept(store, inputs, rests_on)
-        tell_if_waiting(self._task.name, self._task.tags)
-        ref = self._task(store, inputs, rests_on)
+        ref = patiently(lambda: self._now(store, inputs, rests_on))
         record(self._task.name, ref, time.perf_counter() - started)
         return ref
+
+    def _now(self, store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
+        tell_if_waiting(self._task.name, self._task.tags)
+        return self._task(store, inputs, rests_on)
 
     def _kept(self, store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
         """The reference to the artifact that is there.
@@ -143,8 +150,12 @@ class Step(Generic[P, R]):
         """
         unbounded = self._task.with_options(timeout_seconds=0)
         inputs = bound_inputs(self._build, args, kwargs)
-        future = unbounded.submit(store, inputs, dict(self._rests_on(inputs)))
-        return Submitted(name=self._task.name, future=future)
+        rests_on = dict(self._rests_on(inputs))
+
+        def start() -> PrefectFuture[R]:
+            return unbounded.submit(store, inputs, rests_on)
+
+        return Submitted(name=self._task.name, future=patiently(start), again=start)
 
 
 def step(

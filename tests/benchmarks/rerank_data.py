@@ -13,6 +13,7 @@ import polars as pl
 from recsys_core.columns import ITEM, USER, VECTOR
 from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import Split, split_interactions
+from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain
 from recsys_core.interactions.feedback import RatingScale
@@ -109,7 +110,8 @@ def explained_world(
             items=tables.items,
             item_profiles=tables.item_profiles,
             user_profiles=tables.user_profiles,
-            evidence=found.evidence,
+            attributions=assumed(found.evidence, lists),
+            liking=found.evidence[USER].unique(),
             provider=RulesProvider(),
             config=ExplanationConfig(),
             titles=20,

@@ -52,7 +52,7 @@ def test_a_run_and_its_artifacts(deployed, first: str, chromium: str, tmp_path: 
     chosen = {"artifacts": {"flow_run_id": {"any_": [first]}}}
     found = {one["key"]: one["id"] for one in deployed.post("/artifacts/filter", chosen)}
     shown = {
-        "run": "cached", "headline-metrics": "gat+relevancy", "recommendations": "Story No.",
+        "run": "cached", "headline-metrics": "popularity", "recommendations": "Story No.",
         "cost": "rules", "plot-ndcg": "data:image/svg+xml;base64,", "report": "report.html",
     }  # fmt: skip
     for key, text in shown.items():

@@ -21,6 +21,13 @@ def test_the_served_lists_are_judged_unless_another_method_is_named() -> None:
     assert judged(HEADLINE, "gat", "ndcg", "ci-2", ON).metrics == {"ndcg": 0.40}
 
 
+def test_served_lists_that_are_the_graphs_own_are_judged_by_its_figures() -> None:
+    own = {name: HEADLINE[name] for name in ("gat", "ease")}
+    now = judged(own, None, "ndcg", "ci-2", ON)
+    assert (now.method, now.metrics) == ("served", {"ndcg": 0.40})
+    assert "0.4000" in hold(now, accepted(0.40), "ndcg", 0.01), "compared with a run that reranked"
+
+
 @pytest.mark.parametrize(("method", "metric"), [("magic", "ndcg"), (None, "accuracy")])
 def test_what_the_run_did_not_measure_cannot_pass(method, metric) -> None:
     with pytest.raises(GateError, match="correct --method or --metric"):

@@ -155,3 +155,11 @@ def test_the_examples_that_we_show_are_valid(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.yaml"
         path.write_text(text)
         assert read_site(path).data_sets["shop"].nightly
+
+
+def test_aliases_that_multiply_are_one_message(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (tmp_path / "site.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="more than 20,000 values"):
+        read_site(tmp_path / "site.yaml")

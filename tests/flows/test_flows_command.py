@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from flows import _command
+from flows import _command, _quiet
 from flows._help import OFTEN_SET, parameters
 from recsys_core import __version__
 from recsys_core.config import ReproduceConfig, RunConfig
@@ -58,6 +58,13 @@ def test_names_may_be_written_with_dashes() -> None:
     found = parse(*given)
     assert (found.dry_run, found.refit, found.seed) == (True, False, 0)
     assert (found.llm.max_in_flight, found.run_name) == (3, "a-b")
+
+
+def test_a_mapping_that_multiplies_or_is_none_is_one_message() -> None:
+    lists = ", ".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))
+    for given in ("{a0: &a0 [x, x, x], " + lists + "}", "{a: [}", "{"):
+        with pytest.raises(ConfigError, match=r"data\.columns"):
+            parse(f"--data.columns={given}")
 
 
 def test_the_file_named_on_the_command_line_lies_below_it(tmp_path: Path) -> None:
@@ -190,7 +197,7 @@ def test_a_bug_is_not_hidden() -> None:
 
 
 def test_expected_errors_are_logged_without_a_traceback(caplog) -> None:
-    _command.quiet_expected_errors()
+    _quiet.quiet_expected_errors()
     logger = logging.getLogger("prefect.task_runs")
     for error, kept in ((DataError("Seen."), False), (ValueError("bug"), True)):
         try:

@@ -1,5 +1,8 @@
 """What every flow looks at before its first step."""
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,38 @@ def test_the_forms_name_stands_for_the_workers_place(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("RECSYS_RUNS", raising=False)
     config = RunConfig(artifact_root="$RECSYS_ARTIFACTS", runs_root="$RECSYS_RUNS")
     assert (config.artifact_root, config.runs_root) == ("s3://bucket/recsys", "runs")
+
+
+WRITER = """
+    import sys, time
+    from pathlib import Path
+    from recsys_core.artifacts import ArtifactStore
+    from recsys_core.processes import temporary_name
+
+    root, runs = sys.argv[1:]
+    out = ArtifactStore(root=root).writer("lists", "k" * 64)
+    out.data("notes.txt", b"half")
+    out.scratch._filesystem.create_dir(out.scratch._folder)
+    Path(out.scratch._folder, temporary_name("epoch")).write_bytes(b"half")
+    run = Path(runs, temporary_name("mine"))
+    run.mkdir(parents=True)
+    (run / "summary.json").write_text("{")
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_leftovers_of_killed_writers_are_swept_when_the_next_run_starts(tmp_path: Path) -> None:
+    config = RunConfig(**places(tmp_path))
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), *places(tmp_path).values()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "written\n"
+            check_ready(config)
+            assert len(list(tmp_path.rglob("*.tmp"))) == 3, "the writer still runs"
+        finally:
+            process.kill()
+    foreign = tmp_path / "artifacts" / "lists" / ".mine.00000000-1-1-00000000.tmp"
+    foreign.write_text("of another machine, or of nobody that we know")
+    check_ready(config)
+    assert list(tmp_path.rglob("*.tmp")) == [foreign]

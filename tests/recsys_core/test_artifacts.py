@@ -26,6 +26,7 @@ from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DamagedArtifact, DataError, StorageError
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.report.folder import check_run_folder
 
 KEY = content_hash("a step")
 FRAME = pl.DataFrame(
@@ -186,6 +187,15 @@ def test_a_root_below_a_file_is_a_clear_error(tmp_path: Path) -> None:
         fill(out)
 
 
+def test_links_in_a_circle_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(StorageError, match="leads nowhere"):
+        ArtifactStore(root=str(tmp_path / "a" / "artifacts"))
+    with pytest.raises(StorageError, match="leads nowhere"):
+        check_run_folder(str(tmp_path / "a"), "mine")
+
+
 def test_an_unknown_kind_of_root_is_a_clear_error() -> None:
     with pytest.raises(StorageError, match="cannot be opened"):
         ArtifactStore(root="nosuch://bucket/x").find("lists", KEY)
@@ -212,6 +222,79 @@ def test_a_relative_root_stays_where_it_was_opened(tmp_path: Path, monkeypatch) 
         monkeypatch.chdir(tmp_path / name)
         roots.append(ArtifactStore(root="artifacts").root)
     assert roots == [str(tmp_path / name / "artifacts") for name in ("one", "two")]
+
+
+RIVAL = """
+    import sys, time
+    import polars as pl
+    import pyarrow.fs as pafs
+    from recsys_core.artifacts import ArtifactStore, content_hash
+    from recsys_core.columns import ITEM, RANK, RANKING, USER
+
+    store, ledger = ArtifactStore(root=sys.argv[1]), sys.argv[2] == "ledger"
+    types = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    frame = pl.DataFrame({USER: [1], ITEM: [3], RANK: [1]}, schema=types)
+
+    class Slow(pafs.LocalFileSystem):
+        def get_file_info(self, path):
+            found = super().get_file_info(path)
+            time.sleep(0.01)
+            return found
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(20):
+        key = content_hash(str(number))
+        with store.writer("lists", key) as out:
+            out._filesystem = Slow()
+            out.table("lists", frame, RANKING)
+            if ledger:
+                out.table("calls", frame, RANKING, in_content=False)
+            made = out.commit(
+                version="1", parameters={}, inputs={}, built_by=sys.argv[2], seconds=0,
+                peak_memory_mib=0,
+            )
+        assert made.table("lists").equals(frame)
+        assert store.find("lists", key) is not None, number
+"""
+
+
+@pytest.mark.parametrize("kinds", [("plain", "plain"), ("plain", "ledger"), ("ledger", "ledger")])
+def test_two_processes_that_write_the_same_artifacts_find_them_whole(
+    store: ArtifactStore, kinds: tuple[str, str]
+) -> None:
+    """From damaged ones, so that both delete before they write."""
+    for number in range(20):
+        place = Path(store.uri("lists", content_hash(str(number))))
+        place.mkdir(parents=True)
+        (place / MANIFEST).write_text("{}")
+    rivals = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(RIVAL), store.root, kind], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) for kind in kinds
+    ]  # fmt: skip
+    for one in rivals:
+        assert one.stdout.readline() == "ready\n"
+    for one in rivals:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    for one in rivals:
+        _, said = one.communicate(timeout=60)
+        assert one.returncode == 0, said
+    left = [path for path in Path(store.root).rglob("*") if path.name.endswith(".tmp")]
+    assert left == []
+
+
+def test_what_was_there_first_stays_and_a_ledger_is_never_dropped(store, ref) -> None:
+    with store.writer("lists", KEY) as out:
+        assert fill(out, FRAME.reverse()) == ref
+    assert store.find("lists", KEY) == ref
+    with store.writer("lists", KEY) as out:
+        out.table("calls", FRAME.head(1), RANKING, in_content=False)
+        mine = fill(out)
+    assert mine.content_hash == ref.content_hash
+    assert "calls" in store.find("lists", KEY).tables
 
 
 WRITER = """

@@ -12,6 +12,7 @@ from prefect import flow
 
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.columns import (
+    ATTRIBUTIONS,
     EVIDENCE,
     INTERACTIONS,
     ITEM_PROFILES,
@@ -26,6 +27,7 @@ from recsys_core.columns import (
     check,
 )
 from recsys_core.config import RunConfig, load_config
+from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.llm_judge import JUDGE_METRICS
 from recsys_core.explanations.evaluation.metrics import EXPLANATION_METRICS, EXPLANATIONS
@@ -36,6 +38,7 @@ from tasks.explanation_judge import explanation_judge
 from tasks.explanation_metrics import explanation_metrics
 from tasks.report import judging_calls
 from tasks.runtime.references import (
+    AttributionsRef,
     DatasetRef,
     ItemProfilesRef,
     RecommendationsRef,
@@ -53,23 +56,31 @@ from tests.rerank_world import ranked, world
 def made(tmp_path: Path) -> tuple[ArtifactStore, Results]:
     """A store with everything that explained lists are made from."""
     tables, evidence = world(n_users=5)
+    causes = assumed(evidence, ranked(tables))
     reasons, _ = asyncio.run(
         explain(
             ranked(tables), history=tables.history, items=tables.items,
             item_profiles=tables.item_profiles, user_profiles=tables.user_profiles,
-            evidence=evidence, provider=RulesProvider(), config=ExplanationConfig(), titles=20,
+            attributions=causes, liking=evidence["user_id"].unique(),
+            provider=RulesProvider(), config=ExplanationConfig(), titles=20,
         )
     )  # fmt: skip
     store = ArtifactStore(root=str(tmp_path / "artifacts"))
     made = Results()
     made.data = put(store, "data", {"items": (tables.items, ITEMS)}).as_type(DatasetRef)
-    made.split = put(store, "split", {"train": (tables.history, INTERACTIONS)}).as_type(SplitRef)
+    made.split = put(
+        store, "split", {"train": (tables.history, INTERACTIONS)},
+        learned="train", shown="train",
+    ).as_type(SplitRef)  # fmt: skip
     profiles = (tables.item_profiles, ITEM_PROFILES)
     made.item_profiles = put(store, "items", {"item_profiles": profiles}).as_type(ItemProfilesRef)
     made.user_profiles = put(store, "users", {
         "user_profiles": (tables.user_profiles, USER_PROFILES), "evidence": (evidence, EVIDENCE),
     }).as_type(UserProfilesRef)  # fmt: skip
     explained = put(store, "reasons", {"recommendations": (reasons, RECOMMENDATIONS)})
+    made.attributions = put(store, "causes", {"attributions": (causes, ATTRIBUTIONS)}).as_type(
+        AttributionsRef
+    )
     made.recommendations = explained.as_type(RecommendationsRef)
     return store, made
 
@@ -95,7 +106,15 @@ def run(
         found = [explanation_metrics(store, **given)]
         if config.explanations.judge:
             judged = config.explanations.judge_users
-            found.append(explanation_judge(store, llm=config.llm, judged_users=judged, **given))
+            found.append(
+                explanation_judge(
+                    store,
+                    llm=config.llm,
+                    judged_users=judged,
+                    attributions=lists.attributions,
+                    **given,
+                )
+            )
         return [one.table("metrics") for one in found]
 
     with run_log() as log:

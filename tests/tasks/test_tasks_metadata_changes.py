@@ -9,6 +9,8 @@ import pytest
 
 from recsys_core.columns import ITEM, TITLE
 from recsys_core.config import RunConfig
+from recsys_core.datasets.changes import ANNOUNCED, PROCESSED
+from recsys_core.errors import DataError
 from tasks import metadata_changes as metadata
 from tasks.metadata_changes import MAX_IDS, processed, watch
 from tests.small_data import small_items
@@ -82,3 +84,22 @@ def test_an_event_stays_small(tmp_path: Path, events) -> None:
     watch.fn(config, Data(many), HOUR)
     assert len(events[0]["payload"]["added"]) == MAX_IDS
     assert events[0]["payload"]["counts"] == {"added": MAX_IDS + 5, "changed": 0, "removed": 0}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"[]", b"null",
+     b'{"fingerprint": 1}', b'{"fingerprint": "x", "at": "2026-11-29T00:00:00"}'],
+)  # fmt: skip
+@pytest.mark.parametrize("name", [ANNOUNCED, PROCESSED])
+def test_damaged_notes_of_the_watch_are_one_message(
+    tmp_path: Path, events, name: str, damage: bytes
+) -> None:
+    config, items = RunConfig(artifact_root=str(tmp_path)), small_items()
+    processed.fn(config, Data(items.head(50)))
+    watch.fn(config, Data(items), HOUR)
+    (note,) = (tmp_path / "state").rglob(name)
+    note.write_bytes(damage)
+    with pytest.raises(DataError, match=f"{name} cannot be read") as told:
+        watch.fn(config, Data(items), HOUR)
+    assert "remove the file" in str(told.value)

@@ -18,6 +18,10 @@ import pyarrow.fs as pafs
 from recsys_core.errors import DataError, StorageError
 
 _LARGEST_MEMBER: Final = 1 << 31
+MUCH: Final = 64 << 20
+"""Bytes of an unpacked file from which on it must not be packed beyond belief."""
+MOST_PACKED: Final = 100
+"""Times by which a file may be packed: ratings in text reach 4 to 20, DEFLATE at most 1032."""
 # Encrypted members are a RuntimeError, unknown compression a NotImplementedError.
 _ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 HEAD: Final = 1 << 16
@@ -185,11 +189,11 @@ def _listed(
 
 
 def _filesystem(location: str) -> tuple[pafs.FileSystem, str]:
-    if "://" not in location:
-        return pafs.LocalFileSystem(), str(Path(location).expanduser().resolve())
     try:
+        if "://" not in location:
+            return pafs.LocalFileSystem(), str(Path(location).expanduser().resolve())
         filesystem, path = pafs.FileSystem.from_uri(location)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
         raise DataError(
             f"Data folder {location} cannot be opened: {error}",
             expected="a path, or a URI such as file:///data/mine or s3://bucket/prefix.",
@@ -218,8 +222,7 @@ def zip_files(data: bytes | Path, *, place: str) -> Files:
 
     def read(name: str, size: int = -1) -> bytes:
         info = by_name[name]
-        if info.file_size > _LARGEST_MEMBER:
-            raise corrupt(f"{place} ({name})", "less than 2 GiB", f"{info.file_size} bytes")
+        check_unpacked(f"{place} ({name})", info.file_size, info.compress_size)
         try:
             with archive.open(info) as stream:
                 return stream.read(size)
@@ -228,6 +231,19 @@ def zip_files(data: bytes | Path, *, place: str) -> Files:
 
     names = frozenset(by_name)
     return Files(place=place, names=names, read=read, head=lambda name: read(name, HEAD))
+
+
+def check_unpacked(place: str, size: int, packed: int) -> None:
+    """Refuse what unpacks to too much: a small archive can stand for gigabytes of nothing.
+
+    Raises:
+        DataError: it is larger than 2 GiB, or packed by more than `MOST_PACKED`.
+    """
+    if size > _LARGEST_MEMBER:
+        raise corrupt(place, "less than 2 GiB", f"{size:,} bytes")
+    if size > MUCH and size > MOST_PACKED * max(packed, 1):
+        expected = f"a file packed by no more than {MOST_PACKED} (if it is right, unpack it first)"
+        raise corrupt(place, expected, f"{packed:,} bytes unpack to {size:,}")
 
 
 def corrupt(place: str, expected: str, cause: object) -> DataError:

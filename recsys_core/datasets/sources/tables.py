@@ -19,7 +19,14 @@ import polars as pl
 
 from recsys_core.columns import ITEM, USER
 from recsys_core.datasets.sources.aliases import FIRST_UNNAMED
-from recsys_core.datasets.sources.files import HEAD, Files, corrupt, listing, visible
+from recsys_core.datasets.sources.files import (
+    HEAD,
+    Files,
+    check_unpacked,
+    corrupt,
+    listing,
+    visible,
+)
 from recsys_core.datasets.sources.text_forms import (
     ENCODINGS,
     adjacency_pairs,
@@ -164,9 +171,19 @@ class Table:
             return path
         data = self.files.read(name)
         try:
-            return gzip.decompress(data) if name.endswith(".gz") else data
+            return _gunzipped(data, f"{self.files.place}/{name}") if name.endswith(".gz") else data
         except (OSError, EOFError, zlib.error) as error:
             raise corrupt(f"{self.files.place}/{name}", "a whole gzip file", error) from error
+
+
+def _gunzipped(data: bytes, place: str) -> bytes:
+    """The unpacked bytes, checked as they come: a gzip file does not say how large it is."""
+    made = io.BytesIO()
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        while chunk := stream.read(_CHUNK):
+            made.write(chunk)
+            check_unpacked(place, made.tell(), len(data))
+    return made.getvalue()
 
 
 def find(files: Files, stems: tuple[str, ...]) -> Table | None:

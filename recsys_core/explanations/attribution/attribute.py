@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from recsys_core import columns as c
 from recsys_core.explanations.attribution.causes import UserCauses, causes_of
 from recsys_core.explanations.attribution.co_likes import co_likes
-from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, OTHERS, RATED
+from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, OTHERS, POPULARITY, RATED
 from recsys_core.graph.inference.counterfactual import Counterfactuals, UserHistory
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 
@@ -80,7 +80,7 @@ def attribute(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Thousands of small products: handing each to several threads takes longer than it does."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -98,6 +98,7 @@ _NUMBERED: Final = {
 }  # fmt: skip
 _Columns = dict[str, npt.NDArray[Any]]
 _KINDS: Final = (LIKED, RATED, DISLIKED, *OTHERS)
+_POPULARITY: Final = _KINDS.index(POPULARITY)
 
 
 def _found(
@@ -170,11 +171,12 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
     """Ids in place of numbers, kinds, signs, and the counts of people."""
     graph, item_ids = model.fitted.graph, model.fitted.graph.item_ids
     likes = graph.edges.liked(model.fitted.data)
-    cited = (found[_WHICH] == 0).to_numpy()
+    which = found[_WHICH].to_numpy()
+    cited, popular = np.flatnonzero(which == 0), np.flatnonzero(which == _POPULARITY)
     causes, items = (found[name].to_numpy() for name in (c.CAUSE, c.ITEM_INDEX))
     shape = graph.n_users, graph.n_items
     people, both = co_likes(likes, shape, causes[cited], items[cited])
-    counts: Indices = np.flatnonzero(cited)
+    of_items, _ = co_likes(likes, shape, items[popular], items[popular])
     return found.with_columns(
         pl.Series(c.USER, users.ids.gather(found[c.USER_INDEX])),
         pl.Series(c.ITEM, item_ids.gather(found[c.ITEM_INDEX])),
@@ -183,8 +185,8 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
         pl.col(c.CONTRIBUTION).sign().cast(pl.Int8).alias(c.SIGN),
         pl.col(c.DROP).fill_nan(None),
         pl.col(c.PLACE_WITHOUT).replace(0, None),
-        _scattered(c.PEOPLE, counts, people, found.height),
-        _scattered(c.PEOPLE_BOTH, counts, both, found.height),
+        _scattered(c.PEOPLE, np.append(cited, popular), np.append(people, of_items), found.height),
+        _scattered(c.PEOPLE_BOTH, cited, both, found.height),
     ).select(list(c.ATTRIBUTIONS))
 
 

@@ -102,7 +102,8 @@ async def judge_reasons(
     items: pl.DataFrame,
     item_profiles: pl.DataFrame,
     user_profiles: pl.DataFrame,
-    evidence: pl.DataFrame,
+    attributions: pl.DataFrame,
+    liking: pl.Series,
     provider: Provider,
     config: ExplanationConfig,
     seed: int,
@@ -116,7 +117,8 @@ async def judge_reasons(
         items: `columns.ITEMS`.
         item_profiles: `columns.ITEM_PROFILES`.
         user_profiles: `columns.USER_PROFILES`.
-        evidence: `columns.EVIDENCE`.
+        attributions: `columns.ATTRIBUTIONS`.
+        liking: users who are known to like any title.
         provider: who judges.
         config: how many users.
         seed: of the sample of users.
@@ -135,7 +137,7 @@ async def judge_reasons(
     pool = sampled(recommendations, config.judge_users, seed)
     users = ExplanationContexts(
         pool, history=history, items=items, item_profiles=item_profiles,
-        user_profiles=user_profiles, evidence=evidence, batch=TITLES,
+        user_profiles=user_profiles, attributions=attributions, liking=liking, batch=TITLES,
     )  # fmt: skip
     said = {(str(user), str(item)): text for user, item, text in pool.select(_KEYS).iter_rows()}
 

@@ -5,7 +5,7 @@ For every explanation, from what it says (`claims`) and what it cites:
 - `grounded`: 1 if every attribute it claims is in the item's profile or metadata, every title it
   names is one that the user liked in training, and its declared evidence is so, too; else 0.
 - `specific`: the share of a random sample of other recommended items of which its attributes would
-  *not* all be true; 0 for a sentence that claims no attribute.
+  *not* all be true; over the explanations that name attributes.
 - `personal`: the share of a random sample of other users for whom it would *not* be true: who do
   not like every title it names or, where it names none, whose profile does not hold every
   attribute; 0 for a sentence that claims nothing about its reader.
@@ -15,6 +15,10 @@ For every explanation, from what it says (`claims`) and what it cites:
   markup, keys or words said twice in a row.
 - `unsupported_claims`: false claims divided by all claims, over the explanations that claim
   anything.
+- `numbers_verified`: 1 if every number in the sentence is how many people liked a title it cites,
+  or the item, or both, counted anew; over the explanations with numbers.
+- `false_absences`: 1 if it says that nothing of the reader's liking is known or alike, to a reader
+  who is known to like something.
 
 Each is averaged per user first; the intervals are over users. Whether the metric can tell true
 from false is measured, too: see `explanation_trials`.
@@ -22,7 +26,7 @@ from false is measured, too: see `explanation_trials`.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -49,6 +53,8 @@ PERSONAL: Final = "personal"
 DISLIKES_RESPECTED: Final = "dislikes_respected"
 READABLE: Final = "readable"
 UNSUPPORTED: Final = "unsupported_claims"
+NUMBERS: Final = "numbers_verified"
+ABSENCES: Final = "false_absences"
 EXPLANATION_METRICS: Final = (
     GROUNDED,
     SPECIFIC,
@@ -56,6 +62,8 @@ EXPLANATION_METRICS: Final = (
     DISLIKES_RESPECTED,
     READABLE,
     UNSUPPORTED,
+    NUMBERS,
+    ABSENCES,
 )
 SUPPORT: Final = "support"
 """Share of an explanation's claims that hold; the score that tells true from false."""
@@ -65,18 +73,33 @@ _OTHERS: Final = 50
 _BROKEN: Final = re.compile(r"[{}<>\[\]|\\]|https?:|\b(?:genre|tag|decade):|\b(\w+) \1\b", re.I)
 
 
+_NUMBER: Final = re.compile(r"\b\d+\b")
+_ABSENT: Final = re.compile(
+    r"\b(?:no|none|nothing|not any|never)\b[^.]*\b(?:you|your|yours)\b"
+    r"|\b(?:without|lacking) (?:a|any) (?:liked )?title", re.I
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class UserFacts:
-    """What explanations may say about each user: liked titles and items, taste, dislikes."""
+    """What explanations may say about each user: liked titles and items, taste, dislikes.
+
+    `fans` are the users who liked each item.
+    """
 
     liked_titles: dict[Any, frozenset[Words]]
     liked_items: dict[Any, frozenset[Any]]
     taste: dict[Any, frozenset[Words]]
     dislikes: dict[Any, frozenset[Words]]
+    fans: dict[Any, frozenset[Any]] = field(default_factory=dict)
 
 
 def user_facts(
-    history: pl.DataFrame, items: pl.DataFrame, user_profiles: pl.DataFrame, like_from: float
+    history: pl.DataFrame,
+    items: pl.DataFrame,
+    user_profiles: pl.DataFrame,
+    like_from: float,
+    counted: pl.DataFrame | None = None,
 ) -> UserFacts:
     """What explanations may say about users.
 
@@ -85,11 +108,14 @@ def user_facts(
         items: `columns.ITEMS`.
         user_profiles: `columns.USER_PROFILES`.
         like_from: lowest rating that counts as liked.
+        counted: the interactions that people are counted in; by default the history.
     """
     titles = {row[0]: title_key(row[1] or "") for row in items.select(c.ITEM, c.TITLE).iter_rows()}
     liked = history.filter(is_liked(like_from)).group_by(c.USER).agg(c.ITEM)
     own = {user: frozenset(found) for user, found in liked.iter_rows()}
     profiles = list(user_profiles.iter_rows(named=True))
+    likes = (history if counted is None else counted).filter(is_liked(like_from))
+    fans = likes.group_by(c.ITEM).agg(c.USER)
     return UserFacts(
         liked_items=own,
         liked_titles={user: frozenset(titles[one] for one in found if one in titles)
@@ -97,6 +123,7 @@ def user_facts(
         taste={row[c.USER]: folded([*(row[c.GENRES] or ()), *(row[c.TAGS] or ())])
                for row in profiles},
         dislikes={row[c.USER]: folded(row[c.DISLIKES] or ()) for row in profiles},
+        fans={item: frozenset(found) for item, found in fans.iter_rows()},
     )  # fmt: skip
 
 
@@ -134,14 +161,33 @@ class ClaimChecker:
         support = sum(verdicts) / len(verdicts) if verdicts else np.nan
         return {
             GROUNDED: float(all(verdicts)),
-            SPECIFIC: others.share_of_other_items(row[c.ITEM], claims),
+            SPECIFIC: others.share_of_other_items(row[c.ITEM], claims)
+            if claims.attributes else np.nan,
             PERSONAL: others.share_of_other_users(row[c.USER], row[c.ITEM], claims),
             DISLIKES_RESPECTED: float(dislikes.isdisjoint(claims.attributes)) if dislikes
             else np.nan,
             READABLE: float(readable(row[c.EXPLANATION])),
             UNSUPPORTED: 1 - support,
+            NUMBERS: self._numbers_hold(row),
+            ABSENCES: float(
+                bool(self.known.liked_items.get(row[c.USER]))
+                and _ABSENT.search(QUOTED.sub("it", row[c.EXPLANATION])) is not None
+            ),
             SUPPORT: support,
         }  # fmt: skip
+
+    def _numbers_hold(self, row: dict[str, Any]) -> float:
+        """1 if each number in the sentence is a count of people, 0 if not; NaN without numbers."""
+        said = {int(one) for one in _NUMBER.findall(QUOTED.sub("it", row[c.EXPLANATION]))}
+        if not said:
+            return np.nan
+        nobody: frozenset[Any] = frozenset()
+        own = self.known.fans.get(row[c.ITEM], nobody)
+        true = {len(own)}
+        for cause in row[c.LIKED_EVIDENCE] or ():
+            fans = self.known.fans.get(cause, nobody)
+            true |= {len(fans), len(fans & own)}
+        return float(said <= true)
 
 
 class ComparisonSample:
@@ -245,6 +291,7 @@ def evaluate_explanations(
     user_profiles: pl.DataFrame,
     like_from: float,
     method: str,
+    counted: pl.DataFrame | None = None,
     cutoffs: Sequence[int] = (5, 20),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -253,11 +300,12 @@ def evaluate_explanations(
 
     Args:
         recommendations: `columns.RECOMMENDATIONS`.
-        history: `columns.INTERACTIONS` of the training split.
+        history: `columns.INTERACTIONS` that lists were made from.
         items: `columns.ITEMS`; keywords, cast and directors count where they are there.
         item_profiles: `columns.ITEM_PROFILES`.
         user_profiles: `columns.USER_PROFILES`.
         like_from: lowest rating that counts as liked.
+        counted: the interactions that people are counted in; by default the history.
         method: name in the table, such as the model that wrote.
         cutoffs: how many first entries of each list count.
         bootstrap: resamples of users for the 95 % intervals; 0 leaves them out.
@@ -270,7 +318,7 @@ def evaluate_explanations(
         DataError: a table breaks its contract.
     """
     c.check(recommendations, c.RECOMMENDATIONS, table="recommendations")
-    known = user_facts(history, items, user_profiles, like_from)
+    known = user_facts(history, items, user_profiles, like_from, counted)
     rows = check_explanations(
         recommendations, ClaimChecker(Catalogue(items, item_profiles), known), seed
     )

@@ -61,7 +61,9 @@ def parse(text: str, purpose: Purpose[V, A], variables: V) -> A:
     problem = "it is empty." if not text.strip() else "it holds no JSON object."
     for value in reversed(list(json_objects(text))):
         try:
-            answer = purpose.answer.model_validate(_encodable(value))
+            # What was not asked for is passed over: it says nothing about what was.
+            answer = purpose.answer.model_validate(_encodable(value), extra="ignore")
+            _refuse_truth_values(value, answer.model_dump())
             purpose.check(variables, answer)
         except ValidationError as error:
             found = _findings(error)
@@ -91,6 +93,18 @@ def _encodable(value: dict[str, Any]) -> dict[str, Any]:
     except UnicodeEncodeError:
         raise ValueError("it holds a \\u escape that is no character.") from None
     return value
+
+
+def _refuse_truth_values(given: object, read: object, place: str = "the answer") -> None:
+    """Refuse `true` where a number was asked for: Pydantic would read 1."""
+    if isinstance(given, bool) and isinstance(read, int | float) and not isinstance(read, bool):
+        raise ValueError(f"{place}: {json.dumps(given)} is no number.")
+    if isinstance(given, dict) and isinstance(read, dict):
+        for name, one in given.items():
+            _refuse_truth_values(one, read.get(name), name)
+    if isinstance(given, list) and isinstance(read, list | tuple):
+        for one, below in zip(given, read, strict=False):
+            _refuse_truth_values(one, below, place)
 
 
 def _decoded(text: str) -> dict[str, Any] | None:

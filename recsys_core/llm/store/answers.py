@@ -163,14 +163,23 @@ class AnswerCache:
 
         return self.work(action)
 
-    def work(self, action: Callable[[sa.Connection], T]) -> T:
+    def work(self, action: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
         """Run `action` in a transaction of its own.
+
+        Args:
+            action: what is done.
+            durable: it is on the disk when this returns, so that no power cut undoes it. Other
+                transactions survive the death of the process only; the next durable one, or the
+                data base in its own time, brings them to the disk.
 
         Raises:
             StorageError: the data base refused.
         """
         try:
             with self.engine.begin() as connection:
+                if connection.dialect.name == "sqlite":  # PostgreSQL syncs every commit
+                    level = "FULL" if durable else "NORMAL"
+                    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
                 return action(connection)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise storage_error(self.url, error) from error
@@ -233,7 +242,7 @@ class AnswerCache:
         return [found.get(key) for key in keys]
 
     def _store(self, records: list[Record]) -> list[Totals]:
-        return self.work(lambda connection: self._write(connection, records))
+        return self.work(lambda connection: self._write(connection, records), durable=True)
 
     def _claim(self, claims: list[Claim]) -> list[Completion | Outcome]:
         def action(connection: sa.Connection) -> list[Completion | Outcome]:

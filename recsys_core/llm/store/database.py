@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsys_core import columns as c
-from recsys_core.artifacts import content_hash
+from recsys_core.artifacts import absolute, content_hash
 from recsys_core.errors import ConfigError, StorageError
 
 FILE: Final = "llm.sqlite"
@@ -149,7 +149,7 @@ def _local(root: str) -> Path:
             expected="llm.cache_url: a file (sqlite:///path) or a PostgreSQL URL.",
             fix="set llm.cache_url.",
         )
-    return Path(rest if separator else root).expanduser().resolve()
+    return absolute(rest if separator else root)
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -218,7 +218,6 @@ def _tune(connection: Any, _: object) -> None:
     connection.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_MS}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def storage_error(url: str, error: Exception) -> StorageError:

@@ -97,13 +97,13 @@ class BatchRecord:
             connection.execute(sa.insert(BATCHES), {"id": batch, "endpoint": self._endpoint})
             connection.execute(upsert(connection, BATCH_CALLS, replace=True), rows)
 
-        self._cache.work(action)
+        self._cache.work(action, durable=True)
         return batch
 
     def sent(self, batch: str, remote: str) -> None:
         """Write down the provider's id of a batch."""
         change = sa.update(BATCHES).where(BATCHES.c.id == batch).values(remote=remote)
-        self._cache.work(lambda connection: connection.execute(change))
+        self._cache.work(lambda connection: connection.execute(change), durable=True)
 
     def drop(self, batch: str, keys: Sequence[str]) -> None:
         """Forget calls of a batch that gave no answer, so that they can be sent again."""

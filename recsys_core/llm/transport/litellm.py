@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from recsys_core.errors import ConfigError
 from recsys_core.http.backoff import retry_after
 from recsys_core.llm.transport.base import Completion, Payload, SendFailed, read_completion
+from recsys_core.llm.transport.litellm_guard import failure_in, guard
 
 _SWITCHES: Final = {
     "suppress_debug_info": True,  # or it prints hints to standard output at every error
@@ -30,6 +31,7 @@ def load_litellm() -> Any:
 
     for name, value in _SWITCHES.items():
         setattr(litellm, name, value)
+    guard(litellm)
     return litellm
 
 
@@ -115,6 +117,8 @@ def _check_provider(litellm: Any, model: str) -> None:
 
 def failure_of(error: Exception, timeout_s: float) -> SendFailed:
     """What an exception of litellm says; one without a status is a connection's or a library's."""
+    if (found_below := failure_in(error)) is not None:
+        return found_below
     if isinstance(error, TimeoutError):
         return SendFailed(f"no answer within {timeout_s:g} s", billed=True)
     status = getattr(error, "status_code", None)

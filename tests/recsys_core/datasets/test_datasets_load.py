@@ -1,6 +1,8 @@
+import gzip
 import hashlib
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.load import load_dataset, source_fingerprint
 from recsys_core.datasets.sources import movielens_wheel as wheel
 from recsys_core.datasets.sources.download import Checksum, Patience
-from recsys_core.datasets.sources.files import folder_files, zip_files
+from recsys_core.datasets.sources.files import MUCH, folder_files, zip_files
 from recsys_core.datasets.splits import split_interactions
 from recsys_core.errors import DataError, SourceUnavailable
 
@@ -221,6 +223,24 @@ def test_corrupt_archives_are_named(
             DataError, match=r"damaged|cannot be read as published|has no interactions"
         ):
             load_dataset(DataConfig(folder=str(tmp_path)), tmp_path / "cache")
+
+
+def test_what_unpacks_to_gigabytes_of_nothing_is_one_message(mine: Path, tmp_path: Path) -> None:
+    nothing = b"\0" * (MUCH + 1)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED, True, 1) as archive:
+        archive.writestr("interactions.csv", nothing)
+    (mine / "interactions.parquet").unlink()
+    (mine / "interactions.csv.gz").write_bytes(gzip.compress(nothing, 1))
+    for source in (tmp_path / "bomb.zip", mine):
+        with pytest.raises(DataError, match="bytes unpack to"):
+            load_dataset(DataConfig(source=str(source)), tmp_path / "cache")
+
+
+def test_links_in_a_circle_are_one_message(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(DataError, match="loop"):
+        load_dataset(DataConfig(source=str(tmp_path / "a")), tmp_path / "cache")
 
 
 def test_a_member_that_climbs_out_of_the_archive_is_only_a_name(

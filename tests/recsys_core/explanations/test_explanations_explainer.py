@@ -11,10 +11,13 @@ from pydantic import ValidationError
 from recsys_core.columns import RECOMMENDATIONS, check
 from recsys_core.errors import BudgetExceeded, LLMUnavailable
 from recsys_core.explanations.attributes import attributes, kind, label
+from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain
 from recsys_core.explanations.prompt import (
     EXPLANATION,
+    Cause,
+    ExplainedItem,
     ExplanationAnswer,
     ExplanationInput,
     KnownItem,
@@ -39,6 +42,12 @@ def known(
     return KnownItem(id=name, title=title, year=year, attributes=attributes(genres, tags, year))
 
 
+def caused(item: KnownItem, *liked: KnownItem, **fields: Any) -> ExplainedItem:
+    """The item with the liked titles as its causes, equally strong unless told otherwise."""
+    causes = tuple(Cause(id=one.id) for one in liked)
+    return ExplainedItem(**{**item.model_dump(), "causes": causes, **fields})
+
+
 HEAT = known("h", "Heat", "Crime", "Thriller", tags=("Heist", "Police", "Gritty"))
 SEVEN = known("s", "Seven", "Crime", "Thriller", tags=("Serial Killer", "Police"))
 GREASE = known("g", "Grease", "Musical", "Romance", year=1978)
@@ -50,7 +59,10 @@ def reason(
     taste: Taste | None = None,
     others: tuple[KnownItem, ...] = (),
 ) -> Reason:
-    asked = ExplanationInput(taste=taste or Taste(), liked=liked, items=(item, *others))
+    items = tuple(caused(one, *liked) for one in (item, *others))
+    asked = ExplanationInput(
+        taste=taste or Taste(), liked=liked, items=items, has_liked=bool(liked)
+    )
     answer = explain_with_rules(asked)
     EXPLANATION.check(asked, answer)
     return answer.reasons[0]
@@ -73,9 +85,9 @@ def run(
         return await explain(
             reranked, history=tables.history, items=tables.items,
             item_profiles=tables.item_profiles,
-            user_profiles=tables.user_profiles, evidence=evidence,
-            provider=provider or RulesProvider(), config=ExplanationConfig(batch=batch),
-            titles=titles,
+            user_profiles=tables.user_profiles, attributions=assumed(evidence, reranked),
+            liking=evidence["user_id"].unique(), provider=provider or RulesProvider(),
+            config=ExplanationConfig(batch=batch), titles=titles,
         )  # fmt: skip
 
     return asyncio.run(both())
@@ -84,63 +96,120 @@ def run(
 # What the rules write
 
 
-def test_shared_attributes_and_their_liked_titles_are_named() -> None:
+def test_the_strongest_cause_is_cited_with_what_it_shares() -> None:
     target = known("t", "Copycat", "Crime", "Thriller", tags=("Police", "Serial Killer"))
-    found = reason(target, HEAT, SEVEN, GREASE)
+    causes = (Cause(id="s"), Cause(id="h", influence=30), Cause(id="g", influence=10))
+    asked = ExplanationInput(
+        taste=Taste(), liked=(GREASE, HEAT, SEVEN), items=(caused(target, causes=causes),)
+    )
+    found = explain_with_rules(asked).reasons[0]
     assert "“Seven”" in found.sentence
-    assert "1990s crime thriller" in found.sentence
-    assert "police" in found.sentence
-    assert found.liked_ids[0] == "s"
-    assert {"genre:Crime", "genre:Thriller", "tag:Police", "decade:1990s"} <= set(found.attributes)
+    assert "serial killer theme" in found.sentence
+    assert found.liked_ids == ("s",)
+    assert set(found.attributes) <= {"genre:Crime", "genre:Thriller", "tag:Serial Killer"}
+    assert len(found.attributes) == 2
 
 
-def test_two_liked_titles_only_where_both_share_what_is_named() -> None:
+def test_a_resembling_title_that_is_a_weak_cause_is_not_cited() -> None:
+    target = known("t", "Copycat", "Crime", "Thriller", tags=("Police", "Serial Killer"))
+    causes = (Cause(id="g", people=40, people_both=30), Cause(id="s", influence=30))
+    asked = ExplanationInput(
+        taste=Taste(), liked=(GREASE, SEVEN), items=(caused(target, causes=causes),)
+    )
+    found = explain_with_rules(asked).reasons[0]
+    assert found.liked_ids == ("g",)
+    assert found.attributes == ()
+    assert "40 people who liked “Grease”" in found.sentence
+    assert "30" in found.sentence
+
+
+def test_a_cause_nearly_as_strong_is_cited_where_only_it_shares_something() -> None:
+    target = known("t", "Copycat", "Crime", "Thriller", tags=("Police",))
+    causes = (Cause(id="g", people=40, people_both=30), Cause(id="s", influence=85))
+    asked = ExplanationInput(
+        taste=Taste(), liked=(GREASE, SEVEN), items=(caused(target, causes=causes),)
+    )
+    assert explain_with_rules(asked).reasons[0].liked_ids == ("s",)
+
+
+def test_two_liked_titles_only_where_both_are_causes_and_share_what_is_named() -> None:
     target = known("t", "Copycat", "Crime", "Thriller", tags=("Police",))
     found = reason(target, HEAT, SEVEN, GREASE)
     assert set(found.liked_ids) == {"h", "s"}
     assert "both of which you liked" in found.sentence or "“Heat” and “Seven”" in found.sentence
 
 
-def test_nothing_shared_is_said_openly() -> None:
-    found = reason(known("t", "Fargo", "Western", year=1960), GREASE)
-    assert (found.liked_ids, found.attributes) == ((), ("genre:Western", "decade:1960s"))
-    assert "1960s western" in found.sentence
-    assert "liked" in found.sentence
-    assert "Grease" not in found.sentence
+def test_too_few_people_are_no_numbers() -> None:
+    target = known("t", "Fargo", "Western", year=1960)
+    causes = (Cause(id="g", people=2, people_both=1),)
+    asked = ExplanationInput(taste=Taste(), liked=(GREASE,), items=(caused(target, causes=causes),))
+    found = explain_with_rules(asked).reasons[0]
+    assert found.liked_ids == ("g",)
+    assert "“Grease”" in found.sentence
+    assert not any(letter.isdigit() for letter in found.sentence)
 
 
-def test_a_shared_decade_alone_is_no_reason() -> None:
-    assert reason(known("t", "Fargo", "Western"), HEAT).liked_ids == ()
+def test_one_shared_genre_stands_beside_numbers_and_a_common_one_behind_them() -> None:
+    target = known("t", "Annie", "Musical")
+    causes = (Cause(id="g", people=40, people_both=30), Cause(id="h", influence=60))
+    others = [known(f"o{n}", f"Other {n}", "Crime") for n in range(10)]
+    for rest, attributes_named in ((others, ("genre:Musical",)), (others[:1], ())):
+        items = (caused(target, causes=causes), *(caused(one) for one in rest))
+        asked = ExplanationInput(taste=Taste(), liked=(GREASE, HEAT), items=items)
+        found = explain_with_rules(asked).reasons[0]
+        assert found.attributes == attributes_named
+        assert ("musical" in found.sentence) == bool(attributes_named)
+        assert "30 of the 40 people" in found.sentence or "Of the 40 people" in found.sentence
+        assert "“Heat”" in found.sentence, "the next cause counts for much"
+        assert found.liked_ids == ("g", "h")
 
 
-def test_a_single_theme_is_called_a_loose_tie() -> None:
-    found = reason(known("t", "Annie", "Musical", tags=("Heist",), year=1982), HEAT)
-    assert "loose" in found.sentence.lower()
-    assert found.attributes == ("tag:Heist",)
+def test_a_shared_decade_or_an_empty_label_is_nothing_to_say() -> None:
+    for target in (known("t", "Fargo", "Western"), known("t", "Fargo", "Other")):
+        found = reason(target, known("x", "Heat", "Crime", "Other"))
+        assert found.attributes == ()
+        assert found.liked_ids == ("x",)
 
 
-def test_without_liked_titles_the_profile_is_the_reason() -> None:
-    found = reason(known("t", "Annie", "Musical"), taste=Taste(genres=("musical",)))
+@pytest.mark.parametrize(
+    ("rests_on", "people", "said"),
+    [
+        ("profile", 0, "profile says of you"), ("attributes", 9, "beside your ratings"),
+        ("popularity", 120, "120 people liked it"), ("time", 9, "when you were active"),
+        ("popularity", 1, "other people's ratings"), ("", 0, "other people's ratings"),
+    ],
+)  # fmt: skip
+def test_without_a_cause_among_titles_the_reason_says_what_it_rests_on(
+    rests_on: str, people: int, said: str
+) -> None:
+    item = caused(known("t", "Annie", "Musical"), rests_on=rests_on, people=people)
+    asked = ExplanationInput(taste=Taste(), liked=(), items=(item,))
+    found = explain_with_rules(asked).reasons[0]
+    assert said in found.sentence
     assert found.liked_ids == ()
+
+
+def test_the_profile_is_a_reason_where_it_is_the_cause_and_wants_what_the_title_is() -> None:
+    item = caused(known("t", "Annie", "Musical"), rests_on="profile")
+    asked = ExplanationInput(taste=Taste(genres=("musical",)), liked=(), items=(item,))
+    found = explain_with_rules(asked).reasons[0]
     assert found.attributes == ("genre:Musical",)
     assert "profile" in found.sentence
 
 
-def test_without_anything_the_ratings_are_the_reason() -> None:
-    for item, what in (
-        (known("t", "Annie", "Musical"), "1990s musical"),
-        (known("t", "Q"), "title"),
-    ):
-        found = reason(item)
-        assert found.liked_ids == ()
-        assert f"this {what}" in found.sentence
-        assert "other people's ratings" in found.sentence
+def test_an_absence_is_claimed_of_those_alone_who_liked_nothing() -> None:
+    item = caused(known("t", "Annie", "Musical"), rests_on="popularity", people=50)
+    for likes in (True, False):
+        asked = ExplanationInput(taste=Taste(), liked=(), items=(item,), has_liked=likes)
+        sentence = explain_with_rules(asked).reasons[0].sentence
+        assert ("no " in sentence.lower()) != likes
+        assert "50 people liked" in sentence
 
 
 def test_what_the_user_dislikes_is_no_reason() -> None:
     target = known("t", "Copycat", "Crime", "Thriller", tags=("Police",))
     found = reason(target, SEVEN, taste=Taste(dislikes=("POLICE", "crime")))
-    assert {label(key) for key in found.attributes} == {"Thriller", "1990s"}
+    assert {label(key) for key in found.attributes} == {"Thriller"}
     assert "police" not in found.sentence
     assert "crime" not in found.sentence
 
@@ -151,13 +220,23 @@ def test_a_remake_is_told_from_its_original() -> None:
     assert "“Sabrina” (1954)" in found.sentence
 
 
-def test_sentences_and_liked_titles_take_turns() -> None:
+def test_sentences_take_turns() -> None:
     likes = [known(f"l{n}", f"Liked {n}", "Crime", "Thriller") for n in range(6)]
-    targets = tuple(known(f"t{n}", f"New {n}", "Crime", "Thriller") for n in range(6))
+    targets = tuple(
+        caused(known(f"t{n}", f"New {n}", "Crime", "Thriller"), likes[n]) for n in range(6)
+    )
     asked = ExplanationInput(taste=Taste(), liked=tuple(likes), items=targets)
     found = explain_with_rules(asked).reasons
     assert all(one.sentence[:9] != two.sentence[:9] for one, two in pairwise(found))
-    assert len({name for one in found for name in one.liked_ids}) == 6
+
+
+def test_of_equal_causes_the_one_cited_less_often_is_taken() -> None:
+    likes = [known(f"l{n}", f"Liked {n}", "Crime", "Thriller") for n in range(6)]
+    targets = tuple(
+        caused(known(f"t{n}", f"New {n}", "Crime", "Thriller"), *likes) for n in range(6)
+    )
+    asked = ExplanationInput(taste=Taste(), liked=tuple(likes), items=targets)
+    assert len({name for one in explain_with_rules(asked).reasons for name in one.liked_ids}) == 6
 
 
 labels = st.lists(
@@ -186,8 +265,8 @@ def test_every_reason_rests_on_true_evidence(
         )
 
     asked = ExplanationInput(
-        taste=Taste(genres=wanted, dislikes=dislikes), liked=build("l", liked),
-        items=build("t", targets),
+        taste=Taste(genres=wanted, dislikes=dislikes), liked=(own := build("l", liked)),
+        items=tuple(caused(one, *own) for one in build("t", targets)), has_liked=bool(own),
     )  # fmt: skip
     answer = explain_with_rules(asked)
     EXPLANATION.check(asked, answer)
@@ -258,13 +337,16 @@ def test_attributes_say_each_thing_once() -> None:
     [
         ([], "missing: 't'"),
         ([{"id": "t", "sentence": "Yes."}, {"id": "x", "sentence": "Yes."}], "not asked for: 'x'"),
-        ([{"id": "t", "sentence": "Yes.", "liked_ids": ["s"]}], "not among the liked titles"),
+        ([{"id": "t", "sentence": "Yes.", "liked_ids": ["s"]}], "not among the causes"),
+        ([{"id": "t", "sentence": "Like “Seven”."}], "names .'Seven'., no causes"),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:War"]}], "not attributes of this"),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:crime"]}], "not attributes of"),
     ],
-)
+)  # fmt: skip
 def test_the_check_names_what_has_no_support(answer: list[dict[str, Any]], message: str) -> None:
-    asked = ExplanationInput(taste=Taste(), liked=(HEAT,), items=(known("t", "T", "Crime"),))
+    asked = ExplanationInput(
+        taste=Taste(), liked=(HEAT,), items=(caused(known("t", "T", "Crime"), HEAT),)
+    )
     with pytest.raises(ValueError, match=message):
         EXPLANATION.check(asked, ExplanationAnswer.model_validate({"reasons": answer}))
 
@@ -387,13 +469,16 @@ def test_the_end_of_the_budget_ends_the_run() -> None:
         run(tables, evidence, Scripted(broke))
 
 
+SAID = ("It  is\ngood.", "You liked “Some Title That Nobody Made”, as many did.")
+
+
 def lie(data: st.DataObject, variables: ExplanationInput) -> ExplanationAnswer:
     """Any reasons at all: lost, invented and doubled ids, false evidence."""
     names = st.sampled_from([*(one.id for one in variables.items), "invented"])
     cited = st.sampled_from([*(one.id for one in variables.liked), "unseen"])
     keys = st.sampled_from(["genre:Crime", "tag:False", *variables.items[0].attributes])
     one = st.builds(
-        Reason, id=names, sentence=st.just("It  is\ngood."),
+        Reason, id=names, sentence=st.sampled_from(SAID),
         liked_ids=st.tuples(cited) | st.just(()), attributes=st.tuples(keys) | st.just(()),
     )  # fmt: skip
     return ExplanationAnswer(reasons=tuple(data.draw(st.lists(one, max_size=8))))
@@ -418,7 +503,21 @@ def test_whatever_a_lying_model_says_every_reason_holds(data: st.DataObject) -> 
         )  # fmt: skip
         assert unsupported(variables, item, written) == ""
         assert (row["model"] == "scripted") == (row["explanation"] == "It is good.")
+        assert "Nobody Made" not in row["explanation"]
     assert facts["fallback_items"] == found.filter(pl.col("model") == "rules").height
+
+
+def test_citations_outside_the_causes_are_counted() -> None:
+    def liar(request: Request[Any, Any]) -> Any:
+        shown = request.variables.items
+        foreign = Reason(id=shown[0].id, sentence="Yes.", liked_ids=("unseen",))
+        named = Reason(id=shown[1].id, sentence="You liked “Some Title That Nobody Made”.")
+        honest = [Reason(id=one.id, sentence="It is good.") for one in shown[2:]]
+        return ExplanationAnswer(reasons=(foreign, named, *honest))
+
+    found, facts = run(TABLES, EVIDENCE, Scripted(liar))
+    assert facts["citations_outside_causes"] == facts["fallback_items"] == 2 * 2
+    assert set(found.filter(pl.col("model") == "scripted")["explanation"]) == {"It is good."}
 
 
 def test_another_order_of_a_list_asks_nothing_else() -> None:

@@ -1,8 +1,10 @@
 """The same behaviour through litellm, and batch files; slow, since litellm's import is."""
 
 import asyncio
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +61,36 @@ def test_litellm_sends_the_schema_and_reports_errors(server: FakeOpenAI, config:
     assert usage.calls[c.ATTEMPTS].sum() == len(server.requests())
     replies, _ = ask_all(through, ["401"])
     assert isinstance(replies[0], LLMRefused)
+
+
+@pytest.mark.parametrize("model", ["openai/fake", "hosted_vllm/fake", "deepseek/fake"])
+def test_no_client_of_litellm_follows_a_redirect_with_a_prompt(
+    server: FakeOpenAI, config: Make, tmp_path: Path, model: str
+) -> None:
+    """The first by the OpenAI SDK, the others by litellm's own client."""
+    with FakeOpenAI(tmp_path / "elsewhere.jsonl") as other:
+        server.elsewhere = other.url
+        replies, _ = ask_all(config(transport="litellm", model=model), ["redirect"])
+        assert isinstance(replies[0], LLMRefused)
+        assert "no prompt follows" in str(replies[0])
+        assert other.requests() == []
+    assert len(server.requests()) == 1
+
+
+@pytest.mark.parametrize("model", ["openai/fake", "hosted_vllm/fake"])
+def test_what_litellm_can_never_read_is_set_aside_unread(
+    server: FakeOpenAI, config: Make, model: str
+) -> None:
+    through = config(transport="litellm", model=model)
+    ask_all(through, ["ok"])
+    tracemalloc.start()
+    replies, usage = ask_all(through, ["bomb/64", "huge/64", "deep", "packed"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [reply.status for reply in replies] == ["failed", "failed", "failed", "ok"]
+    assert peak < 500 * 2**20, "the server in this process has the bodies, too"
+    assert usage.facts["set_aside"] == 3
+    assert usage.calls[c.ATTEMPTS].sum() == len(server.requests()) - 1
 
 
 def batch(config: Make, **fields: Any) -> LLMConfig:

@@ -279,6 +279,8 @@ def hostile(run: ReportData) -> ReportData:
             "facts": {EVIL: {EVIL: EVIL, "list": [EVIL]}},
             "config": {"data": {EVIL: EVIL}, "x": EVIL},
             "steps": [run.summary.steps[0].model_copy(update={"step": EVIL})],
+            "llm": run.summary.llm.model_copy(update={"model": EVIL}),
+            "headline": {EVIL: {"ndcg": 0.5}},
         }
     )  # fmt: skip
     renamed = run.metrics.with_columns(
@@ -287,6 +289,7 @@ def hostile(run: ReportData) -> ReportData:
     curves = run.curves.with_columns(pl.col(PHASE).replace({"search": EVIL}))
     return replace(
         run, summary=told, metrics=renamed, samples=[sample],
+        calls=calls().with_columns(pl.lit(EVIL).alias(name) for name in (PURPOSE, MODEL)),
         lists=lists((EVIL,), EVIL), ours=[EVIL], curves=curves,
         figures=figures(renamed, curves, [EVIL]),
     )  # fmt: skip

@@ -5,7 +5,13 @@ from typing import get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from recsys_core.explanations.prompt import EXPLANATION, ExplanationInput, KnownItem
+from recsys_core.explanations.prompt import (
+    EXPLANATION,
+    Cause,
+    ExplainedItem,
+    ExplanationInput,
+    KnownItem,
+)
 from recsys_core.llm.request.templates import load_prompt, render
 from recsys_core.prompt_context.models import Candidate, CandidatesInput, RecentItem, Taste
 from recsys_core.rerank.strategies.base import Strategy
@@ -34,9 +40,9 @@ def candidates(text: str = "Heat") -> CandidatesInput:
 
 def explanation(text: str = "Heat") -> ExplanationInput:
     known = KnownItem(id="i-7", title=text, attributes=("genre:Crime",), description=text)
-    return ExplanationInput(
-        taste=TASTE, liked=(known.model_copy(update={"id": "3"}),), items=(known,)
-    )
+    item = ExplainedItem(**known.model_dump(), causes=(Cause(id="3", people=9, people_both=4),))
+    liked = known.model_copy(update={"id": "3"})
+    return ExplanationInput(taste=TASTE, liked=(liked,), items=(item,))
 
 
 def strategy_input(kind: type[Strategy]) -> Callable[[str], BaseModel]:

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import ITEM, LLM_SCORE, MODEL, RANK, RECOMMENDATIONS, USER, check
+from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.llm_judge import judge_reasons
 from recsys_core.explanations.explainer import explain
@@ -75,7 +76,8 @@ def test_every_strategy_ranks_with_a_real_model(strategy: str, url: str, tmp_pat
 def test_reasons_are_written_and_judged_by_a_real_model(url: str, tmp_path: Path) -> None:
     sources: dict[str, Any] = {
         "history": TABLES.history, "items": TABLES.items, "item_profiles": TABLES.item_profiles,
-        "user_profiles": TABLES.user_profiles, "evidence": EVIDENCE,
+        "user_profiles": TABLES.user_profiles,
+        "attributions": assumed(EVIDENCE, ranked(TABLES)), "liking": EVIDENCE[USER].unique(),
     }  # fmt: skip
 
     async def run() -> tuple[pl.DataFrame, dict[str, Any], pl.DataFrame, dict[str, Any]]:

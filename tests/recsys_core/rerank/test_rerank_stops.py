@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from recsys_core.errors import LLMDown, LLMError, LLMStopped
+from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain
 from recsys_core.llm.config import LLMConfig
@@ -35,7 +36,8 @@ async def judged(provider: Provider) -> Facts:
 async def explained(provider: Provider) -> Facts:
     _, facts = await explain(
         ranked(TABLES), history=TABLES.history, items=TABLES.items,
-        item_profiles=TABLES.item_profiles, user_profiles=TABLES.user_profiles, evidence=EVIDENCE,
+        item_profiles=TABLES.item_profiles, user_profiles=TABLES.user_profiles,
+        attributions=assumed(EVIDENCE, ranked(TABLES)), liking=EVIDENCE["user_id"].unique(),
         provider=provider, config=ExplanationConfig(), titles=20,
     )  # fmt: skip
     return facts

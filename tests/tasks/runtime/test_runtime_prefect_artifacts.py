@@ -9,20 +9,63 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.columns import CAPTION, GROUP, SVG
-from tasks.runtime.prefect_artifacts import escape, images, report_link, table
+from recsys_core.columns import (
+    CAPTION,
+    COST,
+    GROUP,
+    MODEL,
+    PURPOSE,
+    SVG,
+    TOKENS_IN,
+    TOKENS_OUT,
+    VERDICT,
+)
+from recsys_core.evaluation.metrics import NDCG
+from tasks.runtime.prefect_artifacts import (
+    cost,
+    escape,
+    headline_rows,
+    images,
+    ledger,
+    overview,
+    report_link,
+    report_place,
+    table,
+)
 
 
 def test_a_table_holds_what_json_can_hold() -> None:
     rows = [{"a": math.inf, "b": math.nan, "c": 1 / 3, "d": None, "e": [1, 2], "f": "x"}]
     (row,) = table(rows)
-    assert row == {"a": None, "b": None, "c": 0.333333, "d": None, "e": "[1, 2]", "f": "x"}
+    assert row == {"a": None, "b": None, "c": 0.333333, "d": None, "e": r"\[1, 2\]", "f": "x"}
     json.dumps(row, allow_nan=False)
 
 
 def test_titles_are_shown_and_never_rendered() -> None:
     assert escape("[x](http://a) <b>|\n*") == r"\[x\]\(http\://a\) \<b\>\| \*"
     assert escape("javascript:x me@host") == r"javascript\:x me\@host"
+
+
+EVIL = "<img src=x onerror=alert(1)> [a](javascript:b) ![c](//d) `e` https://f @g www.h"
+
+
+def test_no_cell_of_the_cost_and_the_headline_is_rendered() -> None:
+    """Names of models, purposes, methods and data come from configurations and tables."""
+    call = {PURPOSE: EVIL, MODEL: EVIL, VERDICT: "ok", TOKENS_IN: 1, TOKENS_OUT: 1, COST: 0.5}
+    summary = SimpleNamespace(
+        headline={EVIL: {NDCG: 0.5}, "gat+relevancy": {NDCG: 0.4}}, run_name=EVIL, folder=EVIL,
+        seconds=1.0, data_source=EVIL, steps=[],
+        llm=SimpleNamespace(model=EVIL, calls=1, tokens_in=1, tokens_out=1, cost_usd=0.1),
+        config={"split": {}, "seed": 0, "data": {"source": EVIL}},
+    )  # fmt: skip
+    rows = table([*ledger(pl.DataFrame([call])), *headline_rows(summary)])
+    texts = [one for row in rows for one in row.values() if isinstance(one, str)]
+    texts += [escape(cost(summary)), overview(summary), report_place(summary)]
+    assert sum("onerror" in one for one in texts) >= 6
+    for text in texts:
+        for mark in ("<img", "[a]", "](", "![", "`e`", "javascript:", "https://f", "@g"):
+            assert mark not in text.replace(f"\\{mark[0]}", ""), text
+    assert "gat+relevancy" in texts, "a plain name stays as it is, for the gate"
 
 
 @pytest.mark.parametrize(

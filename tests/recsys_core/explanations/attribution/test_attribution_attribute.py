@@ -12,7 +12,7 @@ from recsys_core.explanations.attribution.attribute import (
     attribute,
 )
 from recsys_core.explanations.attribution.co_likes import co_likes
-from recsys_core.explanations.attribution.kinds import LEARNED, LIKED, OTHERS, RATINGS
+from recsys_core.explanations.attribution.kinds import LEARNED, LIKED, OTHERS, POPULARITY, RATINGS
 from recsys_core.graph.inference.counterfactual import Counterfactuals
 from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.training.score_sum import histories_of, item_scores
@@ -125,9 +125,12 @@ def test_the_people_are_counted(world):
     ).iter_rows():
         assert people == len(fans[cause])
         assert both == len(fans[cause] & fans[item])
-    assert table.filter(pl.col(c.KIND) != LIKED)[c.PEOPLE].null_count() == (
-        table.filter(pl.col(c.KIND) != LIKED).height
-    )
+    popular = table.filter(pl.col(c.KIND) == POPULARITY)
+    assert popular.height
+    for item, people in popular.select(c.ITEM, c.PEOPLE).iter_rows():
+        assert people == len(fans[item])
+    others = table.filter(~pl.col(c.KIND).is_in([LIKED, POPULARITY]))
+    assert others[c.PEOPLE].null_count() == others.height
 
 
 def test_a_folded_in_user_has_no_learned_part(world):

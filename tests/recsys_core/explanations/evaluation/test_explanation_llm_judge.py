@@ -10,6 +10,7 @@ import pytest
 from recsys_core.columns import ITEM, RANK, USER
 from recsys_core.config import RunConfig, load_config
 from recsys_core.errors import BudgetExceeded, ConfigError, LLMUnavailable
+from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.llm_judge import (
     EXPLANATION_JUDGE,
@@ -41,7 +42,8 @@ def reasons(tables: RerankTables = TABLES, evidence: pl.DataFrame = EVIDENCE) ->
         explain(
             ranked(tables), history=tables.history, items=tables.items,
             item_profiles=tables.item_profiles, user_profiles=tables.user_profiles,
-            evidence=evidence, provider=RulesProvider(), config=ExplanationConfig(), titles=20,
+            attributions=assumed(evidence, ranked(tables)), liking=evidence[USER].unique(),
+            provider=RulesProvider(), config=ExplanationConfig(), titles=20,
         )
     )  # fmt: skip
     return found
@@ -54,7 +56,8 @@ def given(
         judge_reasons(
             recommendations, history=TABLES.history, items=TABLES.items,
             item_profiles=TABLES.item_profiles, user_profiles=TABLES.user_profiles,
-            evidence=EVIDENCE, provider=provider, config=ExplanationConfig(**config), seed=0,
+            attributions=assumed(EVIDENCE, ranked(TABLES)), liking=EVIDENCE[USER].unique(),
+            provider=provider, config=ExplanationConfig(**config), seed=0,
         )
     )  # fmt: skip
 
@@ -166,7 +169,8 @@ def test_a_server_is_asked_once(tmp_path: Path) -> None:
             rows, _ = await judge_reasons(
                 lists, history=TABLES.history, items=TABLES.items,
                 item_profiles=TABLES.item_profiles, user_profiles=TABLES.user_profiles,
-                evidence=EVIDENCE, provider=provider, config=ExplanationConfig(), seed=0,
+                attributions=assumed(EVIDENCE, ranked(TABLES)), liking=EVIDENCE[USER].unique(),
+            provider=provider, config=ExplanationConfig(), seed=0,
             )  # fmt: skip
             return rows, provider.usage().calls.height
 

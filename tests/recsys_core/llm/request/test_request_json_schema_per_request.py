@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
 from recsys_core.explanations.evaluation.llm_judge import EXPLANATION_JUDGE, GivenReason, JudgeInput
-from recsys_core.explanations.prompt import EXPLANATION, ExplanationInput, KnownItem
+from recsys_core.explanations.prompt import EXPLANATION, Cause, ExplainedItem, ExplanationInput
 from recsys_core.llm.request.json_schema import (
     Dialect,
     choice,
@@ -22,7 +22,7 @@ from recsys_core.rerank.strategies.prompt_level import PROMPT_LEVEL
 from recsys_core.rerank.strategies.relevancy import RELEVANCY
 
 ITEMS = tuple(
-    KnownItem(id=name, title=name, attributes=keys)
+    ExplainedItem(id=name, title=name, attributes=keys, causes=(Cause(id="a"),))
     for name, keys in (("a", ("genre:Crime", "tag:Heist")), ("b", ("genre:Drama",)), ("c", ()))
 )
 CANDIDATES = tuple(Candidate(id=one.id, title=one.title) for one in ITEMS)

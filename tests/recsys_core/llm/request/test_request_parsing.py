@@ -3,8 +3,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from recsys_core.explanations.evaluation.llm_judge import JudgeAnswer
 from recsys_core.llm.providers.base import Purpose
 from recsys_core.llm.request.parsing import InvalidAnswer, json_objects, parse
 
@@ -26,6 +27,21 @@ def _asked(question: Question, answer: Scores) -> None:
     found = [one.id for one in answer.scores]
     if found != question.ids:
         raise ValueError(f"ids must be {question.ids}, not {found}")
+
+
+class StrictScore(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    id: str
+    score: int = Field(ge=0, le=100)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    scores: tuple[StrictScore, ...]
+
+
+def purpose_of(kind: type[BaseModel]) -> Purpose:
+    return Purpose(name="p", answer=kind, rule=None, check=_asked)
 
 
 PURPOSE = Purpose(name="p", answer=Scores, rule=lambda q: Scores(scores=[]), check=_asked)
@@ -114,3 +130,21 @@ def test_any_object_survives_prose_around_it(
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     with pytest.raises(InvalidAnswer):
         parse(text, PURPOSE, Question())
+
+
+def test_keys_that_nobody_asked_for_are_passed_over() -> None:
+    text = '{"why": "x", "scores": [{"id": "7", "score": 50, "title": "T", "also": {"a": [1]}}]}'
+    found = parse(text, purpose_of(Strict), Question()).scores
+    assert found == (StrictScore(id="7", score=50),)
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_true_is_no_score(value: str) -> None:
+    for kind in (Scores, Strict):
+        with pytest.raises(InvalidAnswer, match=f"score: {value} is no number"):
+            parse(GOOD.replace("50", value), purpose_of(kind), Question())
+    answer = '{"verdicts": [{"id": "7", "supported": true, "convincing": true}]}'
+    with pytest.raises(InvalidAnswer, match="convincing: true is no number"):
+        parse(answer, Purpose(name="p", answer=JudgeAnswer, rule=None), Question())
+    assert parse(answer.replace('g": true', 'g": 2'), Purpose(
+        name="p", answer=JudgeAnswer, rule=None), Question()).verdicts[0].supported  # fmt: skip

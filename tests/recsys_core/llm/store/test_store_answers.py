@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from recsys_core import columns as c
 from recsys_core.errors import ConfigError, StorageError
@@ -47,6 +48,23 @@ def with_cache(tmp_path: Path, work) -> object:
             await cache.close()
 
     return asyncio.run(main())
+
+
+def test_an_answer_is_synced_to_the_disk_before_it_is_handed_on(tmp_path: Path) -> None:
+    """A power cut loses no paid answer; look-ups and leases do not wait for the disk."""
+    levels = []
+
+    async def work(cache: AnswerCache) -> None:
+        sa.event.listen(cache.engine, "commit", lambda connection: levels.append(
+            connection.exec_driver_sql("PRAGMA synchronous").scalar()
+        ))  # fmt: skip
+        await cache.put(record("k"))
+        await cache.get("k")
+        cache.totals("run")
+
+    with_cache(tmp_path, work)
+    full, normal = 2, 1
+    assert levels == [full, normal, normal]
 
 
 def test_what_is_put_is_got_by_the_next_process(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""What litellm's HTTP clients may not do: follow a redirect, or read a response without bound.
+
+litellm makes its clients itself, by two functions: one for the OpenAI SDK and one for all other
+providers. Both are wrapped, once, so that every client looks at a response before its body is read.
+"""
+
+import json
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import httpx
+
+from recsys_core.llm.transport.base import MAX_BODY, SendFailed
+
+PACKED: Final = frozenset({"gzip", "deflate"})
+_GUARDED: Final = "recsys_guarded"
+
+
+def guard(litellm: Any) -> None:
+    """Wrap the functions by which litellm makes its asynchronous clients; once per process.
+
+    Raises:
+        AttributeError: this litellm makes its clients in another way.
+    """
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+    from litellm.llms.openai.common_utils import BaseOpenAILLM
+
+    if getattr(litellm, _GUARDED, False):
+        return
+    create, openai = AsyncHTTPHandler.create_client, BaseOpenAILLM._get_async_http_client
+
+    def created(*args: Any, **kwargs: Any) -> httpx.AsyncClient:
+        return _guarded(create(*args, **kwargs))
+
+    def for_openai(*args: Any, **kwargs: Any) -> httpx.AsyncClient | None:
+        client = openai(*args, **kwargs)
+        return None if client is None else _guarded(client)
+
+    AsyncHTTPHandler.create_client = created  # type: ignore[method-assign]
+    BaseOpenAILLM._get_async_http_client = staticmethod(for_openai)  # type: ignore[method-assign]
+    setattr(litellm, _GUARDED, True)
+
+
+def failure_in(error: BaseException | None) -> SendFailed | None:
+    """The failure below errors that libraries wrapped around it: our own, or an unreadable body."""
+    top = error
+    while error is not None:
+        if isinstance(error, SendFailed):
+            return error.again()
+        if isinstance(error, RecursionError | json.JSONDecodeError):
+            return SendFailed(f"the response is no JSON ({top})", malformed=True)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    client.follow_redirects = False
+    client.headers["accept-encoding"] = ", ".join(sorted(PACKED))
+    hooks = client.event_hooks
+    client.event_hooks = {**hooks, "response": [*hooks.get("response", []), _look]}
+    return client
+
+
+async def _look(response: httpx.Response) -> None:
+    if response.has_redirect_location:
+        raise SendFailed(
+            f"HTTP {response.status_code}: the endpoint redirects to another address, and no prompt"
+            " follows.",
+            status=response.status_code,
+        )
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding not in PACKED | {"", "identity"}:
+        raise SendFailed(f"the response is packed by {encoding!r}", malformed=True)
+    if encoding in PACKED:  # unpacked below, within the bound, and not by httpx, which has none
+        del response.headers["content-encoding"]
+    response.stream = _Bounded(response.stream, packed=encoding in PACKED)
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """The bytes of a response, unpacked, until there are too many.
+
+    Raises:
+        SendFailed: (malformed) there are more than `MAX_BODY`, or they cannot be unpacked.
+    """
+
+    def __init__(self, stream: Any, *, packed: bool) -> None:
+        self._stream = stream
+        self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed else None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            data = chunk if self._unpack is None else self._unpacked(chunk, MAX_BODY - size + 1)
+            size += len(data)
+            if size > MAX_BODY:
+                raise SendFailed(f"the response is larger than {MAX_BODY} bytes", malformed=True)
+            yield data
+
+    def _unpacked(self, chunk: bytes, most: int) -> bytes:
+        try:
+            return self._unpack.decompress(chunk, most) if self._unpack else chunk
+        except zlib.error as error:
+            raise SendFailed(f"the response cannot be unpacked: {error}", malformed=True) from None
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -26,11 +26,13 @@ PATIENCE_S: Final = 35.0
 ROOM_S: Final = 8.0
 """Seconds for which its records may find no room."""
 _ROOM: Final = 1 << 20
-"""Bytes that are written to see whether Prefect's folder has room: its records are far smaller."""
+"""Bytes that are written before a run to see whether Prefect's folder has room for its records."""
+_MORE_ROOM: Final = 1 << 16
+"""The same while it goes on, every few seconds."""
 
 
-def check_home() -> None:
-    """Refuse to start where Prefect could not keep its records.
+def check_home(room: int = _ROOM) -> None:
+    """Refuse to start, or to go on, where Prefect cannot keep its records.
 
     Raises:
         StorageError: PREFECT_HOME, or the folder of results, cannot be written or is full.
@@ -39,7 +41,7 @@ def check_home() -> None:
 
     settings = get_current_settings()
     for folder in {settings.home, settings.results.local_storage_path or settings.home}:
-        _write_probe(Path(folder))
+        _write_probe(Path(folder), room)
 
 
 def check_server() -> None:
@@ -91,7 +93,7 @@ def _problem(*, starting: bool) -> RecsysError | None:
     from tasks.runtime.patience import server_down
 
     try:
-        check_home()
+        check_home(_MORE_ROOM)
     except StorageError as error:
         return error
     if _server.ended():
@@ -129,15 +131,16 @@ def _health(url: str | None) -> str | None:
     return None if answer.is_success else f"{url}: HTTP {answer.status_code}"
 
 
-def _write_probe(folder: Path) -> None:
+def _write_probe(folder: Path, room: int) -> None:
     probe = folder / f".probe-{uuid.uuid4().hex[:8]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with probe.open("wb") as file:
-                file.write(bytes(_ROOM))
+                file.write(bytes(room))
                 file.flush()
-                os.fsync(file.fileno())
+                if room == _ROOM:  # a network's disk may refuse no sooner
+                    os.fsync(file.fileno())
         finally:
             with suppress(OSError):
                 probe.unlink()

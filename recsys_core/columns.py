@@ -267,6 +267,8 @@ TABLE_1: Final[Schema] = {
 }  # fmt: skip
 """The paper's Table 1: its own values, those of its published list, and our method's."""
 FIGURES: Final[Schema] = {GROUP: pl.String, CAPTION: pl.String, SVG: pl.String}
+VALIDATED: Final[Schema] = {USER: None, ITEM: None, VALUE: pl.Float64}
+"""A user's held-out liked items as a list, and the NDCG that choices were made with."""
 CURVES: Final[Schema] = {
     PHASE: pl.String, EPOCH: pl.Int32, LOSS: pl.Float64, BPR_LOSS: pl.Float64,
     COSINE_LOSS: pl.Float64, VALID_NDCG: pl.Float64, LEARNING_RATE: pl.Float64,

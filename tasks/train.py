@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from recsys_core.artifacts import ArtifactWriter
-from recsys_core.columns import CURVES
+from recsys_core.columns import CURVES, VALIDATED
 from recsys_core.graph.config import GraphConfig
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned
@@ -19,11 +21,13 @@ from tasks.runtime.vector_tables import write_vectors
 from tasks.runtime.warm_start import (
     BEST_EPOCH,
     CHOICE,
-    NDCG,
     OWED,
+    VALIDATED_USERS,
     WENT_ON,
     Earlier,
     going_on,
+    relevant_items,
+    validated,
 )
 
 CHOSEN_ANEW: Final = "chosen_anew"
@@ -39,7 +43,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="19",
+    version="21",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
@@ -63,8 +67,9 @@ def train(
     Args:
         out: tables `users` and `items` (vectors), `item_to_item`, `item_factors` and
             `item_priors` (the item-to-item part of the score), `curves`; `weights.safetensors` and
-            `components.safetensors` (what places later users); and all but the curves of the model
-            that saw no validation row, after the prefix `search_`. A server adds the dot product of
+            `components.safetensors` (what places later users); and all of these but the curves of
+            the model that saw no validation row, after the prefix `search_`; `validated`. A server
+            adds the dot product of
             the vectors and `ItemToItemModel.scores`.
         split: its validation part stops the training.
         graph: nodes, what is known of users, and training edges.
@@ -85,9 +90,13 @@ def train(
     epochs = None if tuned is None else int(tuned.manifest.facts[BEST_EPOCH])
     chosen = None if tuned is None else tuned.manifest.facts[CHOICE]
     of_items = FEATURES if config.item_features else "items"
+    relevant = relevant_items(split.table("valid"), ratings)
     on, owed = None, 0.0
     if earlier is not None:
-        on, owed = going_on(earlier, split, features=of_items, fall=config.warm_start_fall)
+        on, owed = going_on(
+            earlier, split, relevant=relevant, users=bipartite.user_ids, features=of_items,
+            fall=config.warm_start_fall,
+        )  # fmt: skip
     valid = bipartite.edges_of(split.table("valid"))
     ratings_there = len(bipartite.edges) + len(valid)
     if earlier is not None and config.recipe == "auto":
@@ -122,7 +131,8 @@ def train(
     out.table("curves", trained.curves, CURVES)
     out.fact(WENT_ON, earlier.run if earlier and trained.went_on else None)
     out.fact(OWED, owed if trained.went_on else 0.0, in_content=True)
-    out.fact(NDCG, trained.ndcg, in_content=True)
+    ndcg = np.full(bipartite.n_users, np.nan) if trained.ndcg is None else trained.ndcg
+    out.table(VALIDATED_USERS, validated(relevant, bipartite.user_ids, ndcg), VALIDATED)
     weighing = {NEUTRAL: sized.neutral_weight, SCALE: ratings.model_dump()}
     out.fact(WEIGHING, weighing, in_content=True)
     out.fact(CONFIG, trained.config.model_dump(mode="json"))

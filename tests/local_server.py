@@ -111,13 +111,13 @@ class LocalServer:
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Ask the API; its answer as JSON."""
-        answer = httpx.post(f"{self.url}{path}", json=body, timeout=60)
+        answer = patient("POST", f"{self.url}{path}", json=body)
         answer.raise_for_status()
         return answer.json()
 
     def get(self, path: str) -> Any:
         """Read from the API."""
-        answer = httpx.get(f"{self.url}{path}", timeout=60)
+        answer = patient("GET", f"{self.url}{path}")
         answer.raise_for_status()
         return answer.json()
 
@@ -130,7 +130,7 @@ class LocalServer:
         """What the button of the UI's form sends."""
         path = f"/deployments/{self.deployment(deployment)['id']}/create_flow_run"
         body = {"parameters": parameters, **more}
-        return httpx.post(f"{self.url}{path}", json=body, timeout=60)
+        return patient("POST", f"{self.url}{path}", json=body)
 
     def run_id(self, deployment: str, parameters: dict[str, Any], **more: Any) -> str:
         """Trigger a run; its id."""
@@ -189,6 +189,16 @@ def serving(folder: Path) -> Iterator[LocalServer]:
         yield server
     finally:
         server.stop()
+
+
+def patient(method: str, url: str, **more: Any) -> httpx.Response:
+    """Ask again while SQLite is locked, as Prefect's own clients do."""
+    for _ in range(10):
+        answer = httpx.request(method, url, timeout=60, **more)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(1)
+    return answer
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:

@@ -149,7 +149,8 @@ class GraphConfig(Section):
     A model that has seen what this run holds out is not used, and the summary says so."""
     warm_start_fall: float = Field(default=0.03, ge=0, le=1)
     """Share of the validation NDCG that may be lost since components and weights were chosen,
-    before they are chosen anew."""
+    before they are chosen anew; over the users of whom the same items are held out, and where
+    the fall is two standard errors of theirs."""
     warm_start_from: str | None = None
     """An earlier run to go on from in place of the last one: its name under `runs_root` (`latest`
     is the last one), or its folder."""
@@ -196,7 +197,7 @@ class GraphConfig(Section):
 class CandidatesConfig(Section):
     """Candidate generation by the graph model's scores."""
 
-    keep_margin: float = Field(default=3.0, ge=0, le=10)
+    keep_margin: float = Field(default=2.0, ge=0, le=10)
     """An item that the last run of this configuration listed stays in a user's candidates, unless
     a newcomer's score is higher by more than so many standard deviations of what retraining
     alone changes. 0 lists by the scores alone. What is rated by now, or may not be recommended

@@ -89,20 +89,21 @@ def training_line(facts: Mapping[str, Any], why: str, *, cached: bool) -> str:
         why: what was said of the earlier model, whether it is used.
         cached: the model was there, and nothing was trained.
     """
-    if cached:
-        return "Model: found, nothing trained."
-    before, now = (
-        _number(facts.get(one)) for one in ("valid_ndcg_when_chosen", "valid_ndcg_of_lists")
-    )
+    before = _number(facts.get("valid_ndcg_when_chosen"))
+    now = _number(facts.get("valid_ndcg_of_the_same_users"))
     run = facts.get("went_on_from")
+    how = "found; it" if cached else "it"
     if run is not None:
         return (
-            f"Model: went on from the run {run} for {facts['epochs']} of {facts['best_epoch']}"
-            f" epochs, its components and weights kept; validation NDCG {before} when they were"
-            f" chosen, {now} now."
+            f"Model: {how} went on from the run {run} for {facts['epochs']} of"
+            f" {facts['best_epoch']} epochs, its components and weights kept; validation NDCG"
+            f" {before} when they were chosen, {now} now."
         )
-    told = facts.get("chosen_anew") or f"earlier model {why}"
-    return f"Model: everything chosen anew ({told}); validation NDCG {now}."
+    lists = _number(facts.get("valid_ndcg_of_lists"))
+    if cached:
+        return f"Model: found, its components and weights its own; validation NDCG {lists}."
+    told = facts.get("chosen_anew") or f"earlier model: {why}"
+    return f"Model: everything chosen anew ({told}); validation NDCG {lists}."
 
 
 def _number(value: object) -> str:

@@ -11,9 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from recsys_core.columns import ITEM, RATING, USER
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys_core.columns import ITEM, RATING, USER, VALUE
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned
 from tasks.runtime.last_runs import SERVED, LastRun, LastRuns, knows, moved_rows
 from tasks.runtime.references import EmbeddingsRef, HeldOutRef, ModelRef, SplitRef
@@ -33,11 +38,12 @@ WENT_ON: Final = "went_on_from"
 OWED: Final = "epochs_owed"
 """Fact: share of the epochs of a full training that the changes since the last one are worth and
 that were not trained for yet."""
-NDCG: Final = "valid_ndcg_when_chosen"
-"""Fact: validation NDCG of the lists when components and weights were chosen."""
+VALIDATED_USERS: Final = "validated"
+"""Table: validation NDCG per user when components and weights were chosen."""
 _MOST_SEEN: Final = 0.01
 """Share of the held-out rows that an earlier model may have learned from, at most. Their users'
 own parameters are left behind."""
+_NOW: Final = "_now"
 _ROUNDING: Final = 1e-9
 _ROLES: Final = {
     "split": "split", "split_everything": f"{SERVED}split", "embeddings": "embeddings",
@@ -170,7 +176,13 @@ def changed_share(before: SplitRef, now: SplitRef) -> float:
 
 
 def going_on(
-    earlier: Earlier, now: SplitRef, *, features: str, fall: float
+    earlier: Earlier,
+    now: SplitRef,
+    *,
+    relevant: pl.DataFrame,
+    users: pl.Series,
+    features: str,
+    fall: float,
 ) -> tuple["EarlierTraining", float]:
     """The earlier training as the library reads it, and the share of its epochs that stays owed.
 
@@ -180,6 +192,8 @@ def going_on(
     Args:
         earlier: what an earlier run left.
         now: today's training and validation rows.
+        relevant: today's `relevant_items`.
+        users: (n_users,) today's users.
         features: name of the table of what items are described by.
         fall: share of the validation NDCG that may be lost.
     """
@@ -192,10 +206,10 @@ def going_on(
     searched, chosen = int(facts[BEST_EPOCH]), facts[CHOICE]
     owed = float(facts[OWED]) + changed_share(earlier.split, now)
     epochs = min(searched, int(owed * searched + _ROUNDING))
-    users, items = earlier.model.table("users")[USER], earlier.model.table("items")[ITEM]
+    known, items = earlier.model.table("users")[USER], earlier.model.table("items")[ITEM]
     start = partial(
         Start.from_bytes,
-        user_ids=users,
+        user_ids=known,
         item_ids=items,
         item_text=aligned(earlier.embeddings.table(features), items),
         forgotten=moved_rows(earlier.split, now)[USER].unique().sort(),
@@ -214,10 +228,39 @@ def going_on(
         choice=None if chosen is None else Choice(**chosen),
         epochs=epochs,
         searched=searched,
-        ndcg=facts[NDCG],
+        ndcg=_as_then(earlier.model.table(VALIDATED_USERS), relevant, users),
         fall=fall,
     )
     return training, owed - epochs / searched
+
+
+def relevant_items(valid: pl.DataFrame, ratings: RatingScale) -> pl.DataFrame:
+    """USER and the list of ITEM that they like among the validation rows."""
+    liked = valid.filter(pl.col(RATING) >= ratings.like_from)
+    return liked.group_by(USER).agg(pl.col(ITEM).sort()).sort(USER)
+
+
+def validated(
+    relevant: pl.DataFrame, users: pl.Series, ndcg: npt.NDArray[np.float64]
+) -> pl.DataFrame:
+    """`columns.VALIDATED` of the users who are validated.
+
+    Args:
+        relevant: their `relevant_items`.
+        users: (n_users,) ids.
+        ndcg: (n_users,) NaN for who is not validated.
+    """
+    values = pl.DataFrame({USER: users, VALUE: pl.Series(ndcg, nan_to_null=True)})
+    return relevant.join(values.drop_nulls(), on=USER, maintain_order="left")
+
+
+def _as_then(
+    before: pl.DataFrame, relevant: pl.DataFrame, users: pl.Series
+) -> npt.NDArray[np.float64]:
+    """(n_users,) the earlier NDCG of users who are validated by the same items, else NaN."""
+    same = before.join(relevant.rename({ITEM: _NOW}), on=USER).filter(pl.col(ITEM) == pl.col(_NOW))
+    placed = users.to_frame(USER).join(same, on=USER, how="left", maintain_order="left")
+    return placed[VALUE].fill_null(np.nan).to_numpy()
 
 
 def _steps(run: str, root: str) -> list[tuple[str, str]]:

@@ -10,8 +10,9 @@ scores,
 
 where spread_u is the standard deviation of the user's scores over the items that both lists hold,
 and the noise is by how much scores have moved there between the two models, in these units:
-1.4826 times the median of absolute differences, which is the standard deviation of what moves all
-users alike and passes over the few who have done something. The order within the head, and behind
+their 95 % quantile over 1.96, which is the standard deviation of a normal distribution and passes
+over the few users who have done something; differences have heavy tails, and their median says
+nothing of these. The order within the head, and behind
 it, is that of the scores themselves.
 """
 
@@ -32,8 +33,9 @@ TopK = Callable[[Scorer | None], tuple[Indices, Floats]]
 
 _LEAST: Final = 3
 """Items that two lists of a user must share, so that their scores can be compared."""
-_TO_DEVIATION: Final = 1.4826
-"""A normal distribution's standard deviation over the median of its absolute deviations."""
+_QUANTILE: Final = 0.95
+_TO_DEVIATION: Final = 1.96
+"""That quantile of absolute deviations of a normal distribution, in standard deviations."""
 _NOW: Final = "_now"
 
 
@@ -125,9 +127,9 @@ def _noise(shared: pl.DataFrame) -> float:
         shared.filter(pl.len().over(USER) >= _LEAST)
         .select((standard(SCORE) - standard(_NOW)).abs().alias(_NOW))
         .filter(pl.col(_NOW).is_finite())[_NOW]
-        .median()
+        .quantile(_QUANTILE)
     )
-    return _TO_DEVIATION * moved if isinstance(moved, float) else 0.0
+    return moved / _TO_DEVIATION if moved else 0.0
 
 
 def _raised(

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys_core.evaluation.metrics import hits_of, ndcg
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.topk import top_k
+
+Doubles = npt.NDArray[np.float64]
 
 
 class Validator:
@@ -44,10 +47,21 @@ class Validator:
 
         `added` gives what is added to the products, as in `top_k`.
         """
+        return float(np.nanmean(self.by_user(user_vectors, item_vectors, added)))
+
+    def by_user(
+        self,
+        user_vectors: Floats,
+        item_vectors: Floats,
+        added: Callable[[Indices], Floats] | None = None,
+    ) -> Doubles:
+        """(n_users,) NDCG@k of each user's list; NaN for who has nothing relevant."""
         found, _ = top_k(
             user_vectors, item_vectors, self._train.users, self._train.items, self._k, added=added
         )
         lists = found[self._users]
         keys = np.where(lists < 0, -1, self._users[:, None] * self._n_items + lists)
         hits = hits_of(np.isin(keys, self._relevant), self._counts, [self._k])
-        return float(ndcg(hits).mean())
+        values = np.full(len(user_vectors), np.nan)
+        values[self._users] = ndcg(hits)[:, 0]
+        return values

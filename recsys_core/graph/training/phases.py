@@ -3,21 +3,23 @@
 A training chooses anew, or goes on from an earlier one (`Earlier`): it keeps what that chose
 and its parameters, and trains for the part of the epochs that the data have changed by. Choices
 are kept until the validation NDCG has fallen by more than was allowed since they were made; then
-everything is chosen anew, as if there were no earlier model.
+everything is chosen anew, as if there were no earlier model. It is compared over the users of whom
+the same items are held out as then: another row of one user moves the mean of a few users more than
+a worse model does. In a small shop a fall must also be two standard errors of the users' changes.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from recsys_core.artifacts import Scratch
 from recsys_core.errors import DataError
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
-from recsys_core.graph.training.early_stopping import Validator
+from recsys_core.graph.training.early_stopping import Doubles, Validator
 from recsys_core.graph.training.loop import fit
 from recsys_core.graph.training.score_sum import (
     Choice,
@@ -37,10 +39,12 @@ SEARCH: Final = "search"
 """Phase that looks for the number of epochs: trains without the validation rows."""
 FINAL: Final = "final"
 """Phase that trains on all rows for that number of epochs."""
+_ERRORS: Final = 2
+"""Standard errors by which a fall has to be shown."""
+_LEAST: Final = 2
+"""Users that a standard error takes."""
 _ON: Final = "warm_"
 """Prefix of the phases of a training that goes on."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,8 @@ class Earlier:
         choice: its components and weights; None for the network alone.
         epochs: epochs to go on for; 0 takes its parameters as they are.
         searched: epochs that its search found.
-        ndcg: validation NDCG when these choices were made; None where nothing is held out.
+        ndcg: (n_users,) validation NDCG when these choices were made, NaN for users whose held-out
+            items were others then, or none.
         fall: share of it that may be lost before everything is chosen anew.
     """
 
@@ -62,7 +67,7 @@ class Earlier:
     choice: Choice | None
     epochs: int
     searched: int
-    ndcg: float | None
+    ndcg: Doubles
     fall: float
 
 
@@ -75,7 +80,8 @@ class Phases:
         sums: the network with its components, for each fit.
         choice: what validation chose; None for the network alone.
         searched: epochs of a search; of an earlier one where this training went on from it.
-        ndcg: validation NDCG of the sum when its choices were made; None without validation.
+        ndcg: (n_users,) validation NDCG of the sum when its choices were made, or since a user is
+            validated by the present items; NaN for who is not. None without validation.
         went_on: whether the choices are an earlier training's.
         facts: of the choice.
     """
@@ -84,7 +90,7 @@ class Phases:
     sums: tuple[ScoreSum, ...]
     choice: Choice | None = None
     searched: int
-    ndcg: float | None = None
+    ndcg: Doubles | None = None
     went_on: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -119,7 +125,7 @@ def searched_phases(
     first = fit(search, on_epoch, scratch)
     choice, of_search, facts = _chosen(search, first, valid)
     ndcg = _ndcg(search, of_search, validator)
-    facts |= told | {"valid_ndcg_of_lists": ndcg}
+    facts |= told | {"valid_ndcg_of_lists": float(np.nanmean(ndcg))}
     made = partial(Phases, choice=choice, searched=first.epoch, ndcg=ndcg, facts=facts)
     if not spec.config.retrain:
         return made(fits=(first,), sums=(of_search,))
@@ -176,15 +182,24 @@ def _gone_on(
         of_search = _sum_of(search, first, earlier.choice)
     except DataError as error:
         return refused(facts={"chosen_anew": error.seen})
-    ndcg, before = _ndcg(search, of_search, validator), earlier.ndcg
-    facts = {"valid_ndcg_of_lists": ndcg, "valid_ndcg_when_chosen": before}
-    if before is None or ndcg < before * (1 - earlier.fall):
-        logger.info("the earlier choices hold no more", extra=facts)
-        why = f"validation NDCG fell from {before or 0:.4f} to {ndcg:.4f}"
-        return refused(facts={"chosen_anew": why})
+    found = _ndcg(search, of_search, validator)
+    same = np.isfinite(found) & np.isfinite(earlier.ndcg)
+    if not same.any():
+        return refused(facts={"chosen_anew": "no user is validated by the same items as then"})
+    before, now = float(earlier.ndcg[same].mean()), float(found[same].mean())
+    if now < before * (1 - earlier.fall) and _shown(found[same] - earlier.ndcg[same]):
+        return refused(
+            facts={"chosen_anew": f"validation NDCG fell from {before:.4f} to {now:.4f}"}
+        )
+    facts = {
+        "valid_ndcg_of_lists": float(np.nanmean(found)),
+        "valid_ndcg_when_chosen": before,
+        "valid_ndcg_of_the_same_users": now,
+        "users_validated_as_then": int(same.sum()),
+    }
     made = partial(
-        Phases, choice=earlier.choice, searched=earlier.searched, ndcg=before, went_on=True,
-        facts=facts,
+        Phases, choice=earlier.choice, searched=earlier.searched, went_on=True, facts=facts,
+        ndcg=np.where(same, earlier.ndcg, found),
     )  # fmt: skip
     if not final.config.retrain:
         return made(fits=(first,), sums=(of_search,))
@@ -194,9 +209,20 @@ def _gone_on(
     return made(fits=(first, last), sums=(of_search, _sum_of(final, last, earlier.choice)))
 
 
-def _ndcg(spec: TrainingSpec, found: ScoreSum, validator: Validator) -> float:
-    """NDCG of the lists that the sum gives."""
-    return validator.ndcg(found.user_vectors, found.item_vectors, _added(spec, found))
+def _shown(changes: Doubles) -> bool:
+    """Whether a mean below zero (n,) is two standard errors below it.
+
+    One user of twenty whose only hit is gone lowers the mean by a twentieth and shows nothing.
+    """
+    if len(changes) < _LEAST:
+        return False
+    error = changes.std(ddof=1) / len(changes) ** 0.5
+    return bool(changes.mean() + _ERRORS * error < 0)
+
+
+def _ndcg(spec: TrainingSpec, found: ScoreSum, validator: Validator) -> Doubles:
+    """(n_users,) NDCG of the lists that the sum gives."""
+    return validator.by_user(found.user_vectors, found.item_vectors, _added(spec, found))
 
 
 def _added(spec: TrainingSpec, found: ScoreSum) -> Callable[[Indices], Floats] | None:

@@ -18,6 +18,7 @@ from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.model.mixed_precision import choose_precision
 from recsys_core.graph.training.batching import batch_edges
+from recsys_core.graph.training.early_stopping import Doubles
 from recsys_core.graph.training.phases import (
     FINAL,
     Earlier,
@@ -45,7 +46,8 @@ class Trained:
             on validation are made with it.
         curves: `columns.CURVES`, a row per epoch and phase.
         best_epoch: epochs that the search found; an earlier one's where training went on from it.
-        ndcg: validation NDCG of the lists when the choices were made; None without validation.
+        ndcg: (n_users,) validation NDCG of the lists when the choices were made, or since a user
+            is validated by the present items; NaN for who is not. None without validation.
         went_on: whether the choices are those of the earlier training.
         facts: what the run's summary should say: device, back end, validation NDCG, what each
             component is worth, counts of nodes that only their profile describes.
@@ -58,7 +60,7 @@ class Trained:
     search: ScoreSum
     curves: pl.DataFrame
     best_epoch: int
-    ndcg: float | None
+    ndcg: Doubles | None
     went_on: bool
     facts: dict[str, Any]
     config: TrainingConfig

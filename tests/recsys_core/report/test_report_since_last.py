@@ -43,9 +43,9 @@ def test_nobody_in_both_is_nothing_to_tell() -> None:
 def test_a_training_is_told_in_a_sentence() -> None:
     told = {
         "went_on_from": "monday", "epochs": 2, "best_epoch": 40,
-        "valid_ndcg_when_chosen": 0.31, "valid_ndcg_of_lists": 0.3125,
+        "valid_ndcg_when_chosen": 0.31, "valid_ndcg_of_the_same_users": 0.3125,
     }  # fmt: skip
-    assert training_line(told, "used", cached=True) == "Model: found, nothing trained."
+    assert training_line(told, "used", cached=True).startswith("Model: found; it went on from")
     line = training_line(told, "used: monday", cached=False)
     assert "the run monday for 2 of 40 epochs" in line
     assert "0.3100 when they were chosen, 0.3125 now" in line

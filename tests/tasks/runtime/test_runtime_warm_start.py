@@ -3,18 +3,29 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 from safetensors.torch import save
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore
-from recsys_core.columns import INTERACTIONS, ITEM, RATING, TIMESTAMP, USER, vectors
+from recsys_core.columns import (
+    INTERACTIONS,
+    ITEM,
+    RATING,
+    TIMESTAMP,
+    USER,
+    VALIDATED,
+    VALUE,
+    vectors,
+)
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, StorageError
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE
 from recsys_core.graph.training.warm_start import LIGHTGCN_BASE
+from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import vector_table
 from tasks.runtime.last_runs import LastRun, LastRuns, moved_rows
 from tasks.runtime.references import LEARNED, EmbeddingsRef, HeldOutRef, ModelRef, SplitRef
@@ -22,8 +33,8 @@ from tasks.runtime.saved_models import SEARCHED
 from tasks.runtime.warm_start import (
     BEST_EPOCH,
     CHOICE,
-    NDCG,
     OWED,
+    VALIDATED_USERS,
     WENT_ON,
     Earlier,
     changed_share,
@@ -31,10 +42,13 @@ from tasks.runtime.warm_start import (
     honest_start,
     last_run,
     named_run,
+    relevant_items,
+    validated,
 )
 
 Rows = list[tuple[int, int]]
 EPOCHS = 10
+VALIDATED_THEN = pl.DataFrame({USER: [1, 2, 4], ITEM: [[5, 6], [7], [8]], VALUE: [0.5, 0.25, 1.0]})
 
 
 def split(store: ArtifactStore, name: str, train: Rows, valid: Rows, test: Rows = []) -> SplitRef:  # noqa: B006
@@ -64,7 +78,8 @@ def model(store: ArtifactStore, name: str, **facts: object) -> ModelRef:
             out.data(f"{prefix}{WEIGHTS_FILE}", save({"ids": torch.full((4, 2), value)}))
             base = {LIGHTGCN_BASE: torch.full((4, 3), value), "ease.items": torch.ones(1)}
             out.data(f"{prefix}{COMPONENTS_FILE}", save(base))
-        told = {BEST_EPOCH: EPOCHS, CHOICE: None, OWED: 0.0, NDCG: 0.3, WENT_ON: None, **facts}
+        out.table(VALIDATED_USERS, VALIDATED_THEN, VALIDATED)
+        told = {BEST_EPOCH: EPOCHS, CHOICE: None, OWED: 0.0, WENT_ON: None, **facts}
         for fact, value in told.items():
             out.fact(fact, value, in_content=True)
         return committed(out).as_type(ModelRef)
@@ -268,12 +283,33 @@ def test_epochs_are_those_that_all_changes_amount_to(
     earlier = Earlier(
         run="r", model=model(store, "owing", **{OWED: owed}), split=before, embeddings=texts(store)
     )
-    training, stays = going_on(earlier, now, features="items", fall=0.03)
+    relevant = relevant_items(now.table("valid"), RatingScale())
+    training, stays = going_on(
+        earlier, now, relevant=relevant, users=pl.Series(USER, [1, 2]), features="items", fall=0.03
+    )
     assert training.epochs == epochs
     assert training.search.share == epochs / EPOCHS
     assert stays == pytest.approx(still)
-    assert (training.ndcg, training.searched) == (0.3, EPOCHS)
+    assert training.searched == EPOCHS
     assert training.search.weights["ids"][0, 0] == 2
     assert training.served.weights["ids"][0, 0] == 1
     assert training.search.weights[LIGHTGCN_BASE][0, 0] == 2
     assert set(training.served.network) == {"ids"}
+
+
+def test_the_earlier_ndcg_is_that_of_users_with_the_same_held_out_items(
+    store: ArtifactStore,
+) -> None:
+    rows = [(1, item) for item in range(4)]
+    before = split(store, "split6", rows, [])
+    now = split(store, "split7", rows, [(1, 6), (1, 5), (2, 7), (2, 8), (3, 1)])
+    relevant = relevant_items(now.table("valid"), RatingScale())
+    users = pl.Series(USER, [3, 2, 1])
+    earlier = Earlier(run="r", model=model(store, "m"), split=before, embeddings=texts(store))
+    training, _ = going_on(
+        earlier, now, relevant=relevant, users=users, features="items", fall=0.03
+    )
+    assert training.ndcg[2] == 0.5
+    assert np.isnan(training.ndcg[:2]).all()
+    kept = validated(relevant, users, np.array([0.1, np.nan, 0.5]))
+    assert kept.rows() == [(1, [5, 6], 0.5), (3, [1], 0.1)]

@@ -1,5 +1,7 @@
 """A warm start takes over what is still true: parameters by name, rows of nodes by id."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +14,10 @@ from recsys_core.errors import ConfigError
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.training.factory import model_of
+from recsys_core.graph.training.phases import Earlier
+from recsys_core.graph.training.score_sum import Choice
 from recsys_core.graph.training.spec import TrainingSpec
+from recsys_core.graph.training.trainer import Trained
 from recsys_core.graph.training.warm_start import Start, warm
 from tests.graph_world import CONFIGS, DATA, KILLABLE, N_USERS, edges_of, planted, result, run
 
@@ -143,3 +148,109 @@ def test_a_checkpoint_belongs_to_its_start(tmp_path: object) -> None:
         run(config, on_epoch=stop, scratch=scratch, start=start)
     assert run(config, scratch=scratch).facts["epochs_from_checkpoints"] == 0
     assert result(run(config, start=start)) != result(run(config))
+
+
+# Going on with what an earlier training chose
+
+
+@pytest.fixture(scope="module")
+def cold() -> Trained:
+    return run(CONFIGS["best"])
+
+
+def going_on_from(trained: Trained, *, epochs: int = 0, ndcg: float | None = None) -> Earlier:
+    """What `trained` left; `ndcg` in place of what it measured."""
+    graph, _, _ = planted()
+    starts = [
+        Start(weights=dict(one), user_ids=graph.user_ids, item_ids=graph.item_ids, share=0.0)
+        for one in (trained.search_weights, trained.weights)
+    ]
+    assert trained.ndcg is not None
+    measured = trained.ndcg if ndcg is None else np.where(np.isnan(trained.ndcg), np.nan, ndcg)
+    return Earlier(
+        search=starts[0], served=starts[1], choice=Choice(**trained.facts["choice"]),
+        epochs=epochs, searched=trained.best_epoch, ndcg=measured, fall=0.03,
+    )  # fmt: skip
+
+
+def test_on_the_same_data_a_model_that_goes_on_is_the_same(cold: Trained) -> None:
+    again = run(CONFIGS["best"], earlier=going_on_from(cold))
+    assert again.went_on
+    assert not cold.went_on
+    assert again.to_bytes() == cold.to_bytes()
+    assert again.facts["choice"] == cold.facts["choice"]
+    assert again.best_epoch == cold.best_epoch
+    assert again.facts["epochs"] == 0
+    assert again.curves.is_empty()
+    same = again.facts["valid_ndcg_of_the_same_users"]
+    assert same == pytest.approx(cold.facts["valid_ndcg_of_lists"])
+
+
+def test_it_trains_for_the_epochs_that_are_owed(cold: Trained) -> None:
+    again = run(CONFIGS["best"], earlier=going_on_from(cold, epochs=2, ndcg=0.01))
+    assert again.went_on
+    assert again.facts["epochs"] == 2
+    assert set(again.curves["phase"]) == {"warm_search", "warm_final"}
+    assert again.to_bytes() != cold.to_bytes()
+
+
+def test_when_validation_has_fallen_everything_is_chosen_as_without_an_earlier_model(
+    cold: Trained,
+) -> None:
+    again = run(CONFIGS["best"], earlier=going_on_from(cold, ndcg=2.0))
+    assert not again.went_on
+    assert "fell from 2.0000" in again.facts["chosen_anew"]
+    assert result(again) == result(cold)
+
+
+def test_users_validated_by_other_items_are_not_compared(cold: Trained) -> None:
+    given = going_on_from(cold)
+    assert cold.ndcg is not None
+    first = int(np.flatnonzero(np.isfinite(cold.ndcg))[0])
+    one = np.full(N_USERS, np.nan)
+    one[first] = 0.0
+    again = run(CONFIGS["best"], earlier=replace(given, ndcg=one))
+    assert again.went_on
+    assert again.facts["users_validated_as_then"] == 1
+    assert again.ndcg is not None
+    assert again.ndcg[first] == 0.0, "what it is compared with stays that of the choice"
+    assert np.isfinite(again.ndcg).sum() == np.isfinite(cold.ndcg).sum()
+
+
+@pytest.mark.parametrize("wider", [0, 3])
+def test_what_was_read_from_other_features_is_read_from_todays(wider: int) -> None:
+    graph, _, _ = planted()
+    config, rng = CONFIGS["best"], np.random.default_rng(1)
+    spec = spec_of(graph, config)
+    turn = np.linalg.qr(rng.normal(size=(6 + wider, 6 + wider)))[0][:6]
+    today = (spec.item_text @ turn).astype(np.float32)
+    start = replace(earlier(config, graph), item_text=spec.item_text)
+    model = model_of(replace(spec, item_text=today))
+    warm(model, start, graph, today)
+    then = torch.tensor(spec.item_text) @ start.weights["item_projection.weight"].T
+    now = torch.tensor(today) @ model.item_projection.weight.T
+    assert torch.allclose(now, then, rtol=0.01, atol=0.01 * float(then.abs().max()))
+
+
+def test_users_whose_rows_are_held_out_by_now_start_anew() -> None:
+    graph, _, _ = planted()
+    config = CONFIGS["best"]
+    start = replace(earlier(config, graph), forgotten=graph.user_ids[:2])
+    model = model_of(spec_of(graph, config))
+    warm(model, start, graph, spec_of(graph, config).item_text)
+    assert model.ids is not None
+    assert not model.ids[:2].any()
+    assert torch.equal(model.ids[2:], start.weights["ids"][2:])
+    assert start.new_nodes(graph) == 2
+
+
+def test_one_user_who_lost_a_hit_is_no_fall(cold: Trained) -> None:
+    given = going_on_from(cold)
+    assert cold.ndcg is not None
+    known = np.flatnonzero(np.isfinite(cold.ndcg))
+    then = cold.ndcg.copy()
+    then[known[0]] += len(known) * 0.1 * float(then[known].mean())
+    again = run(CONFIGS["best"], earlier=replace(given, ndcg=then))
+    assert again.went_on
+    told = again.facts
+    assert told["valid_ndcg_of_the_same_users"] < 0.95 * told["valid_ndcg_when_chosen"]

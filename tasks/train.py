@@ -43,7 +43,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="20",
+    version="21",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
@@ -98,7 +98,12 @@ def train(
             fall=config.warm_start_fall,
         )  # fmt: skip
     valid = bipartite.edges_of(split.table("valid"))
-    sized = config.for_ratings(len(bipartite.edges) + len(valid))
+    ratings_there = len(bipartite.edges) + len(valid)
+    if earlier is not None and config.recipe == "auto":
+        # The recipe shapes the parameters: it stays while a model goes on.
+        recipe = earlier.model.manifest.facts["recipe"]
+        config = config.model_copy(update={"recipe": recipe})
+    sized = config.for_data(ratings_there, bipartite.n_users, bipartite.n_items)
     with progress("graph training", sized.max_epochs) as report:
         trained = fit(
             bipartite,

@@ -23,7 +23,8 @@ from recsys_core.interactions.feedback import RatingScale
 SMALL = {"hidden": 8, "heads": 2, "max_epochs": 30, "evaluate_every": 5, "effort": "quick"}
 CONFIGS = {
     "paper": GraphConfig(preset="paper", learning_rate=0.01, **SMALL),
-    "best": GraphConfig(preset="best", **SMALL),
+    "best": GraphConfig(preset="best", recipe="dense", **SMALL),
+    "sparse": GraphConfig(preset="best", recipe="sparse", users_per_step=16, **SMALL),
 }
 ALONE = CONFIGS["best"].model_copy(update={"components": False})
 """The network of `best` without components."""
@@ -33,6 +34,15 @@ KILLABLE = {
 }
 DATA = RatingScale()
 N_USERS, N_ITEMS, TASTES = 40, 48, 4
+_REGRESSION = {"lambda": 400.0, "likeness": 1.0, "sharpness": 3.0, "rank": float(N_ITEMS)}
+
+
+def settings_of(*, decay: float = 0.0) -> dict[str, dict[str, float]]:
+    """Settings of every dot-product component; `decay` is LightGCN's."""
+    return {
+        "ease": _REGRESSION, "residual_ease": _REGRESSION, "temporal_popularity": {},
+        "lightgcn": {"decay": decay},
+    }  # fmt: skip
 
 
 def edges_of(users: object, items: object, ratings: object, times: object = None) -> Edges:
@@ -81,7 +91,8 @@ def spec_of(config: GraphConfig) -> TrainingSpec:
     users, items = texts()
     return TrainingSpec(
         phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
-        config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
+        config=config.for_data(1, 1, 1), seed=0, device=torch.device("cpu"), backend="torch",
+        epochs=1,
     )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """Configuration of the graph attention network and its training."""
 
+import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from recsys_core.graph.recipes import SPARSE_BELOW, dense_recipe, sparse_recipe
 from recsys_core.section import Section
 
 
@@ -41,14 +43,20 @@ class GraphConfig(Section):
     loss), with id vectors added to the profiles, without which our training stays far below the
     authors' lists; `best`: what won on held-out ratings (all ratings as edges, light attention
     layers, softmax over all items, cold-start dropout, and additive score components)."""
-    layers: int = Field(default=3, ge=1, le=6)
-    """GAT layers."""
+    recipe: Literal["auto", "dense", "sparse"] = "auto"
+    """How the network is trained where a field below is null. `dense`: all users in a step, three
+    layers, id vectors that start narrow, item biases, cold-start dropout; `sparse`: as LightGCN
+    trains best on few interactions per user: batches of users, two layers, id vectors that start
+    at full width, no biases and no dropout. `auto` takes `sparse` below 23 interactions per node
+    (geometric mean over users and items)."""
+    layers: int | None = Field(default=None, ge=1, le=6)
+    """GAT layers; null takes 3, sparse 2."""
     hidden: int = Field(default=64, ge=1)
     """Hidden units per head; more for data with more to learn, at a cost in proportion."""
     heads: int = Field(default=4, ge=1)
     """Attention heads; their outputs are concatenated."""
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Dropout on features; more where validation falls early."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Dropout on features, more where validation falls early; null takes .2, sparse 0."""
     feature_transform: bool = False
     """Whether a layer has weights, layer norm, LeakyReLU and a residual connection (as in the
     paper); without, it only averages neighbours, as LightGCN does."""
@@ -60,20 +68,29 @@ class GraphConfig(Section):
     LightGCN)."""
     edges: Literal["liked", "all"] = "all"
     """Edges that carry messages: liked ones, or all with a learned weight per level of rating."""
-    id_dimensions: int = Field(default=16, ge=0)
-    """Learned id vectors start from this many singular vectors of the training matrix; 0 has no id
-    vectors, so that profiles alone describe a node."""
+    id_dimensions: int | None = Field(default=None, ge=0)
+    """Learned id vectors start from this many singular vectors of the training matrix; null takes
+    16, sparse the whole width; 0 has no id vectors, so that profiles alone describe a node."""
     loss: Literal["bpr", "softmax"] = "softmax"
-    """`bpr`: BPR and cosine alignment of the dot product; `softmax`: cross-entropy over all items
-    of cosine / temperature + item bias."""
+    """`bpr`: BPR and cosine alignment of the dot product; `softmax`: cross-entropy over items of
+    cosine / temperature + item bias."""
+    item_bias: bool | None = None
+    """Whether the softmax has item biases, and a certainty per user, so that users with few ratings
+    are shown what is popular; null: sparse data have none, which they blur."""
     temperature: float | None = Field(default=None, gt=0)
     """Temperature of the softmax loss; null takes .25 for up to 100,000 ratings, and less for more,
-    by the fifth root of their number."""
-    cold_start_dropout_users: float = Field(default=0.35, ge=0, le=1)
-    """Share of the users who lose id vector and most edges in each epoch (DropoutNet), so that the
-    model learns to serve users who come after training (full-graph training only)."""
-    cold_start_dropout_items: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the items that are reduced to their profile in each epoch (DropoutNet)."""
+    by the fifth root of their number; sparse .12 up to 15 interactions per node, and more for
+    more, .2 at 35."""
+    users_per_step: int | None = Field(default=None, ge=0)
+    """Users of a step, whose softmax runs over a sample of the items; each step passes messages on
+    the whole graph. 0 takes all users; null does so, sparse 1,024 or a thirtieth of the users."""
+    cold_start_dropout_users: float | None = Field(default=None, ge=0, le=1)
+    """Share of the users who lose id vector and most edges in each step (DropoutNet), so that the
+    model learns to serve users who come after training (full-graph training only); null takes
+    .35, sparse 0."""
+    cold_start_dropout_items: float | None = Field(default=None, ge=0, lt=1)
+    """Share of the items that are reduced to their profile in each step (DropoutNet); null takes
+    .05, sparse 0."""
     item_features: bool = True
     """Whether an item is described by its facts, year, profile labels and words in addition to the
     vector of its text; without, by that vector alone (as in the paper)."""
@@ -105,13 +122,13 @@ class GraphConfig(Section):
     negative_sampling: Literal["uniform", "popularity", "robust"] = "uniform"
     """Negatives of the BPR loss, never an item that the user has rated: uniform, by the 0.75th
     power of its ratings, or (`robust`) half of them from what the user disliked."""
-    learning_rate: float = Field(default=1e-2, gt=0)
-    """Peak learning rate of AdamW; lower it where the loss jumps."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate of AdamW, lower where the loss jumps; null takes .01, sparse .005."""
     weight_decay: float = Field(default=1e-4, ge=0)
     """Weight decay of AdamW, against overfitting; id vectors and biases have none."""
     max_epochs: int | None = Field(default=None, ge=1)
     """Upper bound of epochs; null takes 60 for up to 100,000 ratings, and more for more, by the
-    fifth root of their number."""
+    fifth root of their number; sparse as many as make 300 steps (150 with effort `quick`)."""
     evaluate_every: int = Field(default=5, ge=1)
     """Epochs between two validations; more where validation takes longer than training."""
     patience: int = Field(default=3, ge=1)
@@ -159,21 +176,22 @@ class GraphConfig(Section):
             return {**_PAPER_GRAPH, **given}
         return given
 
-    def for_ratings(self, count: int) -> "TrainingConfig":
-        """The same with nothing left open, for a training on `count` ratings.
-
-        The more ratings there are, the sharper may the model tell items apart, and the longer does
-        it learn to.
-        """
-        growth = max(1.0, count / _FEW_RATINGS) ** 0.2
-        found = {
-            "temperature": self.temperature or 0.25 / growth,
-            "max_epochs": self.max_epochs or round(60 * growth),
-        }
-        return TrainingConfig.model_validate(self.model_dump() | found)
-
-
-_FEW_RATINGS: Final = 100_000
+    def for_data(self, ratings: int, users: int, items: int) -> "TrainingConfig":
+        """The same with nothing left open, for a training on so many ratings, users and items."""
+        density = ratings / math.sqrt(max(1, users * items))
+        recipe = self.recipe
+        if recipe == "auto":
+            recipe = "sparse" if density < SPARSE_BELOW else "dense"
+        rules = (
+            dense_recipe(ratings)
+            if recipe == "dense"
+            else sparse_recipe(
+                density, users, width=self.hidden * self.heads, at_once=self.users_per_step,
+                quick=self.effort == "quick",
+            )
+        )  # fmt: skip
+        found = {name: value for name, value in rules.items() if getattr(self, name) is None}
+        return TrainingConfig.model_validate(self.model_dump() | found | {"recipe": recipe})
 
 
 class CandidatesConfig(Section):
@@ -187,14 +205,24 @@ class CandidatesConfig(Section):
 
 
 class TrainingConfig(GraphConfig):
-    """`GraphConfig` with nothing left open; made by its `for_ratings`."""
+    """`GraphConfig` with nothing left open; made by its `for_data`."""
 
+    recipe: Literal["dense", "sparse"]
+    layers: int = Field(ge=1, le=6)
+    dropout: float = Field(ge=0, lt=1)
+    id_dimensions: int = Field(ge=0)
+    item_bias: bool
     temperature: float = Field(gt=0)
+    users_per_step: int = Field(ge=0)
+    cold_start_dropout_users: float = Field(ge=0, le=1)
+    cold_start_dropout_items: float = Field(ge=0, lt=1)
+    learning_rate: float = Field(gt=0)
     max_epochs: int = Field(ge=1)
 
 
 _PAPER_GRAPH: Mapping[str, Any] = {
-    "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1, "feature_transform": True,
+    "recipe": "dense", "layers": 3, "hidden": 64, "heads": 4, "dropout": 0.1,
+    "feature_transform": True,
     "layer_combination": "last", "edges": "liked", "id_dimensions": 64, "loss": "bpr",
     "learning_rate": 3e-3, "max_epochs": 300, "evaluate_every": 10, "patience": 5,
     "cold_start_dropout_users": 0.0, "cold_start_dropout_items": 0.0,

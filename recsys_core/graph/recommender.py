@@ -120,7 +120,7 @@ class GraphRecommender(MatrixRecommender):
         self._inputs = self._inputs_of(graph.edges, users.len())
 
     def _trained(self, graph: InteractionGraph, user_text: Floats, item_text: Floats) -> Trained:
-        config = self.graph_config.for_ratings(len(graph.edges))
+        config = self.graph_config.for_data(len(graph.edges), graph.n_users, graph.n_items)
         return train(
             graph, Edges.empty(), user_text, item_text, config, self.config, self.seed,
             epochs=config.max_epochs,

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BEST_EPOCH: Final = "best_epoch"
 CHOICE: Final = "choice"
+SETTINGS: Final = "settings"
+"""Of a choice: those of its dot-product components, which earlier versions did not choose."""
 """Fact: the components and weights that validation chose; null without components."""
 WENT_ON: Final = "went_on_from"
 """Fact: the run whose choices and parameters a training went on from; null where it chose anew."""
@@ -137,7 +139,9 @@ def _left(last: LastRun, *, served: bool) -> Earlier | None:
 def _unfit(earlier: Earlier, split: SplitRef, tuned: ModelRef | None) -> str:
     """Why a model cannot be gone on from, whatever is held out; empty where it can."""
     facts = earlier.model.manifest.facts
-    if OWED not in facts or not facts.get(BEST_EPOCH):
+    chosen = facts.get(CHOICE)
+    current = OWED in facts and (chosen is None or SETTINGS in chosen)
+    if not current or not facts.get(BEST_EPOCH):
         return f"the model of {earlier.run} is of an earlier version"
     if not knows(earlier.split, split):
         return f"{earlier.run} knew none of these interactions"

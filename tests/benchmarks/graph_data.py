@@ -52,7 +52,8 @@ class World:
 
     def spec(self, config: GraphConfig, *, epochs: int, device: str = "cpu") -> TrainingSpec:
         """Full-batch training of `epochs` epochs, without validation, by the torch back end."""
-        sized = config.for_ratings(len(self.graph.edges))
+        graph = self.graph
+        sized = config.for_data(len(graph.edges), graph.n_users, graph.n_items)
         return TrainingSpec(
             phase="bench", graph=self.graph, user_text=self.user_text,
             item_text=self.item_text(config), config=sized, data=RatingScale(), seed=0,

@@ -69,17 +69,42 @@ def fields(model: type[BaseModel], path: str = "") -> list[tuple[str, str | None
     [(0, 0.25, 60), (90_000, 0.25, 60), (900_000, 0.161, 93), (25_000_000, 0.083, 181)],
 )
 def test_the_more_ratings_the_sharper_and_the_longer(ratings, temperature, epochs) -> None:
-    found = GraphConfig().for_ratings(ratings)
+    found = GraphConfig().for_data(ratings, 10, 10)
+    assert found.recipe == ("dense" if ratings else "sparse")
+    found = GraphConfig(recipe="dense").for_data(ratings, 10, 10)
     assert found.temperature == pytest.approx(temperature, abs=0.001)
     assert found.max_epochs == epochs
-    assert found.for_ratings(7) == found, "nothing is left open any more"
+    assert found.for_data(7, 7, 7) == found, "nothing is left open any more"
 
 
 def test_what_is_given_is_not_set_by_the_number_of_ratings() -> None:
-    config = GraphConfig(temperature=0.4, max_epochs=7).for_ratings(10**9)
+    config = GraphConfig(temperature=0.4, max_epochs=7).for_data(10**9, 10, 10)
     assert (config.temperature, config.max_epochs) == (0.4, 7)
-    paper = GraphConfig(preset="paper", dropout=0.3).for_ratings(10**9)
+    paper = GraphConfig(preset="paper", dropout=0.3).for_data(10**9, 10**9, 10**9)
     assert (paper.preset, paper.max_epochs, paper.dropout) == ("paper", 300, 0.3)
+    assert (paper.recipe, paper.layers, paper.item_bias) == ("dense", 3, True)
+
+
+@pytest.mark.parametrize(
+    ("interactions", "users", "items", "recipe", "temperature", "epochs"),
+    [
+        (120_000, 11_000, 9_300, "sparse", 0.12, 28),  # review data
+        (100_000, 940, 1_680, "dense", 0.25, 60),  # MovieLens 100K
+        (5_000_000, 300_000, 200_000, "sparse", 0.149, 10),
+        (21_000, 1_000, 1_000, "sparse", 0.152, 300),
+    ],
+)
+def test_what_is_left_open_follows_from_the_interactions_per_node(
+    interactions, users, items, recipe, temperature, epochs
+) -> None:
+    found = GraphConfig().for_data(interactions, users, items)
+    assert found.recipe == recipe
+    assert found.temperature == pytest.approx(temperature, abs=0.001)
+    assert found.max_epochs == epochs
+    assert GraphConfig(effort="quick").for_data(interactions, users, items).max_epochs == (
+        epochs if recipe == "dense" else -(-epochs // 2)
+    )
+    assert (found.id_dimensions == 256) == (recipe == "sparse")
 
 
 def test_every_field_explains_itself() -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from recsys_core.errors import DataError
-from recsys_core.graph.components.base import NETWORK, Component
+from recsys_core.graph.components.base import NETWORK
 from recsys_core.graph.components.ease import EaseComponent
+from recsys_core.graph.components.fitter import Component
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.components.lightgcn import LightGcn
 from recsys_core.graph.components.residual_ease import ResidualEase

@@ -5,21 +5,23 @@ further rows (`feature_ease`, `rating_sessions`).
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from scipy import sparse
 
-from recsys_core.graph.components.feature_ease import low_rank_ease, rows_of
+from recsys_core.graph.components.feature_ease import (
+    Factors,
+    FeatureEase,
+    FeatureEaseFitter,
+    rows_of,
+    too_large,
+)
 from recsys_core.graph.components.rating_sessions import rating_sessions
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph, no_attributes
 from recsys_core.graph.training.objective import target_weights
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
-
-RANK: Final = 320
-"""Dimensions kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,27 +56,27 @@ class EaseComponent:
         return vectors
 
 
-def ease_component(spec: TrainingSpec) -> EaseComponent | str:
-    """Fit the component, or say why `low_rank_ease` has none."""
-    graph = spec.graph
+def ease_component(spec: TrainingSpec) -> FeatureEaseFitter | str:
+    """Prepare the component, or say why there is none."""
+    graph, attributes = spec.graph, _attributes(spec)
+    if why := too_large(graph.n_items + attributes.shape[1], spec):
+        return why
     weights = target_weights(graph.edges.ratings, spec.config, spec.data)
     likes = rows_of(graph.edges, weights, (graph.n_users, graph.n_items))
-    rows = sparse.hstack([likes, sparse.csr_matrix(_attributes(spec))], format="csr")
-    found = low_rank_ease(
-        rows, spec.item_text, rank=RANK, seed=spec.seed,
-        also=rating_sessions(graph.edges, weights, rows.shape[1]),
-    )  # fmt: skip
-    if isinstance(found, str):
-        return found
-    slopes, items = found
-    adds = slopes.astype(np.float32)
-    return EaseComponent(
-        rated=adds[: graph.n_items],
-        described=np.float32(spec.config.user_attributes_weight) * adds[graph.n_items :],
-        items=items,
-        config=spec.config,
-        data=spec.data,
-    )
+    rows = sparse.hstack([likes, sparse.csr_matrix(attributes)], format="csr")
+    sessions = rating_sessions(graph.edges, weights, rows.shape[1]).astype(np.float32)
+    regression = FeatureEase(matrix=rows, features=spec.item_text, seed=spec.seed, also=sessions)
+
+    def made(found: Factors) -> EaseComponent:
+        return EaseComponent(
+            rated=found.rated[: graph.n_items],
+            described=np.float32(spec.config.user_attributes_weight) * found.rated[graph.n_items :],
+            items=found.items,
+            config=spec.config,
+            data=spec.data,
+        )
+
+    return FeatureEaseFitter(spec=spec, regression=regression, made=made, beside=False)
 
 
 def _attributes(spec: TrainingSpec) -> Floats:

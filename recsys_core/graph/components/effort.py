@@ -21,6 +21,10 @@ class Budget:
         width: neighbours listed per item.
         row: entries that a component keeps per rated item.
         exact: rows of the largest matrix that exact EASE inverts, whatever the memory.
+        pursued: share of the best component's NDCG below which another one is fitted with the
+            middle of its settings alone.
+        dense: multiplications (the cube of the rows) of all the inverses of one component: a
+            large catalogue tries fewer settings.
     """
 
     values: int
@@ -32,20 +36,25 @@ class Budget:
     width: int
     row: int
     exact: int
+    dense: float
+    pursued: float
 
 
 BUDGETS: Final[dict[Effort, Budget]] = {
     "quick": Budget(
         values=2, refine=False, fitted=6_000_000, users=3_000, scores=60_000_000,
-        weights=150, width=200, row=300, exact=2_000,
+        weights=150, width=200, row=300, exact=2_000, dense=2e10,
+        pursued=0.9,
     ),
     "standard": Budget(
         values=3, refine=True, fitted=30_000_000, users=6_000, scores=200_000_000,
-        weights=300, width=300, row=500, exact=5_000,
+        weights=300, width=300, row=500, exact=5_000, dense=4e11,
+        pursued=0.9,
     ),
     "thorough": Budget(
         values=5, refine=True, fitted=300_000_000, users=30_000, scores=1_000_000_000,
-        weights=800, width=500, row=1_000, exact=15_000,
+        weights=800, width=500, row=1_000, exact=15_000, dense=3e13,
+        pursued=0.5,
     ),
 }  # fmt: skip
 """By `graph.effort`."""

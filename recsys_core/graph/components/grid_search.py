@@ -1,10 +1,12 @@
 """Settings of one component, chosen on validation, one parameter after the other."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from recsys_core.graph.components.component_table import DECAY, DECAYS, Component, Ladder, Settings
+from recsys_core.graph.components.component_table import DECAYS, Component
 from recsys_core.graph.components.effort import Budget
+from recsys_core.graph.components.settings import DECAY, Ladder, Settings
 
 Evaluate = Callable[[Settings], float]
 
@@ -33,12 +35,13 @@ class ChosenSettings:
 
 
 def choose_settings(
-    component: Component,
+    grid: Mapping[str, Ladder],
     evaluate: Evaluate,
     budget: Budget,
     *,
     most: int,
-    decays: tuple[float, ...],
+    decays: tuple[float, ...] = (),
+    worth: float = -math.inf,
 ) -> ChosenSettings:
     """The best settings within a number of fits.
 
@@ -47,15 +50,21 @@ def choose_settings(
     last: they cost no fit.
 
     Args:
-        component: its grid.
+        grid: parameter -> values, in the order in which they are searched.
         evaluate: NDCG@k of settings on validation.
         budget: of the effort.
-        most: fits at most.
+        most: fits at most; values of a cheap ladder are not counted.
         decays: values of the input's decay; a single one is taken without a try.
+        worth: below this, the settings that the search starts from are kept: a component so far
+            behind others may still help their sum, but hardly by its last digits.
     """
-    search = _GridSearch(component, evaluate, most, decays)
-    for name, ladder in component.grid.items():
-        search.along(name, ladder.some(budget.values)[1:])
+    search = _GridSearch(grid, evaluate, most, decays)
+    if search.value < worth:
+        return ChosenSettings(settings=search.best, value=search.value, tried=tuple(search.tried))
+    for name, ladder in grid.items():
+        search.along(
+            name, ladder.some(budget.values)[1:], cheap=ladder.cheap, settle=ladder.provisional
+        )
         if budget.refine and ladder.geometric and len(ladder.values) > 1:
             search.along(name, _beside(ladder, search.best[name]))
     search.decays(decays)
@@ -64,25 +73,39 @@ def choose_settings(
 
 class _GridSearch:
     def __init__(
-        self, component: Component, evaluate: Evaluate, most: int, decays: tuple[float, ...]
+        self,
+        grid: Mapping[str, Ladder],
+        evaluate: Evaluate,
+        most: int,
+        decays: tuple[float, ...],
     ) -> None:
         self.evaluate, self.left = evaluate, most
         self.tried: list[tuple[Settings, float]] = []
-        self.best: dict[str, float] = {
-            name: ladder.some(1)[0] for name, ladder in component.grid.items()
-        }
+        self.best: dict[str, float] = {name: ladder.some(1)[0] for name, ladder in grid.items()}
         if decays and decays[0] != 1.0:
             self.best[DECAY] = decays[0]
         self.value = self._try(self.best)
         self.left -= 1
 
-    def along(self, name: str, values: tuple[float, ...]) -> None:
-        """Try values of one parameter, as many as are left."""
+    def along(
+        self, name: str, values: tuple[float, ...], *, cheap: bool = False, settle: bool = False
+    ) -> None:
+        """Try values of one parameter, as many as are left.
+
+        Args:
+            name: of the parameter.
+            values: to be tried.
+            cheap: whether they are not counted.
+            settle: whether one of them has to be taken, however good the present one is.
+        """
         start = dict(self.best)
+        if settle:
+            self.best, self.value = start | {name: values[0]}, -math.inf
         for value in values:
-            if self.left < 1:
-                return
-            self.left -= 1
+            if not cheap:
+                if self.left < 1:
+                    return
+                self.left -= 1
             self._keep_better(start | {name: value})
 
     def decays(self, values: tuple[float, ...]) -> None:

@@ -7,7 +7,9 @@ matrix. Forward and gradient are written out: the propagation is symmetric, so i
 same product, and no graph of autograd is built over all nodes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -15,7 +17,10 @@ import torch
 from scipy import sparse
 from torch.nn import functional
 
+from recsys_core.graph.components.fitter import vectors_of
 from recsys_core.graph.components.histories import Histories, HistoryInput, InputRows
+from recsys_core.graph.components.item_maps import Scorer
+from recsys_core.graph.components.settings import Ladder, Settings
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.interaction_graph import (
     Edges,
@@ -24,31 +29,25 @@ from recsys_core.graph.interaction_graph import (
     InteractionGraph,
 )
 from recsys_core.graph.model.svd_init import svd_vectors
+from recsys_core.graph.recipes import STEPS, share_of_dense, sparse_temperature, users_per_step
 from recsys_core.graph.training.objective import target_weights
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
 
 _LAYERS: Final = 2
-_USERS: Final = 1024
-"""Users per step."""
 _NEGATIVES: Final = 1500
 """Sampled items per step, shared by its users."""
-_STEPS: Final = 300
-"""Steps at least; more where they do not see every user ten times."""
-_PASSES: Final = 10
 _LEARNING_RATE: Final = 5e-3
 _WARM_UP: Final = 20
 _FLOOR: Final = 0.1
 """The learning rate ends at this share of its peak, by half a cosine."""
-
-
-_SPARSE, _DENSE = 15.0, 35.0
-"""Likes per node between which the temperature rises, and at which vectors become narrower."""
-_TEMPERATURES = 0.12, 0.2
-_WIDTHS = 256, 128
-_DECAYS: Final = (None, 1.0, 0.8, 0.6)
-"""Ways to represent a user of training: as trained (None), or folded in from the history, each
-later interaction taking this share off the weight of the earlier ones."""
+_WIDTHS: Final = 256, 128
+"""Of vectors, on sparse and on dense data."""
+AS_TRAINED: Final = 0.0
+_DECAY: Final = "decay"
+_DECAYS: Final = (AS_TRAINED, 1.0, 0.8, 0.6)
+"""Ways to represent a user of training: as trained, or folded in from the history, each later
+interaction multiplying the weight of the earlier ones by this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class LightGcn:
         messages: (n_items, d) what a user receives from a rating of weight 1.
         base: (n_users + n_items, d) the parameters, which are propagated to all of these.
         temperature: of the softmax.
-        decay: of the weights of earlier interactions; None keeps the vectors of training.
+        decay: of the weights of earlier interactions; `AS_TRAINED` keeps the vectors of training.
         config: weights of ratings.
         data: thresholds of ratings.
     """
@@ -71,7 +70,7 @@ class LightGcn:
     messages: Floats
     base: Floats
     temperature: float
-    decay: float | None
+    decay: float
     config: GraphConfig
     data: RatingScale
 
@@ -81,8 +80,8 @@ class LightGcn:
         weights = target_weights(edges.ratings, self.config, self.data)
         rated = Histories.from_edges(edges, shape, weights=weights, like_from=self.data.like_from)
         # Where later users come without times, their interactions weigh alike.
-        fades = self.decay is not None and rated.order is not None
-        row = HistoryInput(decay=self.decay if fades and self.decay else 1.0)
+        fades = self.decay != AS_TRAINED and rated.order is not None
+        row = HistoryInput(decay=self.decay if fades else 1.0)
         received = InputRows(histories=rated).matrix(row) @ self.messages
         lengths = np.linalg.norm(received, axis=1, keepdims=True)
         found: Floats = received / (np.maximum(lengths, 1e-12) * np.float32(self.temperature))
@@ -90,34 +89,65 @@ class LightGcn:
 
     def of_training(self, graph: InteractionGraph) -> Floats:
         """As `Component.of_training`."""
-        if self.decay is None:
+        if self.decay == AS_TRAINED:
             return self.trained
         return self.users(graph.edges, graph.user_attributes)
 
-    def ways(self, graph: InteractionGraph) -> dict[float | None, "LightGcn"]:
-        """The same model with each way to represent the users of training, by its decay."""
-        ordered = np.isfinite(graph.edges.times).all()
-        decays = _DECAYS if ordered else _DECAYS[:2]
-        return {decay: replace(self, decay=decay) for decay in decays}
+
+@dataclass(frozen=True, kw_only=True)
+class LightGcnFitter:
+    """LightGCN, trained once; how it represents users is chosen (`base.Fitter`).
+
+    Attributes:
+        spec: what is fitted.
+    """
+
+    spec: TrainingSpec
+    beside: bool = False
+    fits: int = 1
+
+    @property
+    def grid(self) -> Mapping[str, Ladder]:
+        """As `Fitter.grid`."""
+        ordered = bool(np.isfinite(self.spec.graph.edges.times).all())
+        return {_DECAY: Ladder(values=_DECAYS if ordered else _DECAYS[:2], cheap=True)}
+
+    def scorer(self, settings: Settings) -> Scorer:
+        """As `Fitter.scorer`."""
+        return vectors_of(self.fit(settings), self.spec.graph)
+
+    def fit(self, settings: Settings) -> LightGcn:
+        """As `Fitter.fit`."""
+        return replace(self._trained, decay=settings[_DECAY])
+
+    @cached_property
+    def _trained(self) -> LightGcn:
+        return _fitted(self.spec)
 
 
-def lightgcn(spec: TrainingSpec) -> LightGcn | str:
-    """Train the component, or say why there is none.
+def lightgcn(spec: TrainingSpec) -> LightGcnFitter | str:
+    """Prepare the component, or say why there is none."""
+    if min(spec.graph.n_users, spec.graph.n_items) < 2:
+        return "fewer than two users or items"
+    return LightGcnFitter(spec=spec)
+
+
+def _fitted(spec: TrainingSpec) -> LightGcn:
+    """Train.
 
     Temperature and width follow from the likes per user and item (geometric mean): sparse data want
     sharper and wider vectors (docs/experiments.md, 2026-11-29).
     """
     graph, edges = spec.graph, spec.graph.edges
-    if min(graph.n_users, graph.n_items) < 2:
-        return "fewer than two users or items"
     weights = target_weights(edges.ratings, spec.config, spec.data)
     rows = sparse.csr_matrix((weights, (edges.users, edges.items)), (graph.n_users, graph.n_items))
     rows.eliminate_zeros()
     density = rows.nnz / np.sqrt(graph.n_users * graph.n_items)
-    dense = np.clip(np.log(max(density, 1) / _SPARSE) / np.log(_DENSE / _SPARSE), 0, 1)
-    temperature = float(_TEMPERATURES[0] + dense * (_TEMPERATURES[1] - _TEMPERATURES[0]))
-    width = _WIDTHS[int(dense >= 1 or spec.config.effort == "quick")]
-    steps = max(_STEPS, _PASSES * int(np.count_nonzero(np.diff(rows.indptr))) // _USERS)
+    temperature = sparse_temperature(density)
+    width = _WIDTHS[int(share_of_dense(density) >= 1 or spec.config.effort == "quick")]
+    # On dense data the network itself and EASE are ahead, and few steps do.
+    short = spec.config.effort == "quick" or spec.config.recipe == "dense"
+    steps = STEPS // 2 if short else STEPS
     base = None if spec.start is None else spec.start.lightgcn(graph)
     if spec.start is None or base is None:
         base = _start(rows, width, spec.seed)
@@ -126,7 +156,7 @@ def lightgcn(spec: TrainingSpec) -> LightGcn | str:
     users, items, messages = _train(rows, base.requires_grad_(), steps, temperature, spec.seed)
     return LightGcn(
         items=items, trained=users, messages=messages, base=base.detach().numpy(),
-        temperature=temperature, decay=None, config=spec.config, data=spec.data,
+        temperature=temperature, decay=AS_TRAINED, config=spec.config, data=spec.data,
     )  # fmt: skip
 
 
@@ -139,13 +169,14 @@ def _train(
     edges = sparse.csr_matrix(sparse.diags(roots[0]) @ rows @ sparse.diags(roots[1]))
     graph = _Propagation(sparse.block_array([[None, edges], [edges.T, None]], format="csr"))
     active, rng = np.flatnonzero(np.diff(rows.indptr)), np.random.default_rng(seed)
+    size = min(users_per_step(len(active)), len(active))
     optimiser = torch.optim.Adam([start], lr=_LEARNING_RATE)
     queue = np.empty(0, np.int64)
     for step in range(1, steps + 1):
         optimiser.param_groups[0]["lr"] = _LEARNING_RATE * _schedule(step, steps)
-        if len(queue) < min(_USERS, len(active)):
+        if len(queue) < size:
             queue = np.concatenate([queue, rng.permutation(active)])
-        batch, queue = np.sort(queue[:_USERS]), queue[_USERS:]
+        batch, queue = np.sort(queue[:size]), queue[size:]
         drawn = rng.choice(n_items, min(_NEGATIVES, n_items), replace=False)
         start.grad = _gradient(graph, start, rows[batch], batch, drawn, n_users, temperature)
         optimiser.step()

@@ -10,13 +10,17 @@ from typing import Final
 
 import numpy as np
 
-from recsys_core.graph.components.feature_ease import low_rank_ease, rows_of
+from recsys_core.graph.components.feature_ease import (
+    Factors,
+    FeatureEase,
+    FeatureEaseFitter,
+    rows_of,
+    too_large,
+)
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
 
-RANK: Final = 64
-"""Dimensions kept."""
 _PRIOR: Final = 5.0
 """Shrinkage of an item's mean towards the global mean, in ratings."""
 STARS: Final = 4.0
@@ -51,21 +55,24 @@ class ResidualEase:
         return vectors
 
 
-def residual_ease(spec: TrainingSpec) -> ResidualEase | str:
-    """Fit the component, or say why there is none: equal ratings have no residuals."""
+def residual_ease(spec: TrainingSpec) -> FeatureEaseFitter | str:
+    """Prepare the component, or say why there is none: equal ratings have no residuals."""
     graph, edges = spec.graph, spec.graph.edges
     if not len(edges) or np.ptp(edges.ratings) == 0:
         return "all ratings are equal"
+    if why := too_large(graph.n_items, spec):
+        return why
     item_means = shrunk_item_means(edges, graph.n_items)
-    found = residuals(edges, item_means, spec.data)
-    matrix = rows_of(edges, found, (graph.n_users, graph.n_items))
-    factors = low_rank_ease(matrix, spec.item_text, rank=RANK, seed=spec.seed)
-    if isinstance(factors, str):
-        return factors
-    rated, items = factors
-    return ResidualEase(
-        rated=rated.astype(np.float32), items=items, item_means=item_means, data=spec.data
-    )
+    above = residuals(edges, item_means, spec.data)
+    matrix = rows_of(edges, above, (graph.n_users, graph.n_items))
+    regression = FeatureEase(matrix=matrix, features=spec.item_text, seed=spec.seed)
+
+    def made(found: Factors) -> ResidualEase:
+        return ResidualEase(
+            rated=found.rated, items=found.items, item_means=item_means, data=spec.data
+        )
+
+    return FeatureEaseFitter(spec=spec, regression=regression, made=made, beside=True)
 
 
 def shrunk_item_means(edges: Edges, n_items: int) -> Floats:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
+from recsys_core.graph.components.fitter import Fitted
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph, Times
 
 if TYPE_CHECKING:  # users are placed without torch
@@ -90,14 +91,15 @@ class TemporalPopularity:
         return vectors
 
 
-def temporal_popularity(spec: "TrainingSpec") -> TemporalPopularity | str:
+def temporal_popularity(spec: "TrainingSpec") -> Fitted | str:
     """Fit the component, or say why there is none."""
     edges = spec.graph.edges
     windows = Windows.over(edges.times)
     if windows is None:
         return "all known times lie within a week"
     counts = windows.counted(edges.items, edges.times, spec.graph.n_items)
-    return TemporalPopularity(items=lifts(counts), windows=windows)
+    part = TemporalPopularity(items=lifts(counts), windows=windows)
+    return Fitted(part=part, graph=spec.graph)
 
 
 def lifts(counts: npt.NDArray[np.float64]) -> Floats:

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.components.base import NETWORK, Component
+from recsys_core.graph.components.base import NETWORK
 from recsys_core.graph.components.ease import EaseComponent
+from recsys_core.graph.components.fitter import Component
 from recsys_core.graph.components.histories import HistoryInput, UsualRatings
 from recsys_core.graph.components.lightgcn import LightGcn
 from recsys_core.graph.components.residual_ease import STARS, ResidualEase
@@ -22,11 +23,12 @@ from recsys_core.graph.inference.user_placing import (
     WindowColumns,
 )
 from recsys_core.graph.interaction_graph import Floats
-from recsys_core.graph.model.gat import GAT, AttentionLayer
+from recsys_core.graph.model.attention_layer import AttentionLayer
+from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.model.message_passing import choose_backend
 
 _SETTINGS: Final = (
-    "edges", "user_text_scale", "user_text_half_life", "layer_combination", "temperature",
+    "edges", "loss", "user_text_scale", "user_text_half_life", "layer_combination", "temperature",
     "symmetric_normalization",
 )  # fmt: skip
 _AT_ONCE: Final = 4_000_000

@@ -21,7 +21,8 @@ from recsys_core.graph.interaction_graph import (
     InteractionGraph,
     no_attributes,
 )
-from recsys_core.graph.model.gat import GAT, rating_levels
+from recsys_core.graph.model.attention_layer import rating_levels
+from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import choose_backend
 from recsys_core.graph.training.factory import Messages

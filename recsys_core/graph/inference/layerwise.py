@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
-from recsys_core.graph.model.gat import GAT, AttentionLayer
+from recsys_core.graph.model.attention_layer import AttentionLayer
+from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import Backend, bind
 

@@ -15,7 +15,12 @@ import torch
 from recsys_core.graph.inference.fold_in import FittedModel, network_model, training_messages
 from recsys_core.graph.inference.layerwise import layer_states
 from recsys_core.graph.interaction_graph import Edges, Floats
-from recsys_core.graph.model.gat import GAT, AttentionLayer, rating_levels, symmetric_size
+from recsys_core.graph.model.attention_layer import (
+    AttentionLayer,
+    rating_levels,
+    symmetric_size,
+)
+from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.model.message_graph import MessagePassing
 from recsys_core.graph.model.message_passing import choose_backend
 

@@ -92,7 +92,9 @@ class NetworkPlacing:
             states.append(self._received(layer, states[-1], edges, levels, degrees))
         mean = self.settings["layer_combination"] == "mean"
         found: Floats = np.mean(states, axis=0, dtype=np.float32) if mean else states[-1]
-        return found if self.evidence is None else self._cosine(found, degrees)
+        # What was stored before there was a softmax without biases names no loss.
+        cosine = self.evidence is not None or self.settings.get("loss") == "softmax"
+        return self._cosine(found, degrees) if cosine else found
 
     def _received(
         self,
@@ -133,11 +135,13 @@ class NetworkPlacing:
         return active.astype(np.float32)
 
     def _cosine(self, users: Floats, degrees: Floats) -> Floats:
-        assert self.evidence is not None  # noqa: S101 - the caller asked
+        lengths = np.maximum(np.linalg.norm(users, axis=1), _SMALL) * self.settings["temperature"]
+        if self.evidence is None:
+            directed: Floats = (users / lengths[:, None]).astype(np.float32)
+            return directed
         profile, half = np.exp(self.evidence)
         certainty = (degrees + profile) / (degrees + profile + half)
-        lengths = np.maximum(np.linalg.norm(users, axis=1), _SMALL)
-        scaled = users * (certainty / lengths / self.settings["temperature"])[:, None]
+        scaled = users * (certainty / lengths)[:, None]
         return np.hstack([scaled, np.ones((len(users), 1))]).astype(np.float32)
 
 

@@ -1,10 +1,8 @@
 """The graph attention network over users and items (paper 2.2).
 
 Users and items are nodes of one graph with edges in both directions. A node's input is the
-projection of its profile's text vector plus a learned id vector. Layers with `feature_transform`
-are those of the paper (Velickovic et al., "Graph Attention Networks", ICLR 2018); without, a layer
-is a weighted mean of the neighbours, as in LightGCN (He et al., SIGIR 2020) with attention in place
-of fixed weights.
+projection of its profile's text vector plus a learned id vector; the layers are those of
+`attention_layer`.
 
 A node without an id vector is described by its profile and its neighbours alone; cold-start dropout
 trains for that, and fold-in uses it.
@@ -18,120 +16,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsys_core.graph.config import GraphConfig, TrainingConfig
-from recsys_core.graph.model.message_graph import Block, MessagePassing, Pairs
-from recsys_core.graph.model.message_passing import attend
+from recsys_core.graph.config import TrainingConfig
+from recsys_core.graph.model.attention_layer import AttentionLayer
+from recsys_core.graph.model.message_graph import Block, MessagePassing
 from recsys_core.graph.model.mixed_precision import Dense
-from recsys_core.interactions.feedback import RatingScale
 
-LEVELS: Final = 5
-"""Levels of rating that an edge is told apart by."""
-
-
-def rating_levels(ratings: torch.Tensor, data: RatingScale) -> torch.Tensor:
-    """Level 0 (worst) to 4 (best) of each rating: five equal parts of the scale, (n,) -> (n,)."""
-    share = (ratings - data.rating_min) / (data.rating_max - data.rating_min)
-    return (share * LEVELS).long().clamp(0, LEVELS - 1)
-
-
-class AttentionLayer(nn.Module):
-    """One round of messages, `heads` x `hidden` wide in and out.
-
-    Args:
-        config: sizes, dropout, and whether the layer transforms.
-    """
-
-    def __init__(self, config: GraphConfig) -> None:
-        super().__init__()
-        width = config.hidden * config.heads
-        self.shape = (config.heads, config.hidden)
-        self.dropout, self.symmetric = config.dropout, config.symmetric_normalization
-        self.transform = Dense(width, width, bias=False) if config.feature_transform else None
-        self.norm = nn.LayerNorm(width) if config.feature_transform else None
-        self.source = nn.Parameter(torch.randn(self.shape) * 0.1)
-        self.target = nn.Parameter(torch.randn(self.shape) * 0.1)
-        # At first a liked edge weighs e^3 as much as one with the worst rating.
-        start = torch.tensor([-2.0, -1.0, 0.0, 1.0, 1.0])
-        self.level = nn.Parameter(start.unsqueeze(1).repeat(1, config.heads))
-
-    def forward(
-        self,
-        graph: MessagePassing,
-        levels: torch.Tensor,
-        features: torch.Tensor,
-        degrees: torch.Tensor,
-    ) -> torch.Tensor:
-        """Features (n_nodes, width) and levels (n_edges,), in the graph's order -> same width.
-
-        Of a block that has fewer targets than nodes, the targets are the first ones; `degrees`
-        (n_nodes,) are the nodes' numbers of edges in the whole graph.
-        """
-        sent = self.sent(features)
-        targets = slice(graph.adjacency.n_targets)
-        return self.received(
-            graph, levels, sent, sent[targets], features[targets], degrees, degrees[targets]
-        )
-
-    @staticmethod
-    def reach(degrees: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """1 / sqrt(degree) of each source, (n,)."""
-        return degrees.clamp(min=1).to(dtype).rsqrt()
-
-    def sent(self, features: torch.Tensor) -> torch.Tensor:
-        """What nodes send to their neighbours, (n_nodes, width) -> (n_nodes, heads, hidden)."""
-        sent = features if self.transform is None else self.transform(features)
-        return sent.view(-1, *self.shape)
-
-    def received(
-        self,
-        graph: MessagePassing,
-        levels: torch.Tensor,
-        sent: torch.Tensor,
-        own: torch.Tensor,
-        features: torch.Tensor,
-        source_degrees: torch.Tensor,
-        degrees: torch.Tensor,
-    ) -> torch.Tensor:
-        """What the targets make of it, (n_targets, width).
-
-        Args:
-            graph: the edges.
-            levels: (n_edges,) in its order.
-            sent: (n_nodes, heads, hidden) by the sources.
-            own: (n_targets, heads, hidden) the targets' part of it.
-            features: (n_targets, width) the targets' features.
-            source_degrees: (n_nodes,) edges of each source.
-            degrees: (n_targets,) edges of each target.
-        """
-        edge_scores = self.level.index_select(0, levels)
-        if self.symmetric:
-            reach = self.reach(source_degrees, sent.dtype)
-            edge_scores = edge_scores + reach.log()[graph.adjacency.sources].unsqueeze(1)
-        received = attend(
-            graph,
-            sent,
-            (sent * self.source).sum(-1),
-            (own * self.target).sum(-1),
-            edge_scores,
-        ).flatten(1)
-        if self.symmetric:
-            received = received * symmetric_size(graph.adjacency, reach, degrees).unsqueeze(1)
-        if self.norm is None:
-            return received
-        active = functional.leaky_relu(self.norm(received), 0.2)
-        dropped: torch.Tensor = functional.dropout(active, self.dropout, self.training)
-        return dropped + features
-
-
-def symmetric_size(edges: Pairs, reach: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
-    """(n_targets,) how large a sum of neighbours is under symmetric normalisation.
-
-    That is the sum over the neighbours j of a node i of 1 / sqrt(d_i d_j), written as
-    sqrt(d_i) x the mean of 1 / sqrt(d_j), which a sample of the neighbours estimates.
-    """
-    total = reach.new_zeros(edges.n_targets)
-    total.index_add_(0, edges.targets.long(), reach[edges.sources])
-    return total / edges.degrees.clamp(min=1) * degrees.to(reach.dtype).sqrt()
+_TEXT_AT_FIRST: Final = 0.1
+"""Factor on the projections of texts where data are sparse: id vectors start from singular vectors
+there, which noise of the same size would drown."""
 
 
 class GAT(nn.Module):
@@ -165,6 +57,11 @@ class GAT(nn.Module):
         self.register_buffer("item_text", item_text, persistent=False)
         self.user_projection = Dense(user_text.shape[1], width)
         self.item_projection = Dense(item_text.shape[1], width)
+        if config.recipe == "sparse":
+            with torch.no_grad():
+                for projection in (self.user_projection, self.item_projection):
+                    for one in projection.parameters():
+                        one.mul_(_TEXT_AT_FIRST)
         self.ids = None if ids is None else nn.Parameter(_widened(ids, width))
         self.layers = nn.ModuleList(AttentionLayer(config) for _ in range(config.layers))
         biased = bias is not None
@@ -178,7 +75,7 @@ class GAT(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors of users (n_users, d) and items (n_items, d).
 
-        d is `heads` x `hidden`, and one more for the item bias of the softmax loss.
+        d is `heads` x `hidden`, and one more where there is an item bias.
 
         Args:
             graph: the edges.
@@ -230,17 +127,18 @@ class GAT(nn.Module):
         features = self._projected(degrees, nodes)
         if self.ids is not None:
             ids = self.ids if nodes is None else self.ids.index_select(0, nodes)
-            features = features + ids.masked_fill(new.unsqueeze(1), 0.0)
+            features = features + (ids.masked_fill(new.unsqueeze(1), 0.0) if new.any() else ids)
         dropped: torch.Tensor = functional.dropout(features, self.config.dropout, self.training)
         return dropped
 
     def combined(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """One (n, width) from the input and what every layer made of it."""
-        return (
-            torch.stack(list(states)).mean(0)
-            if self.config.layer_combination == "mean"
-            else states[-1]
-        )
+        if self.config.layer_combination == "last":
+            return states[-1]
+        total = states[0]
+        for one in states[1:]:
+            total = total + one
+        return total / len(states)
 
     def outputs(
         self,
@@ -258,12 +156,30 @@ class GAT(nn.Module):
             nodes: (n,) their numbers, in order; by default all.
         """
         n_users = self.n_users if nodes is None else int((nodes < self.n_users).sum())
-        users, items, bias = combined[:n_users], combined[n_users:], self.item_bias
+        users, items = combined[:n_users], combined[n_users:]
+        placed = self.user_outputs(users, degrees[:n_users])
+        if self.config.loss != "softmax":
+            return placed, items
+        items, bias = functional.normalize(items, dim=1), self.item_bias
         if bias is None:
-            return users, items
+            return placed, items
         places = slice(None) if nodes is None else nodes[n_users:] - self.n_users
         own = torch.where(new[n_users:], self._popularity(places), bias[places])
-        return self._cosine(users, items, own, degrees[:n_users])
+        return placed, torch.cat([items, own.unsqueeze(1)], 1)
+
+    def user_outputs(self, users: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """The users' part of `outputs`: (n, width) combined states, (n,) edges -> (n, d).
+
+        With the softmax loss the dot product with an item's vector is
+        certainty x cosine / temperature + item bias.
+        """
+        if self.config.loss != "softmax":
+            return users
+        users = functional.normalize(users, dim=1)
+        if self.item_bias is None:
+            return users / self.config.temperature
+        users = users * self._certainty(degrees).unsqueeze(1)
+        return torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1)
 
     def _projected(self, degrees: torch.Tensor, nodes: torch.Tensor | None) -> torch.Tensor:
         if nodes is None:
@@ -292,20 +208,6 @@ class GAT(nn.Module):
         assert self.popularity is not None  # noqa: S101 - there with the bias
         found: torch.Tensor = self.popularity(self.item_text[items]).squeeze(1)
         return found
-
-    def _cosine(
-        self, users: torch.Tensor, items: torch.Tensor, bias: torch.Tensor, degrees: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors whose dot product is certainty x cosine / temperature + item bias."""
-        items = functional.normalize(items, dim=1)
-        return self.user_outputs(users, degrees), torch.cat([items, bias.unsqueeze(1)], 1)
-
-    def user_outputs(self, users: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
-        """The users' part of `outputs`: (n, width) combined states, (n,) edges -> (n, d)."""
-        if self.item_bias is None:
-            return users
-        users = functional.normalize(users, dim=1) * self._certainty(degrees).unsqueeze(1)
-        return torch.cat([users / self.config.temperature, users.new_ones(len(users), 1)], 1)
 
     def _certainty(self, degrees: torch.Tensor) -> torch.Tensor:
         """How far a user is known, 0 to 1: with few ratings, what is popular counts for more."""

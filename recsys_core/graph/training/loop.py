@@ -15,7 +15,7 @@ from recsys_core.errors import ConfigError, TrainingError
 from recsys_core.graph.interaction_graph import Floats
 from recsys_core.graph.training.batching import steps_of
 from recsys_core.graph.training.checkpoint import Checkpoint, TrainingState, restore, snapshot
-from recsys_core.graph.training.factory import model_of, optimiser_of, schedule_of
+from recsys_core.graph.training.factory import floor_of, model_of, optimiser_of, schedule_of
 from recsys_core.graph.training.objective import Parts
 from recsys_core.graph.training.spec import Fit, Listener, Row, TrainingSpec
 
@@ -49,8 +49,9 @@ class _Run:
         self.model = model_of(spec)
         optimiser = optimiser_of(self.model, spec.config)
         schedule = schedule_of(
-            optimiser, spec.config.max_epochs * self.steps.count, warm_start=spec.start is not None
-        )
+            optimiser, spec.config.max_epochs * self.steps.count,
+            floor=floor_of(spec.config), warm_start=spec.start is not None,
+        )  # fmt: skip
         self.state = TrainingState(self.model, optimiser, schedule, generator)
         found = checkpoint.load()
         if found is not None:

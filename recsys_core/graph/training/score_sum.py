@@ -9,18 +9,24 @@ single component and may leave any out: on validation the sum is never behind it
 """
 
 import logging
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys_core.graph.components.base import COMPONENTS, NETWORK, Component, with_user_components
+from recsys_core.errors import DataError
+from recsys_core.graph.components.base import COMPONENTS, NETWORK, with_user_components
+from recsys_core.graph.components.component_search import ComponentSearch
+from recsys_core.graph.components.fitter import Component, Fitter, vectors_of
+from recsys_core.graph.components.grid_search import ChosenSettings
 from recsys_core.graph.components.histories import Histories, InputRows
-from recsys_core.graph.components.item_maps import Vectors
+from recsys_core.graph.components.item_maps import Scorer, Vectors
 from recsys_core.graph.components.item_model import ItemToItemModel
-from recsys_core.graph.components.lightgcn import LightGcn
-from recsys_core.graph.components.search import refit_from, search_components
+from recsys_core.graph.components.refit import refit_from
+from recsys_core.graph.components.search import search_components
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.spec import Fit, TrainingSpec
@@ -28,7 +34,6 @@ from recsys_core.interactions.feedback import RatingScale, rating_weights
 
 CUTOFF: Final = 10
 """Validation measures NDCG at this rank."""
-LIGHTGCN: Final = "lightgcn"
 _DAY: Final = 86_400.0
 """Seconds; times within less are positions of a sequence."""
 _TIE_BREAK: Final = 1e-4
@@ -49,19 +54,19 @@ class Choice:
 
     Attributes:
         weights: of the network and of the dot-product components; 0 leaves one out.
-        lightgcn_decay: how LightGCN represents users (`LightGcn.decay`).
+        settings: of the dot-product components.
         item_model: settings and weights of the item-to-item maps.
     """
 
     weights: dict[str, float]
-    lightgcn_decay: float | None
+    settings: dict[str, dict[str, float]]
     item_model: dict[str, Any]
 
     def facts(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "weights": self.weights,
-            "lightgcn_decay": self.lightgcn_decay,
+            "settings": self.settings,
             "item_model": self.item_model,
         }
 
@@ -145,28 +150,16 @@ def choose(
         (the choice, the sum fitted without validation rows, facts: what each component is worth
         alone, its weight and settings, what the sum loses without it, and why one is missing).
     """
-    components, skipped = _fit_components(spec)
     train, held_out = _histories(spec, spec.graph.edges), _histories(spec, valid)
     own = network_alone(spec, fitted)
-    vectors = {NETWORK: Vectors(users=own.user_vectors, items=own.item_vectors)}
-    vectors |= {
-        name: Vectors(users=one.of_training(spec.graph), items=one.items)
-        for name, one in components.items()
-    }
     found = search_components(
         train, held_out, features=spec.item_text, k=CUTOFF, effort=spec.config.effort,
         seed=spec.seed, memory=memory,
     )  # fmt: skip
-    decay = None
-    if isinstance(light := components.get(LIGHTGCN), LightGcn):
-        ways = light.ways(spec.graph)
-        measured = {
-            way: found.ndcg(Vectors(users=one.of_training(spec.graph), items=one.items))
-            for way, one in ways.items()
-        }
-        decay = max(measured, key=lambda way: measured[way])
-        components[LIGHTGCN] = best = ways[decay]
-        vectors[LIGHTGCN] = Vectors(users=best.of_training(spec.graph), items=best.items)
+    network = Vectors(users=own.user_vectors, items=own.item_vectors)
+    components, settings, skipped = _components_of(spec, found, network)
+    vectors = {NETWORK: network}
+    vectors |= {name: vectors_of(one, spec.graph) for name, one in components.items()}
     learned = found.learn_weights(external=vectors)
     model = found.refit(train, learned, features=spec.item_text)
     weights = {name: float(learned.weights.get(name, 0.0)) for name in vectors}
@@ -175,9 +168,10 @@ def choose(
     if "ease" in weights and spec.graph.user_attributes.shape[1]:
         # The one component that reads attributes: it ranks for users without ratings.
         weights["ease"] = weights["ease"] or _EASE_TO_NETWORK * least
-    choice = Choice(weights=weights, lightgcn_decay=decay, item_model=dict(model.facts))
+    kept = {name: dict(some.settings) for name, some in settings.items() if weights[name]}
+    choice = Choice(weights=weights, settings=kept, item_model=dict(model.facts))
     facts = {
-        "components": found.facts(),
+        "components": found.facts() | {"chosen": _facts_of({**found.chosen, **settings})},
         "components_missing": skipped | dict(found.skipped),
         "valid_ndcg_alone": learned.alone,
         "valid_ndcg_without": learned.without,
@@ -210,10 +204,11 @@ def _tie_break(
 
 def fit_choice(spec: TrainingSpec, fitted: Fit, choice: Choice) -> ScoreSum:
     """The sum that was chosen, fitted to the edges of `spec`."""
-    wanted = {name for name, weight in choice.weights.items() if weight}
-    components, _ = _fit_components(spec, wanted)
-    if isinstance(light := components.get(LIGHTGCN), LightGcn):
-        components[LIGHTGCN] = replace(light, decay=choice.lightgcn_decay)
+    components = {
+        name: _prepared(name, spec).fit(choice.settings[name])
+        for name, weight in choice.weights.items()
+        if weight and name != NETWORK
+    }
     model = refit_from(
         choice.item_model, _histories(spec, spec.graph.edges), features=spec.item_text
     )
@@ -226,20 +221,46 @@ def held_out(edges: Edges, seed: int) -> tuple[Edges, Edges]:
     return edges.where(~taken), edges.where(taken)
 
 
-def _fit_components(
-    spec: TrainingSpec, wanted: set[str] | None = None
-) -> tuple[dict[str, Component], dict[str, str]]:
-    found: dict[str, Component] = {}
+def _components_of(
+    spec: TrainingSpec, found: ComponentSearch, network: Vectors
+) -> tuple[dict[str, Component], dict[str, ChosenSettings], dict[str, str]]:
+    """The dot-product components, what was chosen for each, and why one is missing."""
+    fitted: dict[str, Component] = {}
+    chosen: dict[str, ChosenSettings] = {}
     missing: dict[str, str] = {}
-    for name, fit in COMPONENTS.items():
-        if wanted is not None and name not in wanted:
+    best: tuple[float, Scorer] = (found.ndcg(network), network)
+    for name, prepare in COMPONENTS.items():
+        fitter = prepare(spec)
+        if isinstance(fitter, str):
+            missing[name] = fitter
             continue
-        one = fit(spec)
-        if isinstance(one, str):
-            missing[name] = one
-        else:
-            found[name] = one
-    return found, missing
+        base = best[1] if fitter.beside else None
+        chosen[name] = found.choose(fitter, base)
+        fitted[name] = fitter.fit(chosen[name].settings)
+        if fitter.grid and not fitter.beside and chosen[name].value > best[0]:
+            best = chosen[name].value, vectors_of(fitted[name], spec.graph)
+    return fitted, chosen, missing
+
+
+def _facts_of(chosen: Mapping[str, ChosenSettings]) -> dict[str, object]:
+    """What was chosen, of those that there was something to choose for."""
+    return {name: one.facts() for name, one in chosen.items() if math.isfinite(one.value)}
+
+
+def _prepared(name: str, spec: TrainingSpec) -> Fitter:
+    """The component that was chosen.
+
+    Raises:
+        DataError: these rows or this machine do not allow it.
+    """
+    fitter = COMPONENTS[name](spec)
+    if isinstance(fitter, str):
+        raise DataError(
+            f"The component {name} was chosen, and cannot be fitted here: {fitter}.",
+            expected="rows and memory of the kind that the components were chosen with.",
+            fix="train anew instead of taking an earlier choice.",
+        )
+    return fitter
 
 
 def _summed(

@@ -103,8 +103,8 @@ def train(
       rows alone and, with `config.retrain`, a fit on all rows for as many epochs;
     - `valid` holds rows but no likes: one fit on all rows for `config.max_epochs` epochs.
 
-    What the configuration leaves open is set by the number of ratings, those of validation among
-    them (`GraphConfig.for_ratings`).
+    What the configuration leaves open follows from the numbers of ratings (those of validation
+    among them), users and items (`GraphConfig.for_data`).
 
     The search knows nothing of the validation rows: a sampler that spared them as negatives would
     tell the model which they are. One seed gives the same bytes on the CPU of one machine, with
@@ -138,7 +138,7 @@ def train(
     """
     _fitting(graph, user_vectors, item_vectors)
     rule = _rule(valid, data, epochs)
-    config = config.for_ratings(len(graph.edges) + len(valid))
+    config = config.for_data(len(graph.edges) + len(valid), graph.n_users, graph.n_items)
     device, device_fact = choose_device(config.device)
     precision, precision_fact = choose_precision(config.precision, device)
     spec = TrainingSpec(
@@ -195,6 +195,7 @@ def _trained(spec: TrainingSpec, done: Phases, facts: dict[str, Any]) -> Trained
         "batch_edges": batch_edges(spec.config, edges) or "all",
         "epochs": last.epoch,
         "temperature": spec.config.temperature,
+        "recipe": spec.config.recipe,
         "valid_ndcg": fits[0].ndcg,
         "nodes_new_to_the_earlier_model": spec.start and spec.start.new_nodes(spec.graph),
         "epochs_from_checkpoints": sum(one.resumed_at for one in fits),

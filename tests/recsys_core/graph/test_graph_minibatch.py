@@ -16,14 +16,15 @@ from recsys_core.graph.inference import layerwise
 from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.model.message_passing import bind
 from recsys_core.graph.training import batching as steps
+from recsys_core.graph.training import mini_batches
 from recsys_core.graph.training.batching import (
     BATCH_EDGES,
     FULL_BATCH_EDGES,
     FullBatch,
-    MiniBatches,
     batch_edges,
 )
 from recsys_core.graph.training.factory import messages_of, model_of
+from recsys_core.graph.training.mini_batches import MiniBatches
 from recsys_core.graph.training.neighbor_sampling import NeighborSampler
 from recsys_core.graph.training.spec import TrainingSpec
 from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, edges_of, result, run, spec_of
@@ -134,7 +135,7 @@ def test_an_items_chance_to_be_a_candidate_is_what_is_corrected_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spec = spec_of(CONFIGS["best"])
-    monkeypatch.setattr(steps, "CANDIDATES", 12)
+    monkeypatch.setattr(mini_batches, "CANDIDATES", 12)
     sampled = MiniBatches(spec, 80, torch.Generator().manual_seed(0))
     counts = torch.zeros(N_ITEMS)
     of = NeighborSampler.of

@@ -3,18 +3,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys_core.graph.components import feature_ease as regression
-from recsys_core.graph.components.ease import ease_component
+from recsys_core.graph.components.ease import EaseComponent, ease_component
+from recsys_core.graph.components.effort import BUDGETS
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
 from recsys_core.graph.training.spec import TrainingSpec
 from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, spec_of
 
+SETTINGS = {"lambda": 100.0, "likeness": 1.0, "sharpness": 3.0, "rank": 12.0}
+
+
+def fitted(spec: TrainingSpec) -> EaseComponent:
+    prepared = ease_component(spec)
+    assert not isinstance(prepared, str)
+    assert ("likeness" in prepared.grid) == bool(spec.item_text.any())
+    part = prepared.fit({name: SETTINGS[name] for name in prepared.grid})
+    assert isinstance(part, EaseComponent)
+    return part
+
 
 def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
     spec = spec_of(CONFIGS["best"])
-    one, other = (ease_component(spec) for _ in range(2))
-    assert not isinstance(one, str)
-    assert not isinstance(other, str)
+    one, other = (fitted(spec) for _ in range(2))
     assert np.array_equal(one.rated, other.rated)
     edges = spec.graph.edges
     first, everybody = edges.where(edges.users < 5), one.users(edges, no_attributes(N_USERS))
@@ -22,9 +31,24 @@ def test_it_can_be_repeated_and_needs_no_users_of_training() -> None:
     assert not one.users(first, no_attributes(6))[5].any()
 
 
-def test_with_too_many_items_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "MOST_ITEMS", 29)
-    assert "more than 29 items" in str(ease_component(spec_of(CONFIGS["best"])))
+def test_beyond_effort_memory_or_data_there_is_none_and_it_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = spec_of(CONFIGS["best"])
+    small = spec.config.model_copy(update={"memory": 1e-6})
+    assert "GiB" in str(ease_component(replace(spec, config=small)))
+    quick = replace(BUDGETS["quick"], exact=N_ITEMS - 1)
+    monkeypatch.setitem(BUDGETS, "quick", quick)
+    assert "local EASE stands in" in str(ease_component(spec))
+
+
+def test_a_large_catalogue_tries_fewer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(CONFIGS["best"])
+    prepared = ease_component(spec)
+    assert not isinstance(prepared, str)
+    assert prepared.fits > 10
+    monkeypatch.setitem(BUDGETS, "quick", replace(BUDGETS["quick"], dense=1.0))
+    assert prepared.fits == 1
 
 
 def tastes(n_users: int) -> Floats:
@@ -40,8 +64,7 @@ def told(weight: float) -> TrainingSpec:
 
 
 def test_attributes_alone_place_a_user_who_has_rated_nothing() -> None:
-    part = ease_component(told(2.0))
-    assert not isinstance(part, str)
+    part = fitted(told(2.0))
     scores = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
     best = np.argsort(-scores[:, :-1], axis=1)[:, :8] % TASTES  # the last item has no edge
     share = (best == np.arange(TASTES)[:, None]).mean()
@@ -51,8 +74,7 @@ def test_attributes_alone_place_a_user_who_has_rated_nothing() -> None:
 def test_attributes_count_the_more_the_heavier_and_not_at_all_without_weight() -> None:
     sizes = []
     for weight in (0.0, 0.1, 2.0):
-        part = ease_component(told(weight))
-        assert not isinstance(part, str)
+        part = fitted(told(weight))
         placed = part.users(Edges.empty(), tastes(TASTES)) @ part.items.T
         assert placed.shape == (TASTES, N_ITEMS)
         sizes.append(np.abs(placed).max())
@@ -62,8 +84,7 @@ def test_attributes_count_the_more_the_heavier_and_not_at_all_without_weight() -
 
 def test_of_whom_nothing_is_known_the_ratings_still_tell() -> None:
     spec = told(2.0)
-    part = ease_component(spec)
-    assert not isinstance(part, str)
+    part = fitted(spec)
     edges = spec.graph.edges
     nobody = part.users(edges, no_attributes(N_USERS))
     zeros = part.users(edges, np.zeros((N_USERS, TASTES), np.float32))

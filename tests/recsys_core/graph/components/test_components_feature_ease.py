@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_core.graph.components import feature_ease as module
-from recsys_core.graph.components.feature_ease import LIKENESS, REGULARISATION, low_rank_ease
+from recsys_core.graph.components.feature_ease import ALL, DenseScorer, FeatureEase
 from recsys_core.recommenders.ease import gram_matrix, regression
 
-FEW = "fewer than two users or items"
+LAMBDA, LIKENESS = 40.0, 20.0
+SETTINGS = {"lambda": LAMBDA, "likeness": LIKENESS / LAMBDA, "sharpness": 3.0, "rank": ALL}
 
 
 def matrix(n_users: int = 40, n_items: int = 30) -> sparse.csr_matrix:
@@ -21,77 +21,72 @@ def features(n_items: int = 30) -> np.ndarray:
     return found
 
 
-def slopes(found: tuple[np.ndarray, np.ndarray] | str) -> np.ndarray:
-    assert not isinstance(found, str)
-    rated, items = found
-    return rated @ items.T
+def prepared(weights, known_by, also=None) -> FeatureEase:
+    return FeatureEase(matrix=weights.astype(np.float32), features=known_by, seed=0, also=also)
+
+
+def slopes(weights, known_by, also=None) -> np.ndarray:
+    ready = prepared(weights, known_by, also)
+    return ready.slopes({name: SETTINGS[name] for name in ready.grid})
 
 
 def plain(weights: sparse.csr_matrix) -> np.ndarray:
-    return regression(gram_matrix(weights, REGULARISATION))
+    return regression(gram_matrix(weights, LAMBDA))
 
 
-@pytest.mark.parametrize("at_once", [1000, 7])
-def test_all_directions_give_the_regression_whose_items_are_alike_in_advance(
-    monkeypatch: pytest.MonkeyPatch, at_once: int
-) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+def test_it_is_the_regression_whose_items_are_alike_in_advance() -> None:
     weights, known_by = matrix(), features()
-    gram = gram_matrix(weights, REGULARISATION)
+    gram = gram_matrix(weights, LAMBDA)
     for one in range(29):
         for other in range(29):
             x, y = known_by[one].astype(float), known_by[other].astype(float)
             cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
-            gram[one, other] += LIKENESS * np.exp((cosine - 1) / 0.3)
-    found = slopes(low_rank_ease(weights, known_by, rank=1000, seed=0))
-    assert np.abs(found - regression(gram)).max() < 1e-6
+            gram[one, other] += LIKENESS * np.exp(3.0 * (cosine - 1))
+    assert np.abs(slopes(weights, known_by) - regression(gram)).max() < 1e-4
 
 
 def test_items_without_features_have_the_plain_regression() -> None:
     weights = matrix()
-    found = slopes(low_rank_ease(weights, 0 * features(), rank=1000, seed=0))
-    assert np.abs(found - plain(weights)).max() < 1e-6
+    assert "likeness" not in prepared(weights, 0 * features()).grid
+    assert np.abs(slopes(weights, 0 * features()) - plain(weights)).max() < 1e-4
 
 
 def test_an_item_without_ratings_is_scored_by_what_is_like_it() -> None:
     weights, known_by = matrix().tolil(), features()
     weights[:, 3] = 0
     known_by[3] = 2 * known_by[5]
-    to_new = slopes(low_rank_ease(weights.tocsr(), known_by, rank=30, seed=0))[:, 3]
-    assert to_new.argmax() == 5
-    without = slopes(low_rank_ease(weights.tocsr(), 0 * known_by, rank=30, seed=0))[:, 3]
-    assert np.abs(without).max() < 1e-12
+    assert slopes(weights.tocsr(), known_by)[:, 3].argmax() == 5
+    assert np.abs(slopes(weights.tocsr(), 0 * known_by)[:, 3]).max() < 1e-12
 
 
-def test_few_directions_come_close() -> None:
+def test_few_directions_come_close_and_are_cut_from_the_same_ones() -> None:
     weights = matrix()
     scores = weights @ plain(weights)
-    errors = []
-    for rank in (5, 15):
-        found = low_rank_ease(weights, 0 * features(), rank=rank, seed=0)
-        assert not isinstance(found, str)
-        rated, items = found
-        errors.append(np.linalg.norm(weights @ rated @ items.T - scores))
-    best = np.linalg.svd(scores)[1]
-    assert errors[0] == pytest.approx(np.linalg.norm(best[5:]), rel=0.1)
-    assert errors[1] == pytest.approx(np.linalg.norm(best[15:]), rel=0.1)
+    ready = prepared(weights, 0 * features())
+    best, errors = np.linalg.svd(scores)[1], []
+    for rank in (3, 7):
+        found = ready.factors({"lambda": LAMBDA, "rank": float(rank)})
+        assert found.items.shape == (30, rank)
+        errors.append(np.linalg.norm(weights @ found.rated @ found.items.T - scores))
+    assert errors[0] == pytest.approx(np.linalg.norm(best[3:]), rel=0.1)
+    assert errors[1] == pytest.approx(np.linalg.norm(best[7:]), rel=0.1)
+    most = ready.factors({"lambda": LAMBDA, "rank": ALL})
+    assert most.items.shape == (30, ready.most_directions)
 
 
 def test_more_rows_are_learned_from_and_not_scored() -> None:
     weights, more = matrix(), sparse.csr_matrix(np.eye(30)[[4, 4, 9]] + np.eye(30)[[7, 7, 2]])
-    found = low_rank_ease(weights, 0 * features(), rank=1000, seed=0, also=more)
-    wanted = regression(gram_matrix(sparse.vstack([weights, more]), REGULARISATION))
-    assert np.abs(slopes(found) - wanted).max() < 1e-6
-    few = low_rank_ease(weights, 0 * features(), rank=5, seed=0, also=more)
-    assert not isinstance(few, str)
-    # The directions are those of the scores of `weights` alone.
-    error = np.linalg.norm(weights @ few[0] @ few[1].T - weights @ wanted)
-    best = np.linalg.svd(weights @ wanted)[1]
-    assert error == pytest.approx(np.linalg.norm(best[5:]), rel=0.1)
+    wanted = regression(gram_matrix(sparse.vstack([weights, more]), LAMBDA))
+    assert np.abs(slopes(weights, 0 * features(), more) - wanted).max() < 1e-4
+    scorer = DenseScorer(matrix=weights, slopes=wanted.astype(np.float32))
+    users = np.array([0, 3])
+    found = scorer.scores(None, users)  # type: ignore[arg-type]  # it has the rows itself
+    np.testing.assert_allclose(found, weights[users] @ wanted, atol=1e-5)
 
 
-def test_too_many_items_or_too_few_of_anything_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert low_rank_ease(matrix(1, 30), features(), rank=5, seed=0) == FEW
-    assert low_rank_ease(matrix(40, 1), features(1), rank=5, seed=0) == FEW
-    monkeypatch.setattr(module, "MOST_ITEMS", 29)
-    assert "more than 29 items" in low_rank_ease(matrix(), features(), rank=5, seed=0)
+def test_columns_beyond_the_items_predict_and_are_not_predicted() -> None:
+    weights = matrix()
+    told = sparse.hstack([weights, weights[:, [4]]], format="csr")
+    found = slopes(told, 0 * features())
+    assert found.shape == (31, 30)
+    assert found[30].argmax() == 4

@@ -6,17 +6,22 @@ import torch
 from scipy import sparse
 
 from recsys_core.graph.components import lightgcn as module
-from recsys_core.graph.components.lightgcn import LightGcn, lightgcn
+from recsys_core.graph.components.lightgcn import AS_TRAINED, LightGcn, lightgcn
 from recsys_core.graph.interaction_graph import no_attributes
 from recsys_core.graph.training.early_stopping import Validator
+from recsys_core.graph.training.spec import TrainingSpec
 from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, edges_of, planted, spec_of, spec_with
+
+
+def fitted(spec: TrainingSpec) -> LightGcn:
+    found = lightgcn(spec)
+    assert not isinstance(found, str)
+    return found.fit({"decay": AS_TRAINED})
 
 
 @pytest.fixture(scope="module")
 def trained() -> LightGcn:
-    found = lightgcn(spec_of(CONFIGS["best"]))
-    assert isinstance(found, LightGcn)
-    return found
+    return fitted(spec_of(CONFIGS["best"]))
 
 
 def test_it_learns_the_planted_taste(trained: LightGcn) -> None:
@@ -28,8 +33,7 @@ def test_it_learns_the_planted_taste(trained: LightGcn) -> None:
 
 
 def test_one_seed_gives_the_same_vectors(trained: LightGcn) -> None:
-    again = lightgcn(spec_of(CONFIGS["best"]))
-    assert isinstance(again, LightGcn)
+    again = fitted(spec_of(CONFIGS["best"]))
     assert np.array_equal(again.items, trained.items)
     assert np.array_equal(again.trained, trained.trained)
 
@@ -53,13 +57,13 @@ def test_recent_ratings_count_more_with_a_decay(trained: LightGcn) -> None:
 
 
 def test_without_an_order_no_decay_is_tried() -> None:
-    graph, _, _ = planted()
-    edges = graph.edges
-    found = lightgcn(spec_with(edges_of(edges.users, edges.items, edges.ratings)))
-    assert isinstance(found, LightGcn)
-    unordered = graph.with_edges(edges_of(edges.users, edges.items, edges.ratings))
-    assert list(found.ways(unordered)) == [None, 1.0]
-    assert len(found.ways(graph)) > 2
+    edges = planted()[0].edges
+    unordered = lightgcn(spec_with(edges_of(edges.users, edges.items, edges.ratings)))
+    ordered = lightgcn(spec_of(CONFIGS["best"]))
+    assert not isinstance(unordered, str)
+    assert not isinstance(ordered, str)
+    assert unordered.grid["decay"].some(1) == (AS_TRAINED, 1.0)
+    assert len(ordered.grid["decay"].some(1)) > 2
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_core.graph.components import ease as module
-from recsys_core.graph.components.ease import ease_component
+from recsys_core.graph.components.ease import EaseComponent, ease_component
 from recsys_core.graph.components.rating_sessions import LENGTH, MOST, rating_sessions
 from tests.graph_world import CONFIGS, edges_of, spec_of
 
@@ -68,10 +68,15 @@ def test_every_rating_is_in_two_runs_whatever_the_order(
 
 
 def test_the_regression_of_likes_learns_from_them(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    spec = spec_of(CONFIGS["best"])
-    with_them = ease_component(spec)
-    monkeypatch.setattr(module, "rating_sessions", lambda edges, values, n_items: None)
-    without = ease_component(spec)
-    assert not isinstance(with_them, str)
-    assert not isinstance(without, str)
-    assert not np.allclose(with_them.rated @ with_them.items.T, without.rated @ without.items.T)
+    def scores() -> np.ndarray:
+        prepared = ease_component(spec_of(CONFIGS["best"]))
+        assert not isinstance(prepared, str)
+        settings = {name: ladder.values[0] for name, ladder in prepared.grid.items()}
+        part = prepared.fit(settings)
+        assert isinstance(part, EaseComponent)
+        return part.rated @ part.items.T
+
+    with_them = scores()
+    none = lambda edges, values, n_items: rating_sessions(edges.where([]), values[:0], n_items)  # noqa: E731
+    monkeypatch.setattr(module, "rating_sessions", none)
+    assert not np.allclose(with_them, scores())

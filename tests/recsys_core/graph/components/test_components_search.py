@@ -9,16 +9,14 @@ import pytest
 
 from recsys_core.errors import DataError
 from recsys_core.graph.components import search
-from recsys_core.graph.components.component_table import COMPONENTS, Ladder
+from recsys_core.graph.components.component_table import COMPONENTS
 from recsys_core.graph.components.effort import BUDGETS
 from recsys_core.graph.components.grid_search import choose_settings
 from recsys_core.graph.components.histories import Histories
 from recsys_core.graph.components.item_maps import Vectors
-from recsys_core.graph.components.search import (
-    fit_components,
-    refit_from,
-    search_components,
-)
+from recsys_core.graph.components.refit import refit_from
+from recsys_core.graph.components.search import search_components
+from recsys_core.graph.components.settings import Ladder
 
 USERS, ITEMS, TASTES = 80, 60, 4
 TASTE_OF_ITEM = np.arange(ITEMS) % TASTES
@@ -173,9 +171,10 @@ def test_where_nothing_can_be_chosen_the_first_model_from_outside_is_taken(broke
         found.learn_weights()
 
 
-def test_one_call_does_it_all() -> None:
+def test_the_refitted_sum_recommends_the_taste() -> None:
     train, valid = histories(5)
-    model = fit_components(train, valid, features=FEATURES, effort="quick")
+    found = search_components(train, valid, features=FEATURES, effort="quick")
+    model = found.refit(train.joined(valid), found.learn_weights(), features=FEATURES)
     items, _ = model.top_k(train.joined(valid), 3)
     own = TASTE_OF_ITEM[items] == (np.arange(USERS) % TASTES)[:, None]
     assert own[items >= 0].mean() > 0.9
@@ -195,7 +194,9 @@ def test_the_search_climbs_one_parameter_after_the_other() -> None:
             -abs(math.log(settings["lambda"] / 8.0)) - settings["size"] - settings.get("decay", 1)
         )
 
-    chosen = choose_settings(component, value, BUDGETS["standard"], most=100, decays=(1.0, 0.5))
+    chosen = choose_settings(
+        component.grid, value, BUDGETS["standard"], most=100, decays=(1.0, 0.5)
+    )
     assert chosen.settings == {"lambda": pytest.approx(8.0), "size": 10.0, "decay": 0.5}
-    few = choose_settings(component, value, BUDGETS["standard"], most=1, decays=())
+    few = choose_settings(component.grid, value, BUDGETS["standard"], most=1, decays=())
     assert len(few.tried) == 1

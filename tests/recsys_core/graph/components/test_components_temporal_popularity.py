@@ -74,8 +74,9 @@ def test_nothing_is_lifted_where_nothing_changes() -> None:
 
 def test_a_users_score_is_the_mean_lift_of_the_weeks_of_their_ratings() -> None:
     spec = spec_of(BEST)
-    part = temporal_popularity(spec)
-    assert not isinstance(part, str)
+    prepared = temporal_popularity(spec)
+    assert not isinstance(prepared, str)
+    part = prepared.fit({})
     edges = spec.graph.edges
     scores = part.users(edges, no_attributes(N_USERS)) @ part.items.T
     one = edges.where(edges.users == 3)

@@ -14,11 +14,22 @@ from recsys_core.graph.inference.counterfactual import Counterfactuals
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.training.score_sum import Choice, histories_of, item_scores
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, edges_of, planted, run, texts
+from tests.graph_world import (
+    CONFIGS,
+    DATA,
+    N_ITEMS,
+    N_USERS,
+    TASTES,
+    edges_of,
+    planted,
+    run,
+    settings_of,
+    texts,
+)
 
 EVERY_COMPONENT = Choice(
     weights={NETWORK: 1.0} | {name: 0.5 + n for n, name in enumerate(COMPONENTS)},
-    lightgcn_decay=0.9,
+    settings=settings_of(decay=0.9),
     item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
 )
 

@@ -9,7 +9,18 @@ from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.interaction_graph import Edges, Floats
 from recsys_core.graph.training.score_sum import Choice, histories_of
 from recsys_core.graph.training.trainer import Trained
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, N_USERS, TASTES, edges_of, planted, run, texts
+from tests.graph_world import (
+    CONFIGS,
+    DATA,
+    N_ITEMS,
+    N_USERS,
+    TASTES,
+    edges_of,
+    planted,
+    run,
+    settings_of,
+    texts,
+)
 
 
 @pytest.fixture(scope="module", params=["best", "paper"])
@@ -109,7 +120,8 @@ def test_attributes_of_new_users_count_and_must_be_those_of_training():
     graph = replace(graph, attributes=plan)
     users, items = texts()
     choice = Choice(
-        weights={NETWORK: 1.0, "ease": 5.0}, lightgcn_decay=None,
+        weights={NETWORK: 1.0, "ease": 5.0},
+        settings=settings_of(),
         item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
     )  # fmt: skip
     trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=5, choice=choice)

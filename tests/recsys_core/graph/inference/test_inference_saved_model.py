@@ -14,17 +14,27 @@ from recsys_core.graph.inference.saved_model import fitted_model, to_bytes
 from recsys_core.graph.interaction_graph import Edges
 from recsys_core.graph.training.score_sum import Choice
 from recsys_core.interactions.lookup import vector_table
-from tests.graph_world import CONFIGS, DATA, N_USERS, TASTES, edges_of, planted, run, texts
+from tests.graph_world import (
+    CONFIGS,
+    DATA,
+    N_USERS,
+    TASTES,
+    edges_of,
+    planted,
+    run,
+    settings_of,
+    texts,
+)
 
 
-@pytest.fixture(scope="module", params=[0.9, None])
+@pytest.fixture(scope="module", params=[0.9, 0.0])
 def trained_model(request):
     graph, _, _ = planted()
     graph = replace(graph, attributes=np.eye(TASTES, dtype=np.float32)[np.arange(N_USERS) % TASTES])
     users, items = texts()
     choice = Choice(
         weights={NETWORK: 1.0} | {name: 0.5 + n for n, name in enumerate(COMPONENTS)},
-        lightgcn_decay=request.param,
+        settings=settings_of(decay=request.param),
         item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
     )
     trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=3, choice=choice)

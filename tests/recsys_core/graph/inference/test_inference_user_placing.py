@@ -11,7 +11,7 @@ from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.inference.user_placing import UserPlacing
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
 from recsys_core.graph.training.score_sum import Choice, histories_of
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, edges_of, planted, run, texts
+from tests.graph_world import CONFIGS, DATA, N_ITEMS, edges_of, planted, run, settings_of, texts
 
 EVERY = {name: 1.0 + at for at, name in enumerate((NETWORK, *COMPONENTS))}
 DAY = 86_400.0
@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 def fitted(preset: str, **changes: object) -> FittedModel:
     choice = Choice(
-        weights=EVERY, lightgcn_decay=0.8,
+        weights=EVERY, settings=settings_of(decay=0.8),
         item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
     )  # fmt: skip
     config = CONFIGS[preset].model_copy(update=changes)
@@ -57,6 +57,7 @@ def placed(made: FittedModel, placing: UserPlacing, texts_of: Floats, edges: Edg
     [
         ("best", {}),
         ("paper", {}),
+        ("sparse", {"components": False}),
         ("best", {"components": False, "feature_transform": True, "layers": 2}),
         ("best", {"components": False, "edges": "liked", "symmetric_normalization": False}),
     ],
@@ -78,7 +79,7 @@ def test_attributes_count_as_in_fold_in():
     graph, _, _ = planted()
     plan = np.eye(4, dtype=np.float32)[np.arange(graph.n_users) % 4]
     choice = Choice(
-        weights={NETWORK: 1.0, "ease": 5.0}, lightgcn_decay=None,
+        weights={NETWORK: 1.0, "ease": 5.0}, settings=settings_of(),
         item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
     )  # fmt: skip
     given = {"graph": type(graph)(**{**vars(graph), "attributes": plan}), "choice": choice}

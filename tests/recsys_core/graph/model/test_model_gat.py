@@ -2,14 +2,15 @@ import pytest
 import torch
 
 from recsys_core.graph.config import GraphConfig
-from recsys_core.graph.model.gat import GAT, AttentionLayer, rating_levels
+from recsys_core.graph.model.attention_layer import AttentionLayer, rating_levels
+from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import bind
 from recsys_core.interactions.feedback import RatingScale
 
 PRESETS = [
-    GraphConfig(preset="paper", hidden=4, heads=2).for_ratings(0),
-    GraphConfig(preset="best", hidden=4, heads=2).for_ratings(0),
+    GraphConfig(preset="paper", hidden=4, heads=2).for_data(1, 1, 1),
+    GraphConfig(preset="best", recipe="dense", hidden=4, heads=2).for_data(1, 1, 1),
 ]
 
 
@@ -92,9 +93,7 @@ def test_a_new_node_has_no_vector_or_bias_of_its_own() -> None:
 
 
 def test_symmetric_attention_starts_as_symmetric_normalisation() -> None:
-    config = GraphConfig(hidden=3, heads=1, dropout=0.0, cold_start_dropout_users=0.0).for_ratings(
-        0
-    )
+    config = GraphConfig(hidden=3, heads=1).for_data(1, 1, 1)
     layer = AttentionLayer(config)
     for one in (layer.source, layer.target, layer.level):
         one.data.zero_()

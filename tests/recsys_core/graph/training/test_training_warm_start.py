@@ -28,7 +28,8 @@ def spec_of(graph: InteractionGraph, config: GraphConfig) -> TrainingSpec:
     users, items = (rng.normal(size=size).astype(np.float32) for size in sizes)
     return TrainingSpec(
         phase="final", graph=graph, user_text=users, item_text=items, data=DATA,
-        config=config.for_ratings(0), seed=0, device=torch.device("cpu"), backend="torch", epochs=1,
+        config=config.for_data(1, 1, 1), seed=0, device=torch.device("cpu"), backend="torch",
+        epochs=1,
     )  # fmt: skip
 
 

@@ -119,6 +119,21 @@ class ServedModel:
         width = attribute_features(self.users, self.users.head(1)).shape[1]
         return np.zeros((1, width if self.reads_attributes else 0), np.float32)
 
+    def attributes_of(self, user: Any) -> Floats:
+        """(1, d) of a known user; zeros for anybody else."""
+        place = self._attribute_rows.get(user)
+        return self.no_attributes if place is None else self._attributes[place : place + 1]
+
+    @cached_property
+    def _attributes(self) -> Floats:
+        return attribute_features(self.users, self.users)
+
+    @cached_property
+    def _attribute_rows(self) -> dict[Any, int]:
+        if not self.reads_attributes:
+            return {}
+        return {user: at for at, user in enumerate(self.users[USER].to_list())}
+
     @cached_property
     def no_text(self) -> Floats:
         """(1, d_text) of a user whose profile is not embedded."""

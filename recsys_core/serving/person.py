@@ -129,7 +129,9 @@ class People:
         """
         place, (start, end) = self._users[user], self._spans.get(user, (0, 0))
         span = slice(start, end)
-        located = self._located(place, self._rated[span], self._ratings[span], self._times[span])
+        located = self._located(
+            place, self._rated[span], self._ratings[span], self._times[span], user
+        )
         overview, genres, tags, dislikes = self._tastes.get(user, ("", (), (), ()))
         taste = Taste(
             overview=overview or "", description="", genres=tuple(genres or ()),
@@ -148,7 +150,7 @@ class People:
             user: a known user, whose other ratings count, too; None for somebody new.
         """
         items, ratings, times = self._joined(rated, user)
-        located = self._located(_NOBODY, items, ratings, times)
+        located = self._located(_NOBODY, items, ratings, times, user)
         evidence = self._evidence(items, ratings, times)
         profile = self._profile(evidence)
         taste = Taste(
@@ -183,7 +185,9 @@ class People:
             np.array([one[1] for one in values], np.float64),
         )
 
-    def _located(self, place: int, items: Indices, ratings: Floats, times: Times) -> Located:
+    def _located(
+        self, place: int, items: Indices, ratings: Floats, times: Times, user: Any = None
+    ) -> Located:
         trained = items < self.model.item_ids.len()
         edges = Edges(
             users=np.zeros(int(trained.sum()), np.int64), items=items[trained],
@@ -191,7 +195,7 @@ class People:
         )  # fmt: skip
         return Located(
             trained=np.array([place]), edges=edges, seen=(np.zeros(len(items), np.int64), items),
-            attributes=self.model.no_attributes, texts=self.model.no_text,
+            attributes=self.model.attributes_of(user), texts=self.model.no_text,
         )  # fmt: skip
 
     def _evidence(

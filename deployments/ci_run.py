@@ -43,6 +43,9 @@ from deployments.gate import (
     record,
 )
 from deployments.telling import emit_below_gate
+from recsys_core.config.run import runs_place
+from recsys_core.errors import ConfigError, RecsysError
+from recsys_core.serving.pointer import promote
 from tasks.runtime.prefect_artifacts import HEADLINE_KEY
 
 FAILED: Final = 1
@@ -77,11 +80,16 @@ def main(argv: Sequence[str]) -> int:
         except GateError as error:
             emit_below_gate(run, name, str(error))
             raise
+        if options.promote:
+            print(promote_run(options.runs_root, str(run), name))
     except CannotRun as error:
         print(error, file=sys.stderr)
         return error.status
     except httpx.HTTPError as error:
         print(f"The Prefect server went away: {error!r}", file=sys.stderr)
+        return FAILED
+    except RecsysError as error:
+        print(f"The run passed the gate and does not serve: {error}", file=sys.stderr)
         return FAILED
     except GateError as error:
         print(error, file=sys.stderr)
@@ -275,6 +283,27 @@ def apply_gate(options: argparse.Namespace, now: Accepted) -> None:
     print(hold(now, read_accepted(options.accepted), options.metric, options.max_drop))
 
 
+def promote_run(runs_root: str, flow_run: str, name: str) -> str:
+    """Let the run serve that a flow run wrote; returns what to print.
+
+    Raises:
+        ConfigError: its folder is not here, or holds no model.
+    """
+    for path in sorted(Path(runs_root).expanduser().glob("*/summary.json")):
+        try:
+            written = json.loads(path.read_text("utf-8")).get("flow_run_id")
+        except (OSError, ValueError, AttributeError):
+            continue  # no summary of ours
+        if written == flow_run and not path.parent.is_symlink():
+            made = promote(runs_root, path.parent.name, f"passed the gate as {name}")
+            return f"Promoted: {made.run} serves."
+    raise ConfigError(
+        f"No folder below {runs_root} was written by the flow run {flow_run}.",
+        expected="the folder of the runs, on this machine.",
+        fix="name it with --runs-root, or promote where it is: python -m deployments.promote.",
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deployments.ci_run",
@@ -290,6 +319,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-drop", type=float, default=0.01, help="how far it may fall (%(default)s)")
     add("--accepted", type=Path, default=ACCEPTED_FILE, help="record (%(default)s)")
     add("--accept", action="store_true", help="record this run as the accepted one")
+    add("--promote", action="store_true", help="let its model serve once it has passed")
+    add("--runs-root", default=runs_place(), help="where its folder is, to promote (%(default)s)")
     return parser
 
 

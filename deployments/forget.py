@@ -123,10 +123,14 @@ def forget(
         keys = answers_of(engine, user) if engine else []
         folders = [*artifacts_of(root, user), *runs_of(Path(runs).expanduser().resolve(), user)]
         found = [f"folder {folder}" for folder in folders]
+        states = [one for one in sorted(root.glob("state/*/*.parquet")) if _holds(one, user)]
+        found += [f"file {one}" for one in states]
         found += [f"{len(keys)} answers and their ledger rows in the cache"] if keys else []
         if not dry_run:
             for folder in folders:
                 shutil.rmtree(folder)
+            for path in states:  # the next look records anew and announces nobody
+                path.unlink()
             if engine and keys:
                 _forget_answers(engine, keys)
     finally:

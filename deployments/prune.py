@@ -4,6 +4,7 @@
     python -m deployments.prune --keep-last 5
 
 A run's folder names the artifacts of its steps (`summary.json`). Kept are those of the last runs,
+of the run that serves and the one before it,
 what they were built from, whatever is younger than `--younger-than` hours (a run in progress), the
 caches and the state of the watch. What is missing later is built again; answers of language models
 stay in their cache and are not paid for twice. Results of `reproduce_paper` belong to no such run:
@@ -23,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from recsys_core.artifacts import MANIFEST, local_folder, read_manifest
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, DamagedArtifact, RecsysError
+from recsys_core.serving.pointer import promotions
 
 SUMMARY: Final = "summary.json"
 _MIB: Final = 2**20
@@ -75,6 +77,8 @@ class _Run(BaseModel):
     run_name: str
     created: datetime
     steps: list[_Step]
+    statuses: dict[str, int] | None = None
+    """Of lists that were made without training: such a run counts for nothing here."""
 
 
 def needed(runs: Path, keep_last: int) -> tuple[list[str], set[Path]]:
@@ -91,7 +95,10 @@ def needed(runs: Path, keep_last: int) -> tuple[list[str], set[Path]]:
                 expected="the summaries of all runs, so that no artifact of theirs is removed.",
                 fix="move this folder elsewhere, then prune.",
             ) from error
+    found = [one for one in found if one.statuses is None]
     last = sorted(found, key=lambda one: one.created)[-keep_last:]
+    serving = {one.run for one in promotions(str(runs))[-2:]}  # and the one to go back to
+    last += [one for one in found if one.run_name in serving and one not in last]
     folders = {local_folder(step.artifact) for one in last for step in one.steps}
     return [one.run_name for one in last], {one.resolve() for one in folders if one is not None}
 

@@ -13,6 +13,7 @@ from recsys_core import __version__
 
 COMMANDS: Final = {
     "personalize": ("flows.personalize", "run the pipeline: lists with reasons, measured"),
+    "recommend": ("flows.recommend", "lists from a finished run, without training"),
     "evaluate": ("flows.evaluate", "score ranked lists from anywhere"),
     "compare": ("flows.compare", "compare two runs"),
     "reproduce-paper": ("flows.reproduce_paper", "the paper's methods and baselines on every fold"),

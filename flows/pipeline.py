@@ -21,6 +21,7 @@ from tasks.explain import explain
 from tasks.explanation_judge import explanation_judge
 from tasks.explanation_metrics import explanation_metrics
 from tasks.fidelity import fidelity
+from tasks.fold_in_check import fold_in_check
 from tasks.fusion import fusion
 from tasks.fusion_policy import fusion_policy
 from tasks.graph import graph
@@ -159,6 +160,7 @@ def pipeline(
         store, known_users=made.data.known_users, catalogue=made.data.catalogue, split=made.split,
         items=made.item_profiles, users=made.user_profiles, graph=made.graph,
         embeddings=made.embeddings, model=made.model, policy=made.policy,
+        ratings=made.data.manifest.files["interactions.parquet"].rows,
         config=ServingConfig.of(config, ratings),
     )  # fmt: skip
     everyone = config.fusion.judge_everyone
@@ -207,6 +209,10 @@ def pipeline(
         held_out=made.held_out,
         candidates=made.candidates, reranked=made.reranked, baselines=made.baselines,
         ratings=ratings, config=config.evaluation, seed=seed,
+    )  # fmt: skip
+    made.fold_in_check = fold_in_check(
+        store, served=made.served_model, held_out=made.held_out,
+        bootstrap=config.evaluation.bootstrap, seed=seed,
     )  # fmt: skip
     made.explanation_metrics = [
         explanation_metrics(

@@ -167,6 +167,8 @@ UNMATCHED: Final[Schema] = {
     ITEM: None, TITLE: pl.String, YEAR: pl.Int32, REASON: pl.String,
 }  # fmt: skip
 ITEM_STATE: Final[Schema] = {ITEM: None, CONTENT: pl.String}
+USER_STATE: Final[Schema] = {USER: None, K: pl.Int32, CONTENT: pl.String}
+"""How many ratings a user has, and the hash of all of them."""
 _PROFILE: Final[Schema] = {
     OVERVIEW: pl.String, GENRES: _STRINGS, TAGS: _STRINGS, DESCRIPTION: pl.String,
     DISLIKES: _STRINGS, MARKDOWN: pl.String, MODEL: pl.String, PROMPT_VERSION: pl.String,

@@ -3,16 +3,18 @@
 import io
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict
 
 from recsys_core.columns import STATUS, UNKNOWN, USER
 from recsys_core.report.folder import publish
 from recsys_core.report.summary import LLMSummary, StepSummary, llm_summary
+from recsys_core.serving.drift import Drift
 from recsys_core.serving.request import RecommendConfig
 from tasks.arrivals import NOTES
 from tasks.report import made_calls
@@ -25,6 +27,9 @@ from tasks.runtime.references import (
 )
 from tasks.runtime.run_folder import CALLS_FILE, RECOMMENDATIONS_FILE, SUMMARY_FILE, USERS_FILE
 from tasks.runtime.run_log import RunLog, current_run_id
+
+OUTDATED: Final = "recsys.model.outdated"
+"""Event: so many ratings came since the training that a new one is due."""
 
 
 class Recommended(BaseModel):
@@ -43,6 +48,8 @@ class Recommended(BaseModel):
     users: int
     statuses: dict[str, int]
     notes: list[str]
+    drift: Drift
+    """What came since the model was trained, and whether to retrain."""
     steps: list[StepSummary]
     llm: LLMSummary
     config: dict[str, Any]
@@ -68,6 +75,7 @@ def recommended(
         found: how they were placed.
         recommendations: their lists with reasons.
     """
+    drift = _drift(config, served, came)
     visitors = came.table("visitors").select(USER, STATUS, UNKNOWN)
     calls, counts = made_calls(log), visitors[STATUS].value_counts()
     name = config.run_name or f"{log.started:%Y%m%dT%H%M%S%f}-lists"
@@ -81,7 +89,8 @@ def recommended(
         model=served.uri,
         users=visitors.height,
         statuses=dict(counts.sort(STATUS).iter_rows()),
-        notes=list(found.manifest.facts[NOTES]),
+        notes=[*found.manifest.facts[NOTES], drift.sentence()],
+        drift=drift,
         steps=log.summaries(),
         llm=llm_summary(calls, config.llm.model),
         config=config.model_dump(mode="json"),
@@ -95,6 +104,24 @@ def recommended(
     publish(config.runs_root, name, files, latest=False)
     tell(f"Lists of {summary.users:,} users are in {summary.folder}. {' '.join(summary.notes)}")
     return summary
+
+
+def _drift(config: RecommendConfig, served: ServedModelRef, came: ArrivalsRef) -> Drift:
+    """What came since the training; the event where that is much."""
+    ratings = int(served.facts["ratings"])
+    here = int(came.manifest.facts["new_ratings"])
+    since = here if config.ratings_now is None else max(config.ratings_now - ratings, here)
+    drift = Drift.of(served.manifest.created, ratings, since, config.retrain_after)
+    if drift.retrain:
+        emit_event(
+            event=OUTDATED,
+            resource={
+                "prefect.resource.id": f"recsys.model.{served.content_hash[:16]}",
+                "prefect.resource.name": served.uri,
+            },
+            payload=drift.model_dump(mode="json"),
+        )  # fmt: skip
+    return drift
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

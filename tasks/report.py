@@ -115,6 +115,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
             served.user_profiles.table("user_profiles"),
             shown_history(served.split, data.scale),
             data.table("items"),
+            served.attributions.table("attributions"),
         ),
         ours=own_methods(measured),
         rating_max=data.scale.rating_max,

@@ -23,7 +23,11 @@ from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 
-@step(contract.STEP, version="5", returns=ServedModelRef)
+<<<<<<< HEAD
+@step(contract.STEP, version="7", returns=ServedModelRef)
+=======
+@step(contract.STEP, version="6", returns=ServedModelRef)
+>>>>>>> main
 def served_model(
     out: ArtifactWriter,
     *,
@@ -36,6 +40,7 @@ def served_model(
     embeddings: EmbeddingsRef,
     model: ModelRef,
     policy: PolicyRef,
+    ratings: int,
     config: ServingConfig,
 ) -> None:
     """Collect what lists with reasons take (`recsys_core.serving.contract`).
@@ -51,6 +56,7 @@ def served_model(
         embeddings: the texts that it was trained with.
         model: the trained model.
         policy: what the probe said about reranking.
+        ratings: how many the data set has, test rows among them.
         config: what is kept of the run's configuration.
     """
     from recsys_core.graph.inference.extract import user_placing
@@ -87,6 +93,7 @@ def served_model(
             "attributes": bool(told["user_attributes"]),
             "allow_repeats": not split.masks,
             "item_model": told.get(f"{prefix}{FACTS}"),
+            "ratings": ratings,
             "config": config.identity(),
         },
         in_content=True,

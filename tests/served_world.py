@@ -87,6 +87,7 @@ class World:
         )
         return _built(
             served_model, self._writer("served_model", ServedModelRef), model=model, config=config,
+            ratings=self.ratings.height,
             **{name: parts[name] for name in (
                 "known_users", "catalogue", "split", "items", "users", "graph", "embeddings",
                 "policy",

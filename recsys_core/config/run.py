@@ -75,18 +75,33 @@ RunName = Annotated[
 ]
 
 
-_PAPER: Final[Mapping[str, dict[str, Any]]] = {
-    "graph": {"preset": "paper"},
-    "rerank": {"strategy": "relevancy"},
-    "fusion": {"policy": "all", "llm_weight": 0.8, "scale": "score"},
+_PRESETS: Final[Mapping[str, Mapping[str, dict[str, Any]]]] = {
+    "best": {},
+    "paper": {
+        "graph": {"preset": "paper"},
+        "rerank": {"strategy": "relevancy"},
+        "fusion": {"policy": "all", "llm_weight": 0.8, "scale": "score"},
+    },
+    "quick": {
+        "graph": {"effort": "quick", "max_epochs": 20},
+        "rerank": {"strategy": "none"},
+        "fusion": {"policy": "none"},
+    },
 }
 
 
-def _given(section: Any) -> dict[str, Any]:
-    """The fields of a section that somebody set."""
+def _given(section: Any, kind: type[Section]) -> dict[str, Any]:
+    """The fields of a section that somebody set.
+
+    A form sends every field: what is at its default there was not chosen.
+    """
     if isinstance(section, Section):
         return {name: getattr(section, name) for name in section.model_fields_set}
-    return dict(section or {})
+    found = dict(section or {})
+    if set(found) >= set(kind.model_fields):
+        usual = kind().model_dump(mode="json")
+        return {name: value for name, value in found.items() if value != usual.get(name)}
+    return found
 
 
 class RunConfig(Section):
@@ -94,9 +109,10 @@ class RunConfig(Section):
 
     former_names: ClassVar[Mapping[str, str]] = FORMER_PROFILES
 
-    preset: Literal["best", "paper"] = "best"
-    """`paper`: the paper's setting, for every field of `graph`, `rerank` and `fusion` that is not
-    given: its graph model, everybody's lists reranked by relevancy scores that weigh 0.8."""
+    preset: Literal["best", "paper", "quick"] = "best"
+    """Sets every field of `graph`, `rerank` and `fusion` that is not given. `paper`: its graph
+    model, everybody's lists reranked by relevancy scores that weigh 0.8; `quick`: a first look, few
+    epochs and settings, nothing reranked."""
     data: DataConfig = DataConfig()
     tmdb: TmdbConfig = TmdbConfig()
     split: SplitConfig = SplitConfig()
@@ -134,9 +150,17 @@ class RunConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("preset") != "paper":
+        chosen = _PRESETS.get(str(given.get("preset"))) if isinstance(given, dict) else None
+        if not chosen:
             return given
-        return given | {name: fields | _given(given.get(name)) for name, fields in _PAPER.items()}
+        kinds: dict[str, type[Section]] = {
+            "graph": GraphConfig,
+            "rerank": RerankConfig,
+            "fusion": FusionConfig,
+        }
+        return given | {
+            name: fields | _given(given.get(name), kinds[name]) for name, fields in chosen.items()
+        }
 
     @model_validator(mode="after")
     def _a_judge_is_a_model(self) -> "RunConfig":

@@ -1,4 +1,4 @@
-"""Change detection for items: what differs from the last processed state, and that state.
+"""Change detection: what differs from the state that was seen last, and that state.
 
 The state of a source is a table of item ids and the hash of each item's row. It lies under the
 artifact root (`state/<source>/`), so every machine that shares the root shares the state.
@@ -14,12 +14,22 @@ import pyarrow.fs as pafs
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from recsys_core.artifacts import content_hash, resolve, storage_error
-from recsys_core.columns import CONTENT, ITEM, ITEM_STATE, check
+from recsys_core.columns import (
+    CONTENT,
+    INTERACTIONS,
+    ITEM,
+    ITEM_STATE,
+    USER,
+    USER_STATE,
+    K,
+    check,
+)
 from recsys_core.datasets.config import DataConfig
 from recsys_core.errors import DataError, StorageError
 from recsys_core.processes import temporary_name
 
 PROCESSED: Final = "processed.parquet"
+SEEN_USERS: Final = "seen_users.parquet"
 ANNOUNCED: Final = "announced.json"
 _BEFORE: Final = "_before"
 
@@ -79,6 +89,50 @@ def compare(before: pl.DataFrame, now: pl.DataFrame) -> Changes:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Arrivals:
+    """Users whose ratings differ from those that were seen last.
+
+    Attributes:
+        new: ids of users who had none.
+        returned: ids of users whose ratings are others now.
+        ratings: how many more ratings these users have.
+        fingerprint: hash of who they are and what they have rated.
+    """
+
+    new: list[int | str]
+    returned: list[int | str]
+    ratings: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.new) + len(self.returned)
+
+
+def user_state(interactions: pl.DataFrame) -> pl.DataFrame:
+    """Count and hash of every user's ratings (`columns.USER_STATE`), sorted by id."""
+    names = [name for name in INTERACTIONS if name != USER]
+    rows = interactions.sort(USER, ITEM).group_by(USER, maintain_order=True).agg(names)
+    hashes = [content_hash(repr(one)) for one in rows.select(names).iter_rows()]
+    counts = rows[ITEM].list.len().cast(pl.Int32).alias(K)
+    return pl.DataFrame([rows[USER], counts, pl.Series(CONTENT, hashes, dtype=pl.String)])
+
+
+def arrivals_between(before: pl.DataFrame, now: pl.DataFrame) -> Arrivals:
+    """Who came, or came back, between two states of the users."""
+    old = before.select(pl.col(USER).cast(now.schema[USER]), pl.col(K).alias("_k"),
+                        pl.col(CONTENT).alias(_BEFORE))  # fmt: skip
+    both = now.join(old, on=USER, how="left", maintain_order="left")
+    new = both.filter(pl.col(_BEFORE).is_null())
+    returned = both.filter(pl.col(_BEFORE) != pl.col(CONTENT))
+    counts = [*new[K], *(returned[K] - returned["_k"]).clip(0)]
+    changed = pl.concat([new, returned])
+    return Arrivals(
+        new=new[USER].to_list(), returned=returned[USER].to_list(), ratings=sum(counts),
+        fingerprint=content_hash([changed[CONTENT].to_list(), changed[USER].to_list()]),
+    )  # fmt: skip
+
+
 class SourceState:
     """What is remembered of one source under the artifact root.
 
@@ -91,6 +145,7 @@ class SourceState:
         self._filesystem, base = resolve(root)
         place = content_hash([data.source, data.folder])[:16]
         self._folder = f"{base.rstrip('/')}/state/{place}"
+        self.place = f"{root.rstrip('/')}/state/{place}" if "://" in root else self._folder
 
     def processed(self) -> pl.DataFrame | None:
         """State of the items that were processed last; None before the first time."""
@@ -105,6 +160,32 @@ class SourceState:
                 expected="the table that the last run of personalize wrote.",
                 fix="remove the file; every item then counts as new.",
             ) from error
+
+    def seen_users(self) -> pl.DataFrame | None:
+        """State of the users that were seen last (`columns.USER_STATE`); None at the first look."""
+        found = self._read(SEEN_USERS)
+        try:
+            return None if found is None else pl.read_parquet(io.BytesIO(found))
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"{self._folder}/{SEEN_USERS} cannot be read: {error}",
+                expected="the table that the last watch wrote.",
+                fix="remove the file; the next look then announces nobody.",
+            ) from error
+
+    def set_seen_users(self, state: pl.DataFrame) -> None:
+        """Remember these users as seen."""
+        buffer = io.BytesIO()
+        check(state, USER_STATE, table=SEEN_USERS).write_parquet(buffer)
+        self._write(SEEN_USERS, buffer.getvalue())
+
+    def keep_arrived(self, rows: pl.DataFrame, fingerprint: str) -> str:
+        """Write the ratings of users who came, for lists of just these; where they lie."""
+        buffer = io.BytesIO()
+        rows.write_parquet(buffer)
+        name = f"arrived-{fingerprint[:16]}.parquet"
+        self._write(name, buffer.getvalue())
+        return f"{self.place}/{name}"
 
     def announced(self) -> Announcement | None:
         """The last announcement, if any."""

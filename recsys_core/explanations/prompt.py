@@ -147,13 +147,18 @@ def _citable(liked: Sequence[KnownItem]) -> list[LikedTitle]:
 
 
 def unsupported(variables: ExplanationInput, item: ExplainedItem, reason: Reason) -> str:
-    """What `reason` claims without support, in words a model can act on; empty if all holds."""
+    """What `reason` claims without support, in words; empty if all holds."""
     ids = outside(item, reason)
     names = titles_outside(variables, item, reason.sentence)
-    keys = [one for one in reason.attributes if one not in item.attributes]
     problems = [f"liked_ids {ids} are not among the causes of this title"] if ids else []
     problems += [f"the sentence names {names}, no causes of this title"] if names else []
-    problems += [f"attributes {keys} are not attributes of this title"] if keys else []
+    problems += [ill] if (ill := _ill_formed(item, reason)) else []
+    return " and ".join(problems)
+
+
+def _ill_formed(item: ExplainedItem, reason: Reason) -> str:
+    keys = [one for one in reason.attributes if one not in item.attributes]
+    problems = [f"attributes {keys} are not attributes of this title"] if keys else []
     problems += [] if reason.sentence.strip() else ["the sentence is empty"]
     return " and ".join(problems)
 
@@ -185,12 +190,17 @@ def titles_outside(variables: ExplanationInput, item: ExplainedItem, sentence: s
 
 
 def _check(variables: ExplanationInput, answer: ExplanationAnswer) -> None:
+    """Refuse an answer to other questions.
+
+    Single reasons that cite what is no cause are dropped and counted (`explainer`), and not asked
+    for again: the others of the answer stay.
+    """
     items = {item.id: item for item in variables.items}
     check_ids(items, (reason.id for reason in answer.reasons))
     problems = {
         reason.id: problem
         for reason in answer.reasons
-        if (problem := unsupported(variables, items[reason.id], reason))
+        if (problem := _ill_formed(items[reason.id], reason))
     }
     if problems:
         raise ValueError("; ".join(f"id {name!r}: {what}" for name, what in problems.items()))

@@ -42,6 +42,8 @@ _WORDS: Final = 40
 """Words of a sentence at most."""
 _FEW: Final = 3
 """Fewer people are no numbers to speak of."""
+_TENTH: Final = 0.1
+"""... and neither is a smaller part of those who liked the cause."""
 _KIND_WEIGHT: Final = {GENRE: 1.0, TAG: 1.5, DECADE: 0.3}
 
 
@@ -195,7 +197,7 @@ class RuleExplainer:
     ) -> RuleReason:
         """One genre says little: numbers of people stand beside it, or in its place."""
         title, cause = self._title(one.title, target), one.cause
-        few = cause.people_both < _FEW
+        few = not _telling(cause)
         if not few and normalise_key(named.genres[0]) in self.common:
             return self._by_people(one, matches, target)
         liked: tuple[str, ...] = (cause.id,)
@@ -213,7 +215,7 @@ class RuleExplainer:
     ) -> RuleReason:
         """A reason of numbers, or that it weighs most, where nothing shared can be said."""
         title, cause = self._title(one.title, target), one.cause
-        if cause.people_both >= _FEW:
+        if _telling(cause):
             sentence = collaborative_sentence(
                 title, cause.people, cause.people_both, self._turn("people")
             )
@@ -256,6 +258,11 @@ class RuleExplainer:
             variant=self._turn(f"rests on {target.rests_on}"),
         )  # fmt: skip
         return RuleReason(sentence=sentence)
+
+
+def _telling(cause: LikedCause) -> bool:
+    """Whether the numbers of people are large enough to speak of."""
+    return cause.people_both >= max(_FEW, _TENTH * cause.people)
 
 
 def weight(key: str) -> float:

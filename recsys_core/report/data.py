@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from recsys_core.columns import COMPARISONS, METRICS, PROBE, STRATEGY_COSTS
+from recsys_core.report.causes import CausePart
 from recsys_core.report.run_comparison import RunComparison
 from recsys_core.report.summary import Summary
 from recsys_core.report.user_lists import UserLists
@@ -23,7 +24,10 @@ class HistoryRow:
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendationRow:
-    """One entry of a user's list: its reason, who wrote that, and what it rests on."""
+    """One entry of a user's list: its reason, who wrote that, and what it rests on.
+
+    `parts` are the bar of its causes, `without` says where it would stand without them.
+    """
 
     rank: int
     title: str
@@ -32,6 +36,8 @@ class RecommendationRow:
     explanation: str
     model: str
     causes: Sequence[str] = ()
+    parts: Sequence[CausePart] = ()
+    without: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

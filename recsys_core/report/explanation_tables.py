@@ -28,6 +28,30 @@ MEANINGS: Final[Mapping[str, str]] = {
     " known dislikes.",
     "readable": "Share of the reasons that are one clean sentence of 5 to 40 words.",
     "unsupported_claims": "False claims among all claims; here less is better.",
+    "numbers_verified": "Share of the reasons with numbers of people in which each is right,"
+    " counted anew.",
+    "false_absences": "Share of the reasons that say nothing of the reader's liking is known, to a"
+    " reader of whom some is; here less is better.",
+    "cites_strongest": "Share of the cited titles that are the strongest causes: no other liked"
+    " title would cost the score more. A sample of users, as are all below.",
+    "cites_top_3": "Share of the cited titles that are among the three strongest causes.",
+    "drop_percentile": "Share of the other liked titles that would cost the score less than a cited"
+    " one.",
+    "negative_causes": "Share of the cited titles without which the score would be higher; here"
+    " less is better.",
+    "places_lost": "Places the title falls if the cited titles are taken away.",
+    "places_lost_random": "... if as many liked titles at random are.",
+    "places_lost_best": "... if the strongest causes, as many, are.",
+    "places_lost_share_of_best": "Places lost divided by those that the strongest causes cost.",
+    "comprehensiveness": "How much lower the score of the first title is without the five strongest"
+    " ratings, in standard deviations of the user's scores; more is better.",
+    "sufficiency": "... and with these five alone; less is better.",
+    "pos_p_at_5": "How long the first title stays among the first five while ratings are taken"
+    " away, the strongest first, as a share of the way; less is better.",
+    "neg_p_at_5": "... the weakest first; more is better.",
+    "deletion": "Mean share of the score that is left while ratings are taken away, the strongest"
+    " first; less is better.",
+    "insertion": "... that is reached while they are added, the strongest first; more is better.",
     "judge_supported": "Share of the reasons of which the judging model found everything shown in"
     " the data.",
     "judge_convincing": "How convincing the judging model found them, from 0 to 1.",

@@ -20,6 +20,7 @@ from recsys_core.columns import (
     USER,
     YEAR,
 )
+from recsys_core.report.causes import ListCauses
 from recsys_core.report.data import HistoryRow, RecommendationRow, UserSample
 from recsys_core.report.user_lists import causes_of
 
@@ -31,6 +32,7 @@ def samples(
     profiles: pl.DataFrame,
     train: pl.DataFrame,
     items: pl.DataFrame,
+    attributions: pl.DataFrame | None = None,
     *,
     users: int = 6,
     history: int = 12,
@@ -43,11 +45,16 @@ def samples(
         profiles: `columns.USER_PROFILES`.
         train: `columns.INTERACTIONS` that profiles and model were made from.
         items: `columns.ITEMS`.
+        attributions: `columns.ATTRIBUTIONS`; None shows no causes.
         users: how many to show at most.
         history: rated items per user at most; a long history keeps its best and its worst.
         listed: recommendations per user at most.
     """
     chosen = _spread(recommendations[USER].unique(), train, users)
+    causes = None
+    if attributions is not None:
+        own = pl.Series(USER, [user for user, _ in chosen], recommendations.schema[USER])
+        causes = ListCauses(attributions.filter(pl.col(USER).is_in(own.implode())))
     known = train.join(items.select(ITEM, TITLE, YEAR), on=ITEM, how="left")
     years, titles = items.select(ITEM, YEAR), dict(items.select(ITEM, TITLE).iter_rows())
     return [
@@ -58,7 +65,7 @@ def samples(
             profile=_first(profiles, user, MARKDOWN),
             profile_model=_first(profiles, user, MODEL),
             recommendations=_listed(
-                recommendations.filter(pl.col(USER) == user), years, titles, listed
+                recommendations.filter(pl.col(USER) == user), years, titles, listed, causes
             ),
         )
         for user, count in chosen
@@ -88,7 +95,11 @@ def _history(rows: pl.DataFrame, limit: int) -> list[HistoryRow]:
 
 
 def _listed(
-    rows: pl.DataFrame, years: pl.DataFrame, titles: Mapping[Any, str], limit: int
+    rows: pl.DataFrame,
+    years: pl.DataFrame,
+    titles: Mapping[Any, str],
+    limit: int,
+    causes: ListCauses | None,
 ) -> list[RecommendationRow]:
     kept = rows.join(years, on=ITEM, how="left").sort(RANK).head(limit)
     return [
@@ -100,6 +111,10 @@ def _listed(
             explanation=row[EXPLANATION] or "",
             model=row[MODEL] or "",
             causes=causes_of(row[LIKED_EVIDENCE], row[ATTRIBUTE_EVIDENCE], titles),
+            parts=() if causes is None else causes.parts(row[USER], row[ITEM]),
+            without=()
+            if causes is None
+            else causes.told(row[USER], row[ITEM], row[RANK], row[LIKED_EVIDENCE] or (), titles),
         )
         for row in kept.iter_rows(named=True)
     ]

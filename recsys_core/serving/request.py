@@ -26,7 +26,8 @@ class RecommendConfig(Section):
     # Steps are told what the files hold (`fingerprint`); where they lie is no part of a key.
     runtime_fields: ClassVar[frozenset[str]] = frozenset({
         "run", "users", "interactions", "user_attributes", "items", "history", "similar_to",
-        "candidates", "exclude", "llm", "artifact_root", "runs_root", "run_name",
+        "candidates", "exclude", "llm", "artifact_root", "runs_root", "run_name", "retrain_after",
+        "ratings_now",
     })  # fmt: skip
 
     run: str = "served"
@@ -55,6 +56,12 @@ class RecommendConfig(Section):
     llm: LLMConfig = LLMConfig()
     """Who writes profiles of these users and reasons, and judges where the run's probe found that
     it pays. Rules unless a model is named."""
+    retrain_after: float = Field(default=0.1, gt=0)
+    """Share of new ratings from which on the summary says to retrain, and the event
+    `recsys.model.outdated` is sent."""
+    ratings_now: int | None = Field(default=None, ge=0)
+    """How many ratings the data have now, where the watch has counted them. Default: the model's
+    and those of `interactions` that it does not have."""
     artifact_root: Place = Field(default_factory=artifacts_place)
     """Folder or URI of the artifacts."""
     runs_root: Place = Field(default_factory=runs_place)

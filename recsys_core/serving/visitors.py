@@ -64,6 +64,11 @@ class Visitors:
         """The same with vectors of their profiles."""
         return replace(self, texts=texts)
 
+    def as_newcomers(self) -> "Visitors":
+        """The same users, all of them placed by their ratings, as if no training had seen them."""
+        found = [one if one == NOTHING_KNOWN else FOLDED_IN for one in self.status]
+        return replace(self, status=found)
+
     def located(self, model: "ServedModel") -> Located:
         """The same as numbers of the model."""
         trained = np.full(len(self), -1, np.int64)

@@ -34,27 +34,29 @@ def patiently(call: Callable[[], T]) -> T:
         SourceUnavailable: it is away for longer than `PATIENCE_S`.
         Exception: whatever else `call` raises.
     """
-    first: float | None = None
+    first, told = 0.0, False
     while True:
         try:
             return call()
         except Exception as error:
             if not is_outage(error):
                 raise
-            if first is None:
-                first = time.monotonic()
+            # Prefect's client has asked a server that hangs six times by now, a minute each.
+            hangs = isinstance(_below(error), httpx.TimeoutException)
+            first = first or time.monotonic()
+            if hangs or time.monotonic() - first > PATIENCE_S:
+                raise server_down(error) from None
+            if not told:
+                told = True
                 _LOG.warning(
                     f"the Prefect server is away ({_why(error)}): waiting {PATIENCE_S:.0f} s for it"
                 )
-            if time.monotonic() - first > PATIENCE_S:
-                raise server_down(error) from None
             time.sleep(_WAIT_S)
 
 
 def is_outage(error: BaseException | None) -> bool:
     """Whether an error says that the Prefect server, or the run's own, does not answer."""
-    if isinstance(error, ConcurrencySlotAcquisitionError):
-        error = error.__cause__
+    error = _below(error)
     if not isinstance(error, httpx.HTTPError) or not _asked(error):
         return False
     away = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _AWAY
@@ -71,6 +73,10 @@ def server_down(error: BaseException | str) -> SourceUnavailable:
     )
 
 
+def _below(error: BaseException | None) -> BaseException | None:
+    return error.__cause__ if isinstance(error, ConcurrencySlotAcquisitionError) else error
+
+
 def _asked(error: httpx.HTTPError) -> bool:
     try:
         asked = str(error.request.url)
@@ -83,5 +89,5 @@ def _asked(error: httpx.HTTPError) -> bool:
 
 
 def _why(error: BaseException) -> str:
-    below = error.__cause__ or error
+    below = _below(error) or error
     return f"{type(below).__name__} {below}".strip()

@@ -287,6 +287,7 @@ class Results:
     recommendations: RecommendationsRef
     baselines: BaselinesRef
     metrics: MetricsRef
+    fold_in_check: MetricsRef
     explanation_metrics: list[MetricsRef]
     figures: FiguresRef
     summary: Summary

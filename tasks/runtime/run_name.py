@@ -1,4 +1,4 @@
-"""Names of flow runs that tell the data and the trigger."""
+"""Names of flow runs that tell the data, the preset, the model and the trigger."""
 
 import re
 from datetime import UTC, datetime
@@ -10,16 +10,37 @@ from prefect.runtime import flow_run
 
 _RANDOM: Final = re.compile(r"[a-z]+-[a-z]+")
 """Prefect's own names; any other was given by somebody, and stays."""
+_BEST: Final = "best"
+_RULES: Final = "rules"
 _TRIGGERS: Final = {"SCHEDULE": "scheduled", "AUTOMATION": "items changed"}
 
 
 def run_name() -> str:
-    """`shop, scheduled, 2026-11-29 03:00`: the data, the trigger and when (UTC)."""
+    """`shop, paper, gpt-5-mini, scheduled, 2026-11-29 03:00`: data, preset, model, trigger, when.
+
+    The time is UTC; a preset and a model that are the usual ones (`best`, `rules`) are left out.
+    """
     given = flow_run.name or ""
     if given and not _RANDOM.fullmatch(given):
         return given
     config = (flow_run.parameters or {}).get("config")
-    return ", ".join([data_name(config), trigger(), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"])
+    parts = [data_name(config), *chosen(config), trigger()]
+    return ", ".join([*parts, f"{datetime.now(UTC):%Y-%m-%d %H:%M}"])
+
+
+def chosen(config: Any) -> list[str]:
+    """Preset and language model of a configuration, or of its JSON, where they are not the usual.
+
+    A graph model with another preset than the run's is named beside it.
+    """
+    told = config if isinstance(config, dict) else config.model_dump() if config else {}
+    preset = str(told.get("preset") or _BEST)
+    graph = str((told.get("graph") or {}).get("preset") or preset)
+    same = {_BEST: _BEST, "quick": _BEST, "paper": "paper"}
+    if graph != same.get(preset, preset) and graph != preset:
+        preset = f"{preset} with graph {graph}"
+    model = PurePosixPath(str((told.get("llm") or {}).get("model") or _RULES)).name
+    return [one for one in (preset, model) if one not in {_BEST, _RULES}]
 
 
 def recommend_name() -> str:

@@ -41,8 +41,9 @@ that were not trained for yet."""
 VALIDATED_USERS: Final = "validated"
 """Table: validation NDCG per user when components and weights were chosen."""
 _MOST_SEEN: Final = 0.01
-"""Share of the held-out rows that an earlier model may have learned from, at most. Their users'
-own parameters are left behind."""
+"""Share of the validation rows that an earlier model may have learned from, at most (a user's rows
+move between the parts where they are few). Their users' own parameters are left behind. Of the
+test rows it may have learned from none."""
 _NOW: Final = "_now"
 _ROUNDING: Final = 1e-9
 _ROLES: Final = {
@@ -120,11 +121,8 @@ def honest_start(
     why = _unfit(earlier, split, tuned)
     if why:
         return None, f"not used: {why}"
-    seen, of = _seen(earlier.split, split, held_out)
-    told = f"the model of {last.run} was trained on {seen} of the {of} held-out rows"
-    if seen > _MOST_SEEN * of:
-        return None, f"not used: {told}"
-    return earlier, f"used: {told if seen else last.run}"
+    fits, told = _knows_nothing_held_out(earlier, split, held_out)
+    return (earlier, f"used: {told}") if fits else (None, f"not used: {told}")
 
 
 def _left(last: LastRun, *, served: bool) -> Earlier | None:
@@ -152,18 +150,24 @@ def _unfit(earlier: Earlier, split: SplitRef, tuned: ModelRef | None) -> str:
     return "" if same else "components and weights were chosen anew"
 
 
-def _seen(before: SplitRef, now: SplitRef, held_out: HeldOutRef | None) -> tuple[int, int]:
-    """How many held-out rows the earlier model learned from, of how many."""
+def _knows_nothing_held_out(
+    earlier: Earlier, now: SplitRef, held_out: HeldOutRef | None
+) -> tuple[bool, str]:
+    """Whether the model may be gone on from, and what it learned from; or its run's name."""
     if held_out is None:
-        return 0, 0
+        return True, earlier.run
+    seen, of = _seen(earlier.split.known, held_out.table("test"))
+    if seen:
+        return False, f"the model of {earlier.run} learned from {seen} of {of} test rows"
+    seen, of = _seen(earlier.split.table("train"), now.table("valid"))
+    told = f"the model of {earlier.run} learned from {seen} of the {of} validation rows"
+    return seen <= _MOST_SEEN * of, told if seen else earlier.run
+
+
+def _seen(learned: pl.DataFrame, held_out: pl.DataFrame) -> tuple[int, int]:
+    """How many held-out rows were learned from, of how many."""
     pairs = [USER, ITEM]
-    valid, test = now.table("valid"), held_out.table("test")
-    learned = before.table("train"), before.known
-    known = [
-        rows.join(of.select(pairs), on=pairs, how="semi").height
-        for rows, of in zip((valid, test), learned, strict=True)
-    ]
-    return sum(known), valid.height + test.height
+    return held_out.join(learned.select(pairs), on=pairs, how="semi").height, held_out.height
 
 
 def changed_share(before: SplitRef, now: SplitRef) -> float:

@@ -69,6 +69,26 @@ def test_the_last_runs_keep_what_they_rest_on(place: Path, capsys) -> None:
     assert "Removed 2 artifacts" in capsys.readouterr().out
 
 
+def test_the_run_that_serves_keeps_what_it_rests_on(place: Path) -> None:
+    told = {"promotions": [
+        {"run": name, "at": "2026-11-05T00:00:00Z", "why": "by hand"}
+        for name in ("run-2", "run-1", "run-3")
+    ]}  # fmt: skip
+    (place / "runs" / "served.json").write_text(json.dumps(told))
+    assert call(place, "--keep-last", "1", "--younger-than", "0") == 0
+    kept = {path.name for path in (place / "artifacts" / "explain").iterdir()}
+    assert kept == {"key3", "key1"}, "the one that serves, and the one to go back to"
+
+
+def test_lists_without_training_take_no_run_its_place(place: Path) -> None:
+    summary(place, 4, made(place, "explain", 4))
+    path = place / "runs" / "run-4" / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"statuses": {"known": 1}}))
+    assert call(place, "--keep-last", "1", "--younger-than", "0") == 0
+    kept = {path.name for path in (place / "artifacts" / "explain").iterdir()}
+    assert kept == {"key3"}
+
+
 def test_a_dry_run_says_the_same_and_removes_nothing(place: Path, capsys) -> None:
     before = left(place)
     assert call(place, "--keep-last", "1", "--dry-run") == 0

@@ -1,9 +1,15 @@
 """The service: answers, refusals in one sentence, and a model exchanged under load."""
 
 import asyncio
+import html
 import json
+import re
+import shutil
+import subprocess
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +199,57 @@ def test_a_newer_model_is_taken_without_an_error(tmp_path):
     (tmp_path / "runs" / "served.json").write_text("{")
     assert not models.look(), "what serves goes on serving"
     assert client.get("/health").status_code == 200
+
+
+@pytest.mark.browser
+def test_the_page_in_a_browser_shows_a_list_that_changes(tmp_path):
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if chromium is None:
+        pytest.skip("no browser on the PATH")
+    run(tmp_path / "runs", "one", world()[1])
+    models = Models("one", str(tmp_path / "runs"))
+    with served(application(models)) as url:
+        shown = [dump(chromium, tmp_path, f"{url}/#rate={rated}") for rated in (
+            "film-00,film-04", "film-01,film-05")]  # fmt: skip
+        wide = dump(chromium, tmp_path, url, "--window-size=390,800")
+    people = People(model())
+    for dom, rated in zip(shown, (("film-00", "film-04"), ("film-01", "film-05")), strict=True):
+        expected = people.of_ratings([(one, 10.0, None) for one in rated], 10).entries
+        listed = re.findall(r"<strong>(.*?)</strong>", dom)
+        assert [one.partition(" (")[0] for one in listed] == [one.title for one in expected]
+        assert html.escape(expected[0].reason, quote=False) in dom
+    assert "60 titles" in wide
+    assert 'placeholder="A word of the title"' in wide
+
+
+@contextmanager
+def served(app: Any) -> Iterator[str]:
+    """The application on a free port, in a thread."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        for _ in range(600):
+            if server.started:
+                break
+            time.sleep(0.05)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def dump(chromium: str, folder: Path, url: str, *more: str) -> str:
+    """What the page is once its requests are answered; the console has to stay empty."""
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--enable-logging=stderr", "--v=0", f"--user-data-dir={folder / 'profile'}", *more,
+        "--virtual-time-budget=8000", "--dump-dom", url,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr.decode(errors="replace")
+    return done.stdout.decode()

@@ -192,7 +192,9 @@ def test_no_prompt_shows_a_rating_of_the_test_split(first: First) -> None:
     titles = dict(first.table("enrich", "items").select(ITEM, TITLE).iter_rows())
     known = {
         user: frozenset(titles[item] for item in rows[ITEM])
-        for (user,), rows in first.table("split", "train").group_by(USER)
+        for (user,), rows in pl.concat(
+            [first.table("split", part).select(USER, ITEM) for part in ("train", "valid")]
+        ).group_by(USER)
     }
     later = [one for one in first.prompts if one.purpose in {"prompt_level", "explanation"}]
     # Everybody gets reasons; only users of the probe and those whose lists it changes are judged.

@@ -42,6 +42,8 @@ def test_lists_of_a_file_are_those_of_the_library(place, tmp_path):
     made = recommend(config)
     assert made.statuses == {"known": 1, "folded in": 2}
     assert any("1 ratings are of items that the model does not know" in one for one in made.notes)
+    assert made.drift.came == 3, "new pairs, those of unknown items left out"
+    assert "no need to retrain yet" in made.notes[-1]
     folder = tmp_path / "runs" / "lists"
     assert not (tmp_path / "runs" / "latest").exists(), "the last run that trained stays it"
     lists = pl.read_parquet(folder / "recommendations.parquet")

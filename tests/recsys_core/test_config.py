@@ -181,3 +181,22 @@ def test_aliases_that_multiply_are_one_message(tmp_path: Path) -> None:
     path.write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="more than 20,000 values"):
         load_config(path)
+
+
+def test_a_form_that_sends_every_default_gets_the_whole_preset() -> None:
+    form = RunConfig().model_dump(mode="json") | {"preset": "paper"}
+    form["rerank"]["candidates"] = 30
+    found = RunConfig.model_validate(form)
+    wanted = RunConfig(preset="paper")
+    assert (found.graph, found.fusion) == (wanted.graph, wanted.fusion)
+    assert (found.rerank.strategy, found.rerank.candidates) == ("relevancy", 30)
+    # Who writes one field means it, whatever its default.
+    written = RunConfig.model_validate({"preset": "paper", "fusion": {"policy": "auto"}})
+    assert written.fusion.policy == "auto"
+
+
+def test_a_quick_run_reranks_nothing() -> None:
+    found = RunConfig(preset="quick")
+    assert (found.graph.effort, found.fusion.policy, found.rerank.strategy) == (
+        "quick", "none", "none",
+    )  # fmt: skip

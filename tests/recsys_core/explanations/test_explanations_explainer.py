@@ -337,8 +337,6 @@ def test_attributes_say_each_thing_once() -> None:
     [
         ([], "missing: 't'"),
         ([{"id": "t", "sentence": "Yes."}, {"id": "x", "sentence": "Yes."}], "not asked for: 'x'"),
-        ([{"id": "t", "sentence": "Yes.", "liked_ids": ["s"]}], "not among the causes"),
-        ([{"id": "t", "sentence": "Like “Seven”."}], "names .'Seven'., no causes"),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:War"]}], "not attributes of this"),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:crime"]}], "not attributes of"),
     ],
@@ -349,6 +347,24 @@ def test_the_check_names_what_has_no_support(answer: list[dict[str, Any]], messa
     )
     with pytest.raises(ValueError, match=message):
         EXPLANATION.check(asked, ExplanationAnswer.model_validate({"reasons": answer}))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "liked", "problem"),
+    [
+        ("Yes.", ("s",), "not among the causes"), ("Like “Seven”.", (), "names ['Seven'], no"),
+        ("Like Heat of the Night.", (), "names ['Heat of the Night'], no"),
+        ("Like “Heat”.", ("h",), ""), ("This “T” is good.", (), ""),
+    ],
+)  # fmt: skip
+def test_what_is_no_cause_has_no_support(
+    sentence: str, liked: tuple[str, ...], problem: str
+) -> None:
+    other = known("n", "Heat of the Night", "Crime")
+    item = caused(known("t", "T", "Crime"), HEAT)
+    asked = ExplanationInput(taste=Taste(), liked=(HEAT, other), items=(item,))
+    found = unsupported(asked, item, Reason(id="t", sentence=sentence, liked_ids=liked))
+    assert (problem in found) if problem else found == ""
 
 
 @pytest.mark.parametrize("sentence", ["", " \n ", "x" * 601])

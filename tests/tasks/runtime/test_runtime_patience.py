@@ -65,6 +65,14 @@ def test_a_server_that_stays_away_is_one_message() -> None:
     assert "unset PREFECT_API_URL" in str(told.value)
 
 
+def test_a_server_that_hangs_has_been_asked_often_enough() -> None:
+    hung = httpx.ReadTimeout("timed out", request=httpx.Request("POST", API))
+    call, calls = after(10**6, no_slot(hung))
+    with pytest.raises(SourceUnavailable, match="ReadTimeout"):
+        patience.patiently(call)
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize(
     "error",
     [refused("http://elsewhere/x"), status(404), no_slot(status(422)), no_slot(TypeError("bug")),

@@ -9,7 +9,7 @@ from prefect.runtime import flow_run
 
 from recsys_core.config import RunConfig
 from tasks.runtime import run_name as module
-from tasks.runtime.run_name import data_name, run_name, trigger
+from tasks.runtime.run_name import chosen, data_name, run_name, trigger
 
 NAMED: list[str] = []
 
@@ -57,3 +57,18 @@ def test_the_trigger_is_told(monkeypatch, tags, by, said) -> None:
 def test_a_name_that_was_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "flow_run", SimpleNamespace(name="ci-20261129T1", parameters={}))
     assert run_name() == "ci-20261129T1"
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        (RunConfig(), []),
+        (None, []),
+        (RunConfig(preset="paper"), ["paper"]),
+        (RunConfig(preset="quick"), ["quick"]),
+        ({"preset": "paper", "llm": {"model": "openai/gpt-5-mini"}}, ["paper", "gpt-5-mini"]),
+        ({"graph": {"preset": "paper"}}, ["best with graph paper"]),
+    ],
+)
+def test_the_name_says_the_preset_and_the_model(config: Any, parts: list[str]) -> None:
+    assert chosen(config) == parts

@@ -23,11 +23,7 @@ from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 
-<<<<<<< HEAD
 @step(contract.STEP, version="7", returns=ServedModelRef)
-=======
-@step(contract.STEP, version="6", returns=ServedModelRef)
->>>>>>> main
 def served_model(
     out: ArtifactWriter,
     *,

@@ -19,6 +19,7 @@ from recsys_core.explanations.attribution.kinds import (
     RATED,
     TIME,
 )
+from recsys_core.explanations.sentence_templates import shown_title
 
 _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "liked titles": (LIKED,),
@@ -101,8 +102,8 @@ class ListCauses:
         for cause in cited:
             place, without = self._places.get((user, item, cause), (0, 0))
             if without > place:
-                name = titles.get(cause) or str(cause)
-                said.append(f"Without “{name}” it would stand at place {without:,}.")
+                name = shown_title(titles.get(cause) or str(cause))
+                said.append(f"Without {name} it would stand at place {without:,}.")
         before = self._judged.get((user, item))
         if before is not None and before != rank:
             said.append(f"By the model's score it stood at place {before:,}; judged, at {rank:,}.")

@@ -210,13 +210,9 @@ def test_a_home_that_fills_up_ends_the_run_in_one_message(alone: None, tmp_path:
         running(tmp_path, PREFECT_HOME=str(home)) as run,
     ):
         run.after("split")
-        with (home / "big").open("wb") as big:
-            try:
-                while True:
-                    big.write(bytes(1 << 16))
-                    big.flush()
-            except OSError:
-                pass
+        with (home / "big").open("wb", buffering=0) as big, suppress(OSError):
+            while True:
+                big.write(bytes(1 << 16))
         run.ends_in_one_message("Prefect cannot keep its records", "No space left", lines=12)
 
 

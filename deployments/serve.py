@@ -378,7 +378,6 @@ def main(argv: Sequence[str]) -> int:
         )
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("recsys_core").setLevel(logging.ERROR)
     try:
         models = Models(options.run, options.runs_root)
     except RecsysError as error:
@@ -388,6 +387,8 @@ def main(argv: Sequence[str]) -> int:
 
     models.watch(options.look_every)
     logger.info("Serving %s at http://%s:%d", models.people.model.uri, options.host, options.port)
+    # What a single request lacks (an order, ratings) is no news in a service's log.
+    logging.getLogger("recsys_core").setLevel(logging.ERROR)
     uvicorn.run(
         application(models, token=token), host=options.host, port=options.port,
         log_level="warning", access_log=False, server_header=False,

@@ -39,7 +39,8 @@ _DAY: Final = 86_400.0
 _TIE_BREAK: Final = 1e-4
 """Spread of the network's scores, relative to the sum's, where validation gives it no weight."""
 _EASE_TO_NETWORK: Final = 5.0
-"""Weight of EASE relative to the network's, for users of whom attributes are all there is."""
+"""Spread of EASE's scores relative to the network's, where validation gives neither a weight: it
+ranks for users of whom attributes are all there is."""
 _JUDGED: Final = 100
 """Users whose scores say how large the sum's are."""
 _HELD_OUT: Final = 0.1
@@ -163,11 +164,11 @@ def choose(
     learned = found.learn_weights(external=vectors)
     model = found.refit(train, learned, features=spec.item_text)
     weights = {name: float(learned.weights.get(name, 0.0)) for name in vectors}
-    least = _tie_break(vectors, weights, model, train)
-    weights[NETWORK] = weights[NETWORK] or least
+    least = _tie_breaks(vectors, weights, model, train)
+    weights[NETWORK] = weights[NETWORK] or least[NETWORK]
     if "ease" in weights and spec.graph.user_attributes.shape[1]:
         # The one component that reads attributes: it ranks for users without ratings.
-        weights["ease"] = weights["ease"] or _EASE_TO_NETWORK * least
+        weights["ease"] = weights["ease"] or _EASE_TO_NETWORK * least["ease"]
     kept = {name: dict(some.settings) for name, some in settings.items() if weights[name]}
     choice = Choice(weights=weights, settings=kept, item_model=dict(model.facts))
     facts = {
@@ -182,13 +183,13 @@ def choose(
     return choice, _summed(own, spec, components, weights, model), facts
 
 
-def _tie_break(
+def _tie_breaks(
     vectors: dict[str, Vectors],
     weights: dict[str, float],
     model: ItemToItemModel,
     histories: Histories,
-) -> float:
-    """A weight that ranks by the network where the sum has nothing to say, and nowhere else.
+) -> dict[str, float]:
+    """Weights that rank by a component where the sum has nothing to say, and nowhere else.
 
     Items that nobody rated are in no map, users without ratings have no history: without the
     network they would all score alike.
@@ -198,8 +199,9 @@ def _tie_break(
     total = model.scores(rows, users)
     for name, one in vectors.items():
         total += np.float32(weights[name]) * one.scores(rows, users)
-    own = float(vectors[NETWORK].scores(rows, users).std())
-    return _TIE_BREAK * float(total.std()) / own if own else 1.0
+    spread = {name: float(one.scores(rows, users).std()) for name, one in vectors.items()}
+    whole = float(total.std())
+    return {name: _TIE_BREAK * whole / own if own else 1.0 for name, own in spread.items()}
 
 
 def fit_choice(spec: TrainingSpec, fitted: Fit, choice: Choice) -> ScoreSum:

@@ -145,7 +145,7 @@ def test_an_items_chance_to_be_a_candidate_is_what_is_corrected_for(
         return of(around, seeds)
 
     monkeypatch.setattr(NeighborSampler, "of", note)
-    monkeypatch.setattr(steps, "softmax_over_items", lambda *_: None)
+    monkeypatch.setattr(mini_batches, "softmax_over_items", lambda *_: None)
     model = model_of(spec)
     for _ in range(200):
         next(sampled.losses(model))

@@ -186,7 +186,8 @@ def test_test_ratings_change_nothing_but_the_measurement(
     worse.write_parquet(data / "interactions.parquet")
     other = personalize(config_for(place, run_name="other", data={"source": str(data), **SCALE}))
     redone = {one.step for one in other.steps if not one.cached}
-    assert redone <= {"ingest", "enrich", "split", "test_split", "evaluate", "plots"}
+    measures = {"evaluate", "fold_in_check", "plots"}
+    assert redone <= {"ingest", "enrich", "split", "test_split", *measures}
     before, after = ({one.step: Path(one.artifact) for one in run.steps} for run in (first, other))
     assert before["split"] != after["split"], "the ratings have another hash"
     for part in ("train", "valid"):
@@ -245,7 +246,8 @@ def test_only_what_depends_on_a_parameter_is_redone(first: Summary, place: Path)
     # The probe judges its sample by the weights that are tried, or by the one that is given. What
     # is served stays the graph's lists, and so do the measures of its reasons.
     assert redone - {"plots"} == {
-        "probe_sample", "probe_decision", "policy", "served_model", "fusion", "explain", "evaluate",
+        "probe_sample", "probe_decision", "policy", "served_model", "fold_in_check", "fusion",
+        "attribute", "explain", "evaluate",
     }  # fmt: skip
 
 

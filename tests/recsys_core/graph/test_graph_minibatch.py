@@ -15,7 +15,6 @@ from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference import layerwise
 from recsys_core.graph.interaction_graph import Edges, InteractionGraph
 from recsys_core.graph.model.message_passing import bind
-from recsys_core.graph.training import batching as steps
 from recsys_core.graph.training import mini_batches
 from recsys_core.graph.training.batching import (
     BATCH_EDGES,

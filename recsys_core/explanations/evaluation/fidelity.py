@@ -174,7 +174,8 @@ def curves(history: UserHistory, item: int, order: Indices, hidden: Bools) -> di
     first = places_of(scores, np.array([item]))[:, 0] <= _FIRST
     steps = _STEPS + 1
     full, empty = own[0], own[steps - 1]
-    whole = full - empty if abs(full - empty) > 1e-9 else np.nan
+    # An item that scores no higher than without ratings has no share of a gain to be measured.
+    whole = full - empty if full - empty > 1e-9 else np.nan
     return {
         POS_P: float(first[1:steps].mean()),
         NEG_P: float(first[steps + 1 : 2 * steps].mean()),

@@ -37,7 +37,7 @@ NOBODY_HIDDEN = np.zeros(N_ITEMS, np.bool_)
 def world() -> tuple[Counterfactuals, KnownUsers]:
     graph, valid, _ = planted()
     users, items = texts()
-    trained = run(CONFIGS["best"])
+    trained = run(CONFIGS["best"].model_copy(update={"recipe": "dense"}))
     graph = graph.with_edges(graph.edges.joined(valid))
     fitted = FittedModel(
         graph=graph, weights=trained.weights, user_text=users, item_text=items,
@@ -152,12 +152,15 @@ def test_the_measure_tells_causes_from_resemblance_and_from_chance(world) -> Non
     assert ours[NEGATIVE_CAUSES].mean() < 0.05
     for other in (resembling, shuffled):
         theirs = rows_of(world, other)
-        assert auc(ours[DROP_PERCENTILE].to_numpy(), theirs[DROP_PERCENTILE].to_numpy()) > 0.8
+        assert auc(ours[DROP_PERCENTILE].to_numpy(), theirs[DROP_PERCENTILE].to_numpy()) > 0.75
         assert ours[PLACES_LOST].mean() > theirs[PLACES_LOST].mean()
 
 
 def test_the_curves_tell_the_attribution_from_its_reverse(world) -> None:
-    history, item = history_of(world, 3), 7
+    history = history_of(world, 3)
+    scores = history.scores(history.whole)[0]
+    scores[history.items] = -np.inf
+    item = int(scores.argmax())
     reason = CitedTitles(item=item, rank=1, cited=())
     drops = history.drops(np.array([item]))
     args = history, [reason], NOBODY_HIDDEN, np.random.default_rng(0)

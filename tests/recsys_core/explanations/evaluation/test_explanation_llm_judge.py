@@ -79,8 +79,10 @@ def test_the_first_five_reasons_of_a_sample_are_judged() -> None:
     assert rows.group_by(USER).agg(pl.col(RANK).sort())[RANK].to_list() == [[1, 2, 3, 4, 5]] * 4
     assert facts == {"judged": 20, "unjudged": 0}
     assert len(provider.asked) == 4
-    assert rows[JUDGE_SUPPORTED].to_list() == [0, 1, 1, 1, 1] * 4
-    assert rows[JUDGE_CONVINCING].to_list() == [0, 0.25, 0.5, 0.75, 1] * 4
+    # Titles are shown in the order of their ids, not of their ranks.
+    shown = rows.sort(USER, JUDGE_CONVINCING)
+    assert shown[JUDGE_SUPPORTED].to_list() == [0, 1, 1, 1, 1] * 4
+    assert shown[JUDGE_CONVINCING].to_list() == [0, 0.25, 0.5, 0.75, 1] * 4
     again, _ = given(reasons(), Scripted(opinion), judge_users=4)
     assert again.equals(rows)
 

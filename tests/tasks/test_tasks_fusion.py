@@ -99,10 +99,10 @@ def fusing(
     if valid and config.policy == "auto":
         seen = probe(
             store, judge, split=split, candidates=candidates, ratings=RatingScale(),
-            config=config, seed=0, judged=[],
+            cold_below=10, config=config, seed=0, judged=[],
         )  # fmt: skip
     policy = fusion_policy(
-        store, known_users=users, split=split, config=config, probe=seen, tuned=tuned
+        store, known_users=users, split=split, cold_below=10, config=config, probe=seen, tuned=tuned
     )
     return policy, fusion(
         store, candidates=candidates, judged=judge(candidates), policy=policy,

@@ -190,7 +190,13 @@ class Executor:
         """The answer and whether it came from the cache; None while another process asks for it."""
         while True:
             dialect = self._dialects.of(chat)
-            outcome = await self._attempt(chat, dialect, trace, fresh)
+            sent = trace.tries
+            try:
+                outcome = await self._attempt(chat, dialect, trace, fresh)
+            except BaseException:
+                if trace.tries == sent:
+                    await self._never_sent_again(chat, trace)
+                raise
             if not isinstance(outcome, SendFailed):
                 return outcome
             if self._dialects.lower(chat, dialect, outcome):
@@ -204,7 +210,17 @@ class Executor:
                 "attempt": trace.tries, "problem": str(outcome)[:200],
             })  # fmt: skip
             trace.waited += wait
-            await asyncio.sleep(wait)
+            try:
+                await asyncio.sleep(wait)
+            except asyncio.CancelledError:
+                await self._never_sent_again(chat, trace)
+                raise
+
+    async def _never_sent_again(self, chat: AnyChat, trace: _Trace) -> None:
+        """Write down attempts that failed unbilled, where the next one is not sent any more."""
+        if trace.attempts:
+            await self._put(chat, trace, Completion(text=""), None, "unavailable", False)
+            trace.begin_row()
 
     async def _attempt(
         self, chat: AnyChat, dialect: Dialect, trace: _Trace, fresh: bool

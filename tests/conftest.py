@@ -66,6 +66,19 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
+def no_limits_left(prefect_server: None) -> Iterator[None]:
+    """Remove what `deployments.setup` sets: a run that another test kills keeps its slot for ever
+    on a server without the services that release it, and later runs would wait for it."""
+    from prefect.client.orchestration import get_client
+
+    yield
+    with get_client(sync_client=True) as client:
+        for one in client.read_concurrency_limits(limit=100, offset=0):
+            client.delete_concurrency_limit_by_tag(one.tag)
+        assert client.read_concurrency_limits(limit=100, offset=0) == []
+
+
+@pytest.fixture
 def tmdb(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeTmdb"]:
     """A fake TMDB on loopback."""
     from tests.fake_tmdb import FILMS, serving

@@ -24,10 +24,7 @@ def show(summary: Summary, console: Console | None = None) -> None:
     """Print the summary of a run."""
     # Plain widths where the output is a file or a pipe, so that nothing is cut off.
     out = console or Console(width=None if Console().is_terminal else 120)
-    folder = Path(summary.folder)
-    out.print(f"\n[bold]Outputs[/bold] in {escape(str(folder))}")
-    for path in sorted(folder.glob("[!.]*")):
-        out.print(f"  {escape(path.name)}")
+    folder = _outputs(out, summary.folder)
     out.print(f"Data: {escape(summary.data_source)}")
     for note in summary.facts.get("ingest", {}).get("notes", ()):
         out.print(f"  {escape(note)}")
@@ -46,16 +43,21 @@ def show(summary: Summary, console: Console | None = None) -> None:
 def show_recommended(made: "Recommended", console: Console | None = None) -> None:
     """Print the summary of lists that were made without training."""
     out = console or Console(width=None if Console().is_terminal else 120)
-    folder = Path(made.folder)
-    out.print(f"\n[bold]Outputs[/bold] in {escape(str(folder))}")
-    for path in sorted(folder.glob("[!.]*")):
-        out.print(f"  {escape(path.name)}")
+    folder = _outputs(out, made.folder)
     out.print(f"Model: {escape(made.model)}")
     out.print(", ".join(f"{count:,} users {escape(one)}" for one, count in made.statuses.items()))
     for note in made.notes:
         out.print(f"  {escape(note)}")
     _recommendations(out, pl.read_parquet(folder / "recommendations.parquet"))
     _step_table(out, made.seconds, made.steps)
+
+
+def _outputs(out: Console, place: str) -> Path:
+    folder = Path(place)
+    out.print(f"\n[bold]Outputs[/bold] in {escape(str(folder))}")
+    for path in sorted(folder.glob("[!.]*")):
+        out.print(f"  {escape(path.name)}")
+    return folder
 
 
 def _recommendations(out: Console, lists: pl.DataFrame) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 
 from recsys_core import columns as c
 from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED
+from recsys_core.explanations.attribution.strengths import with_strengths
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.serving.located import Located
 from recsys_core.serving.model import ServedModel
@@ -48,7 +49,7 @@ def visitor_causes(model: ServedModel, visitors: Visitors, lists: pl.DataFrame) 
         own = edges.where(np.arange(int(starts[at]), int(starts[at + 1])))
         items = model_numbers(rows[c.ITEM], model.items[c.ITEM])
         parts.append(_of_user(model, user, rows[c.ITEM], items, own, located, at))
-    return pl.concat(parts).select(list(c.ATTRIBUTIONS))
+    return with_strengths(pl.concat(parts))
 
 
 def _schema(lists: pl.DataFrame) -> dict[str, Any]:

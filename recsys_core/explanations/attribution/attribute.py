@@ -15,6 +15,7 @@ from recsys_core import columns as c
 from recsys_core.explanations.attribution.causes import UserCauses, causes_of
 from recsys_core.explanations.attribution.co_likes import co_likes
 from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, OTHERS, POPULARITY, RATED
+from recsys_core.explanations.attribution.strengths import with_strengths
 from recsys_core.graph.inference.counterfactual import Counterfactuals, UserHistory
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 
@@ -177,7 +178,7 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
     shape = graph.n_users, graph.n_items
     people, both = co_likes(likes, shape, causes[cited], items[cited])
     of_items, _ = co_likes(likes, shape, items[popular], items[popular])
-    return found.with_columns(
+    named = found.with_columns(
         pl.Series(c.USER, users.ids.gather(found[c.USER_INDEX])),
         pl.Series(c.ITEM, item_ids.gather(found[c.ITEM_INDEX])),
         pl.Series(c.CAUSE, item_ids.gather(found[c.CAUSE].replace(-1, None)), item_ids.dtype),
@@ -187,7 +188,8 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
         pl.col(c.PLACE_WITHOUT).replace(0, None),
         _scattered(c.PEOPLE, np.append(cited, popular), np.append(people, of_items), found.height),
         _scattered(c.PEOPLE_BOTH, cited, both, found.height),
-    ).select(list(c.ATTRIBUTIONS))
+    )
+    return with_strengths(named)
 
 
 def _scattered(name: str, places: Any, values: Indices, length: int) -> pl.Series:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.explanations.attributes import normalise_key
-from recsys_core.explanations.attribution.strengths import STRENGTHS, STRONGEST
+from recsys_core.explanations.attribution.strengths import STRENGTHS, MAIN
 from recsys_core.explanations.evaluation.claims import QUOTED, title_key, words
 from recsys_core.explanations.rule_explainer import (
     LikedCause,
@@ -44,7 +44,7 @@ class Cause(PromptModel):
     id: str
     influence: int = 100
     """What the score loses without it, in percent of what it loses without the strongest cause."""
-    strength: str = STRONGEST
+    strength: str = MAIN
     """The same as a word that stays over runs (`attribution.strengths`): prompts show this one."""
     people: int = 0
     """How many people liked it."""

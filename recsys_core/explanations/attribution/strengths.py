@@ -21,10 +21,10 @@ from recsys_core.explanations.attribution.kinds import (
     TIME,
 )
 
-STRONGEST: Final = "strongest"
+MAIN: Final = "main"
 STRONG: Final = "strong"
 WEAK: Final = "weak"
-STRENGTHS: Final = (STRONGEST, STRONG, WEAK)
+STRENGTHS: Final = (MAIN, STRONG, WEAK)
 
 CITABLE: Final = 5
 """Liked titles that a reason may choose from."""
@@ -61,15 +61,15 @@ def with_strengths(
         _of_last(last, attributions, keys), on=keys, how="left", nulls_equal=True
     )
     was = pl.col(_WAS).fill_null("")
-    was_firm = was.is_in([STRONGEST, STRONG]).cast(pl.Float64) - (was == WEAK).cast(pl.Float64)
+    was_firm = was.is_in([MAIN, STRONG]).cast(pl.Float64) - (was == WEAK).cast(pl.Float64)
     able = able.with_columns(
         (pl.col(c.INFLUENCE) + margin * (was != "").cast(pl.Float64)).alias(_STAYS),
-        (pl.col(c.INFLUENCE) + margin * (was == STRONGEST).cast(pl.Float64)).alias(_LEADS),
+        (pl.col(c.INFLUENCE) + margin * (was == MAIN).cast(pl.Float64)).alias(_LEADS),
         (pl.col(c.INFLUENCE) + margin * was_firm).alias(_FIRM),
     ).filter(pl.col(_STAYS) >= CITED_FROM)
     places = pl.when(_TITLE).then(CITABLE).otherwise(1)
     strength = (
-        pl.when(_number() == 0).then(pl.lit(STRONGEST))
+        pl.when(_number() == 0).then(pl.lit(MAIN))
         .when(pl.col(_FIRM) >= STRONG_FROM).then(pl.lit(STRONG))
         .otherwise(pl.lit(WEAK))
     )  # fmt: skip

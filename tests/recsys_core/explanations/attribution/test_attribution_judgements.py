@@ -13,7 +13,7 @@ ATTRIBUTIONS = pl.DataFrame(
         c.KIND: [LIKED] * 4, c.SHARE: [0.6, 0.4, 1.0, 1.0], c.SIGN: [1] * 4,
         c.CONTRIBUTION: [0.6, 0.4, 1.0, 1.0], c.DROP: [0.5] * 4, c.PLACE: [3, 3, 1, 1],
         c.PLACE_WITHOUT: [9, None, None, 4], c.PEOPLE: [5] * 4, c.PEOPLE_BOTH: [2] * 4,
-        c.STRENGTH: ["strongest", "strong", "strongest", "strongest"],
+        c.STRENGTH: ["main", "strong", "main", "main"],
     },
     schema={**c.ATTRIBUTIONS, c.USER: pl.Int64, c.ITEM: pl.Int64, c.CAUSE: pl.Int64},
 )  # fmt: skip

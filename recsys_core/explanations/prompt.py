@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.explanations.attributes import normalise_key
-from recsys_core.explanations.attribution.strengths import STRENGTHS, MAIN
+from recsys_core.explanations.attribution.strengths import MAIN, STRENGTHS
 from recsys_core.explanations.evaluation.claims import QUOTED, title_key, words
 from recsys_core.explanations.rule_explainer import (
     LikedCause,

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from recsys_core import columns as c
-from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED, STRONGEST
-from recsys_core.explanations.attribution.strengths import with_strengths
+from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED
+from recsys_core.explanations.attribution.strengths import strongest_ratings, with_strengths
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.serving.product.located import Located
 from recsys_core.serving.product.model import ServedModel
@@ -87,7 +87,7 @@ def drops_of(
     """
     asked = _asked(model, own, items)
     drops = _drops(model, own, asked, items, attributes, text)
-    order = np.argsort(-np.abs(drops), axis=0, kind="stable")[:STRONGEST]
+    order = strongest_ratings(drops, polarity(model, own)[asked] == 1)
     return Drops(asked=asked, drops=drops, strongest=order)
 
 

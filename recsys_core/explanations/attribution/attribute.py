@@ -20,9 +20,8 @@ from recsys_core.explanations.attribution.kinds import (
     OTHERS,
     POPULARITY,
     RATED,
-    STRONGEST,
 )
-from recsys_core.explanations.attribution.strengths import with_strengths
+from recsys_core.explanations.attribution.strengths import strongest_ratings, with_strengths
 from recsys_core.graph.inference.counterfactual import Counterfactuals, UserHistory
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 
@@ -137,7 +136,7 @@ def _found(
 
 def _strongest(user: int, items: Indices, history: UserHistory, causes: UserCauses) -> _Columns:
     n, count = causes.drops.shape
-    order = np.argsort(-np.abs(causes.drops), axis=0, kind="stable")[:STRONGEST].T
+    order = strongest_ratings(causes.drops, history.liked).T
     place = np.arange(count)[:, None]
     total = np.abs(causes.contributions).sum(0) + np.abs(causes.others).sum(0)
     total = np.maximum(total, np.finfo(np.float32).tiny)

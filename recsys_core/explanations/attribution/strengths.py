@@ -10,6 +10,8 @@ positive may not be cited, whatever it was.
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys_core import columns as c
@@ -18,8 +20,10 @@ from recsys_core.explanations.attribution.kinds import (
     LIKED,
     POPULARITY,
     PROFILE,
+    STRONGEST,
     TIME,
 )
+from recsys_core.graph.interaction_graph import Floats, Indices
 
 MAIN: Final = "main"
 STRONG: Final = "strong"
@@ -35,7 +39,7 @@ CITED_FROM: Final = 10
 SAID: Final = (PROFILE, ATTRIBUTES, POPULARITY, TIME)
 """Causes other than titles that a sentence can name."""
 
-_TITLE, _WAS, _PLACE = "__title__", "__was__", "__place__"
+_TITLE, _WAS, _KNOWN, _PLACE = "__title__", "__was__", "__known__", "__place__"
 _STAYS, _LEADS, _FIRM = "__stays__", "__leads__", "__firm__"
 _ENTRY: Final = (c.USER, c.ITEM, _TITLE)
 
@@ -47,8 +51,8 @@ def with_strengths(
 
     Of the liked titles whose contribution and drop are positive, the `CITABLE` of the largest drop
     have one; of other causes that can be said, the one of the largest share, which counts where no
-    title may be cited. A cause of the last run counts for `margin` more than it has today wherever
-    that decides whether it stays what it was.
+    title may be cited. Of an entry that the last run had, a cause counts for `margin` more or less
+    than it has today wherever that decides whether it stays what it was.
 
     Args:
         attributions: `columns.ATTRIBUTIONS`, whatever STRENGTH it has.
@@ -57,16 +61,21 @@ def with_strengths(
     """
     rows = attributions.drop(c.STRENGTH, strict=False).with_row_index(_PLACE)
     keys = [c.USER, c.ITEM, c.KIND, c.CAUSE]
-    able = _with_influence(rows).join(
-        _of_last(last, attributions, keys), on=keys, how="left", nulls_equal=True
+    had = _of_last(last, attributions, keys)
+    entries = had.select(c.USER, c.ITEM, pl.lit(value=True).alias(_KNOWN)).unique()
+    able = (
+        _with_influence(rows)
+        .join(had, on=keys, how="left", nulls_equal=True)
+        .join(entries, on=[c.USER, c.ITEM], how="left")
     )
     was = pl.col(_WAS).fill_null("")
+    is_new = (pl.col(_KNOWN) & (was == "")).fill_null(value=False).cast(pl.Float64)
     was_firm = was.is_in([MAIN, STRONG]).cast(pl.Float64) - (was == WEAK).cast(pl.Float64)
     able = able.with_columns(
         (pl.col(c.INFLUENCE) + margin * (was != "").cast(pl.Float64)).alias(_STAYS),
         (pl.col(c.INFLUENCE) + margin * (was == MAIN).cast(pl.Float64)).alias(_LEADS),
         (pl.col(c.INFLUENCE) + margin * was_firm).alias(_FIRM),
-    ).filter(pl.col(_STAYS) >= CITED_FROM)
+    ).filter(pl.col(_STAYS) - margin * is_new >= CITED_FROM)
     places = pl.when(_TITLE).then(CITABLE).otherwise(1)
     strength = (
         pl.when(_number() == 0).then(pl.lit(MAIN))
@@ -109,6 +118,24 @@ def _of_last(last: pl.DataFrame | None, today: pl.DataFrame, keys: Sequence[str]
         return pl.DataFrame(schema={**schema, _WAS: pl.String})
     had = last.filter(pl.col(c.STRENGTH).is_not_null())
     return had.select(*keys, pl.col(c.STRENGTH).alias(_WAS)).unique(keys, keep="first")
+
+
+def strongest_ratings(drops: Floats, liked: npt.NDArray[np.bool_]) -> Indices:
+    """(at most `STRONGEST`, n_items) the ratings of the largest drops, whichever way, in order.
+
+    The `CITABLE` liked ones of the largest positive drop are always among them.
+
+    Args:
+        drops: (n, n_items) how much lower each score were without each rating.
+        liked: (n,) which ratings are likes.
+    """
+    able = np.where(liked[:, None] & (drops > 0), drops, 0)
+    least = np.sort(able, axis=0)[-CITABLE:].min(0, initial=np.inf)
+    size = np.abs(drops)
+    first = np.where((able > 0) & (able >= least), np.inf, size)
+    kept = np.argsort(-first, axis=0, kind="stable")[:STRONGEST]
+    order = np.argsort(-np.take_along_axis(size, kept, 0), axis=0, kind="stable")
+    return np.take_along_axis(kept, order, 0)
 
 
 def citable(attributions: pl.DataFrame) -> pl.DataFrame:

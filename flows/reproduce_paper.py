@@ -18,12 +18,14 @@ if __name__ == "__main__":  # before Prefect is imported: help and typos need no
     _command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows import _command
+from flows._form import REPRODUCE, Front, unless_filled_in
 from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.reproduction.cold_start import measure_cold
@@ -35,7 +37,9 @@ from tasks.runtime.run_log import run_log
 
 
 @flow(name="reproduce-paper", description=ABOUT)
-def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction:
+def reproduce_paper(
+    config: Annotated[ReproduceConfig, Front(*REPRODUCE)] = unless_filled_in(ReproduceConfig()),
+) -> Reproduction:
     """Compare all methods on all folds.
 
     Args:

@@ -14,6 +14,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from flows._form import WATCH, Front, unless_filled_in
 from flows._signals import stop_on_signal
 from flows._stages import check_ready
 from flows.pipeline import pipeline
@@ -28,7 +29,10 @@ Hours = Annotated[float, Field(ge=0, le=24 * 30)]
 
 
 @flow(name="watch-metadata", flow_run_name=run_name)
-def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 6.0) -> Changes:
+def watch_metadata(
+    config: Annotated[RunConfig, Front(*WATCH)] = unless_filled_in(RunConfig()),
+    repeat_after_hours: Hours = 6.0,
+) -> Changes:
     """Compare items with the state that was processed last, and ratings with those seen last.
 
     Args:

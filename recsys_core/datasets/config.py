@@ -45,7 +45,7 @@ class DataConfig(Section):
     items: str | None = None
     """The same for the items. Without an items table every item is its id."""
     users: str | None = None
-    """The same for the users."""
+    """The same for the users: what is known of them beside their interactions."""
     columns: Annotated[dict[str, str | tuple[str, ...]], BeforeValidator(_mapping)] = Field(
         default={}
     )

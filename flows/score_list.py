@@ -14,7 +14,7 @@ from typing import Any, get_args
 import polars as pl
 from pydantic import ValidationError
 
-from flows._command import run
+from flows.command_line.command import run
 from recsys_core.columns import (
     CI_HIGH,
     CI_LOW,

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from prefect import flow
 
-from flows._form import TRAIN, Front, unless_filled_in
-from flows._stages import run_until
+from flows.form import TRAIN, Front, unless_filled_in
+from flows.stages import run_until
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
-from tasks.runtime.run_name import run_name
+from tasks.runtime.runs.run_name import run_name
 
 
 @flow(name="train", flow_run_name=run_name)

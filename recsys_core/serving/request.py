@@ -15,7 +15,7 @@ from recsys_core.datasets.load import read_ids, read_interactions, read_table, t
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.section import Section
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.model import ServedModel
 
 _ASKED: Final = "users, interactions, history or similar_to"
 

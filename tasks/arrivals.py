@@ -28,7 +28,8 @@ from recsys_core.serving.answers import as_reranked, notes_of
 from recsys_core.serving.causes import visitor_causes
 from recsys_core.serving.drift import new_pairs
 from recsys_core.serving.new_items import placed_items
-from recsys_core.serving.product.model import ServedModel, open_model
+from recsys_core.serving.product.loading import open_model
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.product.policy import reranked_users
 from recsys_core.serving.profiles import described, with_known
 from recsys_core.serving.request import (

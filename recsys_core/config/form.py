@@ -26,7 +26,8 @@ def unfolded(given: Mapping[str, Any]) -> dict[str, Any]:
     advanced = given.get(ADVANCED) or {}
     if not isinstance(advanced, Mapping):
         raise ConfigError(
-            f"`{ADVANCED}` is {advanced!r}.", expected='a mapping such as {"llm": {"temperature": 0}}.'
+            f"`{ADVANCED}` is {advanced!r}.",
+            expected='a mapping such as {"llm": {"temperature": 0}}.',
         )
     _refuse_two_values(own, advanced)
     return merged(read_parameters(given.get(FILE) or None), merged(advanced, own))

@@ -24,6 +24,7 @@ from recsys_core.columns import (
     YEAR,
 )
 from recsys_core.explanations.attribution.kinds import POPULARITY
+from recsys_core.explanations.attribution.strengths import CITABLE, CITED_FROM
 from recsys_core.explanations.prompt import (
     Cause,
     ExplainedItem,
@@ -32,7 +33,7 @@ from recsys_core.explanations.prompt import (
     Reason,
     explain_with_rules,
 )
-from recsys_core.explanations.user_context import CITABLE, known_item
+from recsys_core.explanations.user_context import known_item
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
 from recsys_core.profiles.history_selection import select_ratings
 from recsys_core.profiles.inputs import RatedItem
@@ -269,6 +270,7 @@ class People:
                     people=int(people[row_of[row]]), people_both=int(both[row_of[row], column]),
                 )
                 for row in rows[:CITABLE]
+                if 100 * float(found.drops[row, column]) / float(most) >= CITED_FROM
             )  # fmt: skip
             made.append(
                 ExplainedItem(

@@ -16,28 +16,30 @@ if __name__ == "__main__":  # a typo is told at once; then a server gets ready d
     command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, server=True)
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
 from flows.command_line import command, console
-from flows.command_line.signals import stop_on_signal
+from flows.form import RUN, Front, unless_filled_in
 from flows.pipeline import pipeline
-from flows.stages import check_ready
+from flows.stages import check_ready, started
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import Summary
-from tasks.runtime.runs.run_log import run_log
 from tasks.runtime.runs.run_name import run_name
 
 
 @flow(name="personalize", description=ABOUT, flow_run_name=run_name)
-def personalize(config: RunConfig = RunConfig()) -> Summary | None:
+def personalize(
+    config: Annotated[RunConfig, Front(*RUN)] = unless_filled_in(RunConfig()),
+) -> Summary | None:
     """Run the pipeline once; a dry run ends after its estimate, and returns nothing.
 
     Args:
         config: every parameter of the run; see `--help`.
     """
     check_ready(config)
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         made = pipeline(config, log)
         return None if config.dry_run else made.summary
 

@@ -23,12 +23,13 @@ if __name__ == "__main__":  # a try is answered before Prefect is imported
         sys.exit(status)
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 
 from flows.command_line import command, console
-from flows.command_line.signals import stop_on_signal
+from flows.form import RECOMMEND, Front
+from flows.stages import started
 from recsys_core.artifacts import ArtifactStore, open_artifact
 from recsys_core.config import FanOutConfig
 from recsys_core.report.folder import check_run_folder
@@ -60,13 +61,12 @@ from tasks.runtime.references import (
     UserProfilesRef,
     UsersRef,
 )
-from tasks.runtime.runs.run_log import run_log
 from tasks.runtime.runs.run_name import recommend_name
 from tasks.user_profiles import user_profiles
 
 
 @flow(name="recommend", description=ABOUT, flow_run_name=recommend_name)
-def recommend(config: RecommendConfig) -> Recommended:
+def recommend(config: Annotated[RecommendConfig, Front(*RECOMMEND)]) -> Recommended:
     """Place users by what they rated, rank, rerank where the run does, and say why.
 
     Args:
@@ -77,7 +77,7 @@ def recommend(config: RecommendConfig) -> Recommended:
     if config.run_name is not None:
         check_run_folder(config.runs_root, config.run_name)
     served = served_ref(config)
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         made = _steps(config, served)
         summary: Recommended = recommended(config, log, served=served, **made)
         return summary

@@ -18,24 +18,26 @@ if __name__ == "__main__":  # before Prefect is imported: help and typos need no
     command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows.command_line import command
-from flows.command_line.signals import stop_on_signal
+from flows.form import REPRODUCE, Front, unless_filled_in
 from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
-from flows.stages import check_ready
+from flows.stages import check_ready, started
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.report.reproduction_page import Reproduction, as_text
 from tasks.reproduction.report import report
-from tasks.runtime.runs.run_log import run_log
 
 
 @flow(name="reproduce-paper", description=ABOUT)
-def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction:
+def reproduce_paper(
+    config: Annotated[ReproduceConfig, Front(*REPRODUCE)] = unless_filled_in(ReproduceConfig()),
+) -> Reproduction:
     """Compare all methods on all folds.
 
     Args:
@@ -43,7 +45,7 @@ def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction
     """
     store = ArtifactStore(root=config.artifact_root)
     check_ready(config.run(config.data, config.folds[0]))
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         folds = prepare_folds(store, config, log)
         results = measure(store, folds, rank(store, config, log, folds))
         cold = measure_cold(store, config, folds[0])

@@ -14,21 +14,23 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.command_line.signals import stop_on_signal
+from flows.form import WATCH, Front, unless_filled_in
 from flows.pipeline import pipeline
-from flows.stages import check_ready
+from flows.stages import check_ready, started
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes
 from tasks.arrived import arrived
 from tasks.metadata_changes import watch
-from tasks.runtime.runs.run_log import run_log
 from tasks.runtime.runs.run_name import run_name
 
 Hours = Annotated[float, Field(ge=0, le=24 * 30)]
 
 
 @flow(name="watch-metadata", flow_run_name=run_name)
-def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 6.0) -> Changes:
+def watch_metadata(
+    config: Annotated[RunConfig, Front(*WATCH)] = unless_filled_in(RunConfig()),
+    repeat_after_hours: Hours = 6.0,
+) -> Changes:
     """Compare items with the state that was processed last, and ratings with those seen last.
 
     Args:
@@ -37,7 +39,7 @@ def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 
             no run has processed them.
     """
     check_ready(config)
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         made = pipeline(config, log, until="enrich")
     arrived(config, made.data)
     return watch(config, made.data, timedelta(hours=repeat_after_hours))

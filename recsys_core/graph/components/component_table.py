@@ -33,7 +33,7 @@ class Component:
     cost: int = 1
 
 
-_NEIGHBOURS: Final = Ladder(values=(25.0, 50.0, 100.0), geometric=True, whole=True)
+_NEIGHBOURS: Final = Ladder(values=(25.0, 50.0, 100.0))
 _ROW_POWER: Final = Ladder(values=(0.25, 0.5))
 
 COMPONENTS: Final[Mapping[str, Component]] = {

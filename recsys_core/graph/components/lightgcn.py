@@ -129,6 +129,8 @@ def lightgcn(spec: TrainingSpec) -> LightGcnFitter | str:
     """Prepare the component, or say why there is none."""
     if min(spec.graph.n_users, spec.graph.n_items) < 2:
         return "fewer than two users or items"
+    if spec.config.recipe == "dense" and spec.config.effort != "thorough":
+        return "on dense data the network and EASE leave it no weight; effort thorough tries it"
     return LightGcnFitter(spec=spec)
 
 
@@ -145,8 +147,7 @@ def _fitted(spec: TrainingSpec) -> LightGcn:
     density = rows.nnz / np.sqrt(graph.n_users * graph.n_items)
     temperature = sparse_temperature(density)
     width = _WIDTHS[int(share_of_dense(density) >= 1 or spec.config.effort == "quick")]
-    # On dense data the network itself and EASE are ahead, and few steps do.
-    short = spec.config.effort == "quick" or spec.config.recipe == "dense"
+    short = spec.config.effort == "quick"
     steps = STEPS // 2 if short else STEPS
     base = None if spec.start is None else spec.start.lightgcn(graph)
     if spec.start is None or base is None:

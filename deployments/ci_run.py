@@ -45,8 +45,8 @@ from deployments.gate import (
 from deployments.telling import emit_below_gate
 from recsys_core.config.run import runs_place
 from recsys_core.errors import ConfigError, RecsysError
-from recsys_core.serving.pointer import promote
-from tasks.runtime.prefect_artifacts import HEADLINE_KEY
+from recsys_core.serving.product.pointer import promote
+from tasks.runtime.server.prefect_artifacts import HEADLINE_KEY
 
 FAILED: Final = 1
 NOT_STARTED: Final = 2

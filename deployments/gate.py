@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recsys_core.report.method_names import GRAPH_METHOD, SERVED_METHOD
+from recsys_core.report.sections.method_names import GRAPH_METHOD, SERVED_METHOD
 
 Headline = dict[str, dict[str, float | None]]
 """Method -> metric -> value; null where no user counts."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from recsys_core.config.run import runs_place
 from recsys_core.errors import RecsysError
-from recsys_core.serving.pointer import promote, promotions, roll_back
+from recsys_core.serving.product.pointer import promote, promotions, roll_back
 
 
 def main(argv: Sequence[str]) -> int:

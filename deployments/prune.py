@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 from recsys_core.artifacts import MANIFEST, local_folder, read_manifest
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, DamagedArtifact, RecsysError
-from recsys_core.serving.pointer import promotions
+from recsys_core.serving.product.pointer import promotions
 
 SUMMARY: Final = "summary.json"
 _MIB: Final = 2**20

@@ -33,10 +33,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recsys_core import __version__
 from recsys_core.config.run import runs_place
 from recsys_core.errors import DataError, RecsysError
-from recsys_core.serving.model import ServedModel, open_model
 from recsys_core.serving.people import MOST_RATINGS, known_item, known_user, rated_rows
 from recsys_core.serving.person import People, PersonalList
-from recsys_core.serving.pointer import SERVED, product_of
+from recsys_core.serving.product.model import ServedModel, open_model
+from recsys_core.serving.product.pointer import SERVED, product_of
 from recsys_core.serving.similar import similar_items
 from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN
 

@@ -7,7 +7,7 @@ They stand here because Prefect, DGL and OpenMP read them once, at import.
 import os
 import warnings
 
-# Said in words, and as an error, before a run starts (flows/_watch.py).
+# Said in words, and as an error, before a run starts (flows/command_line/watch.py).
 warnings.filterwarnings("ignore", message="Failed to create the Prefect home directory")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")

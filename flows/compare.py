@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows._command import run
+from flows.command_line.command import run
 from recsys_core.errors import DataError
 from recsys_core.report.comparison_page import render
 from recsys_core.report.run_comparison import as_text, compare_runs, read_run

@@ -11,22 +11,22 @@ PROGRAM = "python -m flows.personalize"
 ABOUT = "Profiles, graph model, reranking, reasons, evaluation."
 
 if __name__ == "__main__":  # a typo is told at once; then a server gets ready during the imports
-    from flows import _command
+    from flows.command_line import command
 
-    _command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, server=True)
+    command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, server=True)
 
 from collections.abc import Sequence
 
 from prefect import flow
 
-from flows import _command, _console
-from flows._signals import stop_on_signal
-from flows._stages import check_ready
+from flows.command_line import command, console
+from flows.command_line.signals import stop_on_signal
 from flows.pipeline import pipeline
+from flows.stages import check_ready
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import Summary
-from tasks.runtime.run_log import run_log
-from tasks.runtime.run_name import run_name
+from tasks.runtime.runs.run_log import run_log
+from tasks.runtime.runs.run_name import run_name
 
 
 @flow(name="personalize", description=ABOUT, flow_run_name=run_name)
@@ -46,13 +46,13 @@ def main(argv: Sequence[str]) -> int:
     """The command line."""
 
     def action() -> None:
-        config = _command.parse(argv, program=PROGRAM, description=ABOUT)
-        with _command.with_server():
+        config = command.parse(argv, program=PROGRAM, description=ABOUT)
+        with command.with_server():
             summary = personalize(config)
         if summary is not None:
-            _console.show(summary)
+            console.show(summary)
 
-    return _command.run(action)
+    return command.run(action)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from recsys_core.artifacts import ArtifactStore, file_hash
 from recsys_core.config import RunConfig
 from recsys_core.datasets.load import source_fingerprint
 from recsys_core.datasets.tmdb.client import api_key
-from recsys_core.serving.config import ServingConfig
+from recsys_core.serving.product.config import ServingConfig
 from tasks.attribute import attribute
 from tasks.baselines import baselines
 from tasks.candidates import candidates, list_length
@@ -32,10 +32,10 @@ from tasks.plots import plots
 from tasks.probe import probe
 from tasks.report import made_calls, report
 from tasks.rerank import rerank
-from tasks.runtime.last_runs import LastRuns, left_by
-from tasks.runtime.prefect_artifacts import publish_artifacts
 from tasks.runtime.references import Results
-from tasks.runtime.run_log import RunLog
+from tasks.runtime.runs.last_runs import LastRuns, left_by
+from tasks.runtime.runs.run_log import RunLog
+from tasks.runtime.server.prefect_artifacts import publish_artifacts
 from tasks.runtime.step import NotKept, kept_only
 from tasks.runtime.warm_start import honest_start, last_run
 from tasks.served_model import served_model

@@ -14,12 +14,12 @@ PROGRAM = "python -m flows.recommend"
 ABOUT = "Lists from a finished run, without training."
 
 if __name__ == "__main__":  # a try is answered before Prefect is imported
-    from flows import _command, _server
-    from flows._trial import answered
+    from flows.command_line import command, temporary_server
+    from flows.command_line.trial import answered
 
     if answered(sys.argv[1:], program=PROGRAM, description=ABOUT):
         sys.exit(0)
-    if status := _command.run(_server.start_ahead):
+    if status := command.run(temporary_server.start_ahead):
         sys.exit(status)
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ from typing import Any
 
 from prefect import flow
 
-from flows import _command, _console
-from flows._signals import stop_on_signal
+from flows.command_line import command, console
+from flows.command_line.signals import stop_on_signal
 from recsys_core.artifacts import ArtifactStore, open_artifact
 from recsys_core.config import FanOutConfig
 from recsys_core.report.folder import check_run_folder
-from recsys_core.serving.config import ServingConfig
-from recsys_core.serving.contract import check_contract
-from recsys_core.serving.pointer import product_of
+from recsys_core.serving.product.config import ServingConfig
+from recsys_core.serving.product.contract import check_contract
+from recsys_core.serving.product.pointer import product_of
 from recsys_core.serving.request import RecommendConfig, fingerprint
 from tasks.arrivals import (
     arrivals,
@@ -60,8 +60,8 @@ from tasks.runtime.references import (
     UserProfilesRef,
     UsersRef,
 )
-from tasks.runtime.run_log import run_log
-from tasks.runtime.run_name import recommend_name
+from tasks.runtime.runs.run_log import run_log
+from tasks.runtime.runs.run_name import recommend_name
 from tasks.user_profiles import user_profiles
 
 
@@ -145,12 +145,12 @@ def main(argv: Sequence[str]) -> int:
     """The command line."""
 
     def action() -> None:
-        config = _command.parse(argv, program=PROGRAM, description=ABOUT, kind=RecommendConfig)
-        with _command.with_server():
+        config = command.parse(argv, program=PROGRAM, description=ABOUT, kind=RecommendConfig)
+        with command.with_server():
             made = recommend(config)
-        _console.show_recommended(made)
+        console.show_recommended(made)
 
-    return _command.run(action)
+    return command.run(action)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ PROGRAM = "python -m flows.reproduce_paper"
 ABOUT = "The paper's methods and baselines on every fold."
 
 if __name__ == "__main__":  # before Prefect is imported: help and typos need none of it
-    from flows import _command
+    from flows.command_line import command
 
-    _command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
+    command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
 
 from collections.abc import Sequence
 
@@ -23,15 +23,15 @@ from prefect import flow
 from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
-from flows import _command
-from flows._signals import stop_on_signal
-from flows._stages import check_ready
+from flows.command_line import command
+from flows.command_line.signals import stop_on_signal
 from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
+from flows.stages import check_ready
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.report.reproduction_page import Reproduction, as_text
 from tasks.reproduction.report import report
-from tasks.runtime.run_log import run_log
+from tasks.runtime.runs.run_log import run_log
 
 
 @flow(name="reproduce-paper", description=ABOUT)
@@ -65,12 +65,12 @@ def main(argv: Sequence[str]) -> int:
     """The command line."""
 
     def action() -> None:
-        config = _command.parse(argv, program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
-        with _command.with_server():
+        config = command.parse(argv, program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
+        with command.with_server():
             done = run(config)
         Console(soft_wrap=True).print(as_text(done), markup=False, highlight=False)
 
-    return _command.run(action)
+    return command.run(action)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from flows._stages import run_until
+from flows.stages import run_until
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import StepSummary
-from tasks.runtime.run_name import run_name
+from tasks.runtime.runs.run_name import run_name
 
 
 @flow(name="rerank", flow_run_name=run_name)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import polars as pl
 from pydantic import ValidationError
 
-from flows._command import run
+from flows.command_line.command import run
 from recsys_core.columns import (
     CI_HIGH,
     CI_LOW,
@@ -48,7 +48,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _judged(options: argparse.Namespace) -> tuple[Judgement, str]:
-    from recsys_core.datasets.load import read_ids, read_interactions, table_at
+    from recsys_core.datasets.locate import table_at
+    from recsys_core.datasets.read import read_ids, read_interactions
     from recsys_core.datasets.splits import split_interactions
     from recsys_core.evaluation.list_shapes import like_ids_of, read_lists
 

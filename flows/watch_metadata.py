@@ -14,15 +14,15 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows._signals import stop_on_signal
-from flows._stages import check_ready
+from flows.command_line.signals import stop_on_signal
 from flows.pipeline import pipeline
+from flows.stages import check_ready
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes
 from tasks.arrived import arrived
 from tasks.metadata_changes import watch
-from tasks.runtime.run_log import run_log
-from tasks.runtime.run_name import run_name
+from tasks.runtime.runs.run_log import run_log
+from tasks.runtime.runs.run_name import run_name
 
 Hours = Annotated[float, Field(ge=0, le=24 * 30)]
 

@@ -20,7 +20,7 @@ from tasks.runtime.saved_models import read_model
 from tasks.runtime.step import step
 
 
-@step("attribute", version="5", returns=AttributionsRef)
+@step("attribute", version="6", returns=AttributionsRef)
 def attribute(
     out: ArtifactWriter,
     *,

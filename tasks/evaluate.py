@@ -19,7 +19,7 @@ from recsys_core.evaluation.beyond_accuracy import beyond_accuracy, genre_vector
 from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.method_comparison import against_best_baseline, per_user_table
 from recsys_core.interactions.feedback import RatingScale
-from recsys_core.report.method_names import (
+from recsys_core.report.sections.method_names import (
     GRAPH_METHOD,
     SERVED_METHOD,
     is_own,

@@ -12,7 +12,7 @@ from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import FULL, Judgement, judge
 from recsys_core.evaluation.significance import intervals
 from recsys_core.interactions.feedback import is_liked
-from recsys_core.serving.model import ServedModel, open_model
+from recsys_core.serving.product.model import ServedModel, open_model
 from recsys_core.serving.visitors import Visitors, visitors_of
 from tasks.runtime.references import HeldOutRef, MetricsRef, ServedModelRef
 from tasks.runtime.step import step
@@ -22,7 +22,7 @@ USERS: Final = 500
 K: Final = 10
 
 
-@step("fold_in_check", version="2", returns=MetricsRef)
+@step("fold_in_check", version="3", returns=MetricsRef)
 def fold_in_check(
     out: ArtifactWriter,
     *,

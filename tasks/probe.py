@@ -10,7 +10,7 @@ from recsys_core.interactions.feedback import RatingScale
 from recsys_core.rerank.config import FusionConfig
 from recsys_core.rerank.fusion_policy import decide_stage, open_groups, probe_users, stage_users
 from tasks.runtime.references import CandidatesRef, JudgementsRef, ProbeRef, SampleRef, SplitRef
-from tasks.runtime.run_log import one_record
+from tasks.runtime.runs.run_log import one_record
 from tasks.runtime.step import step
 
 STAGE = "probe_stage"

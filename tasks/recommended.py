@@ -25,8 +25,8 @@ from tasks.runtime.references import (
     RecommendationsRef,
     ServedModelRef,
 )
-from tasks.runtime.run_folder import CALLS_FILE, RECOMMENDATIONS_FILE, SUMMARY_FILE, USERS_FILE
-from tasks.runtime.run_log import RunLog, current_run_id
+from tasks.runtime.runs.run_folder import CALLS_FILE, RECOMMENDATIONS_FILE, SUMMARY_FILE, USERS_FILE
+from tasks.runtime.runs.run_log import RunLog, current_run_id
 
 OUTDATED: Final = "recsys.model.outdated"
 """Event: so many ratings came since the training that a new one is due."""

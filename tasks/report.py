@@ -16,15 +16,16 @@ from recsys_core.errors import ConfigError
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
-from recsys_core.report.probe import agreement_lines, probe_lines
 from recsys_core.report.run_comparison import (
     RunComparison,
     RunFiles,
     compare_runs,
     read_run,
 )
-from recsys_core.report.samples import samples
-from recsys_core.report.since_last import SinceLast, since_last, training_line
+from recsys_core.report.sections.probe import agreement_lines, probe_lines
+from recsys_core.report.sections.samples import samples
+from recsys_core.report.sections.since_last import SinceLast, since_last, training_line
+from recsys_core.report.sections.user_lists import user_lists
 from recsys_core.report.summary import (
     DataSummary,
     Summary,
@@ -32,16 +33,15 @@ from recsys_core.report.summary import (
     headline_k,
     llm_summary,
 )
-from recsys_core.report.user_lists import user_lists
 from recsys_core.rerank.costs import strategy_costs
 from recsys_core.rerank.reranker import mean_agreement
 from tasks.evaluate import own_methods
 from tasks.probe import STAGE
-from tasks.runtime.last_runs import lists_of
 from tasks.runtime.llm_calls import LEDGER
 from tasks.runtime.messages import tell
 from tasks.runtime.references import DatasetRef, Results, shown_history
-from tasks.runtime.run_folder import (
+from tasks.runtime.runs.last_runs import lists_of
+from tasks.runtime.runs.run_folder import (
     CALLS_FILE,
     METRICS_FILE,
     PER_USER_FILE,
@@ -49,7 +49,7 @@ from tasks.runtime.run_folder import (
     REPORT_FILE,
     SUMMARY_FILE,
 )
-from tasks.runtime.run_log import RunLog, current_run_id
+from tasks.runtime.runs.run_log import RunLog, current_run_id
 
 RERANK: Final = "rerank"
 """Name in the log of the step that judges everybody's candidates."""

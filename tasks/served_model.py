@@ -3,8 +3,8 @@
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import ITEM, USER
 from recsys_core.interactions.lookup import aligned, vector_array
-from recsys_core.serving import contract
-from recsys_core.serving.config import ServingConfig
+from recsys_core.serving.product import contract
+from recsys_core.serving.product.config import ServingConfig
 from tasks.runtime.item_models import FACTS, read_item_model, write_item_model
 from tasks.runtime.references import (
     CatalogueRef,
@@ -23,7 +23,7 @@ from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 
-@step(contract.STEP, version="7", returns=ServedModelRef)
+@step(contract.STEP, version="8", returns=ServedModelRef)
 def served_model(
     out: ArtifactWriter,
     *,
@@ -39,7 +39,7 @@ def served_model(
     ratings: int,
     config: ServingConfig,
 ) -> None:
-    """Collect what lists with reasons take (`recsys_core.serving.contract`).
+    """Collect what lists with reasons take (`recsys_core.serving.product.contract`).
 
     Args:
         out: these tables; the facts hold the version of the contract and the run's configuration.

@@ -43,7 +43,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="22",
+    version="23",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
@@ -81,7 +81,7 @@ def train(
             nothing is held out.
         earlier: what an earlier run left to go on from, which knows no row held out here.
     """
-    from recsys_core.graph.components.component_file import components_to_bytes
+    from recsys_core.graph.components.dot_products.component_file import components_to_bytes
     from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FILE, to_bytes
     from recsys_core.graph.training.score_sum import Choice
     from recsys_core.graph.training.trainer import train as fit

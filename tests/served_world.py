@@ -23,7 +23,7 @@ from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
 from recsys_core.serving import ServedModel, open_model
-from recsys_core.serving.config import ServingConfig
+from recsys_core.serving.product.config import ServingConfig
 from tasks.runtime.references import (
     LEARNED,
     MASKED,

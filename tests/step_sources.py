@@ -30,7 +30,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PINS: Final = ROOT / "tests" / "step_sources.json"
 PROJECT: Final = ("recsys_core", "tasks")
 RUNS_THE_WORK: Final = (
-    "tasks.runtime.step", "tasks.runtime.run_log", "tasks.runtime.progress",
+    "tasks.runtime.step", "tasks.runtime.runs.run_log", "tasks.runtime.progress",
     "tasks.runtime.resources", "tasks.runtime.fan_out", "recsys_core.http",
     "recsys_core.llm.transport", "recsys_core.llm.store", "recsys_core.llm.accounting",
     "recsys_core.artifacts", "recsys_core.report",

@@ -33,7 +33,7 @@ from tasks.runtime.references import (
     RerankedRef,
     Results,
 )
-from tasks.runtime.run_log import RunLog
+from tasks.runtime.runs.run_log import RunLog
 from tasks.runtime.step import Submitted
 from tasks.train import train
 

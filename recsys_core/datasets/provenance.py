@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_core.datasets.config import DataConfig
-from recsys_core.datasets.load import ARCHIVES
+from recsys_core.datasets.published import ARCHIVES
 
 
 def source_of(config: DataConfig, ingested: Mapping[str, Any]) -> str:

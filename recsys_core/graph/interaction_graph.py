@@ -35,6 +35,9 @@ ITEMS_TABLE: Final = "items"
 EDGES_TABLE: Final = "edges"
 ATTRIBUTES_TABLE: Final = "user_attributes"
 
+RATING_LEVELS: Final = 5
+"""Levels of rating that an edge is told apart by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Edges:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from recsys_core.columns import COMPARISONS, METRICS, PROBE, STRATEGY_COSTS
-from recsys_core.report.causes import CausePart
 from recsys_core.report.run_comparison import RunComparison
+from recsys_core.report.sections.causes import CausePart
+from recsys_core.report.sections.user_lists import UserLists
 from recsys_core.report.summary import Summary
-from recsys_core.report.user_lists import UserLists
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,13 +24,14 @@ from recsys_core.columns import (
     check,
 )
 from recsys_core.evaluation.metric_table import metric
-from recsys_core.report import explanation_tables as reasons
-from recsys_core.report import figures, user_lists
+from recsys_core.report import figures
 from recsys_core.report import view_models as views
 from recsys_core.report.data import ReportData
-from recsys_core.report.method_names import meaning
+from recsys_core.report.sections import explanation_tables as reasons
+from recsys_core.report.sections import user_lists
+from recsys_core.report.sections.method_names import meaning
+from recsys_core.report.sections.verdict import verdict
 from recsys_core.report.summary import HEADLINE_K, HEADLINE_PROTOCOL, headline
-from recsys_core.report.verdict import verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -41,9 +41,9 @@ from recsys_core.evaluation.metric_table import metric
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.report import plots
 from recsys_core.report import view_models as views
-from recsys_core.report.cold_start_table import cold_as_text, cold_protocols, cold_rows
 from recsys_core.report.html import environment
-from recsys_core.report.strategy_gains import StrategyRow
+from recsys_core.report.sections.cold_start_table import cold_as_text, cold_protocols, cold_rows
+from recsys_core.report.sections.strategy_gains import StrategyRow
 from recsys_core.report.summary import HEADLINE_PROTOCOL, StepSummary
 
 _TEMPLATE: Final = "reproduction.html.j2"

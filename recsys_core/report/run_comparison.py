@@ -30,7 +30,7 @@ from recsys_core.columns import (
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.evaluation.cross_validation import compare_over_folds
 from recsys_core.evaluation.metric_table import RANKING
-from recsys_core.report.method_names import GRAPH_METHOD, SERVED_METHOD
+from recsys_core.report.sections.method_names import GRAPH_METHOD, SERVED_METHOD
 from recsys_core.report.summary import Summary
 from recsys_core.report.view_models import flat
 

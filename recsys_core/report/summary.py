@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from recsys_core.columns import COST, METHOD, METRIC, PROTOCOL, TOKENS_IN, TOKENS_OUT, VALUE, K
-from recsys_core.report.since_last import SinceLast
+from recsys_core.report.sections.since_last import SinceLast
 
 HEADLINE_K = 10
 HEADLINE_PROTOCOL = "full"

@@ -14,7 +14,7 @@ from recsys_core.interactions.feedback import is_liked
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.rerank.fusion import fused_by_user
 from recsys_core.serving.causes import visitor_causes
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.profiles import described, profiles_of
 from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN, Visitors
 

@@ -12,14 +12,12 @@ import numpy as np
 import polars as pl
 
 from recsys_core import columns as c
-from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED
+from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED, STRONGEST
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
-from recsys_core.serving.located import Located
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.located import Located
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import Visitors, model_numbers
 
-STRONGEST: Final = 10
-"""Ratings that are kept of each item's causes."""
 _MOST: Final = 200
 """Ratings that are taken away one by one; of a longer history, those that the item-to-item part
 reads most from (the last ones, where there is none)."""

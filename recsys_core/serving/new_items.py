@@ -13,7 +13,7 @@ from scipy import sparse
 from recsys_core.columns import ITEM, TEXT
 from recsys_core.embedding import item_texts
 from recsys_core.graph.interaction_graph import Floats
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.profiles import embedder
 
 NEIGHBOURS: Final = 20

@@ -8,7 +8,7 @@ import polars as pl
 
 from recsys_core.columns import ITEM, RATING, TIMESTAMP, TITLE, USER
 from recsys_core.errors import DataError
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.model import ServedModel
 
 MOST_RATINGS: Final = 10_000
 """Of one person; a longer history is refused."""

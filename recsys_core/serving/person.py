@@ -43,8 +43,8 @@ from recsys_core.profiles.users import evidence_turns, shown_items
 from recsys_core.prompt_context.models import Taste
 from recsys_core.prompt_context.tables import item_facts
 from recsys_core.serving.causes import drops_of, people_of, polarity
-from recsys_core.serving.located import Located
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.located import Located
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN
 
 _NOBODY: Final = -1

@@ -16,7 +16,7 @@ from recsys_core.interactions.lookup import aligned, vector_table
 from recsys_core.llm.providers.rules import RULES, RulesProvider
 from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.users import profile_users
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import Visitors
 
 logger = logging.getLogger(__name__)

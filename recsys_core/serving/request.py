@@ -11,11 +11,12 @@ from pydantic import Field
 from recsys_core.columns import ITEM
 from recsys_core.config.run import Place, RunName, artifacts_place, runs_place
 from recsys_core.datasets.contract import validate_items, validate_users
-from recsys_core.datasets.load import read_ids, read_interactions, read_table, table_at
+from recsys_core.datasets.locate import table_at
+from recsys_core.datasets.read import read_ids, read_interactions, read_table
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.section import Section
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.model import ServedModel
 
 _ASKED: Final = "users, interactions, history or similar_to"
 

@@ -12,8 +12,8 @@ from recsys_core.explanations.attributes import attributes, label, normalise_key
 from recsys_core.graph.interaction_graph import Floats
 from recsys_core.interactions.feedback import is_liked
 from recsys_core.prompt_context.tables import item_facts
-from recsys_core.serving.located import best_places
-from recsys_core.serving.model import ServedModel
+from recsys_core.serving.product.located import best_places
+from recsys_core.serving.product.model import ServedModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from recsys_core.columns import ITEM, POSITION, RATING, TIMESTAMP, USER
 from recsys_core.embedding.user_features import attribute_features
 from recsys_core.errors import DataError
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
-from recsys_core.serving.located import Located
+from recsys_core.serving.product.located import Located
 
 if TYPE_CHECKING:
-    from recsys_core.serving.model import ServedModel
+    from recsys_core.serving.product.model import ServedModel
 
 KNOWN: Final = "known"
 """Placed by training: nothing came since."""

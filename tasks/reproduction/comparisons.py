@@ -24,7 +24,7 @@ from recsys_core.evaluation.cross_validation import compare_over_folds
 from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import CONDENSED, FULL
 from recsys_core.report.reproduction_page import Ablation
-from recsys_core.report.strategy_gains import Reranking, StrategyRow, gains
+from recsys_core.report.sections.strategy_gains import Reranking, StrategyRow, gains
 from recsys_core.rerank.costs import strategy_costs
 from tasks.reproduction.caveats import PREFIX
 from tasks.runtime.llm_calls import LEDGER

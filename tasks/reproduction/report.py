@@ -28,8 +28,8 @@ from tasks.reproduction.comparisons import (
     strategy_rows,
 )
 from tasks.reproduction.table_1 import paper_rows, table_1
-from tasks.runtime.run_folder import SUMMARY_FILE
-from tasks.runtime.run_log import RunLog
+from tasks.runtime.runs.run_folder import SUMMARY_FILE
+from tasks.runtime.runs.run_log import RunLog
 
 METRICS_FILE: Final = "reproduction.parquet"
 COMPARISONS_FILE: Final = "comparisons.parquet"

@@ -16,7 +16,7 @@ from recsys_core.llm.providers.base import Provider, Purpose, Usage
 from recsys_core.llm.providers.rules import RULES_VERSION
 from recsys_core.llm.request.json_schema import schema_of
 from recsys_core.llm.request.templates import load_prompt
-from tasks.runtime.run_log import current_run_id
+from tasks.runtime.runs.run_log import current_run_id
 
 R = TypeVar("R")
 

@@ -11,10 +11,10 @@ from recsys_core.evaluation.config import EvaluationConfig
 from recsys_core.evaluation.protocols import History
 from recsys_core.interactions.feedback import RatingScale, is_liked
 from recsys_core.report.summary import Summary
-from recsys_core.serving.contract import FACTS as SERVED_FACTS
+from recsys_core.serving.product.contract import FACTS as SERVED_FACTS
 
 if TYPE_CHECKING:
-    from tasks.runtime.last_runs import LastRun
+    from tasks.runtime.runs.last_runs import LastRun
 
 SCALE: Final = "scale"
 ALLOW_REPEATS: Final = "allow_repeats"
@@ -186,7 +186,7 @@ class ModelRef(ArtifactRef):
 
 
 class ServedModelRef(ArtifactRef):
-    """A folder that serves by itself (`recsys_core.serving.contract`)."""
+    """A folder that serves by itself (`recsys_core.serving.product.contract`)."""
 
     @property
     def facts(self) -> dict[str, Any]:

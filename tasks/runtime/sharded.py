@@ -19,7 +19,7 @@ from recsys_core.config import FanOutConfig
 from recsys_core.llm.config import LLMConfig
 from tasks.runtime.fan_out import fan_out
 from tasks.runtime.llm_calls import LEDGER
-from tasks.runtime.run_log import one_record
+from tasks.runtime.runs.run_log import one_record
 from tasks.runtime.step import DAY, RestsOn, Step, Submitted, in_kept_only, step
 
 P = ParamSpec("P")

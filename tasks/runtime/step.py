@@ -36,11 +36,11 @@ from prefect.tasks import Task, exponential_backoff
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
 from recsys_core.errors import RecsysError
-from tasks.runtime.patience import patiently
 from tasks.runtime.resources import measured
-from tasks.runtime.result_records import ReferenceSerializer, read_only_our_records
-from tasks.runtime.run_log import current_run_id, record
-from tasks.runtime.slots import tell_if_waiting
+from tasks.runtime.runs.run_log import current_run_id, record
+from tasks.runtime.server.patience import patiently
+from tasks.runtime.server.result_records import ReferenceSerializer, read_only_our_records
+from tasks.runtime.server.slots import tell_if_waiting
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=ArtifactRef)

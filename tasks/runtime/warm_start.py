@@ -20,9 +20,9 @@ from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned
-from tasks.runtime.last_runs import SERVED, LastRun, LastRuns, knows, moved_rows
 from tasks.runtime.references import EmbeddingsRef, HeldOutRef, ModelRef, SplitRef
-from tasks.runtime.run_folder import SUMMARY_FILE
+from tasks.runtime.runs.last_runs import SERVED, LastRun, LastRuns, knows, moved_rows
+from tasks.runtime.runs.run_folder import SUMMARY_FILE
 from tasks.runtime.saved_models import SEARCHED
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ def main(users: int, items: int, interactions: int) -> None:
     import torch
 
     from recsys_core.datasets.config import DataConfig
-    from recsys_core.graph.components.search import search_components
+    from recsys_core.graph.components.selection.search import search_components
     from recsys_core.graph.training.score_sum import histories_of
     from recsys_core.memory import memory_limit
 

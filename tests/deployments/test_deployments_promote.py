@@ -8,8 +8,8 @@ import pytest
 from deployments.ci_run import promote_run
 from deployments.promote import main
 from recsys_core.errors import ConfigError
-from recsys_core.serving import contract
-from recsys_core.serving.pointer import promotions
+from recsys_core.serving.product import contract
+from recsys_core.serving.product.pointer import promotions
 from tests.served_world import world
 
 

@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from deployments.serve import MOST_BYTES, Models, application, main
-from recsys_core.serving import contract
 from recsys_core.serving.person import People
-from recsys_core.serving.pointer import promote
+from recsys_core.serving.product import contract
+from recsys_core.serving.product.pointer import promote
 from tests.served_world import World, model, world
 
 HOST = "http://localhost"

@@ -18,7 +18,7 @@ from prefect.settings.models.flows import FlowsSettings
 from prefect.states import Completed, Crashed, Failed, Running
 
 from deployments import ci_run, setup
-from tasks.runtime.prefect_artifacts import HEADLINE_KEY
+from tasks.runtime.server.prefect_artifacts import HEADLINE_KEY
 
 pytestmark = pytest.mark.usefixtures("no_limits_left")
 DOWN = "http://127.0.0.1:9/api"

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from flows import _command, _quiet
-from flows._help import OFTEN_SET, parameters
+from flows.command_line import command, quiet
+from flows.command_line.help import OFTEN_SET, parameters
 from recsys_core import __version__
 from recsys_core.config import ReproduceConfig, RunConfig
 from recsys_core.errors import BudgetExceeded, ConfigError, DataError, StorageError
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse(*argv: str) -> RunConfig:
-    return _command.parse(argv, program="prog", description="What it does.")
+    return command.parse(argv, program="prog", description="What it does.")
 
 
 def test_nothing_given_is_the_default() -> None:
@@ -107,7 +107,7 @@ def test_what_the_parser_refuses_is_one_line_too(given: str, said: str) -> None:
 )
 def test_a_former_name_is_refused_with_the_new_one(given: list[str]) -> None:
     with pytest.raises(ConfigError, match="write `new_name`") as stop:
-        _command.parse(given, program="prog", description="", kind=Whole)
+        command.parse(given, program="prog", description="", kind=Whole)
     assert str(stop.value).startswith("part.old_")
 
 
@@ -172,7 +172,7 @@ def test_an_error_is_one_message_and_a_status(error, status, capsys) -> None:
     def action() -> None:
         raise error
 
-    assert _command.run(action) == status
+    assert command.run(action) == status
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert ("Interrupted" if status == 130 else f"{type(error).__name__}: Seen.") in said
@@ -186,18 +186,18 @@ def test_ctrl_c_is_one_also_where_a_library_makes_another_error_of_it(capsys) ->
             raise ValueError("serialization error: KeyboardInterrupt") from None
 
     before = signal.getsignal(signal.SIGINT)
-    assert _command.run(action) == 130
+    assert command.run(action) == 130
     assert "Interrupted" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_bug_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
-        _command.run(lambda: 1 / 0)
+        command.run(lambda: 1 / 0)
 
 
 def test_expected_errors_are_logged_without_a_traceback(caplog) -> None:
-    _quiet.quiet_expected_errors()
+    quiet.quiet_expected_errors()
     logger = logging.getLogger("prefect.task_runs")
     for error, kept in ((DataError("Seen."), False), (ValueError("bug"), True)):
         try:

@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
-from flows import _console
 from flows.evaluate import evaluate
 from flows.personalize import main, personalize
 from flows.train import train
@@ -279,7 +278,7 @@ def test_refit_serves_other_lists_and_keeps_the_metrics(first: Summary, place: P
 
 def test_the_console_says_all_that_matters(first: Summary) -> None:
     console = Console(width=160, record=True, file=io.StringIO())
-    _console.show(first, console)
+    console.show(first, console)
     text = console.export_text()
     for expected in (
         first.folder,

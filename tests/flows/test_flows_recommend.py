@@ -5,12 +5,13 @@ import json
 import polars as pl
 import pytest
 
-from flows import _trial
+from flows.command_line import trial
 from flows.recommend import recommend
 from recsys_core.columns import EXPLANATION, ITEM, RANK, RECOMMENDATIONS, USER
 from recsys_core.errors import ConfigError, DataError
-from recsys_core.serving import contract, visitors_of
 from recsys_core.serving import recommend as by_library
+from recsys_core.serving import visitors_of
+from recsys_core.serving.product import contract
 from recsys_core.serving.request import RecommendConfig, wanted_users
 from tests.served_world import model, world
 
@@ -62,19 +63,19 @@ def test_lists_of_a_file_are_those_of_the_library(place, tmp_path):
 
 def test_a_history_is_answered_on_the_command_line(place):
     history = json.dumps([{"title": "Noir Story No. 0", "rating": 10}])
-    lines = _trial.lines_of(RecommendConfig(**place, history=history, k=3))
+    lines = trial.lines_of(RecommendConfig(**place, history=history, k=3))
     assert lines[0] == "For somebody who rated:"
     assert "Noir Story No. 0: 10" in lines[1]
     assert [line.strip()[:2] for line in lines[3:]] == ["1.", "2.", "3."]
-    lines = _trial.lines_of(RecommendConfig(**place, history="[]", k=2))
+    lines = trial.lines_of(RecommendConfig(**place, history="[]", k=2))
     assert "nothing known" in lines[1]
-    lines = _trial.lines_of(RecommendConfig(**place, similar_to="Noir Story No. 0", k=4))
+    lines = trial.lines_of(RecommendConfig(**place, similar_to="Noir Story No. 0", k=4))
     assert len(lines) == 5
     with pytest.raises(DataError, match="may be any of 15 titles"):
-        _trial.lines_of(RecommendConfig(**place, similar_to="Noir Story"))
+        trial.lines_of(RecommendConfig(**place, similar_to="Noir Story"))
     for wrong in ("{", '{"title": 1}', "[1]"):
         with pytest.raises(ConfigError, match="The history cannot be read"):
-            _trial.lines_of(RecommendConfig(**place, history=wrong))
+            trial.lines_of(RecommendConfig(**place, history=wrong))
 
 
 def test_a_request_asks_for_one_thing(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows._stages import check_ready
+from flows.stages import check_ready
 from flows.train import train
 from recsys_core.config import RunConfig
 from recsys_core.errors import ConfigError, StorageError

@@ -46,7 +46,7 @@ from tasks.runtime.references import (
     SplitRef,
     UserProfilesRef,
 )
-from tasks.runtime.run_log import RunLog, StepRecord, run_log
+from tasks.runtime.runs.run_log import RunLog, StepRecord, run_log
 from tests.fake_openai import FakeOpenAI, Received
 from tests.made_artifacts import put
 from tests.rerank_world import ranked, world

@@ -14,12 +14,17 @@ from threadpoolctl import threadpool_limits
 from recsys_core import columns as c
 from recsys_core.explanations.attribution.causes import UserCauses, causes_of
 from recsys_core.explanations.attribution.co_likes import co_likes
-from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, OTHERS, POPULARITY, RATED
+from recsys_core.explanations.attribution.kinds import (
+    DISLIKED,
+    LIKED,
+    OTHERS,
+    POPULARITY,
+    RATED,
+    STRONGEST,
+)
 from recsys_core.graph.inference.counterfactual import Counterfactuals, UserHistory
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 
-STRONGEST: Final = 10
-"""Ratings that are kept of each item's causes."""
 ASKED: Final = 3
 """Strongest liked causes of each item of which is found out where it would stand without them."""
 _WHICH: Final = "__which__"

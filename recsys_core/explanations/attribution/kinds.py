@@ -26,3 +26,6 @@ JUDGEMENT: Final = "judgement"
 RATINGS: Final = (LIKED, RATED, DISLIKED)
 OTHERS: Final = (PROFILE, ATTRIBUTES, POPULARITY, TIME, JOINT, LEARNED)
 """In the order of the rows that each item has of them."""
+
+STRONGEST: Final = 10
+"""Ratings that are kept of each item's causes."""

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsys_core.graph.components.base import NETWORK
-from recsys_core.graph.components.ease import EaseComponent
+from recsys_core.graph.components.dot_products.base import NETWORK
+from recsys_core.graph.components.dot_products.ease import EaseComponent
+from recsys_core.graph.components.dot_products.lightgcn import LightGcn
+from recsys_core.graph.components.dot_products.residual_ease import ResidualEase, residuals
+from recsys_core.graph.components.dot_products.temporal_popularity import TemporalPopularity
 from recsys_core.graph.components.histories import Histories, HistoryInput
 from recsys_core.graph.components.item_model import ItemToItemModel
-from recsys_core.graph.components.lightgcn import LightGcn
-from recsys_core.graph.components.residual_ease import ResidualEase, residuals
-from recsys_core.graph.components.temporal_popularity import TemporalPopularity
 from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.inference.partial_histories import PartialHistories
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices

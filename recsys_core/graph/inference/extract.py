@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.components.base import NETWORK
-from recsys_core.graph.components.ease import EaseComponent
-from recsys_core.graph.components.fitter import Component
+from recsys_core.graph.components.dot_products.base import NETWORK
+from recsys_core.graph.components.dot_products.ease import EaseComponent
+from recsys_core.graph.components.dot_products.fitter import Component
+from recsys_core.graph.components.dot_products.lightgcn import LightGcn
+from recsys_core.graph.components.dot_products.residual_ease import STARS, ResidualEase
+from recsys_core.graph.components.dot_products.temporal_popularity import TemporalPopularity
 from recsys_core.graph.components.histories import HistoryInput, UsualRatings
-from recsys_core.graph.components.lightgcn import LightGcn
-from recsys_core.graph.components.residual_ease import STARS, ResidualEase
-from recsys_core.graph.components.temporal_popularity import TemporalPopularity
 from recsys_core.graph.inference.fold_in import FittedModel, network_model, training_messages
 from recsys_core.graph.inference.layerwise import layer_states
 from recsys_core.graph.inference.user_placing import (

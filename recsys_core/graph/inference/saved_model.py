@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from safetensors.torch import load, save
 
-from recsys_core.graph.components.component_file import sum_from_bytes
+from recsys_core.graph.components.dot_products.component_file import sum_from_bytes
 from recsys_core.graph.components.item_model import TABLES, ItemToItemModel
 from recsys_core.graph.config import TrainingConfig
 from recsys_core.graph.inference.fold_in import FittedModel

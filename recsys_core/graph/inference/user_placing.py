@@ -15,19 +15,18 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsys_core.errors import ConfigError
+from recsys_core.graph.components.dot_products.temporal_popularity import Windows
 from recsys_core.graph.components.histories import (
     Histories,
     HistoryInput,
     InputRows,
     UsualRatings,
 )
-from recsys_core.graph.components.temporal_popularity import Windows
-from recsys_core.graph.interaction_graph import Edges, Floats
+from recsys_core.graph.interaction_graph import RATING_LEVELS, Edges, Floats
 from recsys_core.interactions.feedback import RatingScale
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-LEVELS: Final = 5
 _SLOPE: Final = 0.2
 _SMALL: Final = 1e-12
 _NORM_EPSILON: Final = 1e-5
@@ -328,7 +327,7 @@ def _levels(ratings: Floats, scale: RatingScale) -> npt.NDArray[np.int64]:
     """As `gat.rating_levels`."""
     width = np.float32(scale.rating_max - scale.rating_min)
     share = (ratings - np.float32(scale.rating_min)) / width
-    return (share * LEVELS).astype(np.int64).clip(0, LEVELS - 1)
+    return (share * RATING_LEVELS).astype(np.int64).clip(0, RATING_LEVELS - 1)
 
 
 def _softmax(logits: Floats, users: npt.NDArray[np.int64], count: int) -> Floats:

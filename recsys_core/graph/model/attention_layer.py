@@ -5,26 +5,22 @@ Networks", ICLR 2018); without, a layer is a weighted mean of the neighbours, as
 al., SIGIR 2020) with attention in place of fixed weights.
 """
 
-from typing import Final
-
 import torch
 from torch import nn
 from torch.nn import functional
 
 from recsys_core.graph.config import TrainingConfig
+from recsys_core.graph.interaction_graph import RATING_LEVELS
 from recsys_core.graph.model.message_graph import MessagePassing, Pairs
 from recsys_core.graph.model.message_passing import attend
 from recsys_core.graph.model.mixed_precision import Dense
 from recsys_core.interactions.feedback import RatingScale
 
-LEVELS: Final = 5
-"""Levels of rating that an edge is told apart by."""
-
 
 def rating_levels(ratings: torch.Tensor, data: RatingScale) -> torch.Tensor:
     """Level 0 (worst) to 4 (best) of each rating: five equal parts of the scale, (n,) -> (n,)."""
     share = (ratings - data.rating_min) / (data.rating_max - data.rating_min)
-    return (share * LEVELS).long().clamp(0, LEVELS - 1)
+    return (share * RATING_LEVELS).long().clamp(0, RATING_LEVELS - 1)
 
 
 class AttentionLayer(nn.Module):

@@ -18,15 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_core.errors import DataError
-from recsys_core.graph.components.base import COMPONENTS, NETWORK, with_user_components
-from recsys_core.graph.components.component_search import ComponentSearch
-from recsys_core.graph.components.fitter import Component, Fitter, vectors_of
-from recsys_core.graph.components.grid_search import ChosenSettings
+from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK, with_user_components
+from recsys_core.graph.components.dot_products.fitter import Component, Fitter, vectors_of
 from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import Scorer, Vectors
 from recsys_core.graph.components.item_model import ItemToItemModel
-from recsys_core.graph.components.refit import refit_from
-from recsys_core.graph.components.search import search_components
+from recsys_core.graph.components.selection.grid_search import ChosenSettings
+from recsys_core.graph.components.selection.refit import refit_from
+from recsys_core.graph.components.selection.search import search_components
+from recsys_core.graph.components.selection.search_result import ComponentSearch
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.spec import Fit, TrainingSpec

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.datasets import load
+from recsys_core.datasets import published
 from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.load import load_dataset, source_fingerprint
 from recsys_core.datasets.sources import movielens_wheel as wheel
@@ -134,7 +134,7 @@ def test_the_official_archive_is_downloaded_once(
     server.body, server.faults = zipped(small_100k), ["reset", 503]
     digest = hashlib.md5(server.body).hexdigest()
     checksum = Checksum(algorithm="md5", digest=digest)
-    monkeypatch.setitem(load.ARCHIVES, "ml-100k", checksum)  # type: ignore[arg-type]
+    monkeypatch.setitem(published.ARCHIVES, "ml-100k", checksum)  # type: ignore[arg-type]
     for _ in range(2):
         patience = Patience(sleep=lambda seconds: None)
         data = load_dataset(DataConfig(), tmp_path, base_url=server.url, patience=patience)

@@ -60,8 +60,8 @@ from recsys_core.columns import (
 from recsys_core.config import RunConfig
 from recsys_core.report.data import HistoryRow, RecommendationRow, ReportData, UserSample
 from recsys_core.report.figures import figures
+from recsys_core.report.sections.user_lists import UserLists, user_lists
 from recsys_core.report.summary import DataSummary, LLMSummary, StepSummary, Summary
-from recsys_core.report.user_lists import UserLists, user_lists
 
 METHODS = {
     "served": 0.437, "gat": 0.431, "gat+relevancy": 0.352, "ease": 0.485, "als": 0.431,

@@ -10,7 +10,7 @@ import pytest
 
 from recsys_core.report.data import ReportData
 from recsys_core.report.html import render
-from recsys_core.report.user_lists import user_lists
+from recsys_core.report.sections.user_lists import user_lists
 from tests.recsys_core.report.conftest import catalogue, recommendations
 
 pytestmark = pytest.mark.browser

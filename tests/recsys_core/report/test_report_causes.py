@@ -13,7 +13,7 @@ from recsys_core.explanations.attribution.kinds import (
     PROFILE,
     RATINGS,
 )
-from recsys_core.report.causes import _GROUPS, ListCauses
+from recsys_core.report.sections.causes import _GROUPS, ListCauses
 
 ROWS = [
     (1, 10, 7, LIKED, 0.4, 3, 9), (1, 10, 8, LIKED, 0.1, 3, None), (1, 10, 9, DISLIKED, 0.05, 3, 1),

@@ -24,11 +24,11 @@ from recsys_core.columns import (
 )
 from recsys_core.errors import DataError
 from recsys_core.report.data import ReportData
-from recsys_core.report.explanation_tables import MEANINGS
 from recsys_core.report.figures import figures
 from recsys_core.report.html import render
+from recsys_core.report.sections.explanation_tables import MEANINGS
+from recsys_core.report.sections.verdict import verdict
 from recsys_core.report.summary import headline
-from recsys_core.report.verdict import verdict
 from tests.recsys_core.report.conftest import EVIL
 
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "background"}

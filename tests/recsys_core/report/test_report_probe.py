@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from recsys_core.columns import COST, LLM_CALLS, PROBE, SUBJECT
-from recsys_core.report.probe import agreement_lines, probe_lines
+from recsys_core.report.sections.probe import agreement_lines, probe_lines
 
 
 def probe(*rows: dict[str, Any]) -> pl.DataFrame:

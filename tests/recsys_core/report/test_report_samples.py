@@ -17,7 +17,7 @@ from recsys_core.columns import (
     USER_PROFILES,
     YEAR,
 )
-from recsys_core.report.samples import samples
+from recsys_core.report.sections.samples import samples
 from recsys_core.report.view_models import Block, flat, profile_blocks
 
 Tables = dict[str, pl.DataFrame]

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import ITEM, RANK, USER
-from recsys_core.report.since_last import since_last, training_line
+from recsys_core.report.sections.since_last import since_last, training_line
 
 
 def lists(**of: str) -> pl.DataFrame:

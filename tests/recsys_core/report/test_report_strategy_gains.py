@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import DATA_SET, METHOD, REPRODUCTION, STRATEGY_COSTS
-from recsys_core.report.strategy_gains import Reranking, gains
+from recsys_core.report.sections.strategy_gains import Reranking, gains
 
 PAIR = Reranking(base="gat", method="gat_pairwise", strategy="pairwise")
 PROTOCOLS = ("full", "condensed")

@@ -1,6 +1,6 @@
 import json
 
-from recsys_core.report.user_lists import file_count, fnv1a, user_lists
+from recsys_core.report.sections.user_lists import file_count, fnv1a, user_lists
 from tests.recsys_core.report.conftest import EVIL, catalogue, recommendations
 
 
@@ -23,7 +23,7 @@ def test_no_text_ends_the_script_element():
 
 
 def test_many_users_lie_in_the_files_that_their_hash_names(monkeypatch):
-    monkeypatch.setattr("recsys_core.report.user_lists.USERS_PER_FILE", 10)
+    monkeypatch.setattr("recsys_core.report.sections.user_lists.USERS_PER_FILE", 10)
     users = [f"u{number}" for number in range(95)]
     lists = user_lists(recommendations(users), catalogue(), page_users=94)
     assert (lists.page, file_count(lists), lists.users) == ("", 10, 95)

@@ -9,8 +9,9 @@ import pytest
 
 from recsys_core.artifacts import open_artifact
 from recsys_core.errors import ConfigError, DamagedArtifact
-from recsys_core.serving import contract, open_model
-from recsys_core.serving.pointer import POINTER, product_of, promote, promotions, roll_back
+from recsys_core.serving import open_model
+from recsys_core.serving.product import contract
+from recsys_core.serving.product.pointer import POINTER, product_of, promote, promotions, roll_back
 from tests.served_world import model, world
 
 ALONE = """

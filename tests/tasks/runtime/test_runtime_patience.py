@@ -8,7 +8,7 @@ from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from recsys_core.errors import SourceUnavailable
-from tasks.runtime import patience
+from tasks.runtime.server import patience
 
 API = "http://127.0.0.1:4200/api"
 

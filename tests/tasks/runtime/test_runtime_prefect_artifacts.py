@@ -21,7 +21,7 @@ from recsys_core.columns import (
     VERDICT,
 )
 from recsys_core.evaluation.metrics import NDCG
-from tasks.runtime.prefect_artifacts import (
+from tasks.runtime.server.prefect_artifacts import (
     cost,
     escape,
     headline_rows,

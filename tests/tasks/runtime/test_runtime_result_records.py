@@ -3,7 +3,7 @@
 import pytest
 
 from recsys_core.errors import LLMDown, SourceUnavailable
-from tasks.runtime.result_records import ForeignRecord, ReferenceSerializer
+from tasks.runtime.server.result_records import ForeignRecord, ReferenceSerializer
 
 SERIALIZER = ReferenceSerializer()
 

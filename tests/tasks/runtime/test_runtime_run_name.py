@@ -8,8 +8,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from recsys_core.config import RunConfig
-from tasks.runtime import run_name as module
-from tasks.runtime.run_name import chosen, data_name, run_name, trigger
+from tasks.runtime.runs import run_name as module
+from tasks.runtime.runs.run_name import chosen, data_name, run_name, trigger
 
 NAMED: list[str] = []
 

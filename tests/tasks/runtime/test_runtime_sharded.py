@@ -16,7 +16,7 @@ from recsys_core.config import FanOutConfig
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.llm.config import LLMConfig
 from tasks.runtime.references import ListsRef
-from tasks.runtime.run_log import RunLog, run_log
+from tasks.runtime.runs.run_log import RunLog, run_log
 from tasks.runtime.sharded import Shard, merged_facts, sharded, shards
 from tasks.runtime.step import step
 

@@ -3,7 +3,7 @@
 import pytest
 from prefect.client.orchestration import get_client
 
-from tasks.runtime import slots
+from tasks.runtime.server import slots
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from prefect.settings import get_current_settings
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.errors import DataError, SourceUnavailable
-from tasks.runtime.run_log import RunLog, run_log
+from tasks.runtime.runs.run_log import RunLog, run_log
 from tasks.runtime.step import content_key, kept_only, step
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

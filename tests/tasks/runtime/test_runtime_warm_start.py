@@ -27,8 +27,8 @@ from recsys_core.graph.inference.saved_model import COMPONENTS_FILE, WEIGHTS_FIL
 from recsys_core.graph.training.warm_start import LIGHTGCN_BASE
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import vector_table
-from tasks.runtime.last_runs import LastRun, LastRuns, moved_rows
 from tasks.runtime.references import LEARNED, EmbeddingsRef, HeldOutRef, ModelRef, SplitRef
+from tasks.runtime.runs.last_runs import LastRun, LastRuns, moved_rows
 from tasks.runtime.saved_models import SEARCHED
 from tasks.runtime.warm_start import (
     BEST_EPOCH,

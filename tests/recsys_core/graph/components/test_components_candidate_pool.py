@@ -6,14 +6,14 @@ from scipy import sparse
 
 from recsys_core.errors import DataError
 from recsys_core.evaluation.metrics import hits_of, ndcg
-from recsys_core.graph.components import candidate_pool as module
-from recsys_core.graph.components.candidate_pool import (
+from recsys_core.graph.components.histories import Histories, InputRows
+from recsys_core.graph.components.item_maps import Vectors
+from recsys_core.graph.components.selection import candidate_pool as module
+from recsys_core.graph.components.selection.candidate_pool import (
     ndcg_of,
     pooled_candidates,
     target_of,
 )
-from recsys_core.graph.components.histories import Histories, InputRows
-from recsys_core.graph.components.item_maps import Vectors
 
 USERS, ITEMS, K = 30, 25, 5
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys_core.graph.components.ease import EaseComponent, ease_component
+from recsys_core.graph.components.dot_products.ease import EaseComponent, ease_component
 from recsys_core.graph.components.effort import BUDGETS
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
 from recsys_core.graph.training.spec import TrainingSpec

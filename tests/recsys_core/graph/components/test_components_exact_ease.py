@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 
 from recsys_core.errors import TrainingError
-from recsys_core.graph.components import exact_ease as module
-from recsys_core.graph.components.exact_ease import exact_ease, inverse_of
+from recsys_core.graph.components.item_to_item import exact_ease as module
+from recsys_core.graph.components.item_to_item.exact_ease import exact_ease, inverse_of
 
 
 def drawn(shape: tuple[int, int], seed: int = 0):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_core.graph.components.feature_ease import ALL, DenseScorer, FeatureEase
+from recsys_core.graph.components.dot_products.feature_ease import ALL, DenseScorer, FeatureEase
 from recsys_core.recommenders.ease import gram_matrix, regression
 
 LAMBDA, LIKENESS = 40.0, 20.0

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from recsys_core.graph.components import lightgcn as module
-from recsys_core.graph.components.lightgcn import AS_TRAINED, LightGcn, lightgcn
+from recsys_core.graph.components.dot_products import lightgcn as module
+from recsys_core.graph.components.dot_products.lightgcn import AS_TRAINED, LightGcn, lightgcn
 from recsys_core.graph.interaction_graph import no_attributes
 from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.spec import TrainingSpec

@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.components.local_ease import local_ridge
-from recsys_core.graph.components.neighbour_lists import NeighbourLists, cooccurrences
+from recsys_core.graph.components.item_to_item.local_ease import local_ridge
+from recsys_core.graph.components.item_to_item.neighbour_lists import NeighbourLists, cooccurrences
 
 
 def drawn(seed: int = 0, shape: tuple[int, int] = (200, 15)):

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_core.graph.components.low_rank import implicit_als, low_pass, singular_vectors
+from recsys_core.graph.components.item_to_item.low_rank import (
+    implicit_als,
+    low_pass,
+    singular_vectors,
+)
 
 
 def drawn(shape=(60, 30), seed=0):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys_core.graph.components.neighbour_lists import (
+from recsys_core.graph.components.item_to_item.neighbour_lists import (
     cooccurrences,
     cross_cooccurrences,
     with_kernel,

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_core.graph.components import neighbourhoods as module
-from recsys_core.graph.components.neighbourhoods import feature_neighbours, one_hop, user_knn
+from recsys_core.graph.components.item_to_item import neighbourhoods as module
+from recsys_core.graph.components.item_to_item.neighbourhoods import (
+    feature_neighbours,
+    one_hop,
+    user_knn,
+)
 
 
 @pytest.fixture

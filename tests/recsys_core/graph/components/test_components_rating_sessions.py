@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.graph.components import ease as module
-from recsys_core.graph.components.ease import EaseComponent, ease_component
-from recsys_core.graph.components.rating_sessions import LENGTH, MOST, rating_sessions
+from recsys_core.graph.components.dot_products import ease as module
+from recsys_core.graph.components.dot_products.ease import EaseComponent, ease_component
+from recsys_core.graph.components.dot_products.rating_sessions import LENGTH, MOST, rating_sessions
 from tests.graph_world import CONFIGS, edges_of, spec_of
 
 

@@ -3,7 +3,10 @@ import pytest
 
 from recsys_core.errors import DataError
 from recsys_core.graph.components.histories import Histories
-from recsys_core.graph.components.recent_popularity import popularity, recent_popularity
+from recsys_core.graph.components.item_to_item.recent_popularity import (
+    popularity,
+    recent_popularity,
+)
 
 
 def histories(times: list[float] | None) -> Histories:

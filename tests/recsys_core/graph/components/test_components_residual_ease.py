@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys_core.graph.components.residual_ease import (
+from recsys_core.graph.components.dot_products.residual_ease import (
     ResidualEase,
     residual_ease,
     shrunk_item_means,

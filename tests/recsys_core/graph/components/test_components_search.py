@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from recsys_core.errors import DataError
-from recsys_core.graph.components import search
-from recsys_core.graph.components.component_table import COMPONENTS
 from recsys_core.graph.components.effort import BUDGETS
-from recsys_core.graph.components.grid_search import choose_settings
 from recsys_core.graph.components.histories import Histories
 from recsys_core.graph.components.item_maps import Vectors
-from recsys_core.graph.components.refit import refit_from
-from recsys_core.graph.components.search import search_components
+from recsys_core.graph.components.item_to_item.component_table import COMPONENTS
+from recsys_core.graph.components.selection import search
+from recsys_core.graph.components.selection.grid_search import choose_settings
+from recsys_core.graph.components.selection.refit import refit_from
+from recsys_core.graph.components.selection.search import search_components
 from recsys_core.graph.components.settings import Ladder
 
 USERS, ITEMS, TASTES = 80, 60, 4

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.components.candidate_pool import CandidatePool
-from recsys_core.graph.components.stacking import learn_weights
+from recsys_core.graph.components.selection.candidate_pool import CandidatePool
+from recsys_core.graph.components.selection.stacking import learn_weights
 
 USERS, WIDTH, K = 300, 40, 10
 

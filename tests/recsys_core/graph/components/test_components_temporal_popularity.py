@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.graph.components.temporal_popularity import (
+from recsys_core.graph.components.dot_products.temporal_popularity import (
     MOST,
     WEEK,
     Windows,

@@ -5,7 +5,7 @@ import pytest
 
 from recsys_core.errors import DataError
 from recsys_core.graph.components.histories import Histories
-from recsys_core.graph.components.transitions import (
+from recsys_core.graph.components.item_to_item.transitions import (
     directed_transitions,
     past_and_future,
     past_to_future,

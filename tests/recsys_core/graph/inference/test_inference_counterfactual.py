@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_core.graph.components.base import COMPONENTS, NETWORK
+from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
 from recsys_core.graph.components.histories import HistoryInput, UsualRatings
 from recsys_core.graph.components.item_maps import ItemPrior, LowRankMap, SparseMap
 from recsys_core.graph.components.item_model import ItemToItemModel, summed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsys_core.errors import ConfigError, DataError
-from recsys_core.graph.components.base import NETWORK
+from recsys_core.graph.components.dot_products.base import NETWORK
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.interaction_graph import Edges, Floats
 from recsys_core.graph.training.score_sum import Choice, histories_of

@@ -7,8 +7,12 @@ import pytest
 
 from recsys_core.columns import ITEM, USER
 from recsys_core.errors import DataError
-from recsys_core.graph.components.base import COMPONENTS, NETWORK
-from recsys_core.graph.components.component_file import CLASSES, components_to_bytes, sum_from_bytes
+from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
+from recsys_core.graph.components.dot_products.component_file import (
+    CLASSES,
+    components_to_bytes,
+    sum_from_bytes,
+)
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.inference.saved_model import fitted_model, to_bytes
 from recsys_core.graph.interaction_graph import Edges

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsys_core.errors import ConfigError
-from recsys_core.graph.components.base import COMPONENTS, NETWORK
+from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
 from recsys_core.graph.config import GraphConfig
 from recsys_core.graph.inference.extract import columns_of, user_placing
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from recsys_core.graph.components.base import COMPONENTS, NETWORK
+from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.interaction_graph import Edges, Floats
 from recsys_core.graph.training.early_stopping import Validator

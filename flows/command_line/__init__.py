@@ -1,0 +1,1 @@
+"""What the command lines share: parameters, help, messages, signals, Prefect's server."""

@@ -1,0 +1,1 @@
+"""Which components stand in the sum: their settings and weights, chosen on validation."""

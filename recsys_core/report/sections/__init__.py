@@ -1,0 +1,1 @@
+"""What the sections of the report show: sentences, tables, lists of users."""

@@ -1,0 +1,1 @@
+"""What is kept at a Prefect server, or waits for it."""

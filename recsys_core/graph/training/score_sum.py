@@ -18,7 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_core.errors import DataError
-from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK, with_user_components
+from recsys_core.graph.components.dot_products.base import (
+    COMPONENTS,
+    NEEDLESS,
+    NETWORK,
+    with_user_components,
+)
 from recsys_core.graph.components.dot_products.fitter import Component, Fitter, vectors_of
 from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import Scorer, Vectors
@@ -232,7 +237,8 @@ def _components_of(
     missing: dict[str, str] = {}
     best: tuple[float, Scorer] = (found.ndcg(network), network)
     for name, prepare in COMPONENTS.items():
-        fitter = prepare(spec)
+        idle = NEEDLESS[name](spec) if name in NEEDLESS else ""
+        fitter = idle or prepare(spec)
         if isinstance(fitter, str):
             missing[name] = fitter
             continue

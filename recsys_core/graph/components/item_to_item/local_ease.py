@@ -25,8 +25,8 @@ from recsys_core.graph.interaction_graph import Floats
 _CELLS: Final = 4_000_000
 """Cells of the small Gram matrices solved in one batch (16 MB): bounds memory, changes nothing."""
 _DENSE: Final = 4_096
-"""Items up to which the lists are looked up in a dense matrix (64 MB): the same result, in half of the
-time for a hundred neighbours."""
+"""Items up to which the lists are looked up in a dense matrix (64 MB): the same result, in half
+of the time for a hundred neighbours."""
 
 
 def local_ridge(

@@ -62,8 +62,8 @@ def choose_settings(
         decays: values of the input's decay; a single one is taken without a try.
         worth: below this, the settings that the search starts from are kept: a component so far
             behind others may still help their sum, but hardly by its last digits.
-        gains: where no value of the first parameter rises above this (what the best component has by
-            itself, for one that is judged beside it), the others are left in the middle.
+        gains: where no value of the first parameter rises above this (what the best component has
+            by itself, for one that is judged beside it), the others are left in the middle.
     """
     search = _GridSearch(grid, evaluate, most, decays)
     if search.value < worth:

@@ -17,13 +17,13 @@ from tests.benchmarks.graph_data import synthetic
 def main(users: int, items: int, interactions: int) -> None:
     import torch
 
-    from recsys_core.datasets.config import DataConfig
     from recsys_core.graph.components.selection.search import search_components
     from recsys_core.graph.training.score_sum import histories_of
+    from recsys_core.interactions.feedback import RatingScale
     from recsys_core.memory import memory_limit
 
     torch.set_num_threads(2)
-    world, scale = synthetic(users, items, interactions), DataConfig().scale
+    world, scale = synthetic(users, items, interactions), RatingScale()
     shape = world.graph.n_users, world.graph.n_items
     train, valid = (
         histories_of(one, shape, 0.5, scale) for one in (world.graph.edges, world.valid)

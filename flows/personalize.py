@@ -20,12 +20,10 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows.command_line import command, console
-from flows.command_line.signals import stop_on_signal
 from flows.pipeline import pipeline
-from flows.stages import check_ready
+from flows.stages import check_ready, started
 from recsys_core.config import RunConfig
 from recsys_core.report.summary import Summary
-from tasks.runtime.runs.run_log import run_log
 from tasks.runtime.runs.run_name import run_name
 
 
@@ -37,7 +35,7 @@ def personalize(config: RunConfig = RunConfig()) -> Summary | None:
         config: every parameter of the run; see `--help`.
     """
     check_ready(config)
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         made = pipeline(config, log)
         return None if config.dry_run else made.summary
 

@@ -186,6 +186,8 @@ def pipeline(
             store, item_ids=made.data.item_ids, split=made.split, graph=made.graph,
             embeddings=made.embeddings, model=made.model, reranked=made.reranked,
             policy=made.policy, titles=config.rerank.candidates,
+            keep_margin=config.explanations.keep_margin,
+            last=made.last.attributions() if made.last else None,
         )  # fmt: skip
         made.recommendations = explain(
             store, config.fan_out, catalogue=made.data.catalogue, split=made.split,

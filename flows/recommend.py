@@ -28,7 +28,7 @@ from typing import Any
 from prefect import flow
 
 from flows.command_line import command, console
-from flows.command_line.signals import stop_on_signal
+from flows.stages import started
 from recsys_core.artifacts import ArtifactStore, open_artifact
 from recsys_core.config import FanOutConfig
 from recsys_core.report.folder import check_run_folder
@@ -60,7 +60,6 @@ from tasks.runtime.references import (
     UserProfilesRef,
     UsersRef,
 )
-from tasks.runtime.runs.run_log import run_log
 from tasks.runtime.runs.run_name import recommend_name
 from tasks.user_profiles import user_profiles
 
@@ -77,7 +76,7 @@ def recommend(config: RecommendConfig) -> Recommended:
     if config.run_name is not None:
         check_run_folder(config.runs_root, config.run_name)
     served = served_ref(config)
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         made = _steps(config, served)
         summary: Recommended = recommended(config, log, served=served, **made)
         return summary

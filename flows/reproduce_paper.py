@@ -24,14 +24,12 @@ from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows.command_line import command
-from flows.command_line.signals import stop_on_signal
 from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
-from flows.stages import check_ready
+from flows.stages import check_ready, started
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.report.reproduction_page import Reproduction, as_text
 from tasks.reproduction.report import report
-from tasks.runtime.runs.run_log import run_log
 
 
 @flow(name="reproduce-paper", description=ABOUT)
@@ -43,7 +41,7 @@ def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction
     """
     store = ArtifactStore(root=config.artifact_root)
     check_ready(config.run(config.data, config.folds[0]))
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         folds = prepare_folds(store, config, log)
         results = measure(store, folds, rank(store, config, log, folds))
         cold = measure_cold(store, config, folds[0])

@@ -1,15 +1,18 @@
 """What the flows share: the checks before the first step, and a run up to a last step."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flows.command_line.signals import stop_on_signal
+from flows.command_line.watch import watching_under_worker
 from flows.pipeline import Last, pipeline
 from recsys_core.artifacts import ArtifactStore, sweep_root
 from recsys_core.config import RunConfig
 from recsys_core.report.folder import check_run_folder, sweep_runs
 from recsys_core.report.run_comparison import read_run
 from recsys_core.report.summary import StepSummary
-from tasks.runtime.runs.run_log import run_log
+from tasks.runtime.runs.run_log import RunLog, run_log
 from tasks.runtime.warm_start import named_run
 
 
@@ -37,9 +40,16 @@ def check_ready(config: RunConfig) -> None:
         choose_device(config.graph.device)
 
 
+@contextmanager
+def started() -> Iterator[RunLog]:
+    """Around the steps of every flow: signals end it at once, a server that is gone soon."""
+    with stop_on_signal(), watching_under_worker(), run_log() as log:
+        yield log
+
+
 def run_until(config: RunConfig, last: Last) -> list[StepSummary]:
     """Run the pipeline up to a step; what the steps did."""
     check_ready(config)
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         pipeline(config, log, until=last)
         return log.summaries()

@@ -14,14 +14,12 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.command_line.signals import stop_on_signal
 from flows.pipeline import pipeline
-from flows.stages import check_ready
+from flows.stages import check_ready, started
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Changes
 from tasks.arrived import arrived
 from tasks.metadata_changes import watch
-from tasks.runtime.runs.run_log import run_log
 from tasks.runtime.runs.run_name import run_name
 
 Hours = Annotated[float, Field(ge=0, le=24 * 30)]
@@ -37,7 +35,7 @@ def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 
             no run has processed them.
     """
     check_ready(config)
-    with stop_on_signal(), run_log() as log:
+    with started() as log:
         made = pipeline(config, log, until="enrich")
     arrived(config, made.data)
     return watch(config, made.data, timedelta(hours=repeat_after_hours))

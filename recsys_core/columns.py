@@ -143,6 +143,7 @@ SIGN: Final = "sign"
 CONTRIBUTION: Final = "contribution"
 DROP: Final = "drop"
 INFLUENCE: Final = "influence"
+STRENGTH: Final = "strength"
 PLACE: Final = "place"
 PLACE_WITHOUT: Final = "place_without"
 PEOPLE: Final = "people"
@@ -228,14 +229,15 @@ RERANKED: Final[Schema] = {
 ATTRIBUTIONS: Final[Schema] = {
     USER: None, ITEM: None, CAUSE: None, KIND: pl.String, SHARE: pl.Float32, SIGN: pl.Int8,
     CONTRIBUTION: pl.Float32, DROP: pl.Float32, PLACE: pl.Int32, PLACE_WITHOUT: pl.Int32,
-    PEOPLE: pl.Int32, PEOPLE_BOTH: pl.Int32,
+    PEOPLE: pl.Int32, PEOPLE_BOTH: pl.Int32, STRENGTH: pl.String,
 }  # fmt: skip
 """What contributed to the score of a recommended item, the strongest causes of each.
 
 CONTRIBUTION is the part of the score (all parts sum to it), SHARE its size among all of them. DROP
 is how much lower the score were without the rating, PLACE where the item stands by its score, and
 PLACE_WITHOUT where it would. PEOPLE liked the cause, PEOPLE_BOTH of them the item, too; of the
-cause `popularity`, PEOPLE liked the item.
+cause `popularity`, PEOPLE liked the item. STRENGTH is what reasons say of it
+(`attribution.strengths`); null for what no reason may cite.
 """
 RECOMMENDATIONS: Final[Schema] = {
     USER: None, ITEM: None, RANK: pl.Int32, SCORE: pl.Float32, TITLE: pl.String,

@@ -18,9 +18,10 @@ from tasks.runtime.references import (
 )
 from tasks.runtime.saved_models import read_model
 from tasks.runtime.step import step
+from tasks.train import CHOSEN_ANEW
 
 
-@step("attribute", version="6", returns=AttributionsRef)
+@step("attribute", version="8", returns=AttributionsRef, hints=("last",))
 def attribute(
     out: ArtifactWriter,
     *,
@@ -32,6 +33,8 @@ def attribute(
     reranked: RerankedRef,
     policy: PolicyRef,
     titles: int,
+    keep_margin: float,
+    last: AttributionsRef | None = None,
 ) -> None:
     """Say what contributed to the score of each of every user's first `titles` titles.
 
@@ -45,10 +48,13 @@ def attribute(
         reranked: the lists in their final order.
         policy: whose lists are reranked, with which weight.
         titles: how many entries a list has.
+        keep_margin: points of influence by which a cause of the last run is preferred.
+        last: the attributions of the last run of the same configuration.
     """
     from recsys_core.explanations.attribution.attribute import KnownUsers
     from recsys_core.explanations.attribution.attribute import attribute as attribute_users
     from recsys_core.explanations.attribution.judgements import with_judgements
+    from recsys_core.explanations.attribution.strengths import with_strengths
     from recsys_core.graph.inference.counterfactual import Counterfactuals
 
     fitted = read_model(model, graph=graph, embeddings=embeddings, split=split)
@@ -68,4 +74,8 @@ def attribute(
             on_user=report,
         )
     found = with_judgements(found, lists, policy.table("users"))
+    # Where the last choices were given up, what they said of causes is, too.
+    known = last is not None and CHOSEN_ANEW not in model.manifest.facts
+    before = last.table("attributions") if last is not None and known else None
+    found = with_strengths(found, last=before, margin=keep_margin)
     out.table("attributions", found, ATTRIBUTIONS)

@@ -14,12 +14,15 @@ import polars as pl
 
 from flows.personalize import personalize
 from recsys_core.columns import (
+    CAUSE,
     GENRES,
     ITEM,
+    KIND,
     OVERVIEW,
     PURPOSE,
     RANK,
     RATING,
+    STRENGTH,
     SUBJECT,
     TIMESTAMP,
     TITLE,
@@ -113,6 +116,7 @@ class Nightly:
     lists: pl.DataFrame
     candidates: pl.DataFrame
     evidence: pl.DataFrame
+    attributions: pl.DataFrame
 
     @property
     def calls(self) -> int:
@@ -145,6 +149,7 @@ def run(endpoint: Endpoint, name: str, **more: str) -> Nightly:
         lists=pl.read_parquet(Path(summary.folder) / "recommendations.parquet"),
         candidates=pl.read_parquet(steps["candidates"] / "candidates.parquet"),
         evidence=pl.read_parquet(steps["user_profiles"] / "evidence.parquet"),
+        attributions=pl.read_parquet(steps["attribute"] / "attributions.parquet"),
     )
 
 
@@ -158,6 +163,21 @@ def changed(before: Nightly, after: Nightly, k: int) -> set[str]:
     """Users whose first k candidates are others, whatever their order."""
     one, other = sets(before.candidates, k), sets(after.candidates, k)
     return {user for user in one | other if one.get(user) != other.get(user)}
+
+
+def recaused(before: Nightly, after: Nightly) -> set[str]:
+    """Users of whom an entry that both runs list rests on other causes, or on some more or less."""
+    entries = [USER, ITEM]
+    named = [USER, ITEM, KIND, CAUSE, STRENGTH]
+    both = before.attributions.join(after.attributions, on=entries, how="semi")
+    one, other = (
+        night.attributions.drop_nulls(STRENGTH).join(both, on=entries, how="semi").select(named)
+        for night in (before, after)
+    )
+    rows = [
+        a.join(b, on=named, how="anti", nulls_equal=True) for a, b in ((one, other), (other, one))
+    ]
+    return set(pl.concat(rows)[USER])
 
 
 @dataclass(frozen=True, kw_only=True)

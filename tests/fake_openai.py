@@ -345,6 +345,8 @@ class FakeOpenAI:
         received, word = self._note(line["body"])
         if word == "lost":
             return b""
+        if word.startswith("huge/"):
+            return b" " * (int(word[5:]) << 20)
         status, raw, _ = self.outcome(received, word)
         response = {"status_code": status, "request_id": "r", "body": json.loads(raw)}
         made = {"id": "l", "custom_id": line["custom_id"], "response": response, "error": None}

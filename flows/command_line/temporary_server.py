@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
-_PROCESS: Final = Path(__file__).with_name("_server_process.py")
+_PROCESS: Final = Path(__file__).with_name("server_process.py")
 
 _starting: Thread | None = None
 _LAST: Final = 4096

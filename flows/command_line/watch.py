@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,8 @@ ROOM_S: Final = 8.0
 """Seconds for which its records may find no room."""
 _ROOM: Final = 1 << 20
 """Bytes that are written before a run to see whether Prefect's folder has room for its records."""
+_BY_WORKER: Final = "PREFECT__FLOW_RUN_ID"
+"""Variable of a process that a worker started, on its machine or in a container."""
 _MORE_ROOM: Final = 1 << 16
 """The same while it goes on, every few seconds."""
 
@@ -70,6 +72,11 @@ def watching() -> Iterator[None]:
         yield
     finally:
         stop.set()
+
+
+def watching_under_worker() -> AbstractContextManager[None]:
+    """`watching`, where a worker started this process: a command line watches by itself."""
+    return watching() if os.environ.get(_BY_WORKER) else nullcontext()
 
 
 def _watch(stop: threading.Event) -> None:

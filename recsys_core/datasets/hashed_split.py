@@ -93,16 +93,20 @@ def _one_per_user(users: _Codes, rows: Mask, last: Mask, order: npt.NDArray[np.f
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Ids:
-    """A column of ids as numbers from 0, and as hashes that are the same for ids of any type."""
+    """A column of ids as numbers from 0, in any order, and as hashes: the same for any type."""
 
     codes: _Codes
     hashes: _Hashes
 
     @classmethod
     def of(cls, ids: pl.Series) -> "_Ids":
-        codes = (ids.rank("dense") - 1).cast(pl.Int64).to_numpy()
-        distinct = [_hash(str(one)) for one in ids.unique().sort()]
-        return cls(codes=codes, hashes=np.array(distinct, dtype=np.uint64)[codes])
+        # By hash tables: ranks would sort every row.
+        distinct = ids.unique().alias("id")
+        numbered = distinct.to_frame().with_columns(code=pl.int_range(pl.len(), dtype=pl.Int64))
+        rows = ids.alias("id").to_frame().join(numbered, on="id", how="left", maintain_order="left")
+        hashes = np.array([_hash(str(one)) for one in distinct], dtype=np.uint64)
+        codes = rows["code"].to_numpy()
+        return cls(codes=codes, hashes=hashes[codes])
 
 
 def _hash(text: str) -> int:
@@ -118,6 +122,8 @@ def _uniform(pairs: _Hashes, purpose: str, seed: int) -> npt.NDArray[np.float64]
 def _mixed(values: _Hashes) -> _Hashes:
     with np.errstate(over="ignore"):
         values = values + _GAMMA
-        for shift, factor in _MIX:
-            values = (values ^ (values >> np.uint64(shift))) * factor
-        return values ^ (values >> np.uint64(31))
+        for shift, factor in _MIX:  # in place: there may be tens of millions
+            values ^= values >> np.uint64(shift)
+            values *= factor
+        values ^= values >> np.uint64(31)
+        return values

@@ -17,6 +17,12 @@ class ExplanationConfig(Section):
     """Titles explained per request; fewer for models with a small context."""
     language: str = Field(default="English", min_length=2, max_length=60)
     """Language of the sentences that a model writes; the rules write English only."""
+    keep_margin: float = Field(default=10.0, ge=0, le=50)
+    """What a title was for a recommendation in the last run of this configuration (one that reasons
+    may cite, the strongest, a strong one), it stays, unless its influence speaks against it by more
+    than so many points, in percent of the strongest title's: training again moves all of them a
+    little, and reasons are asked for again where these change. What does not raise the score any
+    more is never cited. 0 keeps nothing."""
     fidelity_users: int = Field(default=200, ge=1)
     """Users whose reasons are measured by taking the cited titles away, drawn by the seed."""
     judge: bool = False

@@ -26,6 +26,7 @@ from recsys_core.explanations.prompt import (
     outside,
     titles_outside,
     unsupported,
+    with_numbers,
 )
 from recsys_core.explanations.user_context import ExplanationContext, ExplanationContexts
 from recsys_core.llm.providers.base import Provider, Request
@@ -144,7 +145,7 @@ def _keep_supported(
 ) -> None:
     """Add a reason for every title: the model's if its citations hold, else the rule's."""
     kept = {
-        item.id: given[item.id]
+        item.id: with_numbers(item, given[item.id])
         for item in variables.items
         if item.id in given and not unsupported(variables, item, given[item.id])
     }

@@ -6,12 +6,14 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys_core.explanations.attributes import normalise_key
+from recsys_core.explanations.attribution.strengths import MAIN, STRENGTHS
 from recsys_core.explanations.evaluation.claims import QUOTED, title_key, words
 from recsys_core.explanations.rule_explainer import (
     LikedCause,
     LikedTitle,
     RecommendedTitle,
     RuleExplainer,
+    telling,
 )
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
@@ -20,6 +22,10 @@ from recsys_core.prompt_context.models import MAX_ID_CHARS, PromptModel, RecentI
 
 _SENTENCE_CHARS: Final = 600
 _IDS, _LIKED, _ATTRIBUTES = "ids", "liked", "attributes"
+_PEOPLE: Final = "{people}"
+"""Stands in a model's sentence for how many people liked the first title that it cites, ..."""
+_OF_THEM: Final = "{of_them}"
+"""... and for how many of these liked the recommended one: filled in by `with_numbers`."""
 
 
 class KnownItem(PromptModel):
@@ -38,16 +44,23 @@ class Cause(PromptModel):
     id: str
     influence: int = 100
     """What the score loses without it, in percent of what it loses without the strongest cause."""
+    strength: str = MAIN
+    """The same as a word that stays over runs (`attribution.strengths`): prompts show this one."""
     people: int = 0
     """How many people liked it."""
     people_both: int = 0
     """How many of these liked the recommended title, too."""
 
     @property
-    def as_shown(self) -> dict[str, str | int]:
-        """As the prompt shows it."""
-        counts = {"people": self.people, "of_them": self.people_both} if self.people else {}
-        return {"liked_id": self.id, "influence": self.influence, **counts}
+    def counted(self) -> bool:
+        """Whether the numbers of people are large enough to speak of."""
+        return telling(self.people, self.people_both)
+
+    @property
+    def as_shown(self) -> dict[str, str | bool]:
+        """As the prompt shows it: without numbers, which any new rating changes."""
+        counts = {"counted": True} if self.counted else {}
+        return {"liked_id": self.id, "influence": self.strength, **counts}
 
 
 class ExplainedItem(KnownItem):
@@ -59,6 +72,12 @@ class ExplainedItem(KnownItem):
     """The largest cause that is no title (`attribution.kinds`), where no liked title is one."""
     people: int = 0
     """How many people liked it."""
+
+    @property
+    def causes_shown(self) -> list[dict[str, str | bool]]:
+        """The causes as the prompt shows them: by strength and id, whatever their exact order."""
+        ordered = sorted(self.causes, key=lambda one: (STRENGTHS.index(one.strength), one.id))
+        return [one.as_shown for one in ordered]
 
 
 class ExplanationInput(PromptModel):
@@ -113,7 +132,8 @@ def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
     targets = [
         RecommendedTitle(
             title=one.title, attributes=one.attributes, rests_on=one.rests_on, people=one.people,
-            causes=tuple(LikedCause(**one_cause.model_dump()) for one_cause in one.causes),
+            causes=tuple(LikedCause(**cause.model_dump(exclude={"strength"}))
+                         for cause in one.causes),
         )
         for one in variables.items
     ]  # fmt: skip
@@ -153,7 +173,27 @@ def unsupported(variables: ExplanationInput, item: ExplainedItem, reason: Reason
     problems = [f"liked_ids {ids} are not among the causes of this title"] if ids else []
     problems += [f"the sentence names {names}, no causes of this title"] if names else []
     problems += [ill] if (ill := _ill_formed(item, reason)) else []
+    places = any(mark in reason.sentence for mark in (_PEOPLE, _OF_THEM))
+    if places and _first_counted(item, reason) is None:
+        problems.append("it has places for numbers of people of a title that has none to tell")
     return " and ".join(problems)
+
+
+def _first_counted(item: ExplainedItem, reason: Reason) -> Cause | None:
+    """The first title that the reason cites, where numbers of people may be told of it."""
+    causes = {one.id: one for one in item.causes}
+    first = causes.get(reason.liked_ids[0]) if reason.liked_ids else None
+    return first if first is not None and first.counted else None
+
+
+def with_numbers(item: ExplainedItem, reason: Reason) -> Reason:
+    """The reason with today's numbers of people in the places that its sentence left for them."""
+    cause = _first_counted(item, reason)
+    if cause is None:
+        return reason
+    said = reason.sentence.replace(_PEOPLE, str(cause.people))
+    said = said.replace(_OF_THEM, str(cause.people_both))
+    return reason.model_copy(update={"sentence": said})
 
 
 def _ill_formed(item: ExplainedItem, reason: Reason) -> str:

@@ -197,7 +197,7 @@ class RuleExplainer:
     ) -> RuleReason:
         """One genre says little: numbers of people stand beside it, or in its place."""
         title, cause = self._title(one.title, target), one.cause
-        few = not _telling(cause)
+        few = not telling(cause.people, cause.people_both)
         if not few and normalise_key(named.genres[0]) in self.common:
             return self._by_people(one, matches, target)
         liked: tuple[str, ...] = (cause.id,)
@@ -215,7 +215,7 @@ class RuleExplainer:
     ) -> RuleReason:
         """A reason of numbers, or that it weighs most, where nothing shared can be said."""
         title, cause = self._title(one.title, target), one.cause
-        if _telling(cause):
+        if telling(cause.people, cause.people_both):
             sentence = collaborative_sentence(
                 title, cause.people, cause.people_both, self._turn("people")
             )
@@ -260,9 +260,9 @@ class RuleExplainer:
         return RuleReason(sentence=sentence)
 
 
-def _telling(cause: LikedCause) -> bool:
-    """Whether the numbers of people are large enough to speak of."""
-    return cause.people_both >= max(_FEW, _TENTH * cause.people)
+def telling(people: int, both: int) -> bool:
+    """Whether `both` of `people` are large enough numbers to speak of."""
+    return both >= max(_FEW, _TENTH * people)
 
 
 def weight(key: str) -> float:

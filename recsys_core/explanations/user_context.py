@@ -8,13 +8,7 @@ import polars as pl
 
 from recsys_core import columns as c
 from recsys_core.explanations.attributes import attributes
-from recsys_core.explanations.attribution.kinds import (
-    ATTRIBUTES,
-    LIKED,
-    POPULARITY,
-    PROFILE,
-    TIME,
-)
+from recsys_core.explanations.attribution.strengths import citable, rests_on
 from recsys_core.explanations.prompt import Cause, ExplainedItem, ExplanationInput, KnownItem
 from recsys_core.prompt_context.tables import item_facts, recent, recent_items, taste, tastes
 
@@ -69,12 +63,12 @@ class ExplanationContexts:
         self._items = {row[c.ITEM]: known_item(row) for row in shown.iter_rows(named=True)}
         self._without = pool[c.USER].unique().is_in(cited[c.USER].implode()).not_().sum()
         causes = cited.group_by(c.USER, c.ITEM, maintain_order=True).agg(
-            pl.struct(c.CAUSE, c.INFLUENCE, c.PEOPLE, c.PEOPLE_BOTH).alias(_CAUSES)
+            pl.struct(c.CAUSE, c.INFLUENCE, c.STRENGTH, c.PEOPLE, c.PEOPLE_BOTH).alias(_CAUSES)
         )
         self._frame = (
             pool.select(c.USER, c.ITEM)
             .join(causes, on=[c.USER, c.ITEM], how="left", maintain_order="left")
-            .join(others(attributions), on=[c.USER, c.ITEM], how="left", maintain_order="left")
+            .join(rests_on(attributions), on=[c.USER, c.ITEM], how="left", maintain_order="left")
             .with_columns(pl.col(c.USER).is_in(liking.implode()).alias(_LIKES))
             .group_by(c.USER, maintain_order=True)
             .agg(pl.col(_LIKES).first(), pl.struct(c.ITEM, _CAUSES, c.KIND, c.PEOPLE).alias(_ROWS))
@@ -99,7 +93,7 @@ class ExplanationContexts:
 
     def _input(self, row: Mapping[str, Any], part: Sequence[Mapping[str, Any]]) -> ExplanationInput:
         shown = [self._explained(one) for one in part]
-        cited = {one[c.CAUSE]: None for item in part for one in item[_CAUSES] or ()}
+        cited = sorted({one[c.CAUSE] for item in part for one in item[_CAUSES] or ()}, key=str)
         return ExplanationInput(
             taste=taste(dict(row)), recent=recent(dict(row)), items=tuple(shown),
             liked=tuple(self._items[one] for one in cited if one in self._items),
@@ -109,8 +103,8 @@ class ExplanationContexts:
     def _explained(self, row: Mapping[str, Any]) -> ExplainedItem:
         causes = tuple(
             Cause(
-                id=str(one[c.CAUSE]), influence=one[c.INFLUENCE], people=one[c.PEOPLE] or 0,
-                people_both=one[c.PEOPLE_BOTH] or 0,
+                id=str(one[c.CAUSE]), influence=one[c.INFLUENCE], strength=one[c.STRENGTH],
+                people=one[c.PEOPLE] or 0, people_both=one[c.PEOPLE_BOTH] or 0,
             )
             for one in row[_CAUSES] or ()
             if one[c.CAUSE] in self._items
@@ -124,41 +118,6 @@ class ExplanationContexts:
 _CAUSES: Final = "__causes__"
 _LIKES: Final = "__likes__"
 _ROWS: Final = "__rows__"
-CITABLE: Final = 5
-"""Liked titles that a reason may choose from."""
-_SAID: Final = (PROFILE, ATTRIBUTES, POPULARITY, TIME)
-"""Causes other than titles that a sentence can name."""
-
-
-def citable(attributions: pl.DataFrame) -> pl.DataFrame:
-    """The liked titles that the reasons of each item may cite, the strongest first.
-
-    Both answers must agree: the title adds to the score, and the score were lower without it.
-    INFLUENCE is the drop without the title in percent of the largest.
-    """
-    return (
-        attributions.filter((pl.col(c.KIND) == LIKED) & (pl.col(c.DROP) > 0) & (pl.col(c.SIGN) > 0))
-        .sort(c.USER, c.ITEM, c.DROP, c.CAUSE, descending=[False, False, True, False])
-        .group_by(c.USER, c.ITEM, maintain_order=True)
-        .head(CITABLE)
-        .with_columns(
-            (100 * pl.col(c.DROP) / pl.col(c.DROP).max().over(c.USER, c.ITEM))
-            .round()
-            .cast(pl.Int32)
-            .alias(c.INFLUENCE)
-        )
-    )
-
-
-def others(attributions: pl.DataFrame) -> pl.DataFrame:
-    """USER, ITEM, the KIND of the largest cause that is no title, and PEOPLE who liked the item."""
-    said = attributions.filter(pl.col(c.KIND).is_in(_SAID) & (pl.col(c.SIGN) > 0))
-    people = pl.col(c.PEOPLE).filter(pl.col(c.KIND) == POPULARITY).first()
-    return (
-        said.sort(c.SHARE, descending=True)
-        .group_by(c.USER, c.ITEM)
-        .agg(pl.col(c.KIND).first(), people.alias(c.PEOPLE))
-    )
 
 
 def known_item(row: Mapping[str, Any]) -> KnownItem:

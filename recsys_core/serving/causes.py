@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from recsys_core import columns as c
-from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED, STRONGEST
+from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED
+from recsys_core.explanations.attribution.strengths import strongest_ratings, with_strengths
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.serving.product.located import Located
 from recsys_core.serving.product.model import ServedModel
@@ -46,7 +47,7 @@ def visitor_causes(model: ServedModel, visitors: Visitors, lists: pl.DataFrame) 
         own = edges.where(np.arange(int(starts[at]), int(starts[at + 1])))
         items = model_numbers(rows[c.ITEM], model.items[c.ITEM])
         parts.append(_of_user(model, user, rows[c.ITEM], items, own, located, at))
-    return pl.concat(parts).select(list(c.ATTRIBUTIONS))
+    return with_strengths(pl.concat(parts))
 
 
 def _schema(lists: pl.DataFrame) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def drops_of(
     """
     asked = _asked(model, own, items)
     drops = _drops(model, own, asked, items, attributes, text)
-    order = np.argsort(-np.abs(drops), axis=0, kind="stable")[:STRONGEST]
+    order = strongest_ratings(drops, polarity(model, own)[asked] == 1)
     return Drops(asked=asked, drops=drops, strongest=order)
 
 

@@ -25,6 +25,7 @@ from recsys_core.columns import (
     YEAR,
 )
 from recsys_core.explanations.attribution.kinds import POPULARITY
+from recsys_core.explanations.attribution.strengths import CITABLE, CITED_FROM
 from recsys_core.explanations.prompt import (
     Cause,
     ExplainedItem,
@@ -33,7 +34,7 @@ from recsys_core.explanations.prompt import (
     Reason,
     explain_with_rules,
 )
-from recsys_core.explanations.user_context import CITABLE, known_item
+from recsys_core.explanations.user_context import known_item
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
 from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.inputs import RatedItem
@@ -268,6 +269,7 @@ class People:
                     people=int(people[row]), people_both=int(both[row, column]),
                 )
                 for row in rows[:CITABLE]
+                if 100 * float(found.drops[row, column]) / float(most) >= CITED_FROM
             )  # fmt: skip
             made.append(
                 ExplainedItem(

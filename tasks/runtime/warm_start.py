@@ -48,6 +48,7 @@ _NOW: Final = "_now"
 _ROUNDING: Final = 1e-9
 _ROLES: Final = {
     "split": "split", "split_everything": f"{SERVED}split", "embeddings": "embeddings",
+    "attribute": "attributions",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Under a worker, too, one signal ends a run and its spending; what was bought is kept."""
+"""Under a worker, too, a signal or a silent server ends a run; what was bought is kept."""
 
 import signal
 import time
@@ -88,3 +88,27 @@ def test_a_signal_to_a_run_under_a_worker_ends_its_spending(
     asked = [(one.purpose, one.text) for one in endpoint.prompts]
     assert mark < len(asked)
     assert len(asked) - len(set(asked)) <= IN_FLIGHT, "only what was in flight is asked again"
+
+
+def test_a_server_that_hangs_ends_a_run_under_a_worker_within_a_minute(
+    deployed: LocalServer, endpoint: Endpoint
+) -> None:
+    """Prefect's own client would ask six times, a minute each."""
+    endpoint.server.latency = 1.0
+    run = deployed.run_id(PERSONALIZE, {"config": config_of(endpoint)})
+    wait_for(lambda: len(endpoint.prompts) >= 4, 180, "the first requests")
+    process, server = flow_process(deployed), deployed._started["server"]
+    server.send_signal(signal.SIGSTOP)
+    try:
+        gone, _ = psutil.wait_procs([process], 60)
+        assert gone, "the run goes on without its server"
+        sent = len(endpoint.prompts)
+        time.sleep(2)
+        assert len(endpoint.prompts) == sent, "requests after the end"
+    finally:
+        server.send_signal(signal.SIGCONT)
+    assert "The Prefect server does not answer" in (deployed.folder / "worker-cpu.log").read_text()
+    wait_for(lambda: deployed.state(run)["name"] == "Crashed", 120, "the state Crashed")
+    endpoint.server.latency = 0.0
+    again = deployed.run_id(PERSONALIZE, {"config": config_of(endpoint)})
+    assert deployed.end_of(again)["name"] == "Completed"

@@ -8,9 +8,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys_core.columns import ITEM, RECOMMENDATIONS, USER
+from recsys_core.columns import (
+    CAUSE,
+    DROP,
+    INFLUENCE,
+    ITEM,
+    RECOMMENDATIONS,
+    SIGN,
+    STRENGTH,
+    USER,
+)
+from recsys_core.explanations.attribution.strengths import MAIN, citable
 from recsys_core.llm.request import templates
-from tests.changing_shop import Nightly, Shop, changed, kept, run
+from tests.changing_shop import Nightly, Shop, changed, kept, recaused, run
 from tests.flows.llm_run import KEY, KEY_ENV, Endpoint, killed
 
 pytestmark = [
@@ -129,6 +139,9 @@ def test_after_one_rating_its_user_is_asked_about_and_whose_candidates_changed(
     assert after.by_purpose()["item_profile"] == 0
     assert after.asked_about("user_profile") <= {WHO}
     assert after.asked_about("prompt_level") <= {WHO} | changed(before, after, K)
+    assert after.asked_about("explanation") <= (
+        {WHO} | changed(before, after, K) | recaused(before, after)
+    )
     # A user is a thirtieth of this shop, and a hundredth of the one that the bar is for.
     assert after.calls <= 0.05 * nights.first.calls * 100 / 30
 
@@ -142,6 +155,9 @@ def test_after_edited_overviews_those_are_asked_about_and_who_knows_or_gets_them
     assert after.asked_about("user_profile") == shown
     got = after.holders(EDITED, K) | changed(before, after, K)
     assert after.asked_about("prompt_level") <= shown | got
+    # A title that they liked is described anew where it is a cause.
+    cited = set(after.attributions.filter(pl.col(CAUSE).is_in(EDITED))[USER])
+    assert after.asked_about("explanation") <= shown | got | cited | recaused(before, after)
 
 
 def test_after_an_unrated_item_it_is_asked_about_and_whose_candidates_changed(
@@ -151,6 +167,22 @@ def test_after_an_unrated_item_it_is_asked_about_and_whose_candidates_changed(
     assert after.asked_about("item_profile") == {"film-new"}
     assert after.asked_about("user_profile") == set()
     assert after.asked_about("prompt_level") <= changed(before, after, K)
+    others = changed(before, after, K) | recaused(before, after)
+    assert after.asked_about("explanation") <= others
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("nothing", "rating"), ("rating", "overviews"), ("overviews", "item")]
+)
+def test_causes_stay_what_they_were_unless_drops_speak_against_it(
+    before: str, after: str, nights: Nights
+) -> None:
+    one, other = getattr(nights, before), getattr(nights, after)
+    assert len(recaused(one, other) - {WHO}) <= 0.1 * 30
+    may_be_cited = citable(other.attributions)
+    assert may_be_cited[DROP].min() > 0
+    assert may_be_cited[SIGN].min() == 1
+    assert may_be_cited.filter(pl.col(STRENGTH) == MAIN)[INFLUENCE].min() >= 90
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Run:
 
     def servers(self) -> list[int]:
         """Processes of the temporary server of this run."""
-        mark = f"_server_process.py\0{self.process.pid}\0".encode()
+        mark = f"server_process.py\0{self.process.pid}\0".encode()
         found = []
         for place in Path("/proc").glob("[0-9]*/cmdline"):
             try:

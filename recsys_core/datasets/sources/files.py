@@ -15,13 +15,9 @@ from typing import Final
 
 import pyarrow.fs as pafs
 
+from recsys_core.datasets.sources.bounds import check_unpacked, corrupt
 from recsys_core.errors import DataError, StorageError
 
-_LARGEST_MEMBER: Final = 1 << 31
-MUCH: Final = 64 << 20
-"""Bytes of an unpacked file from which on it must not be packed beyond belief."""
-MOST_PACKED: Final = 100
-"""Times by which a file may be packed: ratings in text reach 4 to 20, DEFLATE at most 1032."""
 # Encrypted members are a RuntimeError, unknown compression a NotImplementedError.
 _ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 HEAD: Final = 1 << 16
@@ -231,28 +227,6 @@ def zip_files(data: bytes | Path, *, place: str) -> Files:
 
     names = frozenset(by_name)
     return Files(place=place, names=names, read=read, head=lambda name: read(name, HEAD))
-
-
-def check_unpacked(place: str, size: int, packed: int) -> None:
-    """Refuse what unpacks to too much: a small archive can stand for gigabytes of nothing.
-
-    Raises:
-        DataError: it is larger than 2 GiB, or packed by more than `MOST_PACKED`.
-    """
-    if size > _LARGEST_MEMBER:
-        raise corrupt(place, "less than 2 GiB", f"{size:,} bytes")
-    if size > MUCH and size > MOST_PACKED * max(packed, 1):
-        expected = f"a file packed by no more than {MOST_PACKED} (if it is right, unpack it first)"
-        raise corrupt(place, expected, f"{packed:,} bytes unpack to {size:,}")
-
-
-def corrupt(place: str, expected: str, cause: object) -> DataError:
-    """The error for a file that cannot be what its name says."""
-    return DataError(
-        f"{place} is damaged or not what its name says: {cause}",
-        expected=f"{expected}.",
-        fix="get the file again and compare its checksum with the publisher's.",
-    )
 
 
 def _unreadable(place: str, cause: OSError) -> StorageError:

@@ -19,14 +19,13 @@ import polars as pl
 
 from recsys_core.columns import ITEM, USER
 from recsys_core.datasets.sources.aliases import FIRST_UNNAMED
-from recsys_core.datasets.sources.files import (
-    HEAD,
-    Files,
+from recsys_core.datasets.sources.bounds import (
+    check_not_packed,
+    check_parquet,
     check_unpacked,
     corrupt,
-    listing,
-    visible,
 )
+from recsys_core.datasets.sources.files import HEAD, Files, listing, visible
 from recsys_core.datasets.sources.text_forms import (
     ENCODINGS,
     adjacency_pairs,
@@ -149,6 +148,11 @@ class Table:
     ) -> pl.DataFrame:
         source = self._source(name)
         place = f"{self.files.place}/{name}"
+        if suffix(name) not in PARQUET:
+            check_not_packed(place, source[:HEAD] if isinstance(source, bytes) else _head(source))
+        elif rows is None:
+            names = None if columns is None else list(columns.values())
+            check_parquet(place, _stream(source), names)
         reader = _reader(suffix(name))
         try:
             return reader(source, columns, rows)
@@ -157,13 +161,14 @@ class Table:
 
     def _head(self, name: str) -> bytes:
         """The first bytes, unpacked."""
-        head = self.files.head(name)
-        if not name.endswith(".gz"):
-            return head
+        head, place = self.files.head(name), f"{self.files.place}/{name}"
         try:
-            return zlib.decompressobj(wbits=31).decompress(head, HEAD)
+            if name.endswith(".gz"):
+                head = zlib.decompressobj(wbits=31).decompress(head, HEAD)
         except zlib.error as error:
-            raise corrupt(f"{self.files.place}/{name}", "a whole gzip file", error) from error
+            raise corrupt(place, "a whole gzip file", error) from error
+        check_not_packed(place, head)
+        return head
 
     def _source(self, name: str) -> Path | bytes:
         path = self.files.path(name)

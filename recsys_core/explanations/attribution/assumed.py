@@ -4,6 +4,7 @@ import polars as pl
 
 from recsys_core import columns as c
 from recsys_core.explanations.attribution.kinds import LIKED
+from recsys_core.explanations.attribution.strengths import with_strengths
 
 
 def assumed(evidence: pl.DataFrame, lists: pl.DataFrame) -> pl.DataFrame:
@@ -31,4 +32,4 @@ def assumed(evidence: pl.DataFrame, lists: pl.DataFrame) -> pl.DataFrame:
         pl.lit(LIKED).alias(c.KIND), pl.lit(1, pl.Int8).alias(c.SIGN),
         pl.col(c.SHARE).alias(c.CONTRIBUTION), pl.col(c.SHARE).alias(c.DROP),
     )  # fmt: skip
-    return pl.concat([empty, found], how="diagonal").select(list(c.ATTRIBUTIONS))
+    return with_strengths(pl.concat([empty, found], how="diagonal"))

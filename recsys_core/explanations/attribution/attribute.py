@@ -20,8 +20,8 @@ from recsys_core.explanations.attribution.kinds import (
     OTHERS,
     POPULARITY,
     RATED,
-    STRONGEST,
 )
+from recsys_core.explanations.attribution.strengths import strongest_ratings, with_strengths
 from recsys_core.graph.inference.counterfactual import Counterfactuals, UserHistory
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 
@@ -136,7 +136,7 @@ def _found(
 
 def _strongest(user: int, items: Indices, history: UserHistory, causes: UserCauses) -> _Columns:
     n, count = causes.drops.shape
-    order = np.argsort(-np.abs(causes.drops), axis=0, kind="stable")[:STRONGEST].T
+    order = strongest_ratings(causes.drops, history.liked).T
     place = np.arange(count)[:, None]
     total = np.abs(causes.contributions).sum(0) + np.abs(causes.others).sum(0)
     total = np.maximum(total, np.finfo(np.float32).tiny)
@@ -182,7 +182,7 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
     shape = graph.n_users, graph.n_items
     people, both = co_likes(likes, shape, causes[cited], items[cited])
     of_items, _ = co_likes(likes, shape, items[popular], items[popular])
-    return found.with_columns(
+    named = found.with_columns(
         pl.Series(c.USER, users.ids.gather(found[c.USER_INDEX])),
         pl.Series(c.ITEM, item_ids.gather(found[c.ITEM_INDEX])),
         pl.Series(c.CAUSE, item_ids.gather(found[c.CAUSE].replace(-1, None)), item_ids.dtype),
@@ -192,7 +192,8 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
         pl.col(c.PLACE_WITHOUT).replace(0, None),
         _scattered(c.PEOPLE, np.append(cited, popular), np.append(people, of_items), found.height),
         _scattered(c.PEOPLE_BOTH, cited, both, found.height),
-    ).select(list(c.ATTRIBUTIONS))
+    )
+    return with_strengths(named)
 
 
 def _scattered(name: str, places: Any, values: Indices, length: int) -> pl.Series:

@@ -40,7 +40,8 @@ def with_judgements(
             pl.col(c.WEIGHT).cast(pl.Float32).alias(c.SHARE),
             (pl.col(c.PLACE) - pl.col(c.RANK)).sign().cast(pl.Int8).alias(c.SIGN),
             *(pl.lit(None, attributions.schema[name]).alias(name)
-              for name in (c.CONTRIBUTION, c.DROP, c.PLACE_WITHOUT, c.PEOPLE, c.PEOPLE_BOTH)),
+              for name in (c.CONTRIBUTION, c.DROP, c.PLACE_WITHOUT, c.PEOPLE, c.PEOPLE_BOTH,
+                           c.STRENGTH)),
         )
     )  # fmt: skip
     graph = rows.with_columns(left.cast(pl.Float32).alias(c.SHARE))

@@ -14,7 +14,14 @@ from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.store.answers import AnswerCache
 from recsys_core.llm.transport.base import Completion, Payload, SendFailed
 from recsys_core.llm.transport.batch_endpoint import BatchEndpoint
-from recsys_core.llm.transport.batch_files import MAX_BYTES, MAX_LINES, BatchRecord, lines, results
+from recsys_core.llm.transport.batch_files import (
+    MAX_BYTES,
+    MAX_LINE,
+    MAX_LINES,
+    BatchRecord,
+    lines,
+    results,
+)
 from recsys_core.llm.transport.litellm import failure_of
 
 _LOG: Final = logging.getLogger(__name__)
@@ -147,20 +154,23 @@ class BatchTransport:
             try:
                 state = await self._endpoint.look(remote)
                 if state.status in _DONE:
-                    self._deliver(batch, keys, state, await self._contents(state))
+                    contents = await self._contents(state, len(keys))
+                    self._deliver(batch, keys, state, contents)
                     return
                 failures = 0
             except Exception as error:
                 failures += 1
                 failure = failure_of(error, self._config.timeout_s)
-                if failure.fatal or failures >= _LOOKS:
+                if failure.malformed:  # its results can never be read
+                    self._record.drop(batch, keys)
+                if failure.fatal or failure.malformed or failures >= _LOOKS:
                     self._fail(keys, failure)
                     return
             await asyncio.sleep(POLL_S)
 
-    async def _contents(self, state: Any) -> list[bytes]:
+    async def _contents(self, state: Any, calls: int) -> list[bytes]:
         files = [getattr(state, name, None) for name in ("output_file_id", "error_file_id")]
-        return [await self._endpoint.content(file) for file in files if file]
+        return [await self._endpoint.content(file, calls * MAX_LINE) for file in files if file]
 
     def _deliver(self, batch: str, keys: list[str], state: Any, contents: list[bytes]) -> None:
         mine, lost = set(keys), []

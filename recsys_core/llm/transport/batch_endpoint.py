@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from pydantic import SecretStr
 
 from recsys_core.llm.transport.litellm import close_clients, load_litellm
+from recsys_core.llm.transport.litellm_guard import guarded, responses_up_to
 
 LABEL: Final = "recsys_batch"
 """Metadata key by which a batch is found whose id could not be written down any more."""
@@ -29,8 +30,8 @@ class BatchEndpoint(Protocol):
     async def look(self, batch: str) -> Any:
         """The state of a batch: `status`, `output_file_id`, `error_file_id`, `errors`."""
 
-    async def content(self, file: str) -> bytes:
-        """The content of a file."""
+    async def content(self, file: str, most: int) -> bytes:
+        """The content of a file of at most so many bytes."""
 
     async def find(self, label: str) -> str | None:
         """The id of the batch with this label."""
@@ -58,9 +59,7 @@ class OpenAIBatches:
             max_retries=0,
             timeout=self._timeout,
             # No prompt goes to another host than the configured one.
-            http_client=openai.DefaultAsyncHttpxClient(
-                follow_redirects=False, timeout=self._timeout
-            ),
+            http_client=guarded(openai.DefaultAsyncHttpxClient(timeout=self._timeout)),
         )
 
     async def create(self, name: str, content: bytes) -> str:
@@ -75,9 +74,10 @@ class OpenAIBatches:
         """The state of a batch."""
         return await self._client.batches.retrieve(batch)
 
-    async def content(self, file: str) -> bytes:
-        """The content of a file."""
-        found: bytes = (await self._client.files.content(file)).content
+    async def content(self, file: str, most: int) -> bytes:
+        """The content of a file of at most so many bytes."""
+        with responses_up_to(most):
+            found: bytes = (await self._client.files.content(file)).content
         return found
 
     async def find(self, label: str) -> str | None:
@@ -123,9 +123,10 @@ class LiteLLMBatches:
         """The state of a batch."""
         return await self._litellm.aretrieve_batch(batch_id=batch, **self._fixed)
 
-    async def content(self, file: str) -> bytes:
-        """The content of a file."""
-        found = await self._litellm.afile_content(file_id=file, **self._fixed)
+    async def content(self, file: str, most: int) -> bytes:
+        """The content of a file of at most so many bytes."""
+        with responses_up_to(most):
+            found = await self._litellm.afile_content(file_id=file, **self._fixed)
         return bytes(found.content)
 
     async def find(self, label: str) -> str | None:

@@ -20,6 +20,8 @@ from recsys_core.llm.transport.openai_http import chat_body
 
 MAX_LINES: Final = 50_000
 MAX_BYTES: Final = 150_000_000
+MAX_LINE: Final = 1 << 16
+"""Bytes of a result, in the mean over a file: answers have some thousand."""
 
 
 def lines(calls: Iterable[Payload]) -> list[bytes]:
@@ -41,10 +43,12 @@ def results(content: bytes) -> Iterator[tuple[str, Completion | SendFailed]]:
     for text in content.splitlines():
         try:
             line = json.loads(text)
-            key, response = line["custom_id"], line.get("response") or {}
-        except (ValueError, KeyError, TypeError, AttributeError):
+            key, response = line["custom_id"], line.get("response")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
-        yield key, _outcome(response, line.get("error"))
+        if isinstance(key, str):
+            response = response if isinstance(response, dict) else {}
+            yield key, _outcome(response, line.get("error"))
 
 
 def _outcome(response: dict[str, Any], error: object) -> Completion | SendFailed:

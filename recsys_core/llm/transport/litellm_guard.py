@@ -1,12 +1,16 @@
-"""What litellm's HTTP clients may not do: follow a redirect, or read a response without bound.
+"""What the HTTP clients of litellm and of the OpenAI SDK may not do.
 
-litellm makes its clients itself, by two functions: one for the OpenAI SDK and one for all other
-providers. Both are wrapped, once, so that every client looks at a response before its body is read.
+That is: follow a redirect, or read a response without bound. litellm makes its clients itself, by
+two functions: one for the OpenAI SDK and one for all other providers; for files and batches the SDK
+makes its own. All are wrapped, once, so that every client looks at a response before its body is
+read.
 """
 
 import json
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 import httpx
@@ -15,6 +19,7 @@ from recsys_core.llm.transport.base import MAX_BODY, SendFailed
 
 PACKED: Final = frozenset({"gzip", "deflate"})
 _GUARDED: Final = "recsys_guarded"
+_MOST: ContextVar[int] = ContextVar("most bytes of a response", default=MAX_BODY)
 
 
 def guard(litellm: Any) -> None:
@@ -25,18 +30,25 @@ def guard(litellm: Any) -> None:
     """
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
     from litellm.llms.openai.common_utils import BaseOpenAILLM
+    from openai import _base_client as sdk
 
     if getattr(litellm, _GUARDED, False):
         return
     create, openai = AsyncHTTPHandler.create_client, BaseOpenAILLM._get_async_http_client
 
     def created(*args: Any, **kwargs: Any) -> httpx.AsyncClient:
-        return _guarded(create(*args, **kwargs))
+        return guarded(create(*args, **kwargs))
 
     def for_openai(*args: Any, **kwargs: Any) -> httpx.AsyncClient | None:
         client = openai(*args, **kwargs)
-        return None if client is None else _guarded(client)
+        return None if client is None else guarded(client)
 
+    class OfSDK(sdk.AsyncHttpxClientWrapper):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            guarded(self)
+
+    sdk.AsyncHttpxClientWrapper = OfSDK  # type: ignore[misc]
     AsyncHTTPHandler.create_client = created  # type: ignore[method-assign]
     BaseOpenAILLM._get_async_http_client = staticmethod(for_openai)  # type: ignore[method-assign]
     setattr(litellm, _GUARDED, True)
@@ -54,7 +66,18 @@ def failure_in(error: BaseException | None) -> SendFailed | None:
     return None
 
 
-def _guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
+@contextmanager
+def responses_up_to(size: int) -> Iterator[None]:
+    """Let responses be as large as `size` bytes, unpacked, where that is more than `MAX_BODY`."""
+    token = _MOST.set(max(size, MAX_BODY))
+    try:
+        yield
+    finally:
+        _MOST.reset(token)
+
+
+def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The client, which now looks at each response before its body is read."""
     client.follow_redirects = False
     client.headers["accept-encoding"] = ", ".join(sorted(PACKED))
     hooks = client.event_hooks
@@ -74,27 +97,27 @@ async def _look(response: httpx.Response) -> None:
         raise SendFailed(f"the response is packed by {encoding!r}", malformed=True)
     if encoding in PACKED:  # unpacked below, within the bound, and not by httpx, which has none
         del response.headers["content-encoding"]
-    response.stream = _Bounded(response.stream, packed=encoding in PACKED)
+    response.stream = _Bounded(response.stream, _MOST.get(), packed=encoding in PACKED)
 
 
 class _Bounded(httpx.AsyncByteStream):
     """The bytes of a response, unpacked, until there are too many.
 
     Raises:
-        SendFailed: (malformed) there are more than `MAX_BODY`, or they cannot be unpacked.
+        SendFailed: (malformed) there are more than `most`, or they cannot be unpacked.
     """
 
-    def __init__(self, stream: Any, *, packed: bool) -> None:
-        self._stream = stream
+    def __init__(self, stream: Any, most: int, *, packed: bool) -> None:
+        self._stream, self._most = stream, most
         self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
         async for chunk in self._stream:
-            data = chunk if self._unpack is None else self._unpacked(chunk, MAX_BODY - size + 1)
+            data = chunk if self._unpack is None else self._unpacked(chunk, self._most - size + 1)
             size += len(data)
-            if size > MAX_BODY:
-                raise SendFailed(f"the response is larger than {MAX_BODY} bytes", malformed=True)
+            if size > self._most:
+                raise SendFailed(f"the response is larger than {self._most} bytes", malformed=True)
             yield data
 
     def _unpacked(self, chunk: bytes, most: int) -> bytes:

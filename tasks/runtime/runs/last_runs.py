@@ -21,6 +21,7 @@ from recsys_core.config import RunConfig
 from recsys_core.errors import DamagedArtifact, StorageError
 from recsys_core.processes import temporary_name
 from tasks.runtime.references import (
+    AttributionsRef,
     CandidatesRef,
     EmbeddingsRef,
     ModelRef,
@@ -86,6 +87,10 @@ class LastRun(BaseModel):
     def candidates(self, *, served: bool = False) -> CandidatesRef | None:
         """Its candidates."""
         return self.ref(f"{SERVED if served else ''}candidates", CandidatesRef)
+
+    def attributions(self) -> AttributionsRef | None:
+        """What made the lists that it served."""
+        return self.ref("attributions", AttributionsRef)
 
     def recommendations(self) -> RecommendationsRef | None:
         """The lists that it served."""
@@ -176,6 +181,7 @@ def left_by(config: RunConfig, run: str, made: Results, served: Results) -> Last
         artifacts |= {f"{SERVED}{role}": uri for role, uri in _roles(served)}
     if hasattr(served, "recommendations"):
         artifacts["recommendations"] = served.recommendations.uri
+        artifacts["attributions"] = served.attributions.uri
     return LastRun(run=run, source=source_of(config), lists=lists_of(config), artifacts=artifacts)
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from recsys_core.datasets import published
 from recsys_core.datasets.config import DataConfig, SplitConfig
 from recsys_core.datasets.load import load_dataset, source_fingerprint
+from recsys_core.datasets.sources import bounds
 from recsys_core.datasets.sources import movielens_wheel as wheel
+from recsys_core.datasets.sources.bounds import MUCH
 from recsys_core.datasets.sources.download import Checksum, Patience
-from recsys_core.datasets.sources.files import MUCH, folder_files, zip_files
+from recsys_core.datasets.sources.files import folder_files, zip_files
 from recsys_core.datasets.splits import split_interactions
 from recsys_core.errors import DataError, SourceUnavailable
 
@@ -234,6 +237,27 @@ def test_what_unpacks_to_gigabytes_of_nothing_is_one_message(mine: Path, tmp_pat
     for source in (tmp_path / "bomb.zip", mine):
         with pytest.raises(DataError, match="bytes unpack to"):
             load_dataset(DataConfig(source=str(source)), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip"])
+@pytest.mark.parametrize("name", ["interactions.csv", "interactions.jsonl"])
+def test_packed_bytes_under_the_name_of_a_text_are_never_unpacked(
+    mine: Path, tmp_path: Path, codec: str, name: str
+) -> None:
+    """The reader of text would unpack them by itself, however many they are."""
+    (mine / "interactions.parquet").unlink()
+    packed = pa.Codec(codec).compress(b"\0" * 1000, asbytes=True)
+    (mine / name).write_bytes(packed)
+    with pytest.raises(DataError, match=f"{name} is packed by {codec}"):
+        load_dataset(DataConfig(source=str(mine)), tmp_path / "cache")
+
+
+def test_rows_that_no_memory_holds_are_refused_by_the_footer(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "memory_limit", lambda: 20)
+    with pytest.raises(DataError, match=r"stands for \d+ rows of \d columns: at least"):
+        load_dataset(DataConfig(source=str(mine)), tmp_path / "cache")
 
 
 def test_links_in_a_circle_are_one_message(tmp_path: Path) -> None:

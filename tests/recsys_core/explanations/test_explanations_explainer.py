@@ -24,6 +24,7 @@ from recsys_core.explanations.prompt import (
     Reason,
     explain_with_rules,
     unsupported,
+    with_numbers,
 )
 from recsys_core.explanations.sentence_templates import genre_phrase, in_sentence, shown_title
 from recsys_core.llm.providers.base import Provider, Request
@@ -561,3 +562,43 @@ def test_another_order_of_a_list_asks_nothing_else() -> None:
         .sort(keys)
         .equals(lists[1].select(*keys, "explanation").sort(keys))
     )
+
+
+# What prompts show of causes, and the numbers that are filled in
+
+
+def counted(*causes: Cause) -> ExplanationInput:
+    target = known("t", "Fargo", "Crime")
+    return ExplanationInput(
+        taste=Taste(), liked=(GREASE, HEAT), items=(caused(target, causes=causes),)
+    )
+
+
+def test_a_prompt_shows_strengths_in_a_stable_order_and_no_numbers() -> None:
+    one = counted(
+        Cause(id="h", influence=97, strength="strong", people=40, people_both=30),
+        Cause(id="g", influence=100, strength="main"), Cause(id="a", strength="strong"),
+    )  # fmt: skip
+    moved = counted(
+        Cause(id="g", influence=100, strength="main"), Cause(id="a", strength="strong"),
+        Cause(id="h", influence=91, strength="strong", people=41, people_both=31),
+    )  # fmt: skip
+    assert one.items[0].causes_shown == [
+        {"liked_id": "g", "influence": "main"}, {"liked_id": "a", "influence": "strong"},
+        {"liked_id": "h", "influence": "strong", "counted": True},
+    ]  # fmt: skip
+    assert one.items[0].causes_shown == moved.items[0].causes_shown
+
+
+def test_places_for_numbers_are_filled_with_those_of_the_first_cited_title() -> None:
+    asked = counted(Cause(id="g", people=40, people_both=30), Cause(id="h"))
+    said = "Of the {people} people who liked “Grease”, {of_them} liked this."
+    good = Reason(id="t", sentence=said, liked_ids=("g", "h"))
+    assert unsupported(asked, asked.items[0], good) == ""
+    found = with_numbers(asked.items[0], good)
+    assert found.sentence == "Of the 40 people who liked “Grease”, 30 liked this."
+    plain = Reason(id="t", sentence="Like “Grease”.", liked_ids=("g",))
+    assert with_numbers(asked.items[0], plain) == plain
+    for cited in ((), ("h",), ("h", "g")):
+        bad = Reason(id="t", sentence=said, liked_ids=cited)
+        assert "places for numbers" in unsupported(asked, asked.items[0], bad)

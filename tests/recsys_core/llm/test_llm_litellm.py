@@ -1,6 +1,7 @@
 """The same behaviour through litellm, and batch files; slow, since litellm's import is."""
 
 import asyncio
+import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -8,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from recsys_core import columns as c
 from recsys_core.errors import LLMDown, LLMRefused
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.factory import open_provider
 from recsys_core.llm.transport import batch as batch_transport
+from recsys_core.llm.transport.base import SendFailed
+from recsys_core.llm.transport.batch_endpoint import LiteLLMBatches
+from recsys_core.llm.transport.batch_files import results
+from recsys_core.llm.transport.litellm import failure_of
 from tests.fake_openai import FakeOpenAI
 from tests.recsys_core.llm.llm_world import echo, script
 
@@ -120,6 +126,48 @@ def test_batches_answer_like_single_calls(server: FakeOpenAI, config: Make) -> N
     first = server.files[server.batches["batch_1"]["input_file_id"]]
     assert first.count(b"custom_id") == 5
     assert usage.calls[c.ATTEMPTS].sum() == len(server.requests())
+
+
+def test_results_larger_than_so_many_calls_can_have_are_never_read(
+    server: FakeOpenAI, config: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    replies, usage = ask_all(batch(config), ["huge/12"])
+    assert replies[0].status == "failed"
+    assert usage.facts["set_aside"] == 1
+    assert any("is larger than 8388608 bytes" in str(vars(one)) for one in caplog.records)
+
+
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+def test_files_through_litellm_have_the_same_bound(server: FakeOpenAI, provider: str) -> None:
+    server.files["file-1"] = b" " * (9 << 20)
+
+    async def content(most: int) -> bytes:
+        endpoint = LiteLLMBatches(provider, api_base=server.url, api_key=SecretStr("k"))
+        await endpoint.prepare()
+        try:
+            return await endpoint.content("file-1", most)
+        finally:
+            await endpoint.close()
+
+    assert len(asyncio.run(content(10 << 20))) == 9 << 20
+    with pytest.raises(Exception, match=r".") as failed:
+        asyncio.run(content(1))
+    assert "is larger than 8388608 bytes" in str(failure_of(failed.value, 1))
+
+
+def test_a_line_of_results_that_cannot_be_read_loses_no_other() -> None:
+    body = {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]}
+    good = {"custom_id": "good", "response": {"status_code": 200, "body": body}}
+    broken = [
+        "[" * 100_000, "{}", "7", "null", '{"custom_id": 7, "response": {}}', "{",
+        json.dumps({"custom_id": "bad", "response": [1]}), '{"custom_id": "none"}',
+        json.dumps({"custom_id": "odd", "response": {"status_code": 200, "body": [[]]}}),
+    ]  # fmt: skip
+    found = dict(results("\n".join([*broken, json.dumps(good)]).encode()))
+    assert {key: isinstance(one, SendFailed) for key, one in found.items()} == {
+        "bad": True, "none": True, "odd": True, "good": False,
+    }  # fmt: skip
+    assert found["good"].text == "yes"
 
 
 def test_a_batch_is_found_again_after_a_kill(server: FakeOpenAI, config: Make) -> None:

@@ -7,12 +7,18 @@ import pytest
 from recsys_core import columns as c
 from recsys_core.explanations.attribution.attribute import (
     ASKED,
-    STRONGEST,
     KnownUsers,
     attribute,
 )
 from recsys_core.explanations.attribution.co_likes import co_likes
-from recsys_core.explanations.attribution.kinds import LEARNED, LIKED, OTHERS, POPULARITY, RATINGS
+from recsys_core.explanations.attribution.kinds import (
+    LEARNED,
+    LIKED,
+    OTHERS,
+    POPULARITY,
+    RATINGS,
+    STRONGEST,
+)
 from recsys_core.graph.inference.counterfactual import Counterfactuals
 from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.training.score_sum import histories_of, item_scores

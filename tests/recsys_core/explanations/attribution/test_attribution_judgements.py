@@ -13,6 +13,7 @@ ATTRIBUTIONS = pl.DataFrame(
         c.KIND: [LIKED] * 4, c.SHARE: [0.6, 0.4, 1.0, 1.0], c.SIGN: [1] * 4,
         c.CONTRIBUTION: [0.6, 0.4, 1.0, 1.0], c.DROP: [0.5] * 4, c.PLACE: [3, 3, 1, 1],
         c.PLACE_WITHOUT: [9, None, None, 4], c.PEOPLE: [5] * 4, c.PEOPLE_BOTH: [2] * 4,
+        c.STRENGTH: ["main", "strong", "main", "main"],
     },
     schema={**c.ATTRIBUTIONS, c.USER: pl.Int64, c.ITEM: pl.Int64, c.CAUSE: pl.Int64},
 )  # fmt: skip
@@ -34,6 +35,7 @@ def test_the_judgement_has_its_weight_and_the_graph_what_is_left():
     assert own[c.SHARE].to_list() == [0.25, 0.25]
     assert own[c.SIGN].to_list() == [1, -1], "one rose from 3 to 1, the other fell from 1 to 2"
     assert own[c.CAUSE].null_count() == own[c.DROP].null_count() == 2
+    assert own[c.STRENGTH].null_count() == 2
     shares = found.group_by(c.USER, c.ITEM).agg(pl.col(c.SHARE).sum())[c.SHARE]
     assert shares.to_list() == pytest.approx([1.0] * 3)
 

@@ -22,7 +22,7 @@ USERS: Final = 500
 K: Final = 10
 
 
-@step("fold_in_check", version="5", returns=MetricsRef)
+@step("fold_in_check", version="6", returns=MetricsRef)
 def fold_in_check(
     out: ArtifactWriter,
     *,

@@ -227,9 +227,9 @@ class ServedModel:
         assert self.item_model is not None  # noqa: S101 - the caller asked
         count = len(attributes)
         added = self.item_model.scores(self.rated(edges, count), np.arange(count))
-        # Who has rated nothing is ranked by attributes where there are any, else by popularity.
+        # Who has rated nothing is ranked by attributes first where there are any.
         told = (np.bincount(edges.users, minlength=count) == 0) & attributes.any(axis=1)
-        added[told] = 0
+        added[told] = self.item_model.described_newcomers
         return added
 
     def lists(

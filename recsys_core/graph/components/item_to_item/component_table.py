@@ -55,7 +55,7 @@ COMPONENTS: Final[Mapping[str, Component]] = {
         fit=fits.fit_local_ease,
         grid={
             "lambda": LAMBDA,
-            "likeness": Ladder(values=(10.0, 40.0, 160.0), geometric=True),
+            "likeness": Ladder(values=(2.5, 10.0, 40.0), geometric=True),
             "sharpness": Ladder(values=(1.5, 3.0, 6.0), geometric=True),
             "neighbours": Ladder(values=(50.0,)),
         },

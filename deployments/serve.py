@@ -10,12 +10,10 @@ one without dropping a request. On loopback only, unless a host is named: then a
 """
 
 import argparse
-import hmac
 import logging
 import os
 import secrets
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from ipaddress import ip_address
@@ -24,103 +22,31 @@ from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import HTMLResponse, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from deployments.answering import Asked, Models
+from deployments.serve_guards import LOOPBACK_NAMES, Bounded, Guarded, sentence
 from recsys_core import __version__
 from recsys_core.config.run import runs_place
 from recsys_core.errors import DataError, RecsysError
-from recsys_core.serving.people import MOST_RATINGS, known_item, known_user, rated_rows
-from recsys_core.serving.person import People, PersonalList
-from recsys_core.serving.product.model import ServedModel, open_model
-from recsys_core.serving.product.pointer import SERVED, product_of
+from recsys_core.serving.people import known_item
+from recsys_core.serving.product.model import ServedModel
+from recsys_core.serving.product.pointer import SERVED
 from recsys_core.serving.similar import similar_items
-from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN
 
 TOKEN: Final = "RECSYS_SERVE_TOKEN"  # noqa: S105 - the name of the variable
 PAGE: Final = Path(__file__).with_name("serve.html")
-MOST_BYTES: Final = 2**20
-"""Of a request: ten thousand ratings take half of it."""
 _INLINE: Final = 200
 """Ratings up to which an answer takes a few milliseconds, and no thread."""
-_LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_STATUS: Final = {
-    KNOWN: "placed by the training",
-    FOLDED_IN: "placed by ratings, without training",
-    NOTHING_KNOWN: "nothing is known yet: what is popular",
-}
-_OPEN: Final = frozenset({"/", "/health"})
-"""Paths that ask for no token: the page asks for it itself."""
-
 logger = logging.getLogger("recsys.serve")
 
 
-class Rated(BaseModel):
-    """One rating: of a title or of an item."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: Annotated[str, Field(max_length=500)] | None = None
-    item_id: int | Annotated[str, Field(max_length=200)] | None = None
-    rating: float | None = None
-    timestamp: int | None = None
-
-
-class Asked(BaseModel):
-    """For whom: a known user, or somebody with a history; both: a user with further ratings."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    user: int | Annotated[str, Field(max_length=200)] | None = None
-    history: Annotated[list[Rated], Field(max_length=MOST_RATINGS)] | None = None
-    k: Annotated[int, Field(ge=1, le=100)] = 10
-
-
-class Models:
-    """The model that answers, exchanged as a whole when a newer one serves.
-
-    Args:
-        place: as `open_model` takes it.
-        runs_root: folder of the runs.
-    """
-
-    def __init__(self, place: str, runs_root: str) -> None:
-        self._place, self._runs_root = place, runs_root
-        self._stop = threading.Event()
-        self.people = People(open_model(place, runs_root))
-
-    def look(self) -> bool:
-        """Load another model if another one serves now; whether it was."""
-        try:
-            if product_of(self._place, self._runs_root) == self.people.model.uri:
-                return False
-            self.people = People(open_model(self._place, self._runs_root))
-        except RecsysError as error:
-            # Whoever is served stays served; the reason is told until it is mended.
-            logger.warning("The model stays as it is: %s", error.seen)
-            return False
-        logger.info("Now serving %s", self.people.model.uri)
-        return True
-
-    def watch(self, seconds: float) -> None:
-        """Look again and again, in a thread of its own."""
-
-        def run() -> None:
-            while not self._stop.wait(seconds):
-                self.look()
-
-        threading.Thread(target=run, daemon=True, name="newer-model").start()
-
-    def stop(self) -> None:
-        """End the looking."""
-        self._stop.set()
-
-
 def application(
-    models: Models, *, token: str | None = None, hosts: frozenset[str] = _LOOPBACK_NAMES
+    models: Models, *, token: str | None = None, hosts: frozenset[str] = LOOPBACK_NAMES
 ) -> ASGIApp:
     """The routes.
 
@@ -138,26 +64,28 @@ def application(
     @app.get("/health")
     async def health() -> dict[str, Any]:
         """Which model answers."""
-        model = models.people.model
+        model = models.answering.model
         return {
             "status": "ok", "model": model.content_hash, "items": model.items.height,
             "users": model.user_ids.len(), "rating": _scale(model),
         }  # fmt: skip
 
     @app.post("/recommend")
-    async def recommend(asked: Asked) -> dict[str, Any]:
+    async def recommend(asked: Asked) -> Response:
         """The best items for a user, each with a reason."""
-        people = models.people
+        answering = models.answering
         if asked.history is not None and len(asked.history) > _INLINE:
-            return await run_in_threadpool(answer, people, asked)
-        return answer(people, asked)
+            text = await run_in_threadpool(answering.answer, asked)
+        else:
+            text = answering.answer(asked)
+        return Response(text, media_type="application/json")
 
     @app.get("/similar/{item}")
     async def similar(
         item: Annotated[str, Field(max_length=200)], k: Annotated[int, Query(ge=1, le=100)] = 10
     ) -> dict[str, Any]:
         """The items that the model holds most alike, and what they share."""
-        model = models.people.model
+        model = models.answering.model
         found = similar_items(model, _known_item(model, item), k)
         return {"items": [asdict(one) for one in found]}
 
@@ -166,7 +94,7 @@ def application(
         q: Annotated[str, Query(max_length=200)], k: Annotated[int, Query(ge=1, le=50)] = 10
     ) -> dict[str, Any]:
         """Items whose titles hold these words."""
-        return {"items": models.people.model.titles.search(q, k)}
+        return {"items": models.answering.model.titles.search(q, k)}
 
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:
@@ -180,35 +108,6 @@ def application(
     app.exception_handler(StarletteHTTPException)(_http_error)
     app.exception_handler(RecsysError)(_refused)
     return Bounded(Guarded(app, token, hosts))
-
-
-def answer(people: People, asked: Asked) -> dict[str, Any]:
-    """The list of a known user, or of whoever sends a history.
-
-    Raises:
-        HTTPException: the user is not known, or nobody is named.
-        DataError: a rating cannot be used.
-    """
-    model = people.model
-    if asked.user is None and asked.history is None:
-        raise HTTPException(422, "Give a `user`, a `history`, or both.")
-    user = None
-    if asked.user is not None:
-        user = known_user(model, asked.user)
-        if user is None:
-            raise HTTPException(404, f"The model knows no user {asked.user!r}.")
-    if user is not None and not asked.history:
-        return _told(people.of_user(user, asked.k), model)
-    rows = [one.model_dump(exclude_none=True) for one in asked.history or ()]
-    return _told(people.of_ratings(rated_rows(model, rows), asked.k, user), model)
-
-
-def _told(found: PersonalList, model: ServedModel) -> dict[str, Any]:
-    return {
-        "model": model.content_hash[:16],
-        "status": _STATUS[found.status],
-        "items": [asdict(one) for one in found.entries],
-    }
 
 
 def _known_item(model: ServedModel, given: str) -> Any:
@@ -226,28 +125,24 @@ def _scale(model: ServedModel) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sentence(status: int, text: str) -> JSONResponse:
-    return JSONResponse({"error": " ".join(text.split())}, status)
-
-
 async def _not_valid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return _sentence(422, f"{where}: {first['msg'][:200].removesuffix('.')}.")
+    return sentence(422, f"{where}: {first['msg'][:200].removesuffix('.')}.")
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for it
-    return _sentence(error.status_code, str(error.detail))
+    return sentence(error.status_code, str(error.detail))
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RecsysError)  # noqa: S101 - registered for it
     if isinstance(error, DataError):
-        return _sentence(422, f"{error.seen} Expected: {error.expected}")
+        return sentence(422, f"{error.seen} Expected: {error.expected}")
     logger.error("%s", error)
-    return _sentence(500, "The model cannot answer; the log of the service says why.")
+    return sentence(500, "The model cannot answer; the log of the service says why.")
 
 
 def _page() -> HTMLResponse:
@@ -290,81 +185,6 @@ def _docs(schema: dict[str, Any]) -> HTMLResponse:
     return _html(text, secrets.token_urlsafe(16))
 
 
-class Guarded:
-    """Lets requests in: those with the token, or (without one) those to this machine's names."""
-
-    def __init__(self, app: ASGIApp, token: str | None, hosts: frozenset[str]) -> None:
-        self._app, self._token, self._hosts = app, token, hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI."""
-        if scope["type"] == "http" and (refused := self._refused(scope)) is not None:
-            await refused(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _refused(self, scope: Scope) -> Response | None:
-        headers = dict(scope["headers"])
-        if self._token is None:
-            host = headers.get(b"host", b"").decode("latin-1").lower()
-            name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-            if name.strip("[]") in self._hosts:
-                return None
-            return _sentence(400, "This service answers to the names of this machine alone.")
-        if scope["path"] in _OPEN:
-            return None
-        shown = headers.get(b"authorization", b"")
-        if hmac.compare_digest(shown, f"Bearer {self._token}".encode()):
-            return None
-        found = _sentence(401, "Show the token: `Authorization: Bearer TOKEN`.")
-        found.headers["WWW-Authenticate"] = "Bearer"
-        return found
-
-
-class Bounded:
-    """Refuses bodies of more than `MOST_BYTES`, before they are read, or while they come."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        refusal = _sentence(413, f"The body is longer than {MOST_BYTES:,} bytes.")
-        refusal.headers["Connection"] = "close"
-        if not told.isdigit() or int(told) > MOST_BYTES:
-            await refusal(scope, receive, send)
-            return
-        await self._counted(scope, receive, send, refusal)
-
-    async def _counted(self, scope: Scope, receive: Receive, send: Send, refusal: Response) -> None:
-        read, over, begun = 0, False, False
-
-        async def counted() -> Message:
-            nonlocal read, over
-            message = await receive()
-            read += len(message.get("body", b""))
-            over = over or read > MOST_BYTES
-            return {"type": "http.disconnect"} if over else message
-
-        async def told(message: Message) -> None:
-            nonlocal begun
-            if not over or begun:
-                begun = True
-                await send(message)
-
-        try:
-            await self._app(scope, counted, told)
-        except Exception:
-            if not over:
-                raise
-        if over and not begun:
-            await refusal(scope, receive, send)
-
-
 def main(argv: Sequence[str]) -> int:
     """Serve until interrupted; 2 with one message if it cannot start."""
     options = _parser().parse_args(argv)
@@ -386,7 +206,9 @@ def main(argv: Sequence[str]) -> int:
     import uvicorn
 
     models.watch(options.look_every)
-    logger.info("Serving %s at http://%s:%d", models.people.model.uri, options.host, options.port)
+    logger.info(
+        "Serving %s at http://%s:%d", models.answering.model.uri, options.host, options.port
+    )
     # What a single request lacks (an order, ratings) is no news in a service's log.
     logging.getLogger("recsys_core").setLevel(logging.ERROR)
     uvicorn.run(

@@ -9,7 +9,6 @@ the server stay, and are told; `--reset` overwrites them.
 
 import argparse
 import asyncio
-import os
 import subprocess
 import sys
 import tempfile
@@ -228,9 +227,7 @@ def deploy(wanted: Sequence[Deployment]) -> None:
 def _prefect_deploy(path: Path) -> None:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     command += ["--prefect-file", str(path)]
-    # The forms' defaults are made here and used elsewhere: let them name the worker's own places.
-    places = {name: f"${name}" for name in ("RECSYS_ARTIFACTS", "RECSYS_RUNS")}
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | places, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603
     if done.returncode:
         raise SetupError(f"`prefect deploy` failed with exit status {done.returncode}.")
 

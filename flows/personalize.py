@@ -16,10 +16,12 @@ if __name__ == "__main__":  # a typo is told at once; then a server gets ready d
     command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, server=True)
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
 from flows.command_line import command, console
+from flows.form import RUN, Front, unless_filled_in
 from flows.pipeline import pipeline
 from flows.stages import check_ready, started
 from recsys_core.config import RunConfig
@@ -28,7 +30,9 @@ from tasks.runtime.runs.run_name import run_name
 
 
 @flow(name="personalize", description=ABOUT, flow_run_name=run_name)
-def personalize(config: RunConfig = RunConfig()) -> Summary | None:
+def personalize(
+    config: Annotated[RunConfig, Front(*RUN)] = unless_filled_in(RunConfig()),
+) -> Summary | None:
     """Run the pipeline once; a dry run ends after its estimate, and returns nothing.
 
     Args:

@@ -23,11 +23,12 @@ if __name__ == "__main__":  # a try is answered before Prefect is imported
         sys.exit(status)
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 
 from flows.command_line import command, console
+from flows.form import RECOMMEND, Front
 from flows.stages import started
 from recsys_core.artifacts import ArtifactStore, open_artifact
 from recsys_core.config import FanOutConfig
@@ -65,7 +66,7 @@ from tasks.user_profiles import user_profiles
 
 
 @flow(name="recommend", description=ABOUT, flow_run_name=recommend_name)
-def recommend(config: RecommendConfig) -> Recommended:
+def recommend(config: Annotated[RecommendConfig, Front(*RECOMMEND)]) -> Recommended:
     """Place users by what they rated, rank, rerank where the run does, and say why.
 
     Args:

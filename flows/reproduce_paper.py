@@ -18,12 +18,14 @@ if __name__ == "__main__":  # before Prefect is imported: help and typos need no
     command.parse_or_exit(sys.argv[1:], program=PROGRAM, description=ABOUT, kind=ReproduceConfig)
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 from prefect.task_runners import ProcessPoolTaskRunner
 from rich.console import Console
 
 from flows.command_line import command
+from flows.form import REPRODUCE, Front, unless_filled_in
 from flows.reproduction.cold_start import measure_cold
 from flows.reproduction.folds import authors, choices, measure, prepare_folds, rank
 from flows.stages import check_ready, started
@@ -33,7 +35,9 @@ from tasks.reproduction.report import report
 
 
 @flow(name="reproduce-paper", description=ABOUT)
-def reproduce_paper(config: ReproduceConfig = ReproduceConfig()) -> Reproduction:
+def reproduce_paper(
+    config: Annotated[ReproduceConfig, Front(*REPRODUCE)] = unless_filled_in(ReproduceConfig()),
+) -> Reproduction:
     """Compare all methods on all folds.
 
     Args:

@@ -14,6 +14,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from flows.form import WATCH, Front, unless_filled_in
 from flows.pipeline import pipeline
 from flows.stages import check_ready, started
 from recsys_core.config import RunConfig
@@ -26,7 +27,10 @@ Hours = Annotated[float, Field(ge=0, le=24 * 30)]
 
 
 @flow(name="watch-metadata", flow_run_name=run_name)
-def watch_metadata(config: RunConfig = RunConfig(), repeat_after_hours: Hours = 6.0) -> Changes:
+def watch_metadata(
+    config: Annotated[RunConfig, Front(*WATCH)] = unless_filled_in(RunConfig()),
+    repeat_after_hours: Hours = 6.0,
+) -> Changes:
     """Compare items with the state that was processed last, and ratings with those seen last.
 
     Args:

@@ -13,6 +13,8 @@ from recsys_core.errors import DataError
 
 USER: Final = "user_id"
 ITEM: Final = "item_id"
+MAX_ID_CHARS: Final = 200
+"""Longest id of an item, as text: a language model has to be able to give it back."""
 RATING: Final = "rating"
 TIMESTAMP: Final = "timestamp"
 PART: Final = "part"

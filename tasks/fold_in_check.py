@@ -12,7 +12,8 @@ from recsys_core.evaluation.metrics import NDCG
 from recsys_core.evaluation.protocols import FULL, Judgement, judge
 from recsys_core.evaluation.significance import intervals
 from recsys_core.interactions.feedback import is_liked
-from recsys_core.serving.product.model import ServedModel, open_model
+from recsys_core.serving.product.loading import open_model
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import Visitors, visitors_of
 from tasks.runtime.references import HeldOutRef, MetricsRef, ServedModelRef
 from tasks.runtime.step import step
@@ -22,7 +23,7 @@ USERS: Final = 500
 K: Final = 10
 
 
-@step("fold_in_check", version="6", returns=MetricsRef)
+@step("fold_in_check", version="8", returns=MetricsRef)
 def fold_in_check(
     out: ArtifactWriter,
     *,

@@ -1,6 +1,6 @@
 """The temporary Prefect server as a process that ends with the run that started it.
 
-    python -P _server_process.py PARENT UVICORN-ARGUMENTS...
+    python -P server_process.py PARENT UVICORN-ARGUMENTS...
 
 It is in a session of its own, so that Ctrl-C in a terminal reaches the run and not the server;
 and it looks for its parent twice a second, so that it ends however the parent ended (kill -9, too).

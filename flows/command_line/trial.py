@@ -41,7 +41,7 @@ def lines_of(config: RecommendConfig) -> list[str]:
         ConfigError: the history is no JSON of ratings, or there is no such run.
         DataError: a title is unknown or ambiguous, a rating is none of the scale.
     """
-    from recsys_core.serving.product.model import open_model
+    from recsys_core.serving.product.loading import open_model
 
     model = open_model(config.run, config.runs_root)
     if config.similar_to is not None:

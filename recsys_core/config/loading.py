@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from recsys_core.bounded_yaml import read_yaml
 from recsys_core.config.run import RunConfig
-from recsys_core.errors import ConfigError
+from recsys_core.errors import ConfigError, StorageError
 from recsys_core.redaction import blanked
 
 _NOT_SHOWN: Final = frozenset({"value_error", "extra_forbidden"})
@@ -40,29 +40,52 @@ def load_config(
     """Read a YAML file of parameters and lay `overrides` (nested mappings) over it.
 
     Args:
-        path: the file; None for none.
+        path: the file, or its URI; None for none.
         overrides: what wins over the file.
         kind: whose parameters.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or a field is unknown or out of bounds.
     """
+    loaded = read_parameters(path)
     try:
-        loaded = read_yaml(Path(path).read_text("utf-8")) if path else {}
-    except (OSError, ValueError) as error:
+        return kind.model_validate(merged(loaded, overrides or {}))
+    except ValidationError as error:
+        raise config_error(error) from error
+
+
+def read_parameters(path: str | Path | None) -> dict[str, Any]:
+    """The nested parameters of a YAML file, given as a path or a URI; none for no file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no mapping.
+    """
+    if path is None:
+        return {}
+    try:
+        loaded = read_yaml(_text_of(path)) or {}
+    except (OSError, ValueError, StorageError) as error:
         raise ConfigError(
             f"Config file {path} cannot be read: {error}",
             expected="a YAML file whose keys are the parameters shown by --help.",
         ) from error
-    if not isinstance(loaded or {}, dict):
+    if not isinstance(loaded, dict):
         raise ConfigError(
             f"Config file {path} holds a {type(loaded).__name__}.",
             expected="a mapping such as `seed: 1` or `data: {source: ml-1m}`.",
         )
-    try:
-        return kind.model_validate(_merge(loaded or {}, overrides or {}))
-    except ValidationError as error:
-        raise config_error(error) from error
+    return loaded
+
+
+def _text_of(path: str | Path) -> str:
+    if "://" not in str(path):
+        return Path(path).expanduser().read_text("utf-8")
+    from recsys_core.artifacts.filesystem import resolve  # pyarrow, which a path need not wait for
+
+    filesystem, place = resolve(str(path))
+    with filesystem.open_input_stream(place) as stream:
+        text: bytes = stream.read()
+    return text.decode("utf-8")
 
 
 def config_error(error: ValidationError) -> ConfigError:
@@ -94,11 +117,12 @@ def _finding(item: ErrorDetails) -> str:
     return f"{item['msg']} (got {blanked(repr(item['input']))})"
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings, the values of `over` in the place of those of `base`."""
+    found = dict(base)
     for key, value in over.items():
-        below = merged.get(key)
+        below = found.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
-            value = _merge(below, value)
-        merged[key] = value
-    return merged
+            value = merged(below, value)
+        found[key] = value
+    return found

@@ -45,7 +45,8 @@ class DataConfig(Section):
     items: str | None = None
     """The same for the items. Without an items table every item is its id."""
     users: str | None = None
-    """The same for the users."""
+    """File, folder of parts or glob of the users, with what is known of them beside their
+    interactions, where it is not found in `source`."""
     columns: Annotated[dict[str, str | tuple[str, ...]], BeforeValidator(_mapping)] = Field(
         default={}
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.explanations.attributes import normalise_key
 from recsys_core.explanations.attribution.strengths import MAIN, STRENGTHS
 from recsys_core.explanations.evaluation.claims import QUOTED, title_key, words
@@ -18,7 +19,7 @@ from recsys_core.explanations.rule_explainer import (
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
-from recsys_core.prompt_context.models import MAX_ID_CHARS, PromptModel, RecentItem, Taste
+from recsys_core.prompt_context.models import PromptModel, RecentItem, Taste
 
 _SENTENCE_CHARS: Final = 600
 _IDS, _LIKED, _ATTRIBUTES = "ids", "liked", "attributes"

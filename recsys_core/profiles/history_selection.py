@@ -4,8 +4,11 @@ Paper, section 2.1.2. The selected items are called evidence throughout: the tab
 what was shown in which turn, and explanations may cite only what is in it.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from math import isnan
+from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from recsys_core.columns import (
@@ -61,6 +64,36 @@ def select_history(
         .select(*EVIDENCE)
     )
     return check(evidence, EVIDENCE, table="evidence")
+
+
+def select_ratings(
+    rated: Sequence[tuple[Any, float, float]], data: RatingScale, config: UserProfileConfig
+) -> list[tuple[Any, str, int]]:
+    """The same for one person, whose ratings are no table: a request has no time to make one.
+
+    Args:
+        rated: item id, rating as Float32, and seconds or NaN; each item once.
+        data: the thresholds of liked and disliked.
+        config: how many items, and how many per turn.
+
+    Returns:
+        Item id, polarity and turn, in the order of `select_history`.
+    """
+    like_from, dislike_from = (
+        float(np.float32(one)) for one in (data.like_from, data.dislike_from)
+    )
+    ages = {one[0]: (isnan(one[2]), 0.0 if isnan(one[2]) else -one[2]) for one in rated}
+    liked = [one for one in rated if one[1] >= like_from]
+    disliked = [one for one in rated if dislike_from >= one[1] < like_from]
+    liked.sort(key=lambda one: (-one[1], ages[one[0]], one[0]))
+    disliked.sort(key=lambda one: (one[1], ages[one[0]], one[0]))
+    size = config.batch_size
+    chosen = [(2 * (at // size), at, one[0], LIKED) for at, one in
+              enumerate(liked[: config.max_liked])]  # fmt: skip
+    chosen += [(2 * (at // size) + 1, at, one[0], DISLIKED) for at, one in
+               enumerate(disliked[: config.max_disliked])]  # fmt: skip
+    turns = {batch: turn for turn, batch in enumerate(sorted({one[0] for one in chosen}), 1)}
+    return [(item, polarity, turns[batch]) for batch, _, item, polarity in sorted(chosen)]
 
 
 def _polarity(data: RatingScale) -> pl.Expr:

@@ -15,8 +15,6 @@ MAX_LABELS: Final = 12
 """Genres, and tags, shown per item."""
 MAX_RECENT: Final = 10
 """Recent interactions shown per user."""
-MAX_ID_CHARS: Final = 200
-"""Longest id, as text, that a model can be asked to give back."""
 
 
 class PromptModel(BaseModel):

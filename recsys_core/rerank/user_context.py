@@ -9,8 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recsys_core import columns as c
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.errors import DataError
-from recsys_core.prompt_context.models import MAX_ID_CHARS, UserContext
+from recsys_core.prompt_context.models import UserContext
 from recsys_core.prompt_context.tables import (
     candidate,
     item_facts,

@@ -7,7 +7,8 @@ Nothing here knows Prefect, and nothing needs torch.
 """
 
 from recsys_core.serving.answers import Answers, recommend
-from recsys_core.serving.product.model import ServedModel, open_model
+from recsys_core.serving.product.loading import open_model
+from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import Visitors, visitors_of
 
 __all__ = ["Answers", "ServedModel", "Visitors", "open_model", "recommend", "visitors_of"]

@@ -4,20 +4,23 @@ A visitor is placed once more without each of the ratings. That takes no trainin
 library: the served model places users by numpy alone.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys_core import columns as c
 from recsys_core.explanations.attribution.kinds import DISLIKED, LIKED, POPULARITY, RATED
 from recsys_core.explanations.attribution.strengths import strongest_ratings, with_strengths
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
+from recsys_core.serving.product.excerpt import excerpt
 from recsys_core.serving.product.located import Located
 from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import Visitors, model_numbers
+
+Bools = npt.NDArray[np.bool_]
 
 _MOST: Final = 200
 """Ratings that are taken away one by one; of a longer history, those that the item-to-item part
@@ -149,7 +152,7 @@ def _asked(model: ServedModel, own: Edges, items: Indices) -> Indices:
     trained = items[items < model.item_ids.len()]
     if model.item_model is None or not len(trained):
         return np.argsort(np.nan_to_num(own.times), kind="stable")[-_MOST:]
-    rated = model.rated(Edges(
+    rated = model.scoring.rated(Edges(
         users=np.zeros(len(own), np.int64), items=own.items, ratings=own.ratings, times=own.times
     ), 1)  # fmt: skip
     read = np.abs(model.item_model.contributions(rated, trained)).max(1)
@@ -160,34 +163,35 @@ def _drops(
     model: ServedModel, own: Edges, asked: Indices, items: Indices, attributes: Floats, text: Floats
 ) -> Floats:
     """(n_asked, n_items) how much lower the scores were without each of the ratings asked for."""
-    whole = next(_scores(model, own, [np.ones(len(own), np.bool_)], attributes, text))[:, items]
     if not len(asked):
         return np.zeros((0, len(items)), np.float32)
+    scoring, columns = excerpt(model.scoring, own.items, items)
+    kept = np.ones((1 + len(asked), len(own)), np.bool_)
+    kept[1 + np.arange(len(asked)), asked] = False
     step = max(1, _EDGES // len(own))
-    found = []
-    for start in range(0, len(asked), step):
-        kept = [np.arange(len(own)) != one for one in asked[start : start + step]]
-        found += [block[:, items] for block in _scores(model, own, kept, attributes, text)]
-    drops: Floats = (whole - np.concatenate(found)).astype(np.float32)
+    found = np.concatenate([
+        scoring.scores(_without(own, kept[start : start + step], attributes, text))[:, columns]
+        for start in range(0, len(kept), step)
+    ])  # fmt: skip
+    drops: Floats = (found[0] - found[1:]).astype(np.float32)
     return drops
 
 
-def _scores(
-    model: ServedModel, own: Edges, kept: list[Any], attributes: Floats, text: Floats
-) -> Iterator[Floats]:
-    """Scores (n, n_items) of users who have rated parts of the history, all else the same."""
-    parts, places = np.nonzero(np.stack(kept).reshape(len(kept), len(own)))
+def _without(own: Edges, kept: Bools, attributes: Floats, text: Floats) -> Located:
+    """Users (n,) who have rated the kept (n, n_own) parts of the history, all else the same.
+
+    Their ratings are of the items of an excerpt, numbered as the history has them.
+    """
+    parts, places = np.nonzero(kept)
     nobody = np.empty(0, np.int64)
-    located = Located(
+    return Located(
         trained=np.full(len(kept), -1, np.int64),
         edges=Edges(
-            users=parts, items=own.items[places], ratings=own.ratings[places],
-            times=own.times[places],
+            users=parts, items=places, ratings=own.ratings[places], times=own.times[places]
         ),
         seen=(nobody, nobody), attributes=np.repeat(attributes[None], len(kept), 0),
         texts=np.repeat(text[None], len(kept), 0),
     )  # fmt: skip
-    yield model.scores(located)
 
 
 def people_of(model: ServedModel, causes: Indices, items: Indices) -> tuple[Indices, Indices]:
@@ -196,6 +200,6 @@ def people_of(model: ServedModel, causes: Indices, items: Indices) -> tuple[Indi
     both = np.zeros((len(causes), len(items)), np.int64)
     trained = np.flatnonzero(items < model.likers.shape[0])
     if len(causes) and len(trained):
-        counted = model.likers[causes] @ model.likers[items[trained]].T
-        both[:, trained] = counted.toarray().astype(np.int64)
+        liking = model.likers[items[trained]].toarray()
+        both[:, trained] = model.likers[causes] @ liking.T
     return people, both

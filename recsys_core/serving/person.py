@@ -4,10 +4,11 @@ The list is that of `answers.recommend` for the same ratings, and so are the rea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys_core.columns import (
@@ -15,12 +16,10 @@ from recsys_core.columns import (
     GENRES,
     ITEM,
     OVERVIEW,
-    POLARITY,
     RATING,
     TAGS,
     TIMESTAMP,
     TITLE,
-    TURN,
     USER,
     YEAR,
 )
@@ -36,14 +35,14 @@ from recsys_core.explanations.prompt import (
 )
 from recsys_core.explanations.user_context import known_item
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
-from recsys_core.profiles.history_selection import select_history
+from recsys_core.profiles.history_selection import select_ratings
 from recsys_core.profiles.inputs import RatedItem
 from recsys_core.profiles.rules.users import NEUTRAL, refine_user_profile
 from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import evidence_turns, shown_items
 from recsys_core.prompt_context.models import Taste
 from recsys_core.prompt_context.tables import item_facts
-from recsys_core.serving.causes import drops_of, people_of, polarity
+from recsys_core.serving.causes import Drops, drops_of, people_of, polarity
 from recsys_core.serving.product.located import Located
 from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN
@@ -102,6 +101,7 @@ class People:
         self._titles = model.items.select(TITLE, YEAR).rows()
         shown: dict[Any, RatedItem] = shown_items(model.items, model.item_profiles)
         self._shown = shown
+        self._fans = np.diff(model.likers.indptr)
         self._read_histories()
         self._read_profiles()
 
@@ -141,7 +141,11 @@ class People:
         return self._answer(located, KNOWN, self._likes(self._ratings[span]), taste, k)
 
     def of_ratings(
-        self, rated: Sequence[tuple[Any, float, int | None]], k: int, user: Any = None
+        self,
+        rated: Sequence[tuple[Any, float, int | None]],
+        k: int,
+        user: Any = None,
+        attributes: Floats | None = None,
     ) -> PersonalList:
         """The list of somebody who rated these items (id, rating, seconds or None).
 
@@ -149,16 +153,20 @@ class People:
             rated: the last one of an item counts.
             k: length of the list.
             user: a known user, whose other ratings count, too; None for somebody new.
+            attributes: (1, d) as `visitors.typed_attributes` has them; None for those of the user.
         """
         items, ratings, times = self._joined(rated, user)
         located = self._located(_NOBODY, items, ratings, times, user)
+        if attributes is not None:
+            located = replace(located, attributes=attributes)
         evidence = self._evidence(items, ratings, times)
         profile = self._profile(evidence)
         taste = Taste(
             overview=profile.overview, description=profile.description, genres=profile.genres,
             tags=profile.tags, dislikes=profile.dislikes,
         )  # fmt: skip
-        status = FOLDED_IN if len(located.edges) else NOTHING_KNOWN
+        told = len(located.edges) or located.attributes.any()
+        status = FOLDED_IN if told else NOTHING_KNOWN
         return self._answer(located, status, self._likes(ratings), taste, k)
 
     def _likes(self, ratings: Floats) -> bool:
@@ -203,14 +211,9 @@ class People:
         self, items: Indices, ratings: Floats, times: Times
     ) -> list[tuple[Any, str, int]]:
         """Item, liked or disliked, and turn, as a profile is written from."""
-        seconds = pl.Series(TIMESTAMP, times).fill_nan(None).cast(pl.Int64)
-        table = pl.DataFrame(
-            {USER: np.zeros(len(items), np.int64), ITEM: [self._ids[at] for at in items],
-             RATING: ratings, TIMESTAMP: seconds},
-            schema_overrides={ITEM: self.model.items.schema[ITEM], RATING: pl.Float32},
-        )  # fmt: skip
-        found = select_history(table, self.model.scale, self.model.config.user_profiles)
-        return found.select(ITEM, POLARITY, TURN).rows()
+        ids = [self._ids[at] for at in items.tolist()]
+        rated = list(zip(ids, ratings.tolist(), times.tolist(), strict=True))
+        return select_ratings(rated, self.model.scale, self.model.config.user_profiles)
 
     def _profile(self, evidence: Sequence[tuple[Any, str, int]]) -> Profile:
         profile = None
@@ -251,22 +254,20 @@ class People:
         model, own = self.model, located.edges
         found = drops_of(model, own, places, located.attributes[0], located.texts[0])
         rated = own.items[found.asked]
-        people, both = people_of(model, rated, places)
         liked = polarity(model, own)[found.asked] == 1
-        fans = np.diff(model.likers.indptr)
+        cited = [self._cited(found, column, rated, liked) for column in range(len(places))]
+        asked = sorted({row for rows in cited for row in rows[:CITABLE]})
+        row_of = {row: at for at, row in enumerate(asked)}
+        people, both = people_of(model, rated[asked], places)
+        fans = self._fans
         made = []
-        for column, place in enumerate(places):
-            rows = [
-                row for row in found.strongest[:, column].tolist()
-                if liked[row] and found.drops[row, column] > 0
-            ]  # fmt: skip
-            rows.sort(key=lambda row: (-found.drops[row, column], self._ids[rated[row]]))
+        for column, (place, rows) in enumerate(zip(places, cited, strict=True)):
             most = found.drops[rows[0], column] if rows else np.float32(1)
             causes = tuple(
                 Cause(
                     id=self._known[rated[row]].id,
                     influence=int(np.floor(100 * found.drops[row, column] / most + 0.5)),
-                    people=int(people[row]), people_both=int(both[row, column]),
+                    people=int(people[row_of[row]]), people_both=int(both[row_of[row], column]),
                 )
                 for row in rows[:CITABLE]
                 if 100 * float(found.drops[row, column]) / float(most) >= CITED_FROM
@@ -279,3 +280,11 @@ class People:
                 )
             )  # fmt: skip
         return made
+
+    def _cited(
+        self, found: Drops, column: int, rated: Indices, liked: npt.NDArray[np.bool_]
+    ) -> list[int]:
+        """Rows of the liked ratings without which the item's score were lower, most first."""
+        drops = found.drops[:, column]
+        rows = [row for row in found.strongest[:, column].tolist() if liked[row] and drops[row] > 0]
+        return sorted(rows, key=lambda row: (-drops[row], self._ids[rated[row]]))

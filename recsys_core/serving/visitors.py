@@ -1,5 +1,6 @@
 """Whom lists are asked for: known users, users who came since, and what both have rated."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,6 +155,43 @@ def visitors_of(
         unknown=counts["len"].fill_null(0).cast(pl.Int64).to_numpy(),
         texts=np.zeros((everybody.len(), model.placing.text_width), np.float32),
     )  # fmt: skip
+
+
+def typed_attributes(model: "ServedModel", given: Mapping[str, Any], user: Any = None) -> Floats:
+    """(1, d) of one person's attributes, over those of a known user.
+
+    Args:
+        model: knows the columns and their types.
+        given: by column; None for what is not known.
+        user: the known user; None for somebody new.
+
+    Raises:
+        DataError: the model reads no attributes, has no such column, or a value is of another type.
+    """
+    known = model.users.drop(USER)
+    if not model.reads_attributes:
+        raise DataError(
+            "This model places users by their ratings alone, and reads no attributes.",
+            expected="ratings.", fix="leave the attributes out.",
+        )  # fmt: skip
+    for name in given:
+        if name not in known.columns:
+            raise DataError(
+                f"The model's users have no attribute {name!r}.",
+                expected=f"some of {', '.join(known.columns)}.", fix="leave it out.",
+            )  # fmt: skip
+    there = model.users.filter(pl.col(USER) == user).rows(named=True) if user is not None else []
+    row = dict(there[0]) if there else {}
+    for name, value in given.items():
+        cast = pl.Series(name, [value], strict=False).cast(known.schema[name], strict=False)
+        if value is not None and cast[0] is None:
+            raise DataError(
+                f"The attribute {name} is {value!r}.", expected=f"{known.schema[name]}.",
+                fix="write it as the data's table of users does.",
+            )  # fmt: skip
+        row[name] = cast[0]
+    table = {name: [row.get(name)] for name in known.columns}
+    return attribute_features(model.users, pl.DataFrame(table, schema=known.schema))
 
 
 def model_numbers(ids: pl.Series, nodes: pl.Series) -> Indices:

@@ -41,9 +41,12 @@ def _run(command: list[str]) -> bytes:
 def test_the_form(deployed: LocalServer, chromium: str, tmp_path: Path) -> None:
     deployment = deployed.deployment("personalize/personalize")["id"]
     page = f"{deployed.ui}/deployments/deployment/{deployment}/run"
-    dom = look(chromium, page, tmp_path, "form", 12_000)
-    for text in ("Highest rating of the scale.", "GAT layers.", "Seed of every random choice."):
+    dom = look(chromium, page, tmp_path, "form", 2300)
+    for text in ("Hard ceiling in dollars.", "Seed of every random choice.", "Every other"):
         assert text in dom, "every field has its help"
+    assert "Submit" in dom
+    assert "Property is type" not in dom
+    assert "GAT layers." not in dom, "a form that a person can fill in"
 
 
 def test_a_run_and_its_artifacts(deployed, first: str, chromium: str, tmp_path: Path) -> None:

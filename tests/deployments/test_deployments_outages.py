@@ -221,7 +221,7 @@ def test_a_temporary_server_that_is_killed_ends_the_run_at_once(
 ) -> None:
     with running(tmp_path, PREFECT_HOME=str(tmp_path / "home")) as run:
         run.after("split")
-        mark = f"_server_process.py\0{run.process.pid}\0".encode()
+        mark = f"server_process.py\0{run.process.pid}\0".encode()
         for place in Path("/proc").glob("[0-9]*/cmdline"):
             if mark in place.read_bytes():
                 os.kill(int(place.parent.name), signal.SIGKILL)

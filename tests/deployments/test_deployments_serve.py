@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import polars as pl
 import pytest
 
-from deployments.serve import MOST_BYTES, Models, application, main
+from deployments.answering import Models
+from deployments.serve import application, main
+from deployments.serve_guards import MOST_BYTES
+from recsys_core.serving import recommend, visitors_of
+from recsys_core.serving.people import person
 from recsys_core.serving.person import People
 from recsys_core.serving.product import contract
 from recsys_core.serving.product.pointer import promote
@@ -90,17 +95,56 @@ def test_a_history_gets_a_list_that_rests_on_it(client):
     assert empty["status"].startswith("nothing is known yet")
 
 
+def test_attributes_place_a_user_as_the_command_does(client):
+    """Somebody without ratings, somebody with one, and a known user who is another age now."""
+    served, age = model(), {"age": 23}
+    rows = [{"item_id": "film-04", "rating": 9}]
+    for body, known, rated in (
+        ({"attributes": age}, None, []),
+        ({"attributes": age, "history": rows}, None, rows),
+        ({"user": "u01", "attributes": age}, "u01", []),
+    ):
+        told = client.post("/recommend", json=body | {"k": 5}).json()
+        ratings, user = person(served, rated, known)
+        attributes = pl.DataFrame({"user_id": [user], "age": [23.0]})
+        visitors = visitors_of(served, ratings=ratings, attributes=attributes)
+        expected = recommend(served, visitors, k=5).recommendations
+        assert [one["item"] for one in told["items"]] == expected["item_id"].to_list()
+        assert [one["reason"] for one in told["items"]] == expected["explanation"].to_list()
+        assert told["status"] == "placed by ratings, without training"
+
+
+def test_a_model_without_attributes_refuses_them(tmp_path):
+    run(tmp_path, "one", world(attributes=False)[1])
+    client = Asking(application(Models("one", str(tmp_path))))
+    answer = client.post("/recommend", json={"attributes": {"age": 23}})
+    assert answer.status_code == 422
+    assert "by their ratings alone" in answer.json()["error"]
+
+
+def test_an_answer_to_a_known_user_is_kept(models, client):
+    kept = models.answering.of_user
+    before = kept.cache_info()
+    first, second = (client.post("/recommend", json={"user": "u07"}) for _ in range(2))
+    assert first.content == second.content
+    assert kept.cache_info().hits == before.hits + 1
+    assert kept.cache_info().misses == before.misses + 1
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
         ({"user": "nobody"}, 404, "knows no user 'nobody'"),
-        ({}, 422, "Give a `user`, a `history`, or both."),
+        ({}, 422, "Give a `user`, a `history`, `attributes`, or several."),
         ({"history": [{"item_id": "nothing", "rating": 5}]}, 422, "no item 'nothing'"),
         ({"history": [{"title": "Noir Story", "rating": 5}]}, 422, "may be any of 15 titles"),
         ({"history": [{"title": "Noir Story No. 0", "rating": 11}]}, 422, "from 1 to 10"),
         ({"history": [{"title": "Noir Story No. 0"}]}, 422, "The rating is None"),
         ({"history": "all"}, 422, "history: "),
         ({"user": "u01", "k": 0}, 422, "k: "),
+        ({"attributes": {"town": "Rome"}}, 422, "no attribute 'town'. Expected: some of age"),
+        ({"attributes": {"age": "old"}}, 422, "The attribute age is 'old'"),
+        ({"attributes": {"age": [3]}}, 422, "attributes.age"),
         ({"user": ["u01"]}, 422, "user"),
         ({"user": "u01", "secret": 1}, 422, "secret: "),
         ([], 422, "body: "),

@@ -1,10 +1,8 @@
 """The contract of a data set: casts, policies and checks; `validate` is its face."""
 
+from recsys_core.datasets.contract.dataset import Dataset, RawDataset, no_table
 from recsys_core.datasets.contract.policies import Rated
 from recsys_core.datasets.contract.validation import (
-    Dataset,
-    RawDataset,
-    no_table,
     validate,
     validate_interactions,
     validate_items,

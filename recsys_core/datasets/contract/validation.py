@@ -5,114 +5,24 @@ configuration and counts what each did. What cannot be used is an error that nam
 all tables at once, with the first offending rows.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
-
 import polars as pl
 
 from recsys_core.columns import (
     AVAILABLE,
-    CAST,
-    DIRECTORS,
     GENRES,
     INTERACTIONS,
     ITEM,
     ITEMS,
-    KEYWORDS,
-    OVERVIEW,
-    PART,
-    POSITION,
-    RATING,
-    TIMESTAMP,
     TITLE,
-    TMDB_ID,
     USER,
-    YEAR,
     check,
 )
-from recsys_core.datasets.config import DataConfig, Role
-from recsys_core.datasets.contract import casts
+from recsys_core.datasets.config import DataConfig
+from recsys_core.datasets.contract.dataset import Dataset, RawDataset
 from recsys_core.datasets.contract.findings import Findings, counted, raise_all
 from recsys_core.datasets.contract.policies import Rated, apply_policies
-from recsys_core.errors import DataError
-from recsys_core.interactions.feedback import Feedback, RatingScale
-
-Cast = Callable[[pl.Series, Findings], pl.Series | None]
-
-MAX_ID_CHARS: Final = 200
-"""Longest item id, as text: a language model has to be able to give it back."""
-_INTERACTION_CASTS: Final[Mapping[str, Cast]] = {
-    USER: casts.as_id, ITEM: casts.as_id, RATING: casts.as_rating, TIMESTAMP: casts.as_seconds,
-    PART: casts.as_part, POSITION: casts.as_position,
-}  # fmt: skip
-_ITEM_CASTS: Final[Mapping[str, Cast]] = {
-    ITEM: casts.as_id, TITLE: casts.as_title, YEAR: casts.as_year,
-    GENRES: casts.as_texts, OVERVIEW: casts.as_text,
-}  # fmt: skip
-_FURTHER_CASTS: Final[Mapping[str, Cast]] = {
-    KEYWORDS: casts.as_texts, CAST: casts.as_texts, DIRECTORS: casts.as_texts,
-    AVAILABLE: casts.as_flag,
-}  # fmt: skip
-"""Known columns that stay out of the table where the file has none."""
-_ROLE_CASTS: Final[Mapping[Role, Cast]] = {
-    "labels": casts.as_texts, "prose": casts.as_text, "number": casts.as_number,
-    "date": casts.as_date,
-}  # fmt: skip
-_USER_CASTS: Final[Mapping[str, Cast]] = {USER: casts.as_id}
-_OPTIONAL: Final = frozenset({RATING, TIMESTAMP, YEAR, GENRES, OVERVIEW, PART, POSITION})
-_ABSENT: Final = frozenset({RATING, PART, POSITION})
-"""Optional columns that stay absent; the other ones come as nulls."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RawDataset:
-    """Tables as they were read, columns already under the contract's names.
-
-    Attributes:
-        name: short name, used for the run's folder and the report.
-        source: one sentence that says where the data came from.
-        interactions: rows in the file's order.
-        items: None where there is no such table.
-        users: None where there is no such table.
-        feedback: kind of feedback, where the source says so (the column's name counts something).
-        text: tables that came from text files: numbers in them are texts still.
-        notes: what the reader did, one sentence each.
-    """
-
-    name: str
-    source: str
-    interactions: pl.DataFrame
-    items: pl.DataFrame | None
-    users: pl.DataFrame | None = None
-    feedback: Feedback | None = None
-    text: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Dataset:
-    """A data set that satisfies the contract.
-
-    Attributes:
-        name: short name, used for the run's folder and the report.
-        source: one sentence that says where the data came from.
-        interactions: `columns.INTERACTIONS`, one row per (user, item), in the file's order; and
-            `part` and `position` where the data have them.
-        items: `columns.ITEMS`, whether each is available, and the columns that were chosen;
-            genres are never null.
-        users: `user_id` and any further columns, or None.
-        scale: kind of feedback, scale and thresholds.
-        notes: what was recognised, changed and left out, one sentence each.
-    """
-
-    name: str
-    source: str
-    interactions: pl.DataFrame
-    items: pl.DataFrame
-    users: pl.DataFrame | None = None
-    scale: RatingScale
-    notes: tuple[str, ...] = ()
+from recsys_core.datasets.contract.tables import interactions_table, items_table, users_table
+from recsys_core.interactions.feedback import Feedback
 
 
 def validate(
@@ -138,14 +48,14 @@ def validate(
     of_items = Findings(f"Items {where}", expected="one row per item with an id and a title.")
     of_users = Findings(f"Users {where}", expected="one row per user with an id.")
     across = Findings(f"The data set {where}", expected="the same ids in every table.")
-    table = _interactions(raw.interactions, of_interactions, text="interactions" in raw.text)
+    table = interactions_table(raw.interactions, of_interactions, text="interactions" in raw.text)
     items = users = None
     if raw.items is not None:
-        items = _items(raw.items, config, of_items, text="items" in raw.text)
+        items = items_table(raw.items, config, of_items, text="items" in raw.text)
     elif config.text_columns:
         of_items.add("there is no items table", "leave --data.text_columns out")
     if raw.users is not None:
-        users = _users(raw.users, of_users, text="users" in raw.text)
+        users = users_table(raw.users, of_users, text="users" in raw.text)
     if not of_interactions:
         table, items = _one_kind_of_ids(ITEM, table, items, across, "items")
         table, users = _one_kind_of_ids(USER, table, users, across, "users")
@@ -190,7 +100,7 @@ def validate_interactions(
         DataError: see the module; all problems are named at once.
     """
     findings = _interaction_findings(place)
-    table = _interactions(frame, findings, text=text)
+    table = interactions_table(frame, findings, text=text)
     rated = None
     if not findings:
         rated = apply_policies(table, config, findings, hint=hint, need_likes=need_likes)
@@ -210,7 +120,7 @@ def validate_items(
         DataError: see the module; all problems are named at once.
     """
     findings = Findings(place, expected="one row per item with an id and a title.")
-    table = _items(frame, config or DataConfig(), findings, text=False)
+    table = items_table(frame, config or DataConfig(), findings, text=False)
     findings.raise_if_any()
     return check(table, ITEMS, table=place)
 
@@ -222,130 +132,13 @@ def validate_users(frame: pl.DataFrame, *, place: str) -> pl.DataFrame:
         DataError: the column is missing or of a wrong type, or an id is null or repeated.
     """
     findings = Findings(place, expected="one row per user with an id.")
-    table = _users(frame, findings, text=False)
+    table = users_table(frame, findings, text=False)
     findings.raise_if_any()
     return table
 
 
 def _interaction_findings(place: str) -> Findings:
     return Findings(place, expected="one row per (user, item) with a rating on the scale.")
-
-
-def _interactions(frame: pl.DataFrame, findings: Findings, *, text: bool) -> pl.DataFrame:
-    table = _cast(frame, _INTERACTION_CASTS, findings, text=text)
-    _check_ids(table, (USER, ITEM), findings)
-    if RATING in table.columns:
-        rating = pl.col(RATING)
-        findings.add_rows(
-            table, rating.is_null() | ~rating.is_finite(), "have a null, NaN or infinite rating",
-            "drop these rows or give them a rating", show=(USER, ITEM, RATING),
-        )  # fmt: skip
-    return table
-
-
-def _items(
-    frame: pl.DataFrame, config: DataConfig, findings: Findings, *, text: bool
-) -> pl.DataFrame:
-    table = _cast(frame, _ITEM_CASTS, findings, text=text)
-    _check_ids(table, (ITEM,), findings)
-    _check_unique(table, ITEM, findings)
-    if ITEM in table.columns:
-        long = pl.col(ITEM).cast(pl.String).str.len_chars() > MAX_ID_CHARS
-        findings.add_rows(
-            table, long, f"have an id of more than {MAX_ID_CHARS} characters",
-            "number the items and use the numbers as ids in every table", show=(ITEM,),
-        )  # fmt: skip
-        if TITLE in table.columns:
-            findings.note(table[TITLE].null_count(), "item", "without a title has its id for one")
-            table = table.with_columns(pl.col(TITLE).fill_null(pl.col(ITEM).cast(pl.String)))
-    further = [
-        cast(frame[name].alias(name), findings)
-        for name, cast in _FURTHER_CASTS.items()
-        if name in frame.columns
-    ]
-    further += _chosen(frame, config, findings)
-    seen = {*ITEMS, *_FURTHER_CASTS, *config.text_columns, TMDB_ID}
-    ids = [frame[TMDB_ID]] if TMDB_ID in frame.columns else []
-    if left := [name for name in frame.columns if name.strip() and name not in seen]:
-        findings.notes.append(
-            f"columns of the items left out: {', '.join(sorted(left))} (--data.text_columns"
-            " chooses)"
-        )
-    return table.hstack([one for one in further if one is not None] + ids)
-
-
-def _chosen(frame: pl.DataFrame, config: DataConfig, findings: Findings) -> list[pl.Series | None]:
-    missing = sorted(set(config.text_columns) - set(frame.columns))
-    if missing:
-        findings.add(
-            f"no column {', '.join(missing)} (it has {', '.join(frame.columns)})",
-            "correct --data.text_columns",
-        )
-    return [
-        _ROLE_CASTS[role](frame[name], findings)
-        for name, role in config.text_columns.items()
-        if name in frame.columns and name not in {*ITEMS, *_FURTHER_CASTS, TMDB_ID}
-    ]
-
-
-def _users(frame: pl.DataFrame, findings: Findings, *, text: bool) -> pl.DataFrame:
-    table = _cast(frame, _USER_CASTS, findings, text=text)
-    _check_ids(table, (USER,), findings)
-    _check_unique(table, USER, findings)
-    if text:
-        frame = frame.with_columns(casts.as_attribute(one) for one in frame)
-    return frame.with_columns(table[USER]) if USER in table.columns else frame
-
-
-def _cast(
-    frame: pl.DataFrame, by: Mapping[str, Cast], findings: Findings, *, text: bool
-) -> pl.DataFrame:
-    """The columns of `by` that could be cast; missing optional ones come as nulls."""
-    missing = [name for name in by if name not in frame.columns and name not in _OPTIONAL]
-    if missing:
-        has = ", ".join(frame.columns) or "no columns"
-        names = ", ".join(missing)
-        findings.add(
-            f"missing column{'s' * (len(missing) > 1)} {names} (it has {has})",
-            f"name them, for example --data.columns '{{{missing[0]}: NAME}}', or rename columns so"
-            f" that the file has {names}",
-        )
-    if frame.is_empty():
-        findings.add("it has no rows", "check how the file was written")
-    done = []
-    for name, cast in by.items():
-        if name in missing or (name in _ABSENT and name not in frame.columns):
-            continue
-        column = (
-            frame[name]
-            if name in frame.columns
-            else pl.Series(name, [None] * frame.height, pl.Null)
-        )
-        if text and name in (USER, ITEM):
-            column = casts.numeric_ids(column)
-        done.append(cast(column, findings))
-    return pl.DataFrame([column for column in done if column is not None])
-
-
-def _check_ids(table: pl.DataFrame, names: tuple[str, ...], findings: Findings) -> None:
-    for name in names:
-        if name in table.columns:
-            missing = pl.col(name).is_null()
-            if table.schema[name] == pl.String:
-                # A blank string is an id that somebody lost, not an id.
-                missing |= pl.col(name).str.strip_chars() == ""
-            findings.add_rows(
-                table, missing, f"have no {name}", f"give every row a {name}, or drop these rows",
-                show=(USER, ITEM, TITLE),
-            )  # fmt: skip
-
-
-def _check_unique(table: pl.DataFrame, name: str, findings: Findings) -> None:
-    if name in table.columns:
-        findings.add_rows(
-            table, pl.col(name).is_duplicated() & pl.col(name).is_not_null(), f"repeat a {name}",
-            f"keep one row per {name}", show=(name, TITLE),
-        )  # fmt: skip
 
 
 def _one_kind_of_ids(
@@ -457,12 +250,3 @@ def _allowed(
         )
     findings.note(items.height - left, "item", "may not be recommended")
     return items
-
-
-def no_table(place: str, kind: str, seen: str) -> DataError:
-    """The error where a table that must be there is not."""
-    return DataError(
-        f"{place} has no {kind} ({seen}).",
-        expected="interactions, and better items, too, as Parquet, CSV, TSV or JSON lines.",
-        fix=f"correct --data.source, or name the file: --data.{kind}.",
-    )

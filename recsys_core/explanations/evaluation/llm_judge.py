@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys_core import columns as c
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.errors import LLMError, LLMStopped
 from recsys_core.explanations.config import ExplanationConfig
@@ -20,7 +21,7 @@ from recsys_core.explanations.user_context import ExplanationContext, Explanatio
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
-from recsys_core.prompt_context.models import MAX_ID_CHARS, PromptModel, RecentItem, Taste
+from recsys_core.prompt_context.models import PromptModel, RecentItem, Taste
 
 TITLES: Final = 5
 """First entries of a list that are judged, all of them in one request."""

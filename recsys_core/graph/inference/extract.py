@@ -15,13 +15,8 @@ from recsys_core.graph.components.dot_products.temporal_popularity import Tempor
 from recsys_core.graph.components.histories import HistoryInput, UsualRatings
 from recsys_core.graph.inference.fold_in import FittedModel, network_model, training_messages
 from recsys_core.graph.inference.layerwise import layer_states
-from recsys_core.graph.inference.user_placing import (
-    HistoryColumns,
-    LayerMessages,
-    NetworkPlacing,
-    UserPlacing,
-    WindowColumns,
-)
+from recsys_core.graph.inference.network_placing import LayerMessages, NetworkPlacing
+from recsys_core.graph.inference.user_placing import HistoryColumns, UserPlacing, WindowColumns
 from recsys_core.graph.interaction_graph import Floats
 from recsys_core.graph.model.attention_layer import AttentionLayer
 from recsys_core.graph.model.gat import GAT

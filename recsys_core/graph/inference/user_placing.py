@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.dot_products.temporal_popularity import Windows
@@ -22,126 +21,11 @@ from recsys_core.graph.components.histories import (
     InputRows,
     UsualRatings,
 )
-from recsys_core.graph.interaction_graph import RATING_LEVELS, Edges, Floats
+from recsys_core.graph.inference.network_placing import SMALL, LayerMessages, NetworkPlacing
+from recsys_core.graph.interaction_graph import Edges, Floats
 from recsys_core.interactions.feedback import RatingScale
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-
-_SLOPE: Final = 0.2
-_SMALL: Final = 1e-12
-_NORM_EPSILON: Final = 1e-5
-"""Of torch's normalisations of vectors and layers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerMessages:
-    """What one attention layer says to a user.
-
-    Attributes:
-        sent: (n_items, heads, hidden) by the items.
-        source_scores: (n_items, heads).
-        target: (heads, hidden) parameter that scores the user's own part.
-        level: (levels, heads) weight of a rating's level.
-        transform: (width, width) of the user's own part; None where layers do not transform.
-        norm: (2, width) scale and shift of the layer norm; None without.
-    """
-
-    sent: Floats
-    source_scores: Floats
-    target: Floats
-    level: Floats
-    transform: Floats | None
-    norm: Floats | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkPlacing:
-    """The network's part of a user's vector.
-
-    Attributes:
-        projection: (width, d_text) of the profile's text vector.
-        offset: (width,) of the projection.
-        layers: what each layer says.
-        item_degrees: (n_items,) messages that each item receives.
-        evidence: worth of a profile and half-known point, in ratings; None without biases.
-        settings: the fields of the training's configuration that matter here.
-    """
-
-    projection: Floats
-    offset: Floats
-    layers: tuple[LayerMessages, ...]
-    item_degrees: Floats
-    evidence: Floats | None
-    settings: Mapping[str, Any]
-
-    def vectors(self, texts: Floats, edges: Edges, scale: RatingScale) -> Floats:
-        """(n, d) of users with profile vectors (n, d_text) and these ratings."""
-        if self.settings["edges"] == "liked":
-            edges = edges.liked(scale)
-        users, count = edges.users, len(texts)
-        degrees = np.bincount(users, minlength=count).astype(np.float32)
-        projected = texts * np.float32(self.settings["user_text_scale"]) @ self.projection.T
-        state = projected + self.offset
-        worth = self.settings["user_text_half_life"]
-        if worth is not None:
-            state = state * (worth / (worth + degrees))[:, None]
-        levels = _levels(edges.ratings, scale)
-        states: list[Floats] = [state.astype(np.float32)]
-        for layer in self.layers:
-            states.append(self._received(layer, states[-1], edges, levels, degrees))
-        mean = self.settings["layer_combination"] == "mean"
-        found: Floats = np.mean(states, axis=0, dtype=np.float32) if mean else states[-1]
-        # What was stored before there was a softmax without biases names no loss.
-        cosine = self.evidence is not None or self.settings.get("loss") == "softmax"
-        return self._cosine(found, degrees) if cosine else found
-
-    def _received(
-        self,
-        layer: LayerMessages,
-        state: Floats,
-        edges: Edges,
-        levels: npt.NDArray[np.int64],
-        degrees: Floats,
-    ) -> Floats:
-        heads, hidden = layer.target.shape
-        users, items, count = edges.users, edges.items, len(state)
-        own = (state if layer.transform is None else state @ layer.transform.T).reshape(
-            count, heads, hidden
-        )
-        logits = layer.source_scores[items] + (own * layer.target).sum(-1)[users]
-        logits = np.where(logits > 0, logits, _SLOPE * logits) + layer.level[levels]
-        symmetric = bool(self.settings["symmetric_normalization"])
-        reach = 1 / np.sqrt(np.maximum(self.item_degrees[items], 1))
-        if symmetric:
-            logits = logits + np.log(reach)[:, None]
-        shares = _softmax(logits, users, count)
-        received = np.empty((count, heads, hidden), np.float32)
-        shape = count, len(layer.sent)
-        for head in range(heads):
-            weights = sparse.csr_matrix((shares[:, head], (users, items)), shape, np.float32)
-            received[:, head] = weights @ layer.sent[:, head]
-        found = received.reshape(count, -1)
-        if symmetric:
-            summed = np.bincount(users, reach, minlength=count)
-            size = summed / np.maximum(degrees, 1) * np.sqrt(degrees)
-            found = (found * size[:, None]).astype(np.float32)
-        if layer.norm is None:
-            return found
-        middle = found - found.mean(1, keepdims=True)
-        spread = np.sqrt(found.var(1, keepdims=True) + _NORM_EPSILON)
-        normal = middle / spread * layer.norm[0] + layer.norm[1]
-        active: Floats = np.where(normal > 0, normal, _SLOPE * normal) + state
-        return active.astype(np.float32)
-
-    def _cosine(self, users: Floats, degrees: Floats) -> Floats:
-        lengths = np.maximum(np.linalg.norm(users, axis=1), _SMALL) * self.settings["temperature"]
-        if self.evidence is None:
-            directed: Floats = (users / lengths[:, None]).astype(np.float32)
-            return directed
-        profile, half = np.exp(self.evidence)
-        certainty = (degrees + profile) / (degrees + profile + half)
-        scaled = users * (certainty / lengths)[:, None]
-        return np.hstack([scaled, np.ones((len(users), 1))]).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +53,7 @@ class HistoryColumns:
         if self.described is not None and attributes.shape[1]:
             found = found + attributes @ self.described
         if self.length is not None:
-            lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), _SMALL)
+            lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), SMALL)
             found = found / lengths * np.float32(self.length)
         return found
 
@@ -321,23 +205,3 @@ def _told(arrays: Arrays, prefix: str, one: Mapping[str, Any]) -> HistoryColumns
         usual=None if usual is None else UsualRatings(values=usual, spread=one["spread"]),
         **_kept(arrays, prefix, _COLUMNS),
     )
-
-
-def _levels(ratings: Floats, scale: RatingScale) -> npt.NDArray[np.int64]:
-    """As `gat.rating_levels`."""
-    width = np.float32(scale.rating_max - scale.rating_min)
-    share = (ratings - np.float32(scale.rating_min)) / width
-    return (share * RATING_LEVELS).astype(np.int64).clip(0, RATING_LEVELS - 1)
-
-
-def _softmax(logits: Floats, users: npt.NDArray[np.int64], count: int) -> Floats:
-    """(n_edges, heads) shares among the edges of each user."""
-    if not len(users):
-        return logits
-    largest = np.full((count, logits.shape[1]), -np.inf, np.float32)
-    np.maximum.at(largest, users, logits)
-    raised = np.exp(logits - largest[users])
-    sums = np.zeros((count, logits.shape[1]), np.float32)
-    np.add.at(sums, users, raised)
-    shares: Floats = raised / sums[users]
-    return shares

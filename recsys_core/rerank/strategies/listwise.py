@@ -5,11 +5,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
 from recsys_core.prompt_context.models import (
-    MAX_ID_CHARS,
     Candidate,
     CandidatesInput,
     UserContext,

@@ -15,12 +15,12 @@ from typing import Annotated, ClassVar, Final
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.concurrency import map_bounded
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
 from recsys_core.prompt_context.models import (
-    MAX_ID_CHARS,
     Candidate,
     CandidatesInput,
     UserContext,

@@ -13,10 +13,11 @@ from typing import Annotated, ClassVar, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.concurrency import map_bounded
 from recsys_core.llm.providers.base import Provider, Purpose, Request
 from recsys_core.llm.request.json_schema import choice
-from recsys_core.prompt_context.models import MAX_ID_CHARS, CandidatesInput, UserContext
+from recsys_core.prompt_context.models import CandidatesInput, UserContext
 from recsys_core.rerank.strategies.base import Judged, Strategy, ask
 from recsys_core.rerank.strategies.listwise import IDS, ids_of, place_scores, rank_by_rules
 from recsys_core.rerank.strategies.prompt_order import drawn_order

@@ -1,4 +1,4 @@
-"""The served model in memory: scores and lists of any users, by numpy alone."""
+"""The served model in memory: lists of any users, by numpy alone."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,21 +9,17 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from recsys_core.artifacts import ArtifactRef, open_artifact
-from recsys_core.columns import AVAILABLE, INDEX, ITEM, POSITION, TIMESTAMP, USER, check
+from recsys_core.columns import AVAILABLE, INDEX, ITEM, USER
 from recsys_core.embedding.user_features import attribute_features
-from recsys_core.errors import ConfigError, DataError
-from recsys_core.graph.components.histories import Histories
+from recsys_core.errors import DataError
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.inference.user_placing import UserPlacing
-from recsys_core.graph.interaction_graph import Edges, Floats, Indices
-from recsys_core.interactions.feedback import RatingScale, is_liked, rating_weights
-from recsys_core.interactions.lookup import aligned, vector_array
+from recsys_core.graph.interaction_graph import Floats, Indices
+from recsys_core.interactions.feedback import RatingScale, is_liked
 from recsys_core.interactions.topk import ranked_lists
-from recsys_core.serving.product import contract
 from recsys_core.serving.product.config import ServingConfig
-from recsys_core.serving.product.located import Located, best_places, by_order
-from recsys_core.serving.product.pointer import product_of
+from recsys_core.serving.product.located import Located, best_places
+from recsys_core.serving.product.scoring import Scoring
 from recsys_core.serving.titles import Titles
 from recsys_core.serving.visitors import Visitors
 
@@ -179,58 +175,23 @@ class ServedModel:
             for user, start, count in zip(runs["value"], starts, runs["len"], strict=True)
         }
 
+    @cached_property
+    def scoring(self) -> Scoring:
+        """What scores take."""
+        return Scoring(
+            user_vectors=self.user_vectors, item_vectors=self.item_vectors,
+            item_model=self.item_model, placing=self.placing, scale=self.scale,
+            unary=bool(self.facts["unary"]), neutral=float(self.facts["weighing"]["neutral"]),
+            mix=None if self.new_items is None else self.new_items.mix,
+        )  # fmt: skip
+
     def vectors(self, located: Located) -> Floats:
         """(n, d) vectors of users: those of training, or folded in."""
-        found = np.zeros((len(located), self.item_vectors.shape[1]), np.float32)
-        known = np.flatnonzero(located.trained >= 0)
-        found[known] = self.user_vectors[located.trained[known]]
-        others = np.flatnonzero(located.trained < 0)
-        if not len(others):
-            return found
-        later = located if len(others) == len(located) else located.where(others)
-        for rows, part in by_order(later.edges, len(later)):
-            found[others[rows]] = self.placing.vectors(
-                later.texts[rows], self.rated(part, len(rows)), part, later.attributes[rows],
-                self.scale,
-            )  # fmt: skip
-        return found
-
-    def rated(self, edges: Edges, n_users: int) -> Histories:
-        """Ratings of users, all of them with a time or none, as the item-to-item part reads them.
-
-        What ratings mean is the model's business: those of one user may be all alike by chance.
-        """
-        unary = bool(self.facts["unary"])
-        timed = len(edges) > 0 and bool(np.isfinite(edges.times).all())
-        neutral = float(self.facts["weighing"]["neutral"])
-        ones = np.ones(len(edges), np.float32)
-        return Histories(
-            users=edges.users, items=edges.items,
-            weights=ones if unary else rating_weights(edges.ratings, self.scale, neutral),
-            liked=ones.astype(bool) if unary else edges.ratings >= self.scale.like_from,
-            shape=(n_users, self.item_ids.len()),
-            ratings=None if unary else edges.ratings,
-            order=edges.times if timed else None,
-        )  # fmt: skip
+        return self.scoring.vectors(located)
 
     def scores(self, located: Located) -> Floats:
         """(n, n_items) of a block of users, new items last."""
-        found: Floats = self.vectors(located) @ self.item_vectors.T
-        if self.item_model is not None:
-            for rows, part in by_order(located.edges, len(located)):
-                found[rows] += self._item_scores(part, located.attributes[rows])
-        if self.new_items is not None:
-            found = np.hstack([found, (self.new_items.mix @ found.T).T.astype(np.float32)])
-        return found
-
-    def _item_scores(self, edges: Edges, attributes: Floats) -> Floats:
-        assert self.item_model is not None  # noqa: S101 - the caller asked
-        count = len(attributes)
-        added = self.item_model.scores(self.rated(edges, count), np.arange(count))
-        # Who has rated nothing is ranked by attributes first where there are any.
-        told = (np.bincount(edges.users, minlength=count) == 0) & attributes.any(axis=1)
-        added[told] = self.item_model.described_newcomers
-        return added
+        return self.scoring.scores(located)
 
     def lists(
         self, visitors: Visitors, k: int, barred: npt.NDArray[np.bool_] | None = None
@@ -304,70 +265,3 @@ class ServedModel:
 
 _MANY: Final = 200
 """Users from which on one join is quicker than slices."""
-
-
-def open_model(place: str, runs_root: str | None = None) -> ServedModel:
-    """Load a model.
-
-    Args:
-        place: URI or folder of a served model, folder of a run, or (with `runs_root`) the name of
-            a run, `latest` or `served`.
-        runs_root: folder of the runs.
-
-    Raises:
-        ConfigError: there is no such run or model, or it is of another version of the contract.
-        DamagedArtifact: a file is missing or altered.
-    """
-    uri = product_of(place, runs_root)
-    ref = open_artifact(uri)
-    contract.check_contract(uri, ref.manifest)
-    return _loaded(ref)
-
-
-def _loaded(ref: ArtifactRef) -> ServedModel:
-    facts = ref.manifest.facts[contract.FACTS]
-    tables = {
-        name: check(ref.table(name), schema, table=f"{ref.uri}/{name}")
-        for name, schema in contract.TABLES.items()
-    }
-    item_vectors = tables[contract.ITEM_VECTORS]
-    item_ids = item_vectors[ITEM]
-    items = item_ids.to_frame().join(
-        tables[contract.ITEMS], on=ITEM, how="left", maintain_order="left"
-    )
-    maps = None
-    if facts["item_model"] is not None:
-        parts = {name: ref.table(name) for name in contract.ITEM_MODEL_TABLES}
-        maps = ItemToItemModel.from_tables(parts, facts["item_model"])
-    order = [name for name in (TIMESTAMP, POSITION) if name in tables[contract.HISTORIES].columns]
-    model = ServedModel(
-        uri=ref.uri, content_hash=ref.content_hash, facts=dict(facts),
-        user_ids=tables[contract.USER_VECTORS][USER],
-        user_vectors=vector_array(tables[contract.USER_VECTORS]),
-        item_ids=item_ids, item_vectors=vector_array(item_vectors), item_model=maps,
-        placing=UserPlacing.from_bytes(ref.data(contract.PLACING)),
-        scale=RatingScale.model_validate(facts["weighing"]["scale"]),
-        items=items, item_profiles=tables[contract.ITEM_PROFILES],
-        item_texts=aligned(tables[contract.ITEM_TEXTS], item_ids),
-        users=tables[contract.USERS], user_profiles=tables[contract.USER_PROFILES],
-        evidence=tables[contract.EVIDENCE],
-        histories=tables[contract.HISTORIES].sort(USER, *order, maintain_order=True),
-        probe=tables[contract.PROBE],
-    )  # fmt: skip
-    _check_whole(model)
-    return model
-
-
-def _check_whole(model: ServedModel) -> None:
-    """Refuse parts that are not of one training."""
-    widths = {model.user_vectors.shape[1], model.item_vectors.shape[1]}
-    n_items = model.item_ids.len()
-    maps = n_items if model.item_model is None else model.item_model.n_items
-    read = attribute_features(model.users, model.users.head(1)).shape[1]
-    if len(widths) > 1 or maps != n_items or bool(read) != model.reads_attributes:
-        raise ConfigError(
-            f"The parts of {model.uri} do not fit one another: vectors of {sorted(widths)} numbers,"
-            f" {n_items} items and item-to-item parts of {maps}.",
-            expected="the vectors, the item-to-item part and the tables of one training.",
-            fix="run the pipeline again.",
-        )

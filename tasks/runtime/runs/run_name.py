@@ -8,6 +8,8 @@ from typing import Any, Final
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
+from recsys_core.config.form import unfolded
+
 _RANDOM: Final = re.compile(r"[a-z]+-[a-z]+")
 """Prefect's own names; any other was given by somebody, and stays."""
 _BEST: Final = "best"
@@ -23,9 +25,15 @@ def run_name() -> str:
     given = flow_run.name or ""
     if given and not _RANDOM.fullmatch(given):
         return given
-    config = (flow_run.parameters or {}).get("config")
+    config = given_config()
     parts = [data_name(config), *chosen(config), trigger()]
     return ", ".join([*parts, f"{datetime.now(UTC):%Y-%m-%d %H:%M}"])
+
+
+def given_config() -> Any:
+    """The configuration of the run in progress, or its JSON as a form gave it, unfolded."""
+    config = (flow_run.parameters or {}).get("config")
+    return unfolded(config) if isinstance(config, dict) else config
 
 
 def chosen(config: Any) -> list[str]:
@@ -48,7 +56,7 @@ def recommend_name() -> str:
     given = flow_run.name or ""
     if given and not _RANDOM.fullmatch(given):
         return given
-    config = (flow_run.parameters or {}).get("config")
+    config = given_config()
     run = config.get("run", "served") if isinstance(config, dict) else getattr(config, "run", "")
     source = PurePosixPath(str(run)).name
     return ", ".join([f"lists from {source}", trigger(), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"])

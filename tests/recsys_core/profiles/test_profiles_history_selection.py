@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 from recsys_core.columns import EVIDENCE, ITEM, POLARITY, RATING, TURN, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.profiles.config import UserProfileConfig
-from recsys_core.profiles.history_selection import LIKED, select_history
+from recsys_core.profiles.history_selection import LIKED, select_history, select_ratings
 from tests.recsys_core.profiles.profiles_world import ratings
 
 DATA = RatingScale()
@@ -74,3 +75,23 @@ def test_limits_order_and_turns(given_ratings: dict, most: int, least: int, size
         batches = rows.group_by(TURN).agg(pl.col(POLARITY).n_unique(), pl.len())
         assert batches[POLARITY].max() == 1
         assert batches["len"].max() <= size
+
+
+RATED = st.lists(
+    st.tuples(
+        st.integers(1, 60), st.sampled_from([1.0, 2.0, 3.0, 3.6, 4.0, 5.0]),
+        st.none() | st.integers(0, 5),
+    ),
+    max_size=40, unique_by=lambda one: one[0],
+)  # fmt: skip
+
+
+@given(RATED, st.integers(1, 4), st.sampled_from([3.6, 4.0]))
+def test_one_persons_ratings_are_selected_as_in_a_table(rated, size: int, like_from: float) -> None:
+    config = UserProfileConfig(batch_size=size, max_liked=5, max_disliked=4)
+    scale = RatingScale.between(1, 5, like_from=like_from)
+    table = ratings([(1, *one) for one in rated])
+    times = [float("nan") if one is None else float(one) for _, _, one in rated]
+    as_stored = np.array([one for _, one, _ in rated], np.float32).tolist()
+    given_rows = list(zip([one for one, *_ in rated], as_stored, times, strict=True))
+    assert select_ratings(given_rows, scale, config) == picked(table, config, scale)

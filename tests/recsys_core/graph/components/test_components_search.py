@@ -181,6 +181,13 @@ def test_the_refitted_sum_recommends_the_taste() -> None:
     assert own[items >= 0].mean() > 0.9
 
 
+def test_on_a_small_catalogue_the_low_pass_says_more_than_the_history(found) -> None:
+    fitted = COMPONENTS["low_pass"].fit(found.data, {"rank": 256.0})
+    scores = fitted.scores(found.data.rows, np.arange(USERS))
+    unseen = scores[~found.data.rows.seen.toarray().astype(bool)]
+    assert unseen.std() > 0.01, "not the noise of float32"
+
+
 def test_the_search_climbs_one_parameter_after_the_other() -> None:
     component = replace(
         COMPONENTS["local_ease"],

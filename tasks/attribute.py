@@ -21,7 +21,7 @@ from tasks.runtime.step import step
 from tasks.train import CHOSEN_ANEW
 
 
-@step("attribute", version="9", returns=AttributionsRef, hints=("last",))
+@step("attribute", version="10", returns=AttributionsRef, hints=("last",))
 def attribute(
     out: ArtifactWriter,
     *,
@@ -54,7 +54,6 @@ def attribute(
     from recsys_core.explanations.attribution.attribute import KnownUsers
     from recsys_core.explanations.attribution.attribute import attribute as attribute_users
     from recsys_core.explanations.attribution.judgements import with_judgements
-    from recsys_core.explanations.attribution.strengths import with_strengths
     from recsys_core.graph.inference.counterfactual import Counterfactuals
 
     fitted = read_model(model, graph=graph, embeddings=embeddings, split=split)
@@ -64,6 +63,9 @@ def attribute(
         ids=nodes.user_ids, shown=nodes.edges_of(split.shown), profiles=fitted.user_text,
         attributes=nodes.user_attributes, vectors=fitted.served.user_vectors,
     )  # fmt: skip
+    # Where the last choices were given up, what they said of causes is, too.
+    known = last is not None and CHOSEN_ANEW not in model.manifest.facts
+    before = last.table("attributions") if last is not None and known else None
     with progress("attribution", lists[USER].n_unique()) as report:
         found = attribute_users(
             Counterfactuals.of(fitted),
@@ -71,11 +73,9 @@ def attribute(
             lists,
             barred=np.flatnonzero(~allowed.to_numpy()),
             seen=nodes.edges_of(split.masked),
+            last=before,
+            margin=keep_margin,
             on_user=report,
         )
     found = with_judgements(found, lists, policy.table("users"))
-    # Where the last choices were given up, what they said of causes is, too.
-    known = last is not None and CHOSEN_ANEW not in model.manifest.facts
-    before = last.table("attributions") if last is not None and known else None
-    found = with_strengths(found, last=before, margin=keep_margin)
     out.table("attributions", found, ATTRIBUTIONS)

@@ -17,7 +17,7 @@ class ExplanationConfig(Section):
     """Titles explained per request; fewer for models with a small context."""
     language: str = Field(default="English", min_length=2, max_length=60)
     """Language of the sentences that a model writes; the rules write English only."""
-    keep_margin: float = Field(default=10.0, ge=0, le=50)
+    keep_margin: float = Field(default=20.0, ge=0, le=50)
     """What a title was for a recommendation in the last run of this configuration (one that reasons
     may cite, the strongest, a strong one), it stays, unless its influence speaks against it by more
     than so many points, in percent of the strongest title's: training again moves all of them a

@@ -34,6 +34,11 @@ _ITEM: Final = (
     "businessid", "trackid", "songid", "artistid", "videoid", "articleid", "newsid", "appid",
     "gameid", "animeid", "recipeid", "isbn", "sku", "stockcode", "contentid", "itemno",
 )  # fmt: skip
+_NAMED: Final = (
+    "movie", "film", "product", "book", "track", "song", "artist", "video", "article", "game",
+    "recipe", "business", "venue", "poi", "app", "course", "url", "title", "movietitle",
+)  # fmt: skip
+"""Items that are called by their name, in a table of interactions that has no id of them."""
 COUNTS: Final = (
     "plays", "playcount", "listens", "listencount", "count", "counts", "hours", "hoursplayed",
     "quantity", "views", "clicks", "purchases", "frequency", "watchtime", "minutes",
@@ -99,6 +104,10 @@ def resolved(
         ids = [name for name in names if _is_id(name) and name not in found.values()]
         if len(ids) == 1:
             found[ITEM] = ids[0]
+    if aliases is INTERACTION_ALIASES and ITEM not in found and USER in found:
+        by_key = {plain(name): name for name in reversed(names)}
+        named = next((by_key[one] for one in _NAMED if one in by_key), None)
+        found |= {} if named is None else {ITEM: named}
     return found
 
 

@@ -1,6 +1,6 @@
 """Attribution of whole lists: `columns.ATTRIBUTIONS` for any users of a trained model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +21,11 @@ from recsys_core.explanations.attribution.kinds import (
     POPULARITY,
     RATED,
 )
-from recsys_core.explanations.attribution.strengths import strongest_ratings, with_strengths
+from recsys_core.explanations.attribution.strengths import (
+    cited_before,
+    strongest_ratings,
+    with_strengths,
+)
 from recsys_core.graph.inference.counterfactual import Counterfactuals, UserHistory
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 
@@ -56,6 +60,8 @@ def attribute(
     *,
     barred: Indices,
     seen: Edges | None = None,
+    last: pl.DataFrame | None = None,
+    margin: float = 0.0,
     on_user: Callable[[int], None] | None = None,
 ) -> pl.DataFrame:
     """What made every entry of some lists.
@@ -66,6 +72,8 @@ def attribute(
         lists: USER, ITEM and RANK of the entries; users without a row get none.
         barred: numbers of items that are recommended to nobody.
         seen: pairs that the lists leave out; by default what is shown.
+        last: what the last run found: causes stay what they were by `margin` (`strengths`).
+        margin: points of influence.
         on_user: called with the number of users done.
 
     Returns:
@@ -78,10 +86,11 @@ def attribute(
     rows = lists.join(numbers, on=c.USER).join(places, on=c.ITEM).sort(c.USER_INDEX, c.RANK)
     wanted = rows[c.USER_INDEX].unique().sort().to_numpy().astype(np.int64)
     items = rows.group_by(c.USER_INDEX, maintain_order=True).agg(c.ITEM_INDEX)[c.ITEM_INDEX]
-    found = list(
-        _found(model, users, wanted, items, barred, users.shown if seen is None else seen, on_user)
-    )
-    return _named(_stacked(found), users, model)
+    cited = _cited(last, numbers, places)
+    known = users.shown if seen is None else seen
+    with one_thread():
+        found = list(_found(model, users, wanted, items, barred, known, cited, on_user))
+    return with_strengths(_named(_stacked(found), users, model), last=last, margin=margin)
 
 
 @contextmanager
@@ -113,6 +122,7 @@ def _found(
     items: pl.Series,
     barred: Indices,
     seen: Edges,
+    cited: Mapping[int, Indices],
     on_user: Callable[[int], None] | None,
 ) -> Iterator[_Columns]:
     n_items = model.fitted.graph.n_items
@@ -129,14 +139,42 @@ def _found(
             history, mine, placed=None if users.vectors is None else users.vectors[user],
             hidden=hidden, asked=ASKED,
         )  # fmt: skip
-        yield _strongest(user, mine, history, causes)
+        before = cited.get(user, np.empty((0, 2), np.int64))
+        yield _strongest(user, mine, history, causes, before)
         if on_user is not None:
             on_user(done)
 
 
-def _strongest(user: int, items: Indices, history: UserHistory, causes: UserCauses) -> _Columns:
+def _cited(
+    last: pl.DataFrame | None, users: pl.DataFrame, items: pl.DataFrame
+) -> dict[int, Indices]:
+    """User number -> (n, 2) numbers of items, and of titles that their reasons might cite before.
+
+    Args:
+        last: `columns.ATTRIBUTIONS` of the last run.
+        users: USER and USER_INDEX.
+        items: ITEM and ITEM_INDEX.
+    """
+    same = users.schema[c.USER], items.schema[c.ITEM]
+    if last is None or (last.schema[c.USER], last.schema[c.ITEM]) != same:
+        return {}
+    causes = items.rename({c.ITEM: c.CAUSE, c.ITEM_INDEX: _WHICH})
+    found = (
+        cited_before(last).join(users, on=c.USER).join(items, on=c.ITEM).join(causes, on=c.CAUSE)
+    )
+    pairs = found.select(c.USER_INDEX, c.ITEM_INDEX, _WHICH).cast(pl.Int64)
+    parts = pairs.partition_by(c.USER_INDEX, as_dict=True, include_key=False)
+    return {int(user): part.to_numpy() for (user,), part in parts.items()}
+
+
+def _strongest(
+    user: int, items: Indices, history: UserHistory, causes: UserCauses, cited: Indices
+) -> _Columns:
     n, count = causes.drops.shape
-    order = strongest_ratings(causes.drops, history.liked).T
+    before = np.zeros((n, count), np.bool_)
+    for item, cause in cited.tolist():
+        before |= (history.items == cause)[:, None] & (items == item)
+    order = strongest_ratings(causes.drops, history.liked, before).T
     place = np.arange(count)[:, None]
     total = np.abs(causes.contributions).sum(0) + np.abs(causes.others).sum(0)
     total = np.maximum(total, np.finfo(np.float32).tiny)
@@ -182,7 +220,7 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
     shape = graph.n_users, graph.n_items
     people, both = co_likes(likes, shape, causes[cited], items[cited])
     of_items, _ = co_likes(likes, shape, items[popular], items[popular])
-    named = found.with_columns(
+    return found.with_columns(
         pl.Series(c.USER, users.ids.gather(found[c.USER_INDEX])),
         pl.Series(c.ITEM, item_ids.gather(found[c.ITEM_INDEX])),
         pl.Series(c.CAUSE, item_ids.gather(found[c.CAUSE].replace(-1, None)), item_ids.dtype),
@@ -193,7 +231,6 @@ def _named(found: pl.DataFrame, users: KnownUsers, model: Counterfactuals) -> pl
         _scattered(c.PEOPLE, np.append(cited, popular), np.append(people, of_items), found.height),
         _scattered(c.PEOPLE_BOTH, cited, both, found.height),
     )
-    return with_strengths(named)
 
 
 def _scattered(name: str, places: Any, values: Indices, length: int) -> pl.Series:

@@ -120,22 +120,33 @@ def _of_last(last: pl.DataFrame | None, today: pl.DataFrame, keys: Sequence[str]
     return had.select(*keys, pl.col(c.STRENGTH).alias(_WAS)).unique(keys, keep="first")
 
 
-def strongest_ratings(drops: Floats, liked: npt.NDArray[np.bool_]) -> Indices:
+def strongest_ratings(
+    drops: Floats, liked: npt.NDArray[np.bool_], cited: npt.NDArray[np.bool_] | None = None
+) -> Indices:
     """(at most `STRONGEST`, n_items) the ratings of the largest drops, whichever way, in order.
 
-    The `CITABLE` liked ones of the largest positive drop are always among them.
+    The `CITABLE` liked ones of the largest positive drop are always among them, and so are those
+    that may have been cited before, while their drop is positive.
 
     Args:
         drops: (n, n_items) how much lower each score were without each rating.
         liked: (n,) which ratings are likes.
+        cited: (n, n_items) which of them the last run's reasons might cite.
     """
     able = np.where(liked[:, None] & (drops > 0), drops, 0)
     least = np.sort(able, axis=0)[-CITABLE:].min(0, initial=np.inf)
     size = np.abs(drops)
-    first = np.where((able > 0) & (able >= least), np.inf, size)
+    sure = able >= least if cited is None else (able >= least) | cited
+    first = np.where((able > 0) & sure, np.inf, size)
     kept = np.argsort(-first, axis=0, kind="stable")[:STRONGEST]
     order = np.argsort(-np.take_along_axis(size, kept, 0), axis=0, kind="stable")
     return np.take_along_axis(kept, order, 0)
+
+
+def cited_before(attributions: pl.DataFrame) -> pl.DataFrame:
+    """USER, ITEM and CAUSE of the liked titles that reasons might cite."""
+    titles = (pl.col(c.KIND) == LIKED) & pl.col(c.STRENGTH).is_not_null()
+    return attributions.filter(titles).select(c.USER, c.ITEM, c.CAUSE)
 
 
 def citable(attributions: pl.DataFrame) -> pl.DataFrame:

@@ -90,6 +90,20 @@ def test_an_only_id_beside_the_user_is_the_items(tmp_path: Path) -> None:
     assert data.items[TITLE].to_list() == ["Hello", "World"]
 
 
+@pytest.mark.parametrize("name", ["artist", "Book", "title", "url"])
+def test_items_that_are_called_by_their_name_where_there_is_no_id(
+    tmp_path: Path, name: str
+) -> None:
+    log = f"user,{name},plays\na,http://x.org/1,4\nb,http://x.org/2,1\n"
+    data = loaded(tmp_path / "a", {"plays.csv": log})
+    assert data.interactions.select(USER, ITEM).rows() == [
+        ("a", "http://x.org/1"), ("b", "http://x.org/2"),
+    ]  # fmt: skip
+    assert f"{name} as item_id" in data.notes[0]
+    both = loaded(tmp_path / "b", {"plays.csv": f"user,place_id,{name}\na,7,x\nb,8,y\n"})
+    assert both.interactions[ITEM].to_list() == [7, 8], "an id is surer than a name"
+
+
 @pytest.mark.parametrize("form", ["ratings_Toys.csv", "u.txt"])
 def test_without_a_header_columns_are_user_item_rating_and_time(tmp_path: Path, form: str) -> None:
     rows = [("A1", "0132", "5.0", "1365811200"), ("A2", "0133", "1.0", "1341100800"),

@@ -78,6 +78,22 @@ def test_the_parts_of_an_item_with_few_causes_add_up_to_its_score(world):
     assert checked > K
 
 
+def test_causes_of_the_last_run_are_found_again_and_stay_what_they_were(world):
+    fitted, _, lists, table, known = world
+    last = table.with_columns(
+        pl.when(pl.col(c.STRENGTH) == "main").then(pl.lit("strong"))
+        .when(pl.col(c.STRENGTH) == "strong").then(pl.lit("main"))
+        .otherwise(c.STRENGTH).alias(c.STRENGTH)
+    )  # fmt: skip
+    model, nobody = Counterfactuals.of(fitted), np.array([], np.int64)
+    again = attribute(model, known, lists, barred=nobody, last=table, margin=10)
+    assert again.equals(table)
+    kept = attribute(model, known, lists, barred=nobody, last=last, margin=10)
+    assert kept.drop(c.STRENGTH).equals(table.drop(c.STRENGTH))
+    assert not kept.equals(table)
+    assert attribute(model, known, lists, barred=nobody, last=last).equals(table)
+
+
 def test_shares_are_parts_of_all_causes_and_signs_those_of_contributions(world):
     *_, table, _ = world
     assert table[c.SHARE].min() >= 0

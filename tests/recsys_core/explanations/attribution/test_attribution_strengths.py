@@ -104,6 +104,12 @@ def test_of_the_ratings_that_are_kept_those_that_may_be_cited_are_always_some():
     assert found[:, 0].tolist() == [29, 28, 27, 26, 25, 24, 23, 22, 8, 3]
     assert found[:, 1].tolist() == list(range(29, 19, -1))
     assert strongest_ratings(np.zeros((0, 2), np.float32), liked[:0]).shape == (0, 2)
+    before = np.zeros((30, 2), np.bool_)
+    before[[5, 8], [1, 0]] = True
+    before[0] = True  # does not raise a score any more
+    found = strongest_ratings(drops, liked, before)
+    assert found[:, 0].tolist() == [29, 28, 27, 26, 25, 24, 23, 22, 8, 3]
+    assert found[:, 1].tolist() == [*range(29, 20, -1), 5]
 
 
 def test_causes_of_another_item_user_or_type_of_ids_say_nothing():

@@ -1,6 +1,7 @@
 """A served model of the small data set, made by the steps' own functions without a flow."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from recsys_core.profiles.history_selection import select_history
 from recsys_core.profiles.items import profile_items
 from recsys_core.profiles.users import profile_users
 from recsys_core.serving import ServedModel, open_model
+from recsys_core.serving.product import contract
 from recsys_core.serving.product.config import ServingConfig
 from tasks.runtime.references import (
     LEARNED,
@@ -174,3 +176,12 @@ def world(timed: bool = True, attributes: bool = True) -> tuple[World, str]:
 def model(timed: bool = True, attributes: bool = True) -> ServedModel:
     """The model of a world."""
     return open_model(world(timed, attributes)[1])
+
+
+def run(root: Path, name: str, *models: str) -> Path:
+    """The folder of a run that left these models."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    steps = [{"step": contract.STEP, "artifact": one} for one in models]
+    (folder / "summary.json").write_text(json.dumps({"steps": steps}), "utf-8")
+    return folder

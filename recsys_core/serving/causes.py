@@ -18,6 +18,8 @@ from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.serving.product.excerpt import excerpt
 from recsys_core.serving.product.located import Located
 from recsys_core.serving.product.model import ServedModel
+from recsys_core.serving.product.scoring import Scoring
+from recsys_core.serving.product.without_each import scores_without_each
 from recsys_core.serving.visitors import Visitors, model_numbers
 
 Bools = npt.NDArray[np.bool_]
@@ -166,15 +168,28 @@ def _drops(
     if not len(asked):
         return np.zeros((0, len(items)), np.float32)
     scoring, columns = excerpt(model.scoring, own.items, items)
+    there = Edges(
+        users=np.zeros(len(own), np.int64), items=np.arange(len(own)), ratings=own.ratings,
+        times=own.times,
+    )  # fmt: skip
+    scores = scores_without_each(scoring, there, asked, attributes[None], text[None])
+    if scores is None:
+        scores = _one_by_one(scoring, there, asked, attributes, text)
+    drops: Floats = (scores[0] - scores[1:])[:, columns].astype(np.float32)
+    return drops
+
+
+def _one_by_one(
+    scoring: Scoring, own: Edges, asked: Indices, attributes: Floats, text: Floats
+) -> Floats:
+    """As `scores_without_each`, of any history: n histories of n - 1 ratings are placed."""
     kept = np.ones((1 + len(asked), len(own)), np.bool_)
     kept[1 + np.arange(len(asked)), asked] = False
     step = max(1, _EDGES // len(own))
-    found = np.concatenate([
-        scoring.scores(_without(own, kept[start : start + step], attributes, text))[:, columns]
+    return np.concatenate([
+        scoring.scores(_without(own, kept[start : start + step], attributes, text))
         for start in range(0, len(kept), step)
     ])  # fmt: skip
-    drops: Floats = (found[0] - found[1:]).astype(np.float32)
-    return drops
 
 
 def _without(own: Edges, kept: Bools, attributes: Floats, text: Floats) -> Located:

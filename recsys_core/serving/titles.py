@@ -45,6 +45,10 @@ class Titles:
             found.setdefault(name, []).append(at)
         return found
 
+    @cached_property
+    def _by_id(self) -> Mapping[str, int]:
+        return {str(row[ITEM]): at for at, row in enumerate(self._rows)}
+
     def item(self, given: str) -> Any:
         """Id of the one item with this title; a year in brackets tells remakes apart.
 
@@ -74,13 +78,13 @@ class Titles:
         )
 
     def search(self, words: str, limit: int = 10) -> list[dict[str, Any]]:
-        """Items whose title holds these words, or begins like them first."""
+        """The item with this id, and those whose titles hold these words, or begin so first."""
         wanted = plain(words)
-        if not wanted:
-            return []
+        named = self._by_id.get(words)
+        found = [] if named is None else [named]
+        found += [at for at in self._like(wanted) if at != named] if wanted else []
         return [
-            {name: self._rows[at][name] for name in (ITEM, TITLE, YEAR)}
-            for at in self._like(wanted)[:limit]
+            {name: self._rows[at][name] for name in (ITEM, TITLE, YEAR)} for at in found[:limit]
         ]
 
     def shown(self, at: int) -> str:

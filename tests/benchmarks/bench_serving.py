@@ -26,7 +26,7 @@ from tests.benchmarks.bars import Bars
 from tests.benchmarks.serving_data import ITEMS, USERS, write_product
 from tests.local_server import free_port, wait_for
 
-CLIENTS, SECONDS = 16, 8.0
+CLIENTS, SECONDS, MOST_SECONDS = 16, 8.0, 60.0
 Body = dict[str, Any]
 
 
@@ -43,11 +43,10 @@ def main() -> int:
             asked.judge(bars, "known users, each for the first time", _each_user(), 100, 0.1)
             asked.judge(bars, "known users, some asked before", _any_user(), 100, 0.1)
             asked.judge(bars, "histories with reasons", _histories(), 20, 0.25)
-            exchange = threading.Timer(
-                SECONDS / 4, promote, (str(root / "runs"), "second", "by hand")
-            )
+            asked.models.clear()
+            exchange = threading.Timer(1, promote, (str(root / "runs"), "second", "by hand"))
             exchange.start()
-            asked.judge(bars, "known users while the model is exchanged", _any_user(), 100, 0.1)
+            asked.judge(bars, "known users while the model is exchanged", _any_user(), 100, 0.1, 2)
             exchange.join()
             bars.at_least("models that answered", len(asked.models), 2)
             print(f"in the end: {process.memory_info().rss / 2**20:.0f} MiB")
@@ -87,13 +86,21 @@ class _Load:
         self._wrong: list[int] = []
 
     def judge(
-        self, bars: Bars, what: str, body: Callable[[], Body], rate: float, p95: float
+        self,
+        bars: Bars,
+        what: str,
+        body: Callable[[], Body],
+        rate: float,
+        p95: float,
+        models: int = 0,
     ) -> None:
-        """Ask for some seconds; rate, percentiles, processor time per request."""
+        """Ask for some seconds, and until `models` have answered; rate, percentiles, processor."""
         self._seconds, self._wrong = [], []
         before = sum(self.process.cpu_times()[:2])
         end = time.monotonic() + SECONDS
-        clients = [threading.Thread(target=self._ask, args=(body, end)) for _ in range(CLIENTS)]
+        clients = [
+            threading.Thread(target=self._ask, args=(body, end, models)) for _ in range(CLIENTS)
+        ]
         started = time.perf_counter()
         for one in clients:
             one.start()
@@ -108,10 +115,11 @@ class _Load:
         bars.at_most("  95th percentile", slow * 1000, p95 * 1000, " ms")
         bars.at_most("  errors", len(self._wrong), 0)
 
-    def _ask(self, body: Callable[[], Body], end: float) -> None:
+    def _ask(self, body: Callable[[], Body], end: float, models: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Content-Type": "application/json"}
-        while time.monotonic() < end:
+        last = end + MOST_SECONDS
+        while time.monotonic() < (last if len(self.models) < models else end):
             asked = json.dumps(body())
             started = time.perf_counter()
             connection.request("POST", "/recommend", asked, headers)

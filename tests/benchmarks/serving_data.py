@@ -4,7 +4,6 @@ The parts have the shapes of a trained model: a network of three layers and four
 that is linear in the history, windows of time, 200 entries per row of the item-to-item part.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from recsys_core.serving.product.config import ServingConfig
 from tasks.runtime.item_models import write_item_model
 from tasks.runtime.vector_tables import write_vectors
 from tests.benchmarks.texts import profile_texts
+from tests.served_world import run
 
 USERS, ITEMS, RATINGS = 6040, 3706, 1_000_209
 HEADS, HIDDEN, TEXT, COMPONENT, WINDOWS, ROW = 4, 64, 384, 105, 32, 200
@@ -77,10 +77,7 @@ def write_product(root: Path, name: str, seed: int) -> None:
         made = out.commit(
             version="1", parameters={}, inputs={}, built_by="made", seconds=0, peak_memory_mib=0
         )
-    folder = root / "runs" / name
-    folder.mkdir(parents=True)
-    steps = [{"step": contract.STEP, "artifact": made.uri}]
-    (folder / "summary.json").write_text(json.dumps({"steps": steps}), "utf-8")
+    run(root / "runs", name, made.uri)
 
 
 def _noise(rng: np.random.Generator, *shape: int) -> Floats:

@@ -2,7 +2,6 @@
 
 import asyncio
 import html
-import json
 import re
 import shutil
 import subprocess
@@ -23,9 +22,8 @@ from deployments.serve_guards import MOST_BYTES
 from recsys_core.serving import recommend, visitors_of
 from recsys_core.serving.people import person
 from recsys_core.serving.person import People
-from recsys_core.serving.product import contract
 from recsys_core.serving.product.pointer import promote
-from tests.served_world import World, model, world
+from tests.served_world import World, model, run, world
 
 HOST = "http://localhost"
 
@@ -54,12 +52,6 @@ class Asking:
 async def parts(*given: bytes) -> AsyncIterator[bytes]:
     for one in given:
         yield one
-
-
-def run(root: Path, name: str, uri: str) -> None:
-    (root / name).mkdir(parents=True)
-    steps = [{"step": contract.STEP, "artifact": uri}]
-    (root / name / "summary.json").write_text(json.dumps({"steps": steps}))
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +164,8 @@ def test_similar_items_and_titles(client):
     assert client.get("/similar/nothing").status_code == 404
     found = client.get("/titles", params={"q": "noir 12"}).json()["items"]
     assert found[0]["title"] == "Noir Story No. 12"
+    (one,) = client.get("/titles", params={"q": "film-12", "k": 1}).json()["items"]
+    assert one["item_id"] == "film-12"
     assert client.get("/nowhere").json() == {"error": "Not Found"}
 
 
@@ -262,6 +256,9 @@ def test_the_page_in_a_browser_shows_a_list_that_changes(tmp_path):
         listed = re.findall(r"<strong>(.*?)</strong>", dom)
         assert [one.partition(" (")[0] for one in listed] == [one.title for one in expected]
         assert html.escape(expected[0].reason, quote=False) in dom
+        shown_titles = dict(model().items.select("item_id", "title").iter_rows())
+        for one in rated:
+            assert shown_titles[one].partition(" (")[0] in dom, "what was rated is named"
     assert "60 titles" in wide
     assert 'placeholder="A word of the title"' in wide
 

@@ -11,9 +11,8 @@ from recsys_core.columns import EXPLANATION, ITEM, RANK, RECOMMENDATIONS, USER
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.serving import recommend as by_library
 from recsys_core.serving import visitors_of
-from recsys_core.serving.product import contract
 from recsys_core.serving.request import RecommendConfig, wanted_users
-from tests.served_world import model, world
+from tests.served_world import model, run, world
 
 ROWS = "user_id,item_id,rating\nnew,film-00,9\nnew,film-04,10\nu01,film-20,1\nnew,nothing,9\n"
 
@@ -22,10 +21,7 @@ ROWS = "user_id,item_id,rating\nnew,film-00,9\nnew,film-04,10\nu01,film-20,1\nne
 def place(tmp_path):
     """Arguments that name a run of the world, and a folder for outputs."""
     _, uri = world()
-    run = tmp_path / "runs" / "trained"
-    run.mkdir(parents=True)
-    steps = [{"step": contract.STEP, "artifact": uri}]
-    (run / "summary.json").write_text(json.dumps({"steps": steps}))
+    run(tmp_path / "runs", "trained", uri)
     (tmp_path / "new.csv").write_text(ROWS)
     return {
         "run": "trained", "runs_root": str(tmp_path / "runs"),

@@ -4,7 +4,7 @@ Messages go from items to new users only, so what the items send in every layer 
 user needs the rows of the items that they rated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -18,7 +18,7 @@ from recsys_core.interactions.feedback import RatingScale
 
 Numbers = npt.NDArray[np.floating[Any]]
 
-_SLOPE: Final = 0.2
+SLOPE: Final = 0.2
 SMALL: Final = 1e-12
 _NORM_EPSILON: Final = 1e-5
 """Of torch's normalisations of vectors and layers."""
@@ -49,6 +49,26 @@ class LayerMessages:
         """Of each head (n_items, hidden), as products read it."""
         return tuple(np.ascontiguousarray(self.sent[:, head]) for head in range(self.sent.shape[1]))
 
+    def wants(self, state: Floats) -> Floats:
+        """(n, heads) the users' own part of the logits."""
+        heads, hidden = self.target.shape
+        own = state if self.transform is None else state @ self.transform.T
+        asked: Floats = (own.reshape(len(state), heads, hidden) * self.target).sum(-1)
+        return asked
+
+    def behind(self, received: Floats, size: Numbers | None, state: Floats) -> Floats:
+        """(n, width) states behind the layer, of what users received (n, heads, hidden)."""
+        found = received.reshape(len(state), -1)
+        if size is not None:
+            found = (found * size).astype(np.float32)
+        if self.norm is None:
+            return found
+        middle = found - found.mean(1, keepdims=True)
+        spread = np.sqrt(found.var(1, keepdims=True) + _NORM_EPSILON)
+        normal = middle / spread * self.norm[0] + self.norm[1]
+        active: Floats = np.where(normal > 0, normal, SLOPE * normal) + state
+        return active.astype(np.float32)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPlacing:
@@ -72,19 +92,29 @@ class NetworkPlacing:
 
     def vectors(self, texts: Floats, edges: Edges, scale: RatingScale) -> Floats:
         """(n, d) of users with profile vectors (n, d_text) and these ratings."""
-        if self.settings["edges"] == "liked":
-            edges = edges.liked(scale)
-        users, count = edges.users, len(texts)
-        degrees = np.bincount(users, minlength=count).astype(np.float32)
+        edges = self.read(edges, scale)
+        degrees = np.bincount(edges.users, minlength=len(texts)).astype(np.float32)
+        received = _Received.of(edges, rating_levels(edges.ratings, scale), degrees, self)
+        states = [self.begin(texts, degrees)]
+        for layer in self.layers:
+            states.append(received.through(layer, states[-1]))
+        return self.end(states, degrees)
+
+    def read(self, edges: Edges, scale: RatingScale) -> Edges:
+        """The ratings that the network reads."""
+        return edges.liked(scale) if self.settings["edges"] == "liked" else edges
+
+    def begin(self, texts: Floats, degrees: Floats) -> Floats:
+        """(n, width) states of users before the first layer."""
         projected = texts * np.float32(self.settings["user_text_scale"]) @ self.projection.T
         state = projected + self.offset
         worth = self.settings["user_text_half_life"]
         if worth is not None:
             state = state * (worth / (worth + degrees))[:, None]
-        received = _Received.of(edges, _levels(edges.ratings, scale), degrees, self)
-        states: list[Floats] = [state.astype(np.float32)]
-        for layer in self.layers:
-            states.append(received.through(layer, states[-1]))
+        return state.astype(np.float32)
+
+    def end(self, states: Sequence[Floats], degrees: Floats) -> Floats:
+        """(n, d) vectors of the states before and behind each layer."""
         mean = self.settings["layer_combination"] == "mean"
         found: Floats = np.mean(states, axis=0, dtype=np.float32) if mean else states[-1]
         # What was stored before there was a softmax without biases names no loss.
@@ -144,35 +174,23 @@ class _Received:
     def through(self, layer: LayerMessages, state: Floats) -> Floats:
         """(n, width) states of the users behind a layer."""
         heads, hidden = layer.target.shape
-        count = len(state)
-        own = state if layer.transform is None else state @ layer.transform.T
-        wants = (own.reshape(count, heads, hidden) * layer.target).sum(-1)
-        logits = layer.source_scores[self.items] + wants[self.users]
-        logits = np.where(logits > 0, logits, _SLOPE * logits) + layer.level[self.levels]
+        logits = layer.source_scores[self.items] + layer.wants(state)[self.users]
+        logits = np.where(logits > 0, logits, SLOPE * logits) + layer.level[self.levels]
         if self.reach is not None:
             logits = logits + np.log(self.reach)[:, None]
         shares = _softmax(logits, self.users, self.starts)
-        received = np.empty((count, heads, hidden), np.float32)
+        received = np.empty((len(state), heads, hidden), np.float32)
         weights = np.ascontiguousarray(shares.T, np.float32)
         rows = sparse.csr_matrix(
-            (weights[0], self.items, self.starts), (count, len(layer.source_scores))
+            (weights[0], self.items, self.starts), (len(state), len(layer.source_scores))
         )
         for head, sent in enumerate(layer.sent_by_head):
             rows.data = weights[head]  # to make a matrix takes longer than its product
             received[:, head] = rows @ sent
-        found = received.reshape(count, -1)
-        if self.size is not None:
-            found = (found * self.size).astype(np.float32)
-        if layer.norm is None:
-            return found
-        middle = found - found.mean(1, keepdims=True)
-        spread = np.sqrt(found.var(1, keepdims=True) + _NORM_EPSILON)
-        normal = middle / spread * layer.norm[0] + layer.norm[1]
-        active: Floats = np.where(normal > 0, normal, _SLOPE * normal) + state
-        return active.astype(np.float32)
+        return layer.behind(received, self.size, state)
 
 
-def _levels(ratings: Floats, scale: RatingScale) -> npt.NDArray[np.int64]:
+def rating_levels(ratings: Floats, scale: RatingScale) -> Indices:
     """As `gat.rating_levels`."""
     width = np.float32(scale.rating_max - scale.rating_min)
     share = (ratings - np.float32(scale.rating_min)) / width

@@ -49,7 +49,10 @@ class HistoryColumns:
     def of(self, histories: Histories, edges: Edges, attributes: Floats) -> Floats:  # noqa: ARG002
         """(n, d) columns of the users of the histories."""
         rows = InputRows(histories=histories, usual=self.usual).matrix(self.input)
-        found: Floats = np.asarray(rows @ self.rated, np.float32)
+        return self.finished(np.asarray(rows @ self.rated, np.float32), attributes)
+
+    def finished(self, found: Floats, attributes: Floats) -> Floats:
+        """(n, d) columns of the sums (n, d) over what users rated."""
         if self.described is not None and attributes.shape[1]:
             found = found + attributes @ self.described
         if self.length is not None:
@@ -66,7 +69,10 @@ class WindowColumns:
 
     def of(self, histories: Histories, edges: Edges, attributes: Floats) -> Floats:  # noqa: ARG002
         """(n, windows) shares; zeros where no time is known."""
-        counts = self.windows.counted(edges.users, edges.times, histories.shape[0])
+        return self.shares(self.windows.counted(edges.users, edges.times, histories.shape[0]))
+
+    def shares(self, counts: npt.NDArray[np.float64]) -> Floats:
+        """(n, windows) of counts."""
         shares: Floats = (counts / np.maximum(counts.sum(1, keepdims=True), 1)).astype(np.float32)
         return shares
 

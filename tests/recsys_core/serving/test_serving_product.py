@@ -1,18 +1,19 @@
 """The folder of a served model: read by the library alone, refused where it does not fit."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import pytest
 
 from recsys_core.artifacts import open_artifact
 from recsys_core.errors import ConfigError, DamagedArtifact
 from recsys_core.serving import open_model
+from recsys_core.serving.person import People
 from recsys_core.serving.product import contract
 from recsys_core.serving.product.pointer import POINTER, product_of, promote, promotions, roll_back
-from tests.served_world import model, world
+from tests.served_world import model, run, world
 
 ALONE = """
 import sys
@@ -40,6 +41,24 @@ def test_it_is_read_from_a_uri_too():
     assert found.content_hash == model().content_hash
 
 
+def test_it_is_served_from_s3(bucket, tmp_path):
+    """By its URI, and by the name of a run that left it there."""
+    source = Path(world()[1])
+    remote, _ = pafs.FileSystem.from_uri(f"{bucket}/")
+    for path in source.iterdir():
+        place = f"recsys/artifacts/{contract.STEP}/{source.name}/{path.name}"
+        with remote.open_output_stream(place) as stream:
+            stream.write(path.read_bytes())
+    uri = f"{bucket}/artifacts/{contract.STEP}/{source.name}"
+    run(tmp_path, "one", uri)
+    promote(str(tmp_path), "one", "by hand")
+    for place in (uri, "one", "served"):
+        found = open_model(place, str(tmp_path))
+        assert (found.uri, found.content_hash) == (uri, model().content_hash)
+    expected = People(model()).of_user("u01", 3)
+    assert People(found).of_user("u01", 3) == expected
+
+
 def test_no_file_of_it_is_a_pickle():
     manifest = open_artifact(world()[1]).manifest
     assert {Path(name).suffix for name in manifest.files} == {".parquet", ".safetensors"}
@@ -65,14 +84,6 @@ def test_a_damaged_file_is_refused(tmp_path):
     (copy / "histories.parquet").write_bytes(b"x")
     with pytest.raises(DamagedArtifact):
         open_model(str(copy))
-
-
-def run(root: Path, name: str, *models: str) -> Path:
-    folder = root / name
-    folder.mkdir(parents=True)
-    steps = [{"step": contract.STEP, "artifact": one} for one in models]
-    (folder / "summary.json").write_text(json.dumps({"steps": steps}))
-    return folder
 
 
 def test_a_run_is_named_promoted_and_rolled_back(tmp_path):

@@ -49,8 +49,10 @@ class CausePart:
     percent: float
 
 
-PARTS: Final = tuple(_GROUPS)
-"""Names of all parts that a bar may have, by their number."""
+def part_names(*, implicit: bool) -> tuple[str, ...]:
+    """Names of all parts that a bar may have, by their number."""
+    first, *others = _GROUPS
+    return ("chosen titles" if implicit else first, *others)
 
 
 class ListCauses:
@@ -59,9 +61,11 @@ class ListCauses:
     Args:
         attributions: `columns.ATTRIBUTIONS`; of an item it has the strongest ratings, so what is
             missing to a whole is other ratings.
+        implicit: whether what people like is what they chose.
     """
 
-    def __init__(self, attributions: pl.DataFrame) -> None:
+    def __init__(self, attributions: pl.DataFrame, *, implicit: bool = False) -> None:
+        self.names = part_names(implicit=implicit)
         shares = attributions.group_by(c.USER, c.ITEM, c.KIND).agg(pl.col(c.SHARE).sum())
         self._shares: dict[tuple[Any, Any], dict[str, float]] = {}
         for user, item, kind, share in shares.iter_rows():
@@ -85,8 +89,8 @@ class ListCauses:
                  for name, kinds in _GROUPS.items()}  # fmt: skip
         found[_OTHER] += max(0.0, 1 - sum(found.values()))
         return [
-            CausePart(name=name, number=number, percent=round(100 * share, 1))
-            for number, (name, share) in enumerate(found.items())
+            CausePart(name=self.names[number], number=number, percent=round(100 * share, 1))
+            for number, share in enumerate(found.values())
             if share >= _LEAST
         ]
 

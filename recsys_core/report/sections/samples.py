@@ -34,6 +34,7 @@ def samples(
     items: pl.DataFrame,
     attributions: pl.DataFrame | None = None,
     *,
+    implicit: bool = False,
     users: int = 6,
     history: int = 12,
     listed: int = 8,
@@ -46,6 +47,7 @@ def samples(
         train: `columns.INTERACTIONS` that profiles and model were made from.
         items: `columns.ITEMS`.
         attributions: `columns.ATTRIBUTIONS`; None shows no causes.
+        implicit: whether what people like is what they chose.
         users: how many to show at most.
         history: rated items per user at most; a long history keeps its best and its worst.
         listed: recommendations per user at most.
@@ -54,7 +56,9 @@ def samples(
     causes = None
     if attributions is not None:
         own = pl.Series(USER, [user for user, _ in chosen], recommendations.schema[USER])
-        causes = ListCauses(attributions.filter(pl.col(USER).is_in(own.implode())))
+        causes = ListCauses(
+            attributions.filter(pl.col(USER).is_in(own.implode())), implicit=implicit
+        )
     known = train.join(items.select(ITEM, TITLE, YEAR), on=ITEM, how="left")
     years, titles = items.select(ITEM, YEAR), dict(items.select(ITEM, TITLE).iter_rows())
     return [
@@ -65,7 +69,12 @@ def samples(
             profile=_first(profiles, user, MARKDOWN),
             profile_model=_first(profiles, user, MODEL),
             recommendations=_listed(
-                recommendations.filter(pl.col(USER) == user), years, titles, listed, causes
+                recommendations.filter(pl.col(USER) == user),
+                years,
+                titles,
+                listed,
+                causes,
+                implicit,
             ),
         )
         for user, count in chosen
@@ -100,6 +109,7 @@ def _listed(
     titles: Mapping[Any, str],
     limit: int,
     causes: ListCauses | None,
+    implicit: bool,
 ) -> list[RecommendationRow]:
     kept = rows.join(years, on=ITEM, how="left").sort(RANK).head(limit)
     return [
@@ -110,7 +120,9 @@ def _listed(
             score=row[SCORE],
             explanation=row[EXPLANATION] or "",
             model=row[MODEL] or "",
-            causes=causes_of(row[LIKED_EVIDENCE], row[ATTRIBUTE_EVIDENCE], titles),
+            causes=causes_of(
+                row[LIKED_EVIDENCE], row[ATTRIBUTE_EVIDENCE], titles, implicit=implicit
+            ),
             parts=() if causes is None else causes.parts(row[USER], row[ITEM]),
             without=()
             if causes is None

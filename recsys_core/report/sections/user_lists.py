@@ -24,7 +24,7 @@ from recsys_core.columns import (
     USER,
     YEAR,
 )
-from recsys_core.report.sections.causes import PARTS, ListCauses
+from recsys_core.report.sections.causes import ListCauses, part_names
 
 PAGE_USERS: Final = 2_000
 USERS_PER_FILE: Final = 1_000
@@ -54,6 +54,7 @@ def user_lists(
     attributions: pl.DataFrame | None = None,
     *,
     page_users: int = PAGE_USERS,
+    implicit: bool = False,
 ) -> UserLists:
     """The lists for the page.
 
@@ -62,12 +63,15 @@ def user_lists(
         items: `columns.ITEMS`, for years and for the titles of what a reason cites.
         attributions: `columns.ATTRIBUTIONS`: the bar under every sentence; None draws none.
         page_users: with more users the lists go into files.
+        implicit: whether what people like is what they chose.
     """
     ids = recommendations[USER].unique().sort()
     example = str(ids[0]) if ids.len() else ""
     if ids.len() <= page_users:
         return UserLists(
-            users=ids.len(), example=example, page=_json(recommendations, items, attributions)
+            users=ids.len(),
+            example=example,
+            page=_json(recommendations, items, attributions, implicit),
         )
     count = -(-ids.len() // USERS_PER_FILE)
     places = pl.DataFrame({USER: ids, _FILE: [fnv1a(str(one)) % count for one in ids]})
@@ -75,7 +79,7 @@ def user_lists(
     made = _parted(attributions, places)
     files = {
         f"{FOLDER}/{number}.js":
-            f"recsysLists({number}, {_json(part, items, made.get(number))});\n".encode()
+            f"recsysLists({number}, {_json(part, items, made.get(number), implicit)});\n".encode()
         for (number,), part in parts.items()
     }  # fmt: skip
     return UserLists(users=ids.len(), example=example, files=files)
@@ -106,14 +110,17 @@ _FILE: Final = "__file__"
 
 
 def _json(
-    recommendations: pl.DataFrame, items: pl.DataFrame, attributions: pl.DataFrame | None
+    recommendations: pl.DataFrame,
+    items: pl.DataFrame,
+    attributions: pl.DataFrame | None,
+    implicit: bool,
 ) -> str:
     """`{items: [[title, year]], models: [name], parts: [name], users: {id: [entry]}}`.
 
     An entry is `[item, score, reason, model, causes]` and, where there are attributions, `[part,
     percent, ...]`, `[[title, place without it]]` and the place before a judgement (0 for none).
     """
-    bars = None if attributions is None else ListCauses(attributions)
+    bars = None if attributions is None else ListCauses(attributions, implicit=implicit)
     titles = dict(items.select(ITEM, TITLE).iter_rows())
     years = dict(items.select(ITEM, YEAR).iter_rows())
     found: dict[Any, int] = {}
@@ -134,7 +141,7 @@ def _json(
         recommendations.sort(USER, RANK).select(columns).iter_rows()
     ):
         place = models.setdefault(model or "", len(models))
-        causes = causes_of(liked, attributes, titles)
+        causes = causes_of(liked, attributes, titles, implicit=implicit)
         row = [number(item, title), round(score, 3), reason or "", place, causes]
         if bars is not None:
             parts = [(one.number, round(one.percent)) for one in bars.parts(user, item)]
@@ -145,15 +152,19 @@ def _json(
                 bars.judged_from(user, item, rank),
             ]
         users.setdefault(str(user), []).append(row)
+    names = part_names(implicit=implicit)
     text = json.dumps(
-        {"items": shown, "models": list(models), "parts": PARTS, "users": users},
+        {"items": shown, "models": list(models), "parts": names, "users": users},
         ensure_ascii=False, separators=(",", ":"),
     )  # fmt: skip
     # Inside a script element nothing may end it or open a comment; JSON allows the escape.
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def causes_of(liked: Any, attributes: Any, titles: Mapping[Any, str]) -> list[str]:
+def causes_of(
+    liked: Any, attributes: Any, titles: Mapping[Any, str], *, implicit: bool = False
+) -> list[str]:
     """What a reason rests on: titles the user liked, then attributes."""
     cited = [titles.get(one) or str(one) for one in liked or ()]
-    return [f"liked: {title}" for title in cited] + [str(one) for one in attributes or ()]
+    did = "chosen" if implicit else "liked"
+    return [f"{did}: {title}" for title in cited] + [str(one) for one in attributes or ()]

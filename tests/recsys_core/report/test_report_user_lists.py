@@ -28,6 +28,13 @@ def test_an_entry_has_a_bar_and_where_it_would_stand_without_a_cited_title():
     assert second[5:] == [[], [], 0]
 
 
+def test_of_implicit_feedback_titles_were_chosen():
+    lists = user_lists(recommendations(["405"]), catalogue(), attributions(["405"]), implicit=True)
+    assert "chosen: Contact" in lists.page
+    assert "chosen titles" in lists.page
+    assert "liked" not in lists.page
+
+
 def test_no_text_ends_the_script_element():
     page = user_lists(recommendations([EVIL], EVIL), catalogue(EVIL)).page
     assert "<" not in page

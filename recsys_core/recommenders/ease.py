@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods
 
 Doubles = npt.NDArray[np.float64]
 
-GRID: Final = tuple({"regularisation": value} for value in (100.0, 200.0, 300.0, 500.0))
-"""The candidates that are tried on validation."""
+GRID: Final = tuple({"regularisation": value} for value in (100.0, 10.0, 30.0, 200.0, 500.0))
+"""The candidates that are tried on validation: sparse data want the small ones. The first is taken
+where validation can tell nothing."""
 PRIOR_GRID: Final = (
     {"regularisation": 200.0, "prior": 0.05},
     {"regularisation": 300.0, "prior": 0.05},

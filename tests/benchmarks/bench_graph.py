@@ -61,7 +61,7 @@ def back_ends(world: World, bars: Bars) -> None:
     features = torch.randn(nodes, *width, requires_grad=True)
     scores = torch.randn(nodes, width[0], requires_grad=True)
 
-    def round_of(graph: MessagePassing) -> Callable[[], None]:
+    def round_of(graph: MessagePassing) -> Callable[[], object]:
         return lambda: attend(graph, features, scores, scores).sum().backward()
 
     both = [round_of(bind("torch", adjacency)), round_of(bind("dgl", adjacency))]

@@ -41,7 +41,7 @@ class Profile(BaseModel):
     description: str = Field(max_length=800)
 
 
-PURPOSE = Purpose(
+PURPOSE: Purpose[Any, Profile] = Purpose(
     name="bench",
     answer=Profile,
     rule=lambda item: Profile(overview="", genres=[], tags=[], description=""),
@@ -58,13 +58,15 @@ class Server:
 
     def __enter__(self) -> "Server":
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
-        self._process.stdout.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def requests(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
@@ -157,7 +159,7 @@ def main(argv: Sequence[str] = ()) -> int:
             "version: bench-1\nsystem: You write profiles.\nmax_tokens: 600\n"
             "user: '{{ input.number }} {{ input.overview }}'\n"
         )
-        prompts.FOLDER = folder
+        prompts.FOLDER = folder  # type: ignore[misc]
         for transport in asked.transport:
             place = folder / transport
             place.mkdir()

@@ -102,7 +102,7 @@ def row(
     told: list[tuple[float, float]] = []
     errors = []
     for error in ERRORS:
-        oracle = Oracle(orders, error=error, offset=OFFSET, **ERROR_MODELS[model])
+        oracle = Oracle(orders, error=error, offset=OFFSET, **ERROR_MODELS[model])  # type: ignore[arg-type]
         judged, provider = ask(tables, oracle, VARIANTS[name])
         found = taus(judged, orders)
         errors.append(float(np.std(found)) / len(found) ** 0.5)

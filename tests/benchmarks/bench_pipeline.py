@@ -30,7 +30,9 @@ def _run(folder: Path, name: str) -> tuple[float, float]:
     command = [sys.executable, "-m", "flows.personalize", f"--artifact_root={folder}/artifacts"]
     command += [f"--runs_root={folder}/runs", f"--run_name={name}"]
     started = time.perf_counter()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **quiet)
+    subprocess.run(
+        command, check=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return time.perf_counter() - started, peak

@@ -82,7 +82,7 @@ def probe(
         asked += stage_users(order, stage, table, CONFIG).to_list()
         table = decide_stage(
             order, stage, table, lists, judged.filter(pl.col(USER).is_in(asked)), valid,
-            like_from=DATA.like_from, cold_below=COLD_BELOW, config=CONFIG, seed=seed,
+            like_from=DATA.like_from, config=CONFIG, seed=seed,
         )  # fmt: skip
         if not open_groups(order, table):
             break

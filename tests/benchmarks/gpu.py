@@ -19,6 +19,7 @@ from statistics import median
 import torch
 
 from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.interaction_graph import Floats
 from recsys_core.graph.model.csr import CSR
 from recsys_core.graph.model.message_graph import Adjacency
 from recsys_core.graph.model.message_passing import attend, bind
@@ -139,7 +140,7 @@ def trained(world: World, preset: str, device: torch.device, epochs: int) -> tup
     return epoch, ndcg
 
 
-def _ndcg(world: World, users: object, items: object) -> float:
+def _ndcg(world: World, users: Floats, items: Floats) -> float:
     if not len(world.test):
         return 0.0
     known = world.graph.edges

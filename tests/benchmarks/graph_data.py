@@ -12,7 +12,8 @@ import torch
 
 from recsys_core.columns import ITEM, RATING, TIMESTAMP, USER
 from recsys_core.datasets.config import SplitConfig
-from recsys_core.datasets.splits import Split, split_interactions
+from recsys_core.datasets.split_parts import Split
+from recsys_core.datasets.splits import split_interactions
 from recsys_core.embedding.item_features import (
     MAX_LABEL_DIMENSIONS,
     MAX_WORD_DIMENSIONS,

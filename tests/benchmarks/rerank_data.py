@@ -12,7 +12,8 @@ import polars as pl
 
 from recsys_core.columns import ITEM, USER, VECTOR
 from recsys_core.datasets.config import SplitConfig
-from recsys_core.datasets.splits import Split, split_interactions
+from recsys_core.datasets.split_parts import Split
+from recsys_core.datasets.splits import split_interactions
 from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.explainer import explain

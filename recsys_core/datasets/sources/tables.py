@@ -35,6 +35,7 @@ from recsys_core.datasets.sources.text_forms import (
     is_adjacency,
     is_utf8,
     json_objects,
+    of_one_character,
     separator_of,
 )
 from recsys_core.errors import DataError
@@ -272,7 +273,7 @@ def _separated(
     text = _utf8(source)
     first = decoded(text[:HEAD] if isinstance(text, bytes) else _head(text)).split("\n", 1)[0]
     names = None if columns is None else list(dict.fromkeys(columns.values()))
-    separator = separator_of(first)
+    text, separator = of_one_character(text, separator_of(first))
 
     def read(quote: str | None) -> pl.DataFrame:
         return pl.read_csv(

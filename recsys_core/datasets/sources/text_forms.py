@@ -15,6 +15,9 @@ _CHUNK: Final = 1 << 22
 _SEPARATORS: Final = "\t,;|"
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _INTEGERS: Final = re.compile(r"\d+(?: \d+)*")
+_NUMBERS: Final = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+")
+_DOUBLE: Final = "::"
+"""Separator of MovieLens 1M and what is written like it."""
 ENCODINGS: Final = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -37,10 +40,10 @@ def header(text: str) -> list[str]:
     first = text.lstrip("\ufeff").split("\n", 1)[0].strip("\r")
     if not first.strip():
         return []
+    text, separator = of_one_character(first.encode() + b"\n", separator_of(first))
     return pl.read_csv(
-        first.encode() + b"\n", separator=separator_of(first), infer_schema=False, n_rows=0,
-        has_header=not holds_values(first),
-    ).columns  # fmt: skip
+        text, separator=separator, infer_schema=False, n_rows=0, has_header=not holds_values(first)
+    ).columns
 
 
 def is_adjacency(head: bytes) -> bool:
@@ -64,8 +67,19 @@ def holds_values(first: str) -> bool:
 
 
 def separator_of(header: str) -> str:
+    """What divides the cells of a first line: `::`, one of `_SEPARATORS`, or blanks of numbers."""
+    if _DOUBLE in header:
+        return _DOUBLE
     found = max(_SEPARATORS, key=header.count)
-    return " " if found not in header and _INTEGERS.fullmatch(header.strip()) else found
+    return " " if found not in header and _NUMBERS.fullmatch(header.strip()) else found
+
+
+def of_one_character(source: Path | bytes, separator: str) -> tuple[Path | bytes, str]:
+    """The text with a separator that a reader takes: of `::` a tab is made."""
+    if separator != _DOUBLE:
+        return source, separator
+    text = source if isinstance(source, bytes) else source.read_bytes()
+    return text.replace(b"\t", b" ").replace(_DOUBLE.encode(), b"\t"), "\t"
 
 
 def is_utf8(source: Path | bytes) -> bool:

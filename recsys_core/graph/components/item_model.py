@@ -95,6 +95,15 @@ class ItemToItemModel:
         """What the model reads of users' histories."""
         return InputRows(histories=histories, usual=self.usual)
 
+    @property
+    def described_newcomers(self) -> Floats:
+        """(n_items,) scores for a user without a history of whom attributes are known.
+
+        The attributes rank for them; popularity is added as far as validation users of that kind
+        were better off with it (`facts[BESIDE_ATTRIBUTES]`), by default not at all.
+        """
+        return np.float32(self.facts.get(BESIDE_ATTRIBUTES, 0.0)) * self.newcomers
+
     def scores(self, histories: Histories | InputRows, users: Indices) -> Floats:
         """(b, n_items) scores of some users (b,) of the histories."""
         rows = self.rows(histories) if isinstance(histories, Histories) else histories
@@ -212,6 +221,8 @@ class ItemToItemModel:
         )
 
 
+BESIDE_ATTRIBUTES: Final = "popularity_beside_attributes"
+"""Fact: factor on what is popular for users without a history whose attributes are known."""
 _SPREAD: Final = "rating_spread"
 
 

@@ -17,7 +17,6 @@ class Ladder:
     Attributes:
         values: ascending; the search begins in the middle.
         geometric: whether it may try half a rung beside the best one (the geometric mean).
-        whole: whether values between are rounded.
         cheap: whether a value costs no fit: then all are tried, from the first one on.
         provisional: whether the first value is there for the search of other parameters alone, and
             the best of the rest is taken in the end.
@@ -25,7 +24,6 @@ class Ladder:
 
     values: tuple[float, ...]
     geometric: bool = False
-    whole: bool = False
     cheap: bool = False
     provisional: bool = False
 

@@ -274,7 +274,7 @@ class UserHistory:
     def _prior(self, model: ItemToItemModel) -> Floats:
         if len(self):
             return model.prior
-        return np.zeros_like(model.prior) if self.by_attributes else model.newcomers
+        return model.described_newcomers if self.by_attributes else model.newcomers
 
     @property
     def by_attributes(self) -> bool:
@@ -358,7 +358,8 @@ class HistoryParts:
             else:
                 total += values @ cells[:, places].toarray()
         empty = ~self.kept[which].any(1)
-        total[empty] = 0 if self.history.by_attributes else model.newcomers[places]
+        alone = model.described_newcomers if self.history.by_attributes else model.newcomers
+        total[empty] = alone[places]
         return total.astype(np.float32, copy=False)
 
 

@@ -18,17 +18,23 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_core.errors import DataError
-from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK, with_user_components
+from recsys_core.graph.components.dot_products.base import (
+    COMPONENTS,
+    NEEDLESS,
+    NETWORK,
+    with_user_components,
+)
 from recsys_core.graph.components.dot_products.fitter import Component, Fitter, vectors_of
 from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import Scorer, Vectors
-from recsys_core.graph.components.item_model import ItemToItemModel
+from recsys_core.graph.components.item_model import BESIDE_ATTRIBUTES, ItemToItemModel
 from recsys_core.graph.components.selection.grid_search import ChosenSettings
 from recsys_core.graph.components.selection.refit import refit_from
 from recsys_core.graph.components.selection.search import search_components
 from recsys_core.graph.components.selection.search_result import ComponentSearch
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
+from recsys_core.graph.training.described_newcomers import popularity_beside_attributes
 from recsys_core.graph.training.spec import Fit, TrainingSpec
 from recsys_core.interactions.feedback import RatingScale, rating_weights
 
@@ -115,13 +121,14 @@ def item_scores(
         model: the maps.
         inputs: `model.rows` of the users' histories.
         attributes: whether attributes of users are known. Users without ratings are then ranked
-            by these, not by the popularity that the maps fall back to.
+            by these, and by the popularity that the maps fall back to as far as that was found to
+            help (`ItemToItemModel.described_newcomers`).
         users: rows of the histories.
     """
     added = model.scores(inputs, users)
     if attributes:
         counts = np.bincount(inputs.histories.users, minlength=inputs.histories.shape[0])
-        added[counts[users] == 0] = 0
+        added[counts[users] == 0] = model.described_newcomers
     return added
 
 
@@ -169,6 +176,9 @@ def choose(
     if "ease" in weights and spec.graph.user_attributes.shape[1]:
         # The one component that reads attributes: it ranks for users without ratings.
         weights["ease"] = weights["ease"] or _EASE_TO_NETWORK * least["ease"]
+    if found.newcomers is not None and spec.graph.user_attributes.shape[1]:
+        beside = popularity_beside_attributes(vectors, weights, model, found.newcomers)
+        model = replace(model, facts={**model.facts, BESIDE_ATTRIBUTES: beside})
     kept = {name: dict(some.settings) for name, some in settings.items() if weights[name]}
     choice = Choice(weights=weights, settings=kept, item_model=dict(model.facts))
     facts = {
@@ -232,7 +242,8 @@ def _components_of(
     missing: dict[str, str] = {}
     best: tuple[float, Scorer] = (found.ndcg(network), network)
     for name, prepare in COMPONENTS.items():
-        fitter = prepare(spec)
+        idle = NEEDLESS[name](spec) if name in NEEDLESS else ""
+        fitter = idle or prepare(spec)
         if isinstance(fitter, str):
             missing[name] = fitter
             continue

@@ -122,6 +122,23 @@ def test_without_a_header_columns_are_user_item_rating_and_time(tmp_path: Path, 
     assert any("has no header" in note for note in data.notes)
 
 
+@pytest.mark.parametrize(
+    ("form", "separator"), [("ratings.dat", "::"), ("filmtrust.txt", " "), ("ratings.tsv", "\t")]
+)
+def test_numbers_with_halves_may_be_divided_by_anything(
+    tmp_path: Path, form: str, separator: str
+) -> None:
+    rows = [("7", "32", "2.5", "1365811200"), ("8", "33", "4.0", "1341100800"),
+            ("7", "33", "0.5", "1341100801")]  # fmt: skip
+    data = loaded(tmp_path, {form: "".join(separator.join(row) + "\n" for row in rows)})
+    assert data.interactions.select(USER, ITEM, RATING).rows() == [
+        (7, 32, 2.5), (8, 33, 4.0), (7, 33, 0.5),
+    ]  # fmt: skip
+    named = "user::movie::rating\n7::Heat::4\n8::Alien::2\n"
+    data = loaded(tmp_path / "named", {"ratings.dat": named}, feedback="explicit")
+    assert data.interactions[ITEM].to_list() == ["Heat", "Alien"]
+
+
 def test_more_columns_without_a_header_are_named_by_number(tmp_path: Path) -> None:
     text = '15,"The Elder Scrolls",play,273.0,0\n52,"Dota 2",play,5.5,0\n15,"Dota 2",play,1,0\n'
     with pytest.raises(DataError, match=r"it has no header: --data\.columns"):

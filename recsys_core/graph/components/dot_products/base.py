@@ -12,7 +12,7 @@ import numpy as np
 
 from recsys_core.graph.components.dot_products.ease import ease_component
 from recsys_core.graph.components.dot_products.fitter import Component, Fitter
-from recsys_core.graph.components.dot_products.lightgcn import lightgcn
+from recsys_core.graph.components.dot_products.lightgcn import lightgcn, needless
 from recsys_core.graph.components.dot_products.residual_ease import residual_ease
 from recsys_core.graph.components.dot_products.temporal_popularity import temporal_popularity
 from recsys_core.graph.interaction_graph import Edges, Floats
@@ -29,6 +29,9 @@ COMPONENTS: Final[dict[str, Callable[[TrainingSpec], Fitter | str]]] = {
     "lightgcn": lightgcn,
 }
 """Name -> prepares the component, or says why the data or the effort do not allow it."""
+NEEDLESS: Final[dict[str, Callable[[TrainingSpec], str]]] = {"lightgcn": needless}
+"""Name -> why the component is not worth its cost on these data, empty where it is. Asked when
+components are chosen; one that was chosen is fitted."""
 
 
 def with_user_components(

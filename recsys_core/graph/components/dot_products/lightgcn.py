@@ -7,6 +7,7 @@ matrix. Forward and gradient are written out: the propagation is symmetric, so i
 same product, and no graph of autograd is built over all nodes.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,7 +30,13 @@ from recsys_core.graph.interaction_graph import (
     InteractionGraph,
 )
 from recsys_core.graph.model.svd_init import svd_vectors
-from recsys_core.graph.recipes import STEPS, share_of_dense, sparse_temperature, users_per_step
+from recsys_core.graph.recipes import (
+    SPARSE_BELOW,
+    STEPS,
+    share_of_dense,
+    sparse_temperature,
+    users_per_step,
+)
 from recsys_core.graph.training.objective import target_weights
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.interactions.feedback import RatingScale
@@ -132,6 +139,22 @@ def lightgcn(spec: TrainingSpec) -> LightGcnFitter | str:
     return LightGcnFitter(spec=spec)
 
 
+def needless(spec: TrainingSpec) -> str:
+    """Why it is not worth a training of its own; empty where it is.
+
+    On MovieLens 100K it got no weight beside the network and EASE, at a sixth of the
+    whole time (docs/experiments.md, 2026-11-29).
+    """
+    graph = spec.graph
+    density = len(graph.edges) / math.sqrt(max(1, graph.n_users * graph.n_items))
+    if density < SPARSE_BELOW or spec.config.effort == "thorough":
+        return ""
+    return (
+        f"{density:.0f} interactions per node: on dense data the network and EASE leave it no"
+        " weight, so that effort thorough alone tries it"
+    )
+
+
 def _fitted(spec: TrainingSpec) -> LightGcn:
     """Train.
 
@@ -145,8 +168,7 @@ def _fitted(spec: TrainingSpec) -> LightGcn:
     density = rows.nnz / np.sqrt(graph.n_users * graph.n_items)
     temperature = sparse_temperature(density)
     width = _WIDTHS[int(share_of_dense(density) >= 1 or spec.config.effort == "quick")]
-    # On dense data the network itself and EASE are ahead, and few steps do.
-    short = spec.config.effort == "quick" or spec.config.recipe == "dense"
+    short = spec.config.effort == "quick"
     steps = STEPS // 2 if short else STEPS
     base = None if spec.start is None else spec.start.lightgcn(graph)
     if spec.start is None or base is None:

@@ -73,7 +73,9 @@ def fit_one_hop(data: FitData, settings: Settings) -> FittedMap:
 
 
 def fit_low_pass(data: FitData, settings: Settings) -> FittedMap:
-    rated, scored = low_pass(data.weights, int(settings["rank"]), seed=data.seed)
+    # With as many directions as there are items the map gives the history back, and nothing else.
+    rank = min(int(settings["rank"]), max(1, min(data.weights.shape) // 2))
+    rated, scored = low_pass(data.weights, rank, seed=data.seed)
     return LowRankMap(input=input_of(settings), rated=rated, scored=scored)
 
 

@@ -33,7 +33,7 @@ class Component:
     cost: int = 1
 
 
-_NEIGHBOURS: Final = Ladder(values=(25.0, 50.0, 100.0), geometric=True, whole=True)
+_NEIGHBOURS: Final = Ladder(values=(25.0, 50.0, 100.0))
 _ROW_POWER: Final = Ladder(values=(0.25, 0.5))
 
 COMPONENTS: Final[Mapping[str, Component]] = {
@@ -55,7 +55,7 @@ COMPONENTS: Final[Mapping[str, Component]] = {
         fit=fits.fit_local_ease,
         grid={
             "lambda": LAMBDA,
-            "likeness": Ladder(values=(10.0, 40.0, 160.0), geometric=True),
+            "likeness": Ladder(values=(2.5, 10.0, 40.0), geometric=True),
             "sharpness": Ladder(values=(1.5, 3.0, 6.0), geometric=True),
             "neighbours": Ladder(values=(50.0,)),
         },

@@ -87,8 +87,9 @@ class FitData:
     def ridge(self, key: Hashable, settings: Settings, solve: _Solve) -> sparse.csr_matrix:
         """The map of one lambda.
 
-        A search solves the first lambdas of the ladder in one pass: the small Gram matrices cost
-        several times what their solutions do. The maps of the last key are kept.
+        A search solves the first lambdas of the ladder in one pass, and so the two beside the best
+        one: the small Gram matrices cost several times what their solutions do. The maps of the
+        last key are kept.
 
         Args:
             key: everything but lambda that the map depends on.
@@ -101,10 +102,18 @@ class FitData:
             self._ridges[key] = {}
         known = self._ridges[key]
         if strength not in known:
-            first = LAMBDA.some(self.budget.values) if self.searching and not known else ()
-            lambdas = sorted({strength, *first})
+            lambdas = sorted({strength, *self._also_asked(strength, first=not known)})
             known.update(zip(lambdas, solve(lambdas), strict=True))
         return known[strength]
+
+    def _also_asked(self, strength: float, *, first: bool) -> tuple[float, ...]:
+        """Lambdas that a search will ask for after this one."""
+        if not self.searching:
+            return ()
+        if strength in LAMBDA.values:
+            return LAMBDA.some(self.budget.values) if first else ()
+        # Half a rung below the best one is tried before half a rung above it.
+        return (strength * LAMBDA.values[1] / LAMBDA.values[0],)
 
     @cached_property
     def alike(self) -> sparse.csr_matrix:

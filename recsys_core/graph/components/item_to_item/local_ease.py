@@ -24,6 +24,9 @@ from recsys_core.graph.interaction_graph import Floats
 
 _CELLS: Final = 4_000_000
 """Cells of the small Gram matrices solved in one batch (16 MB): bounds memory, changes nothing."""
+_DENSE: Final = 4_096
+"""Items up to which the lists are looked up in a dense matrix (64 MB): the same result, in half
+of the time for a hundred neighbours."""
 
 
 def local_ridge(
@@ -49,12 +52,14 @@ def local_ridge(
     if not lambdas or min(lambdas) <= 0:
         raise ConfigError(f"Local EASE: lambdas={lambdas}.", expected="numbers above 0.")
     n_items, source = len(targets.items), grams or targets
+    dense = _dense_gram(source) if len(source.diagonal) <= _DENSE else None
     size = min(size, targets.items.shape[1])
     neighbours, gram = targets.items[:, :size], targets.gram[:, :size]
     solved = [np.zeros((n_items, size), np.float32) for _ in lambdas]
 
     def solve(start: int, stop: int) -> None:
-        small = _small_grams(neighbours[start:stop], source)
+        block = neighbours[start:stop]
+        small = _small_grams(block, source) if dense is None else _looked_up(block, dense)
         right = torch.from_numpy(gram[start:stop, :, None].copy())
         for strength, out in zip(lambdas, solved, strict=True):
             out[start:stop] = _ridge(small, right, strength)
@@ -68,6 +73,25 @@ def local_ridge(
         sparse.csr_matrix((out[filled], neighbours[filled], starts), shape).T.tocsr()
         for out in solved
     ]
+
+
+def _dense_gram(lists: NeighbourLists) -> torch.Tensor:
+    """(n_items + 1, n_items + 1) what the lists hold, and zeros last for the -1 that fills up."""
+    n_items = len(lists.diagonal)
+    gram = np.zeros((n_items + 1, n_items + 1), np.float32)
+    gram[:n_items, :n_items] = lists.as_matrix().toarray()
+    gram[np.arange(n_items), np.arange(n_items)] = lists.diagonal
+    found = torch.from_numpy(gram)
+    return torch.where(found == 0, found.T, found)
+
+
+def _looked_up(block: Numbers, dense: torch.Tensor) -> torch.Tensor:
+    """As `_small_grams`, from the dense matrix."""
+    size = len(dense)
+    places = torch.from_numpy(block.astype(np.int64))
+    places[places < 0] += size
+    cells = places[:, :, None] * size + places[:, None, :]
+    return dense.view(-1)[cells]
 
 
 def _small_grams(block: Numbers, lists: NeighbourLists) -> torch.Tensor:

@@ -3,12 +3,16 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from recsys_core.graph.components.effort import Budget
 from recsys_core.graph.components.item_to_item.component_table import DECAYS, Component
 from recsys_core.graph.components.settings import DECAY, Ladder, Settings
 
 Evaluate = Callable[[Settings], float]
+
+_SAME: Final = 1e-5
+"""Relative difference of NDCG that is none: sums of float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,7 @@ def choose_settings(
     most: int,
     decays: tuple[float, ...] = (),
     worth: float = -math.inf,
+    gains: float = -math.inf,
 ) -> ChosenSettings:
     """The best settings within a number of fits.
 
@@ -57,15 +62,21 @@ def choose_settings(
         decays: values of the input's decay; a single one is taken without a try.
         worth: below this, the settings that the search starts from are kept: a component so far
             behind others may still help their sum, but hardly by its last digits.
+        gains: where no value of the first parameter rises above this (what the best component has
+            by itself, for one that is judged beside it), the others are left in the middle.
     """
     search = _GridSearch(grid, evaluate, most, decays)
     if search.value < worth:
         return ChosenSettings(settings=search.best, value=search.value, tried=tuple(search.tried))
+    idle = False
     for name, ladder in grid.items():
+        if idle and not ladder.provisional:
+            continue
         search.along(
             name, ladder.some(budget.values)[1:], cheap=ladder.cheap, settle=ladder.provisional
         )
-        if budget.refine and ladder.geometric and len(ladder.values) > 1:
+        idle = search.value <= gains * (1 + _SAME)
+        if budget.refine and ladder.geometric and len(ladder.values) > 1 and not idle:
             search.along(name, _beside(ladder, search.best[name]))
     search.decays(decays)
     return ChosenSettings(settings=search.best, value=search.value, tried=tuple(search.tried))
@@ -128,8 +139,7 @@ def _beside(ladder: Ladder, value: float) -> tuple[float, ...]:
     """Half a rung below and above a value of the ladder, by the rungs' ratio."""
     place = min(ladder.values.index(value), len(ladder.values) - 2)
     half = (ladder.values[place + 1] / ladder.values[place]) ** 0.5
-    beside = value / half, value * half
-    return tuple(float(round(number)) for number in beside) if ladder.whole else beside
+    return value / half, value * half
 
 
 def decays_of(

@@ -137,6 +137,7 @@ class _State:
         found = choose_settings(
             component.grid, trial.value, self.data.budget, most=most, decays=decays,
             worth=-math.inf if component.beside else self.data.budget.pursued * self.best[1],
+            gains=self.best[1] if component.beside else -math.inf,
         )  # fmt: skip
         self.fitted[name], self.chosen[name] = trial.map_of(found.settings), found
         if component.decays is not None and len(decays) > 1:

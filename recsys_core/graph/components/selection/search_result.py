@@ -1,6 +1,7 @@
 """What the search on validation found, and the sum that is made of it."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -83,7 +84,11 @@ class ComponentSearch:
             scorer = fitter.scorer(settings)
             return self.ndcg(scorer) if base is None else self.beside(base, scorer)
 
-        return choose_settings(fitter.grid, value, self._budget, most=fitter.fits)
+        gains = -math.inf if base is None else self.ndcg(base)
+        return choose_settings(
+            fitter.grid, value, self._budget, most=fitter.fits,
+            gains=gains if math.isfinite(gains) else -math.inf,
+        )  # fmt: skip
 
     def learn_weights(self, external: Mapping[str, Vectors] | None = None) -> StackedWeights:
         """The weights of the sum of all components and of vectors from outside.

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from recsys_core.errors import ConfigError
+from recsys_core.graph.components.item_to_item import local_ease
 from recsys_core.graph.components.item_to_item.local_ease import local_ridge
 from recsys_core.graph.components.item_to_item.neighbour_lists import NeighbourLists, cooccurrences
 
@@ -42,6 +43,14 @@ def test_every_item_is_regressed_on_its_nearest_ones() -> None:
             np.testing.assert_allclose(column[near], ridge(gram, item, near, strength), atol=1e-5)
             assert np.count_nonzero(column) <= size
     assert np.abs(large).sum() < np.abs(small).sum()
+
+
+@pytest.mark.parametrize("size", [3, 14])
+def test_a_large_catalogue_gives_what_a_small_one_does(monkeypatch, size) -> None:
+    lists = cooccurrences(drawn(2), 8)  # cut, so that some pairs are in one list, some in none
+    looked_up = local_ridge(lists, [5.0], size=size)[0]
+    monkeypatch.setattr(local_ease, "_DENSE", 0)
+    assert (local_ridge(lists, [5.0], size=size)[0] != looked_up).nnz == 0
 
 
 def test_an_item_without_ratings_has_no_row_and_no_column() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from recsys_core.errors import DataError
 from recsys_core.graph.components.effort import BUDGETS
@@ -180,6 +181,13 @@ def test_the_refitted_sum_recommends_the_taste() -> None:
     assert own[items >= 0].mean() > 0.9
 
 
+def test_on_a_small_catalogue_the_low_pass_says_more_than_the_history(found) -> None:
+    fitted = COMPONENTS["low_pass"].fit(found.data, {"rank": 256.0})
+    scores = fitted.scores(found.data.rows, np.arange(USERS))
+    unseen = scores[~found.data.rows.seen.toarray().astype(bool)]
+    assert unseen.std() > 0.01, "not the noise of float32"
+
+
 def test_the_search_climbs_one_parameter_after_the_other() -> None:
     component = replace(
         COMPONENTS["local_ease"],
@@ -200,3 +208,35 @@ def test_the_search_climbs_one_parameter_after_the_other() -> None:
     assert chosen.settings == {"lambda": pytest.approx(8.0), "size": 10.0, "decay": 0.5}
     few = choose_settings(component.grid, value, BUDGETS["standard"], most=1, decays=())
     assert len(few.tried) == 1
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.01])
+def test_one_that_gains_nothing_beside_the_best_is_not_searched_further(gain) -> None:
+    grid = {
+        "lambda": Ladder(values=(1.0, 4.0, 16.0), geometric=True),
+        "size": Ladder(values=(10.0, 20.0)),
+        "rank": Ladder(values=(0.0, 3.0, 6.0), cheap=True, provisional=True),
+    }
+
+    def value(settings):
+        return 0.5 + gain * (settings["lambda"] == 16.0)
+
+    chosen = choose_settings(grid, value, BUDGETS["standard"], most=100, gains=0.5)
+    tried = [settings for settings, _ in chosen.tried]
+    assert ({settings["size"] for settings in tried} == {10.0, 20.0}) == (gain > 0)
+    assert {settings["lambda"] for settings in tried} >= {1.0, 4.0, 16.0}
+    assert chosen.settings["rank"] == 3.0, "what is provisional is settled in any case"
+
+
+def test_lambdas_that_a_search_asks_for_are_solved_in_one_pass() -> None:
+    train, valid = histories()
+    found = search_components(train, valid, effort="standard")
+    data, passes = found.data, []
+
+    def solve(lambdas):
+        passes.append(lambdas)
+        return [sparse.csr_matrix((1, 1))] * len(lambdas)
+
+    for strength in (40.0, 10.0, 160.0, 20.0, 80.0):  # the ladder, then half a rung beside 40
+        data.ridge("some", {"lambda": strength}, solve)
+    assert passes == [[10.0, 40.0, 160.0], [20.0, 80.0]]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from recsys_core.graph.components.dot_products import lightgcn
 from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.interaction_graph import Edges, Floats
@@ -49,6 +50,15 @@ def test_the_final_sum_ranks_the_test_rows_far_above_chance(trained: Trained) ->
     found = ndcg(scores(trained.served, known), known, test)
     chance = ndcg(np.random.default_rng(0).normal(size=SHAPE).astype(np.float32), known, test)
     assert chance + 0.2 < found < 0.999
+
+
+@pytest.mark.parametrize("effort", ["quick", "thorough"])
+def test_on_dense_data_lightgcn_is_tried_by_thorough_effort_alone(monkeypatch, effort) -> None:
+    monkeypatch.setattr(lightgcn, "SPARSE_BELOW", 5.0)  # of the planted graph, which has 12
+    found = run(CONFIGS["best"].model_copy(update={"effort": effort, "retrain": False}))
+    tried = "lightgcn" in found.facts["valid_ndcg_alone"]
+    assert tried == (effort == "thorough")
+    assert ("lightgcn" in found.facts["components_missing"]) != tried
 
 
 def test_every_component_has_a_value_or_a_reason(trained: Trained) -> None:

@@ -147,6 +147,7 @@ async def _ask_rest(
             provider=provider,
             config=config.explanations,
             titles=config.rerank.candidates,
+            implicit=data.scale.is_implicit,
         )
     if config.explanations.judge:
         await judge_reasons(

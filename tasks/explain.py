@@ -25,7 +25,7 @@ from tasks.runtime.sharded import Shard, sharded
 
 @sharded(
     "explain",
-    version="14",
+    version="15",
     returns=RecommendationsRef,
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},
@@ -79,6 +79,7 @@ def explain(
                 provider=model,
                 config=config,
                 titles=titles,
+                implicit=ratings.is_implicit,
                 on_user=report,
             ),
         )

@@ -109,7 +109,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         comparisons=evaluated.metrics.table("comparisons"),
         comparison=compared,
         not_compared=refused,
-        lists=user_lists(lists, data.table("items")),
+        lists=user_lists(lists, data.table("items"), served.attributions.table("attributions")),
         samples=samples(
             lists,
             served.user_profiles.table("user_profiles"),

@@ -69,6 +69,7 @@ async def explain(
     provider: Provider,
     config: ExplanationConfig,
     titles: int,
+    implicit: bool = False,
     on_user: Progress | None = None,
 ) -> tuple[pl.DataFrame, Facts]:
     """Write a reason for each of every user's first `titles` titles.
@@ -84,6 +85,7 @@ async def explain(
         provider: who writes; every row says who did.
         config: how many titles per request.
         titles: how many of each list.
+        implicit: whether what people like is what they chose: sentences say so.
         on_user: called with the number of users done.
 
     Returns:
@@ -109,6 +111,7 @@ async def explain(
         liking=liking,
         batch=config.batch,
         language=config.language,
+        implicit=implicit,
     )
 
     async def work(user: ExplanationContext) -> _Explained:

@@ -16,6 +16,7 @@ from recsys_core.explanations.rule_explainer import (
     RuleExplainer,
     telling,
 )
+from recsys_core.explanations.sentence_templates import CHOSE, LIKED
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
@@ -91,8 +92,15 @@ class ExplanationInput(PromptModel):
     items: tuple[ExplainedItem, ...]
     has_liked: bool = True
     """Whether the user is known to like any title at all."""
+    implicit: bool = False
+    """Whether liked titles are chosen ones: bought, played, read, of which no rating is known."""
     language: str = "English"
     """What the sentences are to be written in, by a model; rules write English."""
+
+    @property
+    def did(self) -> str:
+        """What people did with liked titles, as sentences say it."""
+        return (CHOSE if self.implicit else LIKED).past
 
 
 def _one_line(value: object) -> object:
@@ -141,7 +149,7 @@ def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
     wanted = (*variables.taste.genres, *variables.taste.tags)
     writer = RuleExplainer(
         _citable(variables.liked), targets, wanted, variables.taste.dislikes,
-        has_liked=variables.has_liked,
+        has_liked=variables.has_liked, implicit=variables.implicit,
     )  # fmt: skip
     reasons = []
     for item, target in zip(variables.items, targets, strict=True):

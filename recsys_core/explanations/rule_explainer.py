@@ -16,6 +16,8 @@ from typing import Final
 from recsys_core.explanations.attributes import DECADE, GENRE, TAG, kind, label, normalise_key
 from recsys_core.explanations.attribution.kinds import PROFILE
 from recsys_core.explanations.sentence_templates import (
+    CHOSE,
+    LIKED,
     NamedAttributes,
     another_cause,
     collaborative_sentence,
@@ -105,6 +107,7 @@ class RuleExplainer:
         wanted: genres and tags of the user's profile.
         dislikes: attributes that are never a reason.
         has_liked: whether the user is known to like any title.
+        implicit: whether liked titles are chosen ones, of which no rating is known.
     """
 
     def __init__(
@@ -115,9 +118,11 @@ class RuleExplainer:
         dislikes: Sequence[str],
         *,
         has_liked: bool = True,
+        implicit: bool = False,
     ) -> None:
         self.liked = {one.id: one for one in liked}
         self.has_liked = has_liked
+        self.verb = CHOSE if implicit else LIKED
         self.wanted = {one.casefold() for one in wanted}
         self.dislikes = {one.casefold() for one in dislikes}
         seen = Counter(key for one in liked for key in one.keys)
@@ -152,7 +157,7 @@ class RuleExplainer:
             titles = [self._title(one.title, target) for one in cited]
             form = self._turn("liked two" if len(titles) > 1 else "liked")
             return RuleReason(
-                sentence=liked_sentence(titles, named, form),
+                sentence=liked_sentence(titles, named, form, self.verb),
                 liked=tuple(one.cause.id for one in cited), attributes=named.keys,
             )  # fmt: skip
         return self._by_people(cited[0], matches, target)
@@ -202,10 +207,15 @@ class RuleExplainer:
             return self._by_people(one, matches, target)
         liked: tuple[str, ...] = (cause.id,)
         if few:
-            sentence = liked_sentence([title], named, self._turn("liked"))
+            sentence = liked_sentence([title], named, self._turn("liked"), self.verb)
         else:
             sentence = genre_and_people_sentence(
-                title, named, cause.people, cause.people_both, self._turn("genre and people")
+                title,
+                named,
+                cause.people,
+                cause.people_both,
+                self._turn("genre and people"),
+                self.verb,
             )
             sentence, liked = self._with_another(sentence, one, matches, target)
         return RuleReason(sentence=sentence, liked=liked, attributes=named.keys)
@@ -217,12 +227,12 @@ class RuleExplainer:
         title, cause = self._title(one.title, target), one.cause
         if telling(cause.people, cause.people_both):
             sentence = collaborative_sentence(
-                title, cause.people, cause.people_both, self._turn("people")
+                title, cause.people, cause.people_both, self._turn("people"), self.verb
             )
             sentence, liked = self._with_another(sentence, one, matches, target)
             return RuleReason(sentence=sentence, liked=liked)
         strongest = self._title(matches[0].title, target)
-        sentence = strongest_sentence(strongest, self._turn("strongest"))
+        sentence = strongest_sentence(strongest, self._turn("strongest"), self.verb)
         return RuleReason(sentence=sentence, liked=(matches[0].cause.id,))
 
     def _with_another(
@@ -236,7 +246,9 @@ class RuleExplainer:
         if not others or one not in matches[:2]:
             return sentence, (one.cause.id,)
         other = others[0]
-        added = another_cause(sentence, self._title(other.title, target), self._turn("another"))
+        added = another_cause(
+            sentence, self._title(other.title, target), self._turn("another"), self.verb
+        )
         if len(added.split()) > _WORDS:
             return sentence, (one.cause.id,)
         self.cited[other.cause.id] += 1
@@ -255,7 +267,7 @@ class RuleExplainer:
         people = target.people if target.people >= _FEW else 0
         sentence = rests_on_sentence(
             target.rests_on, people, has_liked=self.has_liked,
-            variant=self._turn(f"rests on {target.rests_on}"),
+            variant=self._turn(f"rests on {target.rests_on}"), verb=self.verb,
         )  # fmt: skip
         return RuleReason(sentence=sentence)
 

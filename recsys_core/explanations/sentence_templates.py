@@ -14,6 +14,20 @@ _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verb:
+    """What people did with the titles that speak for others."""
+
+    past: str
+    participle: str
+    noun: str
+
+
+LIKED: Final = Verb(past="liked", participle="liked", noun="liking for")
+CHOSE: Final = Verb(past="chose", participle="chosen", noun="choice of")
+"""Of implicit feedback: bought, played, read or watched, which nobody need have liked."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NamedAttributes:
     """The one or two shared attributes that a sentence names."""
 
@@ -122,58 +136,60 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def liked_sentence(titles: Sequence[str], named: NamedAttributes, variant: int) -> str:
+def liked_sentence(
+    titles: Sequence[str], named: NamedAttributes, variant: int, verb: Verb = LIKED
+) -> str:
     """A reason that cites one or two liked titles; `variant` chooses among the forms."""
     if named.noun and named.theme:
-        forms = _genre_and_theme(titles, named)
+        forms = _genre_and_theme(titles, named, verb.past)
     elif named.noun:
-        forms = _genre_only(titles, named)
+        forms = _genre_only(titles, named, verb.past)
     elif len(named.themes) > 1:
-        forms = _themes_only(titles, named)
+        forms = _themes_only(titles, named, verb.past)
     else:
-        forms = _theme_only(titles, named)
+        forms = _theme_only(titles, named, verb.past)
     return forms[variant % len(forms)]
 
 
-def _genre_and_theme(titles: Sequence[str], named: NamedAttributes) -> list[str]:
+def _genre_and_theme(titles: Sequence[str], named: NamedAttributes, did: str) -> list[str]:
     liked, noun, theme = joined(titles), named.noun, named.theme
     return [
-        f"Because you liked {liked}: another {noun} with {named.a_theme}.",
-        f"Like {liked}, {_which(titles)}, this is {with_article(noun)} with {named.a_theme}.",
-        f"You liked {liked}; this {noun} shares {_their(titles)} {theme}.",
-        f"{capitalised(with_article(noun))} with the {theme} of {liked}, {_which(titles)}.",
+        f"Because you {did} {liked}: another {noun} with {named.a_theme}.",
+        f"Like {liked}, {_which(titles, did)}, this is {with_article(noun)} with {named.a_theme}.",
+        f"You {did} {liked}; this {noun} shares {_their(titles)} {theme}.",
+        f"{capitalised(with_article(noun))} with the {theme} of {liked}, {_which(titles, did)}.",
     ]
 
 
-def _genre_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
+def _genre_only(titles: Sequence[str], named: NamedAttributes, did: str) -> list[str]:
     liked, noun = joined(titles), with_article(named.noun)
     return [
-        f"Because you liked {liked}: another {named.noun}.",
-        f"{capitalised(noun)} like {liked}, {_which(titles)}.",
-        f"You liked {liked}; this is {noun} too.",
+        f"Because you {did} {liked}: another {named.noun}.",
+        f"{capitalised(noun)} like {liked}, {_which(titles, did)}.",
+        f"You {did} {liked}; this is {noun} too.",
     ]
 
 
-def _themes_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
+def _themes_only(titles: Sequence[str], named: NamedAttributes, did: str) -> list[str]:
     liked, theme = joined(titles), named.theme
     return [
-        f"Because you liked {liked}: it shares {_their(titles)} {theme}.",
-        f"You liked {liked}; the same {theme} return here.",
-        f"Its {theme} are those of {liked}, {_which(titles)}.",
+        f"Because you {did} {liked}: it shares {_their(titles)} {theme}.",
+        f"You {did} {liked}; the same {theme} return here.",
+        f"Its {theme} are those of {liked}, {_which(titles, did)}.",
     ]
 
 
-def _theme_only(titles: Sequence[str], named: NamedAttributes) -> list[str]:
+def _theme_only(titles: Sequence[str], named: NamedAttributes, did: str) -> list[str]:
     liked, theme = joined(titles), named.theme
     return [
-        f"You liked {liked}; this has {_their(titles)} {theme}.",
-        f"It shares the {theme} of {liked}, {_which(titles)}.",
-        f"What it has in common with {liked}, {_which(titles)}: the {theme}.",
+        f"You {did} {liked}; this has {_their(titles)} {theme}.",
+        f"It shares the {theme} of {liked}, {_which(titles, did)}.",
+        f"What it has in common with {liked}, {_which(titles, did)}: the {theme}.",
     ]
 
 
-def _which(titles: Sequence[str]) -> str:
-    return "both of which you liked" if len(titles) > 1 else "which you liked"
+def _which(titles: Sequence[str], did: str) -> str:
+    return f"both of which you {did}" if len(titles) > 1 else f"which you {did}"
 
 
 def _their(titles: Sequence[str]) -> str:
@@ -192,55 +208,63 @@ def taste_sentence(named: NamedAttributes, variant: int) -> str:
     return forms[variant % len(forms)]
 
 
-def collaborative_sentence(title: str, people: int, both: int, variant: int) -> str:
+def collaborative_sentence(
+    title: str, people: int, both: int, variant: int, verb: Verb = LIKED
+) -> str:
     """A reason of counted people, where a cause shares nothing that can be said."""
+    did = verb.past
     forms = [
-        f"Of the {people} people who liked {title}, as you did, {both} also liked this.",
-        f"You liked {title}; {both} of the {people} people who did liked this, too.",
-        f"{both} of the {people} people who, as you did, liked {title} liked this as well.",
-        f"Liked by {both} of the {people} people who, like you, liked {title}.",
+        f"Of the {people} people who {did} {title}, as you did, {both} also {did} this.",
+        f"You {did} {title}; {both} of the {people} people who did so {did} this, too.",
+        f"{both} of the {people} people who, as you did, {did} {title} {did} this as well.",
+        f"{capitalised(verb.participle)} by {both} of the {people} people who, like you, {did}"
+        f" {title}.",
     ]
     return forms[variant % len(forms)]
 
 
 def genre_and_people_sentence(
-    title: str, named: NamedAttributes, people: int, both: int, variant: int
+    title: str, named: NamedAttributes, people: int, both: int, variant: int, verb: Verb = LIKED
 ) -> str:
     """A reason of one shared genre, which alone says little, and of counted people."""
-    noun = named.noun
+    noun, did = named.noun, verb.past
     forms = [
-        f"You liked {title}; this {noun} too is liked by {both} of the {people} people who did.",
-        f"{capitalised(with_article(noun))} that {both} of the {people} people who liked {title},"
-        " as you did, also liked.",
-        f"Like {title}, which you liked, {with_article(noun)}: {both} of {people} people who liked"
-        " that one liked this.",
-        f"Another {noun} beside {title}, which you liked: {both} of the {people} people who did"
-        " liked it.",
+        f"You {did} {title}; this {noun} too was {verb.participle} by {both} of the {people} people"
+        " who did.",
+        f"{capitalised(with_article(noun))} that {both} of the {people} people who {did} {title},"
+        f" as you did, also {did}.",
+        f"Like {title}, which you {did}, {with_article(noun)}: {both} of {people} people who {did}"
+        f" that one {did} this.",
+        f"Another {noun} beside {title}, which you {did}: {both} of the {people} people who did so"
+        f" {did} it.",
     ]
     return forms[variant % len(forms)]
 
 
-def another_cause(sentence: str, title: str, variant: int) -> str:
+def another_cause(sentence: str, title: str, variant: int, verb: Verb = LIKED) -> str:
     """The sentence with a second liked title that counts for much."""
     forms = [
-        f"; {title}, which you liked too, also counts for it.",
-        f"; your liking for {title} speaks for it as well.",
-        f"; that you liked {title} adds to it.",
+        f"; {title}, which you {verb.past} too, also counts for it.",
+        f"; your {verb.noun} {title} speaks for it as well.",
+        f"; that you {verb.past} {title} adds to it.",
     ]
     return sentence.removesuffix(".") + forms[variant % len(forms)]
 
 
-def strongest_sentence(title: str, variant: int) -> str:
+def strongest_sentence(title: str, variant: int, verb: Verb = LIKED) -> str:
     """A reason that says which liked title counted for most, and nothing else."""
+    did = verb.past
     forms = [
-        f"Of all you liked, {title} counts for most here.",
-        f"You liked {title}, and that counts for more here than any other title you liked.",
-        f"What brought it here most of all that you liked: {title}.",
+        f"Of all you {did}, {title} counts for most here.",
+        f"You {did} {title}, and that counts for more here than any other title you {did}.",
+        f"What brought it here most of all that you {did}: {title}.",
     ]
     return forms[variant % len(forms)]
 
 
-def rests_on_sentence(cause: str, people: int, *, has_liked: bool, variant: int) -> str:
+def rests_on_sentence(
+    cause: str, people: int, *, has_liked: bool, variant: int, verb: Verb = LIKED
+) -> str:
     """What to say where no liked title is a cause: the truth.
 
     Args:
@@ -248,13 +272,15 @@ def rests_on_sentence(cause: str, people: int, *, has_liked: bool, variant: int)
         people: how many liked the title; 0 for too few to speak of.
         has_liked: whether the user is known to like any title.
         variant: chooses among the forms.
+        verb: what people did with titles.
     """
+    did = verb.past
     if not has_liked:
-        known = f"{people} people liked this" if people else "other people's ratings brought this"
+        known = f"{people} people {did} this" if people else "other people's ratings brought this"
         end = "" if people else " here"
         forms = [
-            f"We know no title that you liked yet; {known}{end}.",
-            f"With no liked title of yours to go by: {known}{end}.",
+            f"We know no title that you {did} yet; {known}{end}.",
+            f"With no title that you {did} to go by: {known}{end}.",
         ]
     elif cause == PROFILE:
         forms = ["It fits what your profile says of you as a whole."]
@@ -264,7 +290,7 @@ def rests_on_sentence(cause: str, people: int, *, has_liked: bool, variant: int)
         forms = ["It is here because it was popular at the time when you were active."]
     else:
         forms = [
-            f"It is here for being popular: {people} people liked it.",
-            f"{people} people liked it, which speaks for it here.",
+            f"It is here for being popular: {people} people {did} it.",
+            f"{people} people {did} it, which speaks for it here.",
         ] if people else ["It is here for what other people's ratings say of it."]  # fmt: skip
     return forms[variant % len(forms)]

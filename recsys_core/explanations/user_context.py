@@ -41,6 +41,7 @@ class ExplanationContexts:
         liking: users who are known to like something.
         batch: titles per request.
         language: what sentences are to be written in.
+        implicit: whether what people like is what they chose.
     """
 
     def __init__(
@@ -55,11 +56,12 @@ class ExplanationContexts:
         liking: pl.Series,
         batch: int,
         language: str = "English",
+        implicit: bool = False,
     ) -> None:
         cited = citable(attributions)
         needed = pl.concat([pool[c.ITEM], cited[c.CAUSE]]).unique()
         shown = item_facts(items.filter(pl.col(c.ITEM).is_in(needed.implode())), item_profiles)
-        self._batch, self._language = batch, language
+        self._batch, self._language, self._implicit = batch, language, implicit
         self._items = {row[c.ITEM]: known_item(row) for row in shown.iter_rows(named=True)}
         self._without = pool[c.USER].unique().is_in(cited[c.USER].implode()).not_().sum()
         causes = cited.group_by(c.USER, c.ITEM, maintain_order=True).agg(
@@ -97,7 +99,7 @@ class ExplanationContexts:
         return ExplanationInput(
             taste=taste(dict(row)), recent=recent(dict(row)), items=tuple(shown),
             liked=tuple(self._items[one] for one in cited if one in self._items),
-            has_liked=row[_LIKES], language=self._language,
+            has_liked=row[_LIKES], language=self._language, implicit=self._implicit,
         )  # fmt: skip
 
     def _explained(self, row: Mapping[str, Any]) -> ExplainedItem:

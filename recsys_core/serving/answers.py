@@ -58,6 +58,7 @@ def recommend(
             item_profiles=model.item_profiles, user_profiles=profiles,
             attributions=visitor_causes(model, visitors, lists), liking=liking(model, visitors),
             provider=RulesProvider(), config=model.config.explanations, titles=k,
+            implicit=model.scale.is_implicit,
         )
     )  # fmt: skip
     ordered = visitors.users.to_frame().join(frame, on=USER, how="inner", maintain_order="left")

@@ -233,7 +233,11 @@ class People:
             items = tuple(shown[at : at + batch])
             liked = {cause.id: self._by_id[cause.id] for item in items for cause in item.causes}
             asked = ExplanationInput(
-                taste=taste, liked=tuple(liked.values()), items=items, has_liked=has_liked
+                taste=taste,
+                liked=tuple(liked.values()),
+                items=items,
+                has_liked=has_liked,
+                implicit=self.model.scale.is_implicit,
             )
             reasons += explain_with_rules(asked).reasons
         by_id = {one.id: one for one in reasons}

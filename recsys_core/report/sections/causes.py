@@ -49,6 +49,10 @@ class CausePart:
     percent: float
 
 
+PARTS: Final = tuple(_GROUPS)
+"""Names of all parts that a bar may have, by their number."""
+
+
 class ListCauses:
     """The causes of all entries of some lists.
 
@@ -98,16 +102,25 @@ class ListCauses:
             cited: liked titles that its reason cites.
             titles: of the items.
         """
-        said = []
-        for cause in cited:
-            place, without = self._places.get((user, item, cause), (0, 0))
-            if without > place:
-                name = shown_title(titles.get(cause) or str(cause))
-                said.append(f"Without {name} it would stand at place {without:,}.")
-        before = self._judged.get((user, item))
-        if before is not None and before != rank:
+        said = [
+            f"Without {shown_title(titles.get(cause) or str(cause))} it would stand at place"
+            f" {without:,}."
+            for cause, without in self.falls(user, item, cited)
+        ]
+        before = self.judged_from(user, item, rank)
+        if before:
             said.append(f"By the model's score it stood at place {before:,}; judged, at {rank:,}.")
         return said
+
+    def falls(self, user: Any, item: Any, cited: Sequence[Any]) -> list[tuple[Any, int]]:
+        """The cited titles without which an entry would stand lower, and at which place."""
+        places = [(cause, *self._places.get((user, item, cause), (0, 0))) for cause in cited]
+        return [(cause, without) for cause, place, without in places if without > place]
+
+    def judged_from(self, user: Any, item: Any, rank: int) -> int:
+        """The place by the model's score of an entry that a judgement moved; else 0."""
+        before: int = self._judged.get((user, item), 0)
+        return 0 if before == rank else before
 
 
 _LEAST: Final = 0.005

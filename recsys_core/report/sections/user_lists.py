@@ -24,6 +24,7 @@ from recsys_core.columns import (
     USER,
     YEAR,
 )
+from recsys_core.report.sections.causes import PARTS, ListCauses
 
 PAGE_USERS: Final = 2_000
 USERS_PER_FILE: Final = 1_000
@@ -48,27 +49,44 @@ class UserLists:
 
 
 def user_lists(
-    recommendations: pl.DataFrame, items: pl.DataFrame, *, page_users: int = PAGE_USERS
+    recommendations: pl.DataFrame,
+    items: pl.DataFrame,
+    attributions: pl.DataFrame | None = None,
+    *,
+    page_users: int = PAGE_USERS,
 ) -> UserLists:
     """The lists for the page.
 
     Args:
         recommendations: `columns.RECOMMENDATIONS`.
         items: `columns.ITEMS`, for years and for the titles of what a reason cites.
+        attributions: `columns.ATTRIBUTIONS`: the bar under every sentence; None draws none.
         page_users: with more users the lists go into files.
     """
     ids = recommendations[USER].unique().sort()
     example = str(ids[0]) if ids.len() else ""
     if ids.len() <= page_users:
-        return UserLists(users=ids.len(), example=example, page=_json(recommendations, items))
+        return UserLists(
+            users=ids.len(), example=example, page=_json(recommendations, items, attributions)
+        )
     count = -(-ids.len() // USERS_PER_FILE)
     places = pl.DataFrame({USER: ids, _FILE: [fnv1a(str(one)) % count for one in ids]})
     parts = recommendations.join(places, on=USER).partition_by(_FILE, as_dict=True)
+    made = _parted(attributions, places)
     files = {
-        f"{FOLDER}/{number}.js": f"recsysLists({number}, {_json(part, items)});\n".encode()
+        f"{FOLDER}/{number}.js":
+            f"recsysLists({number}, {_json(part, items, made.get(number))});\n".encode()
         for (number,), part in parts.items()
-    }
+    }  # fmt: skip
     return UserLists(users=ids.len(), example=example, files=files)
+
+
+def _parted(attributions: pl.DataFrame | None, places: pl.DataFrame) -> dict[Any, pl.DataFrame]:
+    """Number of a file -> the attributions of its users."""
+    if attributions is None:
+        return {}
+    parts = attributions.join(places, on=USER).partition_by(_FILE, as_dict=True)
+    return {number: part for (number,), part in parts.items()}
 
 
 def file_count(lists: UserLists) -> int:
@@ -87,27 +105,48 @@ def fnv1a(text: str) -> int:
 _FILE: Final = "__file__"
 
 
-def _json(recommendations: pl.DataFrame, items: pl.DataFrame) -> str:
-    """`{items: [[title, year]], models: [name], users: {id: [[item, score, reason, model, causes]]}}`."""  # noqa: E501
+def _json(
+    recommendations: pl.DataFrame, items: pl.DataFrame, attributions: pl.DataFrame | None
+) -> str:
+    """`{items: [[title, year]], models: [name], parts: [name], users: {id: [entry]}}`.
+
+    An entry is `[item, score, reason, model, causes]` and, where there are attributions, `[part,
+    percent, ...]`, `[[title, place without it]]` and the place before a judgement (0 for none).
+    """
+    bars = None if attributions is None else ListCauses(attributions)
     titles = dict(items.select(ITEM, TITLE).iter_rows())
     years = dict(items.select(ITEM, YEAR).iter_rows())
     found: dict[Any, int] = {}
     shown: list[list[Any]] = []
     models: dict[str, int] = {}
     users: dict[str, list[list[Any]]] = {}
-    columns = (USER, ITEM, TITLE, SCORE, EXPLANATION, MODEL, LIKED_EVIDENCE, ATTRIBUTE_EVIDENCE)
-    for user, item, title, score, reason, model, liked, attributes in (
-        recommendations.sort(USER, RANK).select(columns).iter_rows()
-    ):
+
+    def number(item: Any, title: str) -> int:
         if item not in found:
             found[item] = len(shown)
             shown.append([title, years.get(item)])
+        return found[item]
+
+    columns = (
+        USER, ITEM, RANK, TITLE, SCORE, EXPLANATION, MODEL, LIKED_EVIDENCE, ATTRIBUTE_EVIDENCE,
+    )  # fmt: skip
+    for user, item, rank, title, score, reason, model, liked, attributes in (
+        recommendations.sort(USER, RANK).select(columns).iter_rows()
+    ):
         place = models.setdefault(model or "", len(models))
         causes = causes_of(liked, attributes, titles)
-        row = [found[item], round(score, 3), reason or "", place, causes]
+        row = [number(item, title), round(score, 3), reason or "", place, causes]
+        if bars is not None:
+            parts = [(one.number, round(one.percent)) for one in bars.parts(user, item)]
+            falls = bars.falls(user, item, liked or ())
+            row += [
+                [value for part in parts for value in part],
+                [[number(one, titles.get(one) or str(one)), at] for one, at in falls],
+                bars.judged_from(user, item, rank),
+            ]
         users.setdefault(str(user), []).append(row)
     text = json.dumps(
-        {"items": shown, "models": list(models), "users": users},
+        {"items": shown, "models": list(models), "parts": PARTS, "users": users},
         ensure_ascii=False, separators=(",", ":"),
     )  # fmt: skip
     # Inside a script element nothing may end it or open a comment; JSON allows the escape.

@@ -21,6 +21,33 @@
   };
   const say = (text) => out.replaceChildren(element("p", "empty", text));
 
+  const count = (number) => number.toLocaleString("en-US");
+  const quoted = (title) => {
+    const text = title.trim().replace(/\s+/g, " ").replace(/^(.+), (The|A|An)$/, "$2 $1");
+    const letters = [...text];
+    return `\u201c${letters.length > 80 ? letters.slice(0, 79).join("").trimEnd() + "\u2026" : text}\u201d`;
+  };
+  // As the samples have it (parts.html.j2, macro causes).
+  const bar = (part, shares, falls, before, rank) => {
+    const line = element("p", "shares");
+    const stack = element("span", "stack");
+    stack.setAttribute("aria-hidden", "true");
+    const said = [];
+    for (let at = 0; at < shares.length; at += 2) {
+      const [number, percent] = [shares[at], shares[at + 1]];
+      const piece = element("i", `part${number}`);
+      piece.style.width = `${percent}%`;
+      piece.title = `${part.parts[number]}: ${percent} %`;
+      stack.append(piece);
+      if (percent >= 1) said.push(`${percent} % ${part.parts[number]}`);
+    }
+    let told = `${said.join(", ")}.`;
+    for (const [item, place] of falls) told += ` Without ${quoted(part.items[item][0])} it would stand at place ${count(place)}.`;
+    if (before) told += ` By the model's score it stood at place ${count(before)}; judged, at ${count(rank)}.`;
+    line.append(stack, element("span", "note", told));
+    return line;
+  };
+
   const show = (part, user) => {
     const rows = Object.hasOwn(part.users, user) ? part.users[user] : null;
     if (!rows) return say(`No user "${user}" has a list in this run.`);
@@ -30,7 +57,7 @@
     const by = writers.length === 1 && writers[0] ? `, written by ${writers[0]}` : "";
     head.append(element("h3", "", `User ${user}`), element("p", "", `${rows.length} recommendations${by}`));
     const list = element("ol");
-    for (const [item, score, reason, model, causes] of rows) {
+    for (const [item, score, reason, model, causes, shares, falls, before] of rows) {
       const [title, year] = part.items[item];
       const row = element("li");
       const pick = element("p", "pick");
@@ -43,6 +70,7 @@
         for (const cause of causes) chips.append(element("span", "chip", cause), " ");
         row.append(chips);
       }
+      if (shares && shares.length) row.append(bar(part, shares, falls, before, list.children.length + 1));
       const writer = part.models[model];
       if (writer && writers.length > 1) row.append(element("p", "note", `written by ${writer}`));
       list.append(row);

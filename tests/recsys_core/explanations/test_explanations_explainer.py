@@ -602,3 +602,22 @@ def test_places_for_numbers_are_filled_with_those_of_the_first_cited_title() -> 
     for cited in ((), ("h",), ("h", "g")):
         bad = Reason(id="t", sentence=said, liked_ids=cited)
         assert "places for numbers" in unsupported(asked, asked.items[0], bad)
+
+
+def test_of_implicit_feedback_people_chose_titles_and_nobody_liked_any() -> None:
+    crime = known("t", "Fargo", "Crime", tags=("Heist",))
+    items = (
+        caused(crime, HEAT), caused(known("u", "Evita", "Musical"), GREASE),
+        caused(known("v", "Alien"), causes=(Cause(id="g", people=40, people_both=30),)),
+        caused(known("w", "Blade"), causes=(Cause(id="h"),)),
+        *(caused(known(f"x{n}", f"Film {n}"), causes=(), people=n, rests_on="popularity")
+          for n in (0, 9)),
+    )  # fmt: skip
+    for has_liked in (True, False):
+        asked = ExplanationInput(
+            taste=Taste(), liked=(GREASE, HEAT), items=items * 4, has_liked=has_liked, implicit=True
+        )
+        said = [one.sentence for one in explain_with_rules(asked).reasons]
+        assert not any("lik" in one.casefold().replace("like ", "") for one in said), said
+        assert sum("chose" in one.casefold() for one in said) > len(said) / 2
+        assert asked.did == "chose"

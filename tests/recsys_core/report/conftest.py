@@ -9,7 +9,9 @@ import pytest
 from recsys_core.columns import (
     ATTEMPTS,
     ATTRIBUTE_EVIDENCE,
+    ATTRIBUTIONS,
     BPR_LOSS,
+    CAUSE,
     CI_HIGH,
     CI_LOW,
     COMPARISONS,
@@ -22,6 +24,7 @@ from recsys_core.columns import (
     GRAPH_SCORE,
     ITEM,
     KEY,
+    KIND,
     LATENCY,
     LEARNING_RATE,
     LIKED_EVIDENCE,
@@ -35,6 +38,8 @@ from recsys_core.columns import (
     P_ADJUSTED,
     P_VALUE,
     PHASE,
+    PLACE,
+    PLACE_WITHOUT,
     PROMPT_VERSION,
     PROTOCOL,
     PURPOSE,
@@ -42,6 +47,7 @@ from recsys_core.columns import (
     RECOMMENDATIONS,
     REFERENCE,
     SCORE,
+    SHARE,
     STARTED,
     STRATEGY,
     SUBJECT,
@@ -216,6 +222,18 @@ def recommendations(users: list[str], title: str = "Contact") -> pl.DataFrame:
         for user in users for rank, item in enumerate((7, 8), 1)
     ]  # fmt: skip
     schema = {**RECOMMENDATIONS, USER: pl.String, ITEM: pl.Int64, LIKED_EVIDENCE: pl.List(pl.Int64)}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def attributions(users: list[str]) -> pl.DataFrame:
+    """Of the first entry: a liked title, without which it would stand lower, and popularity."""
+    rows = [
+        {USER: user, ITEM: 7, CAUSE: cause, KIND: kind, SHARE: share, PLACE: 1,
+         PLACE_WITHOUT: place}
+        for user in users
+        for cause, kind, share, place in ((7, "liked", 0.7, 1234), (None, "popularity", 0.3, None))
+    ]  # fmt: skip
+    schema = {**ATTRIBUTIONS, USER: pl.String, ITEM: pl.Int64, CAUSE: pl.Int64}
     return pl.DataFrame(rows, schema=schema)
 
 

@@ -11,7 +11,7 @@ import pytest
 from recsys_core.report.data import ReportData
 from recsys_core.report.html import render
 from recsys_core.report.sections.user_lists import user_lists
-from tests.recsys_core.report.conftest import catalogue, recommendations
+from tests.recsys_core.report.conftest import attributions, catalogue, recommendations
 
 pytestmark = pytest.mark.browser
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -44,7 +44,7 @@ def _found(chromium: str, page: Path, user: str) -> str:
     assert "CONSOLE" not in done.stderr.decode(errors="replace")
     dom = done.stdout.decode()
     start = dom.index('<div id="found"')
-    return dom[start : start + 600]
+    return dom[start : start + 1000]
 
 
 def _page(folder: Path, html: str) -> Path:
@@ -85,7 +85,9 @@ def test_the_search_finds_any_user_in_the_page_or_in_files_beside_it(
     run: ReportData, chromium: str, tmp_path: Path, page_users: int
 ) -> None:
     users = ["31", "405", "año nuevo"]
-    every = user_lists(recommendations(users), catalogue(), page_users=page_users)
+    every = user_lists(
+        recommendations(users), catalogue(), attributions(users), page_users=page_users
+    )
     assert bool(every.files) == (page_users == 1)
     page = _page(tmp_path, render(replace(run, lists=every)))
     for name, content in every.files.items():
@@ -95,6 +97,9 @@ def test_the_search_finds_any_user_in_the_page_or_in_files_beside_it(
         shown = _found(chromium, page, user)
         assert f"<h3>User {user}</h3>" in shown
         assert "liked: Contact" in shown
+        assert "70 % liked titles, 30 % popularity. Without" in shown
+        assert "it would stand at place 1,234." in shown
+        assert 'style="width: 70%;"' in shown
     assert 'No user "nobody" has a list' in _found(chromium, page, "nobody")
 
 

@@ -1,7 +1,7 @@
 import json
 
 from recsys_core.report.sections.user_lists import file_count, fnv1a, user_lists
-from tests.recsys_core.report.conftest import EVIL, catalogue, recommendations
+from tests.recsys_core.report.conftest import EVIL, attributions, catalogue, recommendations
 
 
 def test_the_hash_is_fnv_1a():
@@ -14,6 +14,18 @@ def test_a_list_has_title_year_score_reason_and_causes():
     item, score, reason, model, causes = found["users"]["405"][0]
     assert (found["items"][item], score, reason) == (["Contact", 1997], 1.0, "Contact")
     assert (found["models"][model], causes) == ("rules", ["liked: Contact", "genre:Drama"])
+
+
+def test_an_entry_has_a_bar_and_where_it_would_stand_without_a_cited_title():
+    found = json.loads(
+        user_lists(recommendations(["405"]), catalogue(), attributions(["405"])).page
+    )
+    first, second = found["users"]["405"]
+    shares, falls, before = first[5:]
+    assert [found["parts"][number] for number in shares[::2]] == ["liked titles", "popularity"]
+    assert (shares[1::2], before) == ([70, 30], 0)
+    assert [[found["items"][item][0], place] for item, place in falls] == [["Contact", 1234]]
+    assert second[5:] == [[], [], 0]
 
 
 def test_no_text_ends_the_script_element():

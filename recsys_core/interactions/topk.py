@@ -86,9 +86,10 @@ def best_columns(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch
 
     `torch.topk` alone leaves the order of ties open.
     """
-    best, chosen = scores.topk(k, dim=1)
+    best, chosen = scores.topk(min(k + 1, scores.shape[1]), dim=1)
     # Rows whose last score is shared with a column that was left out are chosen anew, in full.
-    tied = (scores >= best[:, -1:]).sum(1) > k
+    tied = (best[:, k:] == best[:, k - 1 : k]).any(1)
+    best, chosen = best[:, :k], chosen[:, :k]
     if tied.any():
         full, columns = scores[tied].sort(dim=1, descending=True, stable=True)
         best[tied], chosen[tied] = full[:, :k], columns[:, :k]

@@ -14,8 +14,11 @@ import polars as pl
 import torch
 
 from recsys_core.columns import ITEM, USER
+from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
 from recsys_core.graph.config import GraphConfig
+from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
+from recsys_core.graph.training.score_sum import Choice
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.graph.training.trainer import Trained, train
 from recsys_core.interactions.feedback import RatingScale
@@ -110,6 +113,32 @@ def run(config: GraphConfig, seed: int = 0, **changes: object) -> Trained:
         "config": config, "data": DATA, "seed": seed,
     }  # fmt: skip
     return train(**(given | changes))  # type: ignore[arg-type]
+
+
+def fitted_of(
+    trained: Trained, graph: InteractionGraph | None = None, **changes: object
+) -> FittedModel:
+    """What places users who come after a training of the planted graph (or another one)."""
+    users, items = texts()
+    given: dict[str, object] = {
+        "graph": graph or planted()[0], "weights": trained.weights, "user_text": users,
+        "item_text": items, "config": trained.config, "data": DATA, "served": trained.served,
+    }  # fmt: skip
+    return FittedModel(**(given | changes))  # type: ignore[arg-type]
+
+
+def every_component(*, decay: float) -> Choice:
+    """The network and all dot products, each with a weight of its own; `decay` is LightGCN's."""
+    return Choice(
+        weights={NETWORK: 1.0} | {name: 0.5 + at for at, name in enumerate(COMPONENTS)},
+        settings=settings_of(decay=decay),
+        item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
+    )
+
+
+def with_tastes(graph: InteractionGraph) -> InteractionGraph:
+    """The same users, with their tastes as attributes."""
+    return replace(graph, attributes=np.eye(TASTES, dtype=np.float32)[np.arange(N_USERS) % TASTES])
 
 
 def result(trained: Trained) -> str:

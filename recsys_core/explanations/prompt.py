@@ -16,7 +16,7 @@ from recsys_core.explanations.rule_explainer import (
     RuleExplainer,
     telling,
 )
-from recsys_core.explanations.sentence_templates import CHOSE, LIKED
+from recsys_core.explanations.vocabulary import CHOSE, LIKED
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids

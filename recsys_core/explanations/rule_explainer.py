@@ -16,8 +16,6 @@ from typing import Final
 from recsys_core.explanations.attributes import DECADE, GENRE, TAG, kind, label, normalise_key
 from recsys_core.explanations.attribution.kinds import PROFILE
 from recsys_core.explanations.sentence_templates import (
-    CHOSE,
-    LIKED,
     NamedAttributes,
     another_cause,
     collaborative_sentence,
@@ -29,6 +27,7 @@ from recsys_core.explanations.sentence_templates import (
     strongest_sentence,
     taste_sentence,
 )
+from recsys_core.explanations.vocabulary import CHOSE, LIKED
 
 _NEAR: Final = 80
 """A cause of at least this influence, in percent of the strongest, may be cited in its place."""

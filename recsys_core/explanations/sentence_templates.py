@@ -7,24 +7,19 @@ from typing import Final
 
 from recsys_core.explanations.attributes import GENRE, TAG, kind, label, normalise_key
 from recsys_core.explanations.attribution.kinds import ATTRIBUTES, PROFILE, TIME
-from recsys_core.explanations.vocabulary import ADJECTIVES, BEFORE, EMPTY, HEADS, IMPLIED, NAMES
+from recsys_core.explanations.vocabulary import (
+    ADJECTIVES,
+    BEFORE,
+    EMPTY,
+    HEADS,
+    IMPLIED,
+    LIKED,
+    NAMES,
+    Verb,
+)
 
 _TITLE_CHARS: Final = 80
 _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verb:
-    """What people did with the titles that speak for others."""
-
-    past: str
-    participle: str
-    noun: str
-
-
-LIKED: Final = Verb(past="liked", participle="liked", noun="liking for")
-CHOSE: Final = Verb(past="chose", participle="chosen", noun="choice of")
-"""Of implicit feedback: bought, played, read or watched, which nobody need have liked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +243,12 @@ def another_cause(sentence: str, title: str, variant: int, verb: Verb = LIKED) -
         f"; your {verb.noun} {title} speaks for it as well.",
         f"; that you {verb.past} {title} adds to it.",
     ]
+    if "; " in sentence:  # a sentence of three parts is hard to follow
+        forms = [
+            f" ({title}, which you {verb.past} too, also counts).",
+            f" (and your {verb.noun} {title} speaks for it).",
+            f" (that you {verb.past} {title} adds to it).",
+        ]
     return sentence.removesuffix(".") + forms[variant % len(forms)]
 
 

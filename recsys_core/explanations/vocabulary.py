@@ -1,5 +1,6 @@
-"""Word lists of the sentence templates: how genres and tags read within an English sentence."""
+"""Words of the sentence templates: how genres, tags and feedback read in an English sentence."""
 
+from dataclasses import dataclass
 from typing import Final
 
 
@@ -58,3 +59,17 @@ EMPTY: Final = frozenset({
     "misc", "miscellaneous", "general", "(no genres listed)", "all", "default", "n/a", "none",
 })  # fmt: skip
 """Labels that say nothing of an item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """What people did with the titles that speak for others."""
+
+    past: str
+    participle: str
+    noun: str
+
+
+LIKED: Final = Verb(past="liked", participle="liked", noun="liking for")
+CHOSE: Final = Verb(past="chose", participle="chosen", noun="choice of")
+"""Of implicit feedback: bought, played, read or watched, which nobody need have liked."""

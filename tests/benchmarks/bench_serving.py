@@ -41,7 +41,7 @@ def main() -> int:
             print(f"loaded: {process.memory_info().rss / 2**20:.0f} MiB")
             asked = _Load(process, port)
             asked.judge(bars, "known users, each for the first time", _each_user(), 100, 0.1)
-            asked.judge(bars, "known users, some asked before", _any_user(), 100, 0.1)
+            asked.judge(bars, "known users, asked again and again", _any_user(100), 100, 0.1)
             asked.judge(bars, "histories with reasons", _histories(), 20, 0.25)
             asked.models.clear()
             exchange = threading.Timer(1, promote, (str(root / "runs"), "second", "by hand"))
@@ -142,9 +142,9 @@ def _each_user() -> Callable[[], Body]:
     return body
 
 
-def _any_user() -> Callable[[], Body]:
+def _any_user(among: int = USERS) -> Callable[[], Body]:
     rng = np.random.default_rng(1)
-    return lambda: {"user": int(rng.integers(1, USERS + 1))}
+    return lambda: {"user": int(rng.integers(1, among + 1))}
 
 
 def _histories() -> Callable[[], Body]:

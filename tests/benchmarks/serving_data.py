@@ -49,7 +49,7 @@ def write_product(root: Path, name: str, seed: int) -> None:
         {"data": {"feedback": "explicit", "rating_min": 1, "rating_max": 5}}
     )
     store = ArtifactStore(root=str(root / "artifacts"))
-    with store.writer(contract.STEP, f"{seed:064x}") as out:
+    with store.writer(contract.STEP, f"{seed:032x}" * 2) as out:
         write_vectors(out, contract.USER_VECTORS, users, _noise(rng, USERS, width))
         write_vectors(out, contract.ITEM_VECTORS, items, _noise(rng, ITEMS, width))
         write_vectors(out, contract.ITEM_TEXTS, items, _noise(rng, ITEMS, TEXT))

@@ -13,6 +13,7 @@ from recsys_core.errors import BudgetExceeded, LLMUnavailable
 from recsys_core.explanations.attributes import attributes, kind, label
 from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
+from recsys_core.explanations.evaluation.metrics import readable
 from recsys_core.explanations.explainer import explain
 from recsys_core.explanations.prompt import (
     EXPLANATION,
@@ -621,3 +622,13 @@ def test_of_implicit_feedback_people_chose_titles_and_nobody_liked_any() -> None
         assert not any("lik" in one.casefold().replace("like ", "") for one in said), said
         assert sum("chose" in one.casefold() for one in said) > len(said) / 2
         assert asked.did == "chose"
+
+
+def test_no_sentence_has_three_parts() -> None:
+    causes = (Cause(id="g", people=40, people_both=30), Cause(id="h", influence=60))
+    items = tuple(caused(known(f"x{n}", f"Film {n}"), causes=causes) for n in range(12))
+    asked = ExplanationInput(taste=Taste(), liked=(GREASE, HEAT), items=items)
+    for one in explain_with_rules(asked).reasons:
+        assert set(one.liked_ids) == {"g", "h"}
+        assert one.sentence.count(";") <= 1
+        assert readable(one.sentence), one.sentence

@@ -6,32 +6,27 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
 from recsys_core.graph.components.histories import HistoryInput, UsualRatings
 from recsys_core.graph.components.item_maps import ItemPrior, LowRankMap, SparseMap
 from recsys_core.graph.components.item_model import ItemToItemModel, summed
 from recsys_core.graph.inference.counterfactual import Counterfactuals
 from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.interaction_graph import Edges, InteractionGraph
-from recsys_core.graph.training.score_sum import Choice, histories_of, item_scores
+from recsys_core.graph.training.score_sum import histories_of, item_scores
 from tests.graph_world import (
     CONFIGS,
     DATA,
     N_ITEMS,
     N_USERS,
-    TASTES,
     edges_of,
+    every_component,
+    fitted_of,
     planted,
     run,
-    settings_of,
-    texts,
+    with_tastes,
 )
 
-EVERY_COMPONENT = Choice(
-    weights={NETWORK: 1.0} | {name: 0.5 + n for n, name in enumerate(COMPONENTS)},
-    settings=settings_of(decay=0.9),
-    item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
-)
+EVERY_COMPONENT = every_component(decay=0.9)
 
 
 def every_map(graph: InteractionGraph, neutral: float) -> ItemToItemModel:
@@ -54,21 +49,16 @@ def every_map(graph: InteractionGraph, neutral: float) -> ItemToItemModel:
 @pytest.fixture(scope="module", params=["best", "paper", "every component"])
 def fitted(request) -> FittedModel:
     graph, valid, _ = planted()
-    users, items = texts()
     every = request.param == "every component"
     if every:
-        plan = np.eye(TASTES, dtype=np.float32)[np.arange(N_USERS) % TASTES]
-        graph = replace(graph, attributes=plan)
+        graph = with_tastes(graph)
     changes = {"choice": EVERY_COMPONENT, "valid": Edges.empty(), "epochs": 5} if every else {}
     trained = run(CONFIGS["best" if every else request.param], graph=graph, **changes)
     served = trained.served
     if every:
         served = replace(served, item_model=every_map(graph, trained.config.neutral_weight))
-    return FittedModel(
-        graph=graph.with_edges(graph.edges if every else graph.edges.joined(valid)),
-        weights=trained.weights, user_text=users, item_text=items, config=trained.config,
-        data=DATA, served=served,
-    )  # fmt: skip
+    shown = graph.edges if every else graph.edges.joined(valid)
+    return fitted_of(trained, graph.with_edges(shown), served=served)
 
 
 def folded(model: FittedModel, user: int, shown: Edges) -> np.ndarray:

@@ -16,6 +16,7 @@ from tests.graph_world import (
     N_USERS,
     TASTES,
     edges_of,
+    fitted_of,
     planted,
     run,
     settings_of,
@@ -29,14 +30,8 @@ def known(request):
 
 
 def learned(preset: str, items: Floats) -> tuple[FittedModel, Trained]:
-    graph, _, _ = planted()
-    users, _ = texts()
     trained = run(CONFIGS[preset], valid=Edges.empty(), epochs=20, item_vectors=items)
-    made = FittedModel(
-        graph=graph, weights=trained.weights, user_text=users, item_text=items,
-        config=trained.config, data=DATA, served=trained.served,
-    )  # fmt: skip
-    return made, trained
+    return fitted_of(trained, item_text=items), trained
 
 
 def shown(*rows: tuple[int, int, float]) -> Edges:

@@ -1,52 +1,39 @@
 """A stored model places users as the trained one does."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from recsys_core.columns import ITEM, USER
 from recsys_core.errors import DataError
-from recsys_core.graph.components.dot_products.base import COMPONENTS, NETWORK
+from recsys_core.graph.components.dot_products.base import COMPONENTS
 from recsys_core.graph.components.dot_products.component_file import (
     CLASSES,
     components_to_bytes,
     sum_from_bytes,
 )
-from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
+from recsys_core.graph.inference.fold_in import fold_in_users
 from recsys_core.graph.inference.saved_model import fitted_model, to_bytes
 from recsys_core.graph.interaction_graph import Edges
-from recsys_core.graph.training.score_sum import Choice
 from recsys_core.interactions.lookup import vector_table
 from tests.graph_world import (
     CONFIGS,
     DATA,
-    N_USERS,
     TASTES,
     edges_of,
+    every_component,
+    fitted_of,
     planted,
     run,
-    settings_of,
-    texts,
+    with_tastes,
 )
 
 
 @pytest.fixture(scope="module", params=[0.9, 0.0])
 def trained_model(request):
-    graph, _, _ = planted()
-    graph = replace(graph, attributes=np.eye(TASTES, dtype=np.float32)[np.arange(N_USERS) % TASTES])
-    users, items = texts()
-    choice = Choice(
-        weights={NETWORK: 1.0} | {name: 0.5 + n for n, name in enumerate(COMPONENTS)},
-        settings=settings_of(decay=request.param),
-        item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
-    )
+    graph = with_tastes(planted()[0])
+    choice = every_component(decay=request.param)
     trained = run(CONFIGS["best"], graph=graph, valid=Edges.empty(), epochs=3, choice=choice)
-    made = FittedModel(
-        graph=graph, weights=trained.weights, user_text=users, item_text=items,
-        config=trained.config, data=DATA, served=trained.served,
-    )  # fmt: skip
-    return made, trained
+    return fitted_of(trained, graph), trained
 
 
 def test_every_component_can_be_stored():

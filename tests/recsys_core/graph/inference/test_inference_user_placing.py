@@ -11,29 +11,32 @@ from recsys_core.graph.inference.fold_in import FittedModel, fold_in_users
 from recsys_core.graph.inference.user_placing import UserPlacing
 from recsys_core.graph.interaction_graph import Edges, Floats, no_attributes
 from recsys_core.graph.training.score_sum import Choice, histories_of
-from tests.graph_world import CONFIGS, DATA, N_ITEMS, edges_of, planted, run, settings_of, texts
+from tests.graph_world import (
+    CONFIGS,
+    DATA,
+    N_ITEMS,
+    edges_of,
+    every_component,
+    fitted_of,
+    planted,
+    run,
+    settings_of,
+    texts,
+)
 
 EVERY = {name: 1.0 + at for at, name in enumerate((NETWORK, *COMPONENTS))}
 DAY = 86_400.0
 
 
 def fitted(preset: str, **changes: object) -> FittedModel:
-    choice = Choice(
-        weights=EVERY, settings=settings_of(decay=0.8),
-        item_model={"effort": "quick", "seed": 0, "components": {}, "cut": {}},
-    )  # fmt: skip
+    choice = every_component(decay=0.8)
     config = CONFIGS[preset].model_copy(update=changes)
     components = {"choice": choice} if config.components else {}
     return learned(config, valid=Edges.empty(), epochs=4, **components)
 
 
 def learned(config: GraphConfig, **changes: object) -> FittedModel:
-    graph = changes.get("graph", planted()[0])
-    trained = run(config, **changes)
-    return FittedModel(
-        graph=graph, weights=trained.weights, user_text=texts()[0], item_text=texts()[1],
-        config=trained.config, data=DATA, served=trained.served,
-    )  # fmt: skip
+    return fitted_of(run(config, **changes), changes.get("graph"))
 
 
 def newcomers(count: int = 7) -> Edges:

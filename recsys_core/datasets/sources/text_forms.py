@@ -40,14 +40,7 @@ def header(text: str) -> list[str]:
     first = text.lstrip("\ufeff").split("\n", 1)[0].strip("\r")
     if not first.strip():
         return []
-<<<<<<< HEAD
     line, separator = of_one_character(first.encode() + b"\n", separator_of(first))
-=======
-    # read_csv takes either, and the text is not needed any more.
-    text, separator = of_one_character(  # type: ignore[assignment]
-        first.encode() + b"\n", separator_of(first)
-    )
->>>>>>> main
     return pl.read_csv(
         line, separator=separator, infer_schema=False, n_rows=0, has_header=not holds_values(first)
     ).columns

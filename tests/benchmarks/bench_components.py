@@ -71,20 +71,25 @@ def top(bars: Bars) -> None:
     from recsys_core.interactions.topk import top_k
 
     rng, n_items = np.random.default_rng(0), LARGE[1]
-    vectors = [rng.standard_normal((n, WIDTH), dtype=np.float32) for n in (USERS, n_items)]
+    of_users, of_items = (
+        rng.standard_normal((n, WIDTH), dtype=np.float32) for n in (USERS, n_items)
+    )
     entries = n_items * PER_ROW
     rows = np.repeat(np.arange(n_items), PER_ROW)
     values = rng.standard_normal(entries, dtype=np.float32)
     maps = sparse.csr_matrix((values, (rows, rng.integers(0, n_items, entries))))
-    seen = np.repeat(np.arange(USERS), 25), rng.integers(0, n_items, 25 * USERS)
-    history = sparse.csr_matrix((np.ones(len(seen[0]), np.float32), seen), (USERS, n_items))
+    seen_by, seen = np.repeat(np.arange(USERS), 25), rng.integers(0, n_items, 25 * USERS)
+    history = sparse.csr_matrix((np.ones(len(seen), np.float32), (seen_by, seen)), (USERS, n_items))
     began = time.perf_counter()
-    users, items = (torch.from_numpy(one) for one in vectors)
+    users, items = (torch.from_numpy(one) for one in (of_users, of_items))
     for start in range(0, USERS, 80):
         users[start : start + 80] @ items.T
     product = time.perf_counter() - began
     began = time.perf_counter()
-    top_k(*vectors, *seen, 20, added=lambda some: (history[some] @ maps).toarray())
+    top_k(
+        of_users, of_items, seen_by, seen, 20,
+        added=lambda some: (history[some] @ maps).toarray(),
+    )  # fmt: skip
     ours = time.perf_counter() - began
     print(f"top 20 of {USERS:,} users x {n_items:,} items: {ours:.1f} s; product {product:.1f} s")
     bars.at_most("  of the time of the product alone", ours / product, OF_PRODUCT)

@@ -40,9 +40,9 @@ def header(text: str) -> list[str]:
     first = text.lstrip("\ufeff").split("\n", 1)[0].strip("\r")
     if not first.strip():
         return []
-    text, separator = of_one_character(first.encode() + b"\n", separator_of(first))
+    line, separator = of_one_character(first.encode() + b"\n", separator_of(first))
     return pl.read_csv(
-        text, separator=separator, infer_schema=False, n_rows=0, has_header=not holds_values(first)
+        line, separator=separator, infer_schema=False, n_rows=0, has_header=not holds_values(first)
     ).columns
 
 

@@ -73,8 +73,9 @@ def fused_by_user(
             how; the others keep the graph's order, with STRATEGY `none`.
 
     Returns:
-        `columns.RERANKED`, ordered by user and rank. Scores are 0..1 in the judged top and fall
-        from 0 towards -1 below it.
+        `columns.RERANKED`, ordered by user and rank. In lists that judgements changed scores are
+        0..1 in the judged top and fall from 0 towards -1 below it; in the others they are the
+        graph's.
 
     Raises:
         DataError: a table breaks its contract.
@@ -98,6 +99,8 @@ def fused_by_user(
         if (own := top.filter(pl.col(SCALE).fill_null(SCALES[0]) == scale)).height
     ]
     lists = pl.concat([*tops, _below(rest)], how="diagonal")
+    own = pl.col(STRATEGY) == GRAPH_ONLY
+    lists = lists.with_columns(pl.when(own).then(GRAPH_SCORE).otherwise(SCORE).alias(SCORE))
     lists = lists.sort(USER, RANK).select(list(RERANKED))
     return check(lists, RERANKED, table="reranked")
 

@@ -1,1 +1,4 @@
-"""Diversity and calibration of served lists: a last step that works for every method."""
+"""Diversity and calibration of served lists: a last step that works for every method.
+
+Public: `config.DiversityConfig`, `diversify.diversified`, `diversify.trade_off`.
+"""

@@ -1,0 +1,5 @@
+"""Vectors of users and items after training: saved, folded in, with and without a rating.
+
+Public: `saved_model`, `fold_in.FittedModel`, `user_placing.UserPlacing`,
+`counterfactual.Counterfactuals`.
+"""

@@ -1,1 +1,4 @@
-"""LightGCN and NGCF: graph convolution on learned id vectors."""
+"""LightGCN and NGCF: graph convolution on learned id vectors.
+
+Public: `config.LightGcnConfig`, `training.train`.
+"""

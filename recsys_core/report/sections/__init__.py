@@ -1,1 +1,4 @@
-"""What the sections of the report show: sentences, tables, lists of users."""
+"""What the sections of the report show: sentences, tables, lists of users.
+
+Public: `verdict.verdict`, `causes.CausePart`, `since_last.SinceLast`, `user_lists.UserLists`.
+"""

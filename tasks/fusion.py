@@ -9,7 +9,7 @@ from tasks.runtime.references import CandidatesRef, JudgementsRef, PolicyRef, Re
 from tasks.runtime.step import step
 
 
-@step("fusion", version="3", returns=RerankedRef)
+@step("fusion", version="4", returns=RerankedRef)
 def fusion(
     out: ArtifactWriter,
     *,

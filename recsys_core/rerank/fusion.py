@@ -99,8 +99,8 @@ def fused_by_user(
         if (own := top.filter(pl.col(SCALE).fill_null(SCALES[0]) == scale)).height
     ]
     lists = pl.concat([*tops, _below(rest)], how="diagonal")
-    own = pl.col(STRATEGY) == GRAPH_ONLY
-    lists = lists.with_columns(pl.when(own).then(GRAPH_SCORE).otherwise(SCORE).alias(SCORE))
+    unchanged = pl.col(STRATEGY) == GRAPH_ONLY
+    lists = lists.with_columns(pl.when(unchanged).then(GRAPH_SCORE).otherwise(SCORE).alias(SCORE))
     lists = lists.sort(USER, RANK).select(list(RERANKED))
     return check(lists, RERANKED, table="reranked")
 

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
+from flows.command_line import console
 from flows.evaluate import evaluate
 from flows.personalize import main, personalize
 from flows.train import train
@@ -277,9 +278,9 @@ def test_refit_serves_other_lists_and_keeps_the_metrics(first: Summary, place: P
 
 
 def test_the_console_says_all_that_matters(first: Summary) -> None:
-    console = Console(width=160, record=True, file=io.StringIO())
-    console.show(first, console)
-    text = console.export_text()
+    printed = Console(width=160, record=True, file=io.StringIO())
+    console.show(first, printed)
+    text = printed.export_text()
     for expected in (
         first.folder,
         "Top 5 of user",

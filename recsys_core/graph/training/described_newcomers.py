@@ -1,10 +1,12 @@
-"""Users without a history of whom attributes are known: how far popularity ranks for them, too."""
+"""Users without a history of whom attributes are known: what ranks for them, beside popularity."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
+from recsys_core.graph.components.dot_products.base import NETWORK
 from recsys_core.graph.components.histories import InputRows
 from recsys_core.graph.components.item_maps import Vectors
 from recsys_core.graph.components.item_model import ItemToItemModel
@@ -13,6 +15,8 @@ from recsys_core.graph.interaction_graph import Floats, Indices
 
 _POPULAR: Final = (0.0, 0.3, 1.0, 3.0, 10.0)
 """Spreads of popularity that are tried beside attributes, relative to the sum's."""
+_LOUDEST: Final = (5.0, 2.0, 1.0, 0.5, 0.2)
+"""Spreads of EASE's scores that are tried, relative to the network's, the largest first."""
 
 
 def popularity_beside_attributes(
@@ -25,7 +29,7 @@ def popularity_beside_attributes(
 
     The sum of the network and the components that read attributes ranks for them; without a clock
     it knows nothing of what is popular now. Sums of the two are tried on validation users of that
-    kind; the least popularity wins a tie.
+    kind; what they gain must exceed its standard error, else popularity stays out.
 
     Args:
         vectors: of the network and the dot-product components.
@@ -45,10 +49,65 @@ def popularity_beside_attributes(
         return 0.0
     factors = [share * (spread or popular) / popular for share in _POPULAR]
     values = [
-        ndcg_of(_BesidePopularity(described, np.float32(one) * model.newcomers), newcomers).mean()
+        ndcg_of(_BesidePopularity(described, np.float32(one) * model.newcomers), newcomers)
         for one in factors
     ]
-    return factors[int(np.argmax(values))]
+    best = int(np.argmax([one.mean() for one in values]))
+    gains = values[best] - values[0]
+    error = gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
+    return factors[best] if gains.mean() > error else 0.0
+
+
+def weight_of_attributes(
+    vectors: dict[str, Vectors],
+    weights: dict[str, float],
+    least: dict[str, float],
+    model: ItemToItemModel,
+    target: Target | None,
+) -> float:
+    """Weight of EASE, which alone reads attributes, where the sum gave it none.
+
+    Users without ratings would be ranked by the network, which knows nothing of them: alike. So
+    EASE gets the largest weight that validation users do not mind: their mean loss stays within
+    its standard error.
+
+    Args:
+        vectors: of the network and the dot-product components.
+        weights: of these in the sum; `ease` has none.
+        least: weights with which the scores of each spread equally, too little to move others.
+        model: the item-to-item maps.
+        target: validation users; None where there are none.
+    """
+    smallest = _LOUDEST[0] * least["ease"]
+    if target is None:
+        return smallest
+
+    def ndcg(weight: float) -> npt.NDArray[np.float64]:
+        return ndcg_of(_Sum(vectors, weights | {"ease": weight}, model), target)
+
+    level = weights[NETWORK] / least[NETWORK] * least["ease"]
+    before = ndcg(smallest)
+    for share in _LOUDEST:
+        change = ndcg(share * level) - before
+        if change.mean() >= -change.std() / max(len(change) - 1, 1) ** 0.5:
+            return max(share * level, smallest)
+    return smallest
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A scorer: the maps and the vectors, as they stand in the sum."""
+
+    vectors: dict[str, Vectors]
+    weights: dict[str, float]
+    model: ItemToItemModel
+
+    def scores(self, rows: InputRows, users: Indices) -> Floats:
+        total = self.model.scores(rows, users)
+        for name, one in self.vectors.items():
+            if self.weights[name]:
+                total += np.float32(self.weights[name]) * one.scores(rows, users)
+        return total
 
 
 @dataclass(frozen=True)

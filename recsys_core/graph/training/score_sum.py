@@ -34,7 +34,10 @@ from recsys_core.graph.components.selection.search import search_components
 from recsys_core.graph.components.selection.search_result import ComponentSearch
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
-from recsys_core.graph.training.described_newcomers import popularity_beside_attributes
+from recsys_core.graph.training.described_newcomers import (
+    popularity_beside_attributes,
+    weight_of_attributes,
+)
 from recsys_core.graph.training.spec import Fit, TrainingSpec
 from recsys_core.interactions.feedback import RatingScale, rating_weights
 
@@ -44,9 +47,6 @@ _DAY: Final = 86_400.0
 """Seconds; times within less are positions of a sequence."""
 _TIE_BREAK: Final = 1e-4
 """Spread of the network's scores, relative to the sum's, where validation gives it no weight."""
-_EASE_TO_NETWORK: Final = 5.0
-"""Spread of EASE's scores relative to the network's, where validation gives neither a weight: it
-ranks for users of whom attributes are all there is."""
 _JUDGED: Final = 100
 """Users whose scores say how large the sum's are."""
 _HELD_OUT: Final = 0.1
@@ -173,9 +173,8 @@ def choose(
     weights = {name: float(learned.weights.get(name, 0.0)) for name in vectors}
     least = _tie_breaks(vectors, weights, model, train)
     weights[NETWORK] = weights[NETWORK] or least[NETWORK]
-    if "ease" in weights and spec.graph.user_attributes.shape[1]:
-        # The one component that reads attributes: it ranks for users without ratings.
-        weights["ease"] = weights["ease"] or _EASE_TO_NETWORK * least["ease"]
+    if weights.get("ease") == 0 and spec.graph.user_attributes.shape[1]:
+        weights["ease"] = weight_of_attributes(vectors, weights, least, model, found.target)
     if found.newcomers is not None and spec.graph.user_attributes.shape[1]:
         beside = popularity_beside_attributes(vectors, weights, model, found.newcomers)
         model = replace(model, facts={**model.facts, BESIDE_ATTRIBUTES: beside})

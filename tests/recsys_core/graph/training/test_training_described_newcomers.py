@@ -1,4 +1,4 @@
-"""Popularity beside attributes, for users of whom nothing else is known."""
+"""What ranks for users of whom attributes are all there is: EASE, and popularity."""
 
 from dataclasses import replace
 
@@ -10,7 +10,10 @@ from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import Vectors
 from recsys_core.graph.components.item_model import BESIDE_ATTRIBUTES, ItemToItemModel
 from recsys_core.graph.components.selection.candidate_pool import Target
-from recsys_core.graph.training.described_newcomers import popularity_beside_attributes
+from recsys_core.graph.training.described_newcomers import (
+    popularity_beside_attributes,
+    weight_of_attributes,
+)
 from recsys_core.graph.training.score_sum import item_scores
 
 USERS, ITEMS = 30, 25
@@ -67,3 +70,26 @@ def test_the_share_that_was_chosen_is_served(share) -> None:
     known = item_scores(served, nobody(), True, users)
     np.testing.assert_allclose(known, np.tile((share or 0.0) * POPULAR, (3, 1)))
     np.testing.assert_array_equal(item_scores(served, nobody(), False, users)[0], POPULAR)
+
+
+def attributes_weight(ease: np.ndarray, *, judged: bool = True) -> float:
+    """Weight of EASE beside a network that is always right and has a weight of 2."""
+    target = Target(
+        rows=nobody(), users=np.arange(USERS), relevant=sparse.csr_matrix(LIKED, dtype=np.float32),
+        k=5,
+    )  # fmt: skip
+    vectors = {
+        "network": Vectors(users=LIKED.astype(np.float32), items=np.eye(ITEMS, dtype="f4")),
+        "ease": Vectors(users=ease.astype(np.float32), items=np.eye(ITEMS, dtype="f4")),
+    }
+    weights, least = {"network": 2.0, "ease": 0.0}, {"network": 1e-4, "ease": 1e-4}
+    silent = model(np.zeros(ITEMS, np.float32))
+    return weight_of_attributes(vectors, weights, least, silent, target if judged else None)
+
+
+def test_attributes_get_what_users_with_ratings_do_not_mind() -> None:
+    assert attributes_weight(LIKED) == pytest.approx(10.0), "five times the network's spread"
+    wrong = np.random.default_rng(2).standard_normal((USERS, ITEMS))
+    assert attributes_weight(wrong) == pytest.approx(0.4)
+    assert attributes_weight(10 * wrong) == pytest.approx(5e-4), "users mind the smallest share"
+    assert attributes_weight(wrong, judged=False) == pytest.approx(5e-4)

@@ -10,9 +10,10 @@ ARGS   ?=
 run: $(VENV)/.installed
 	@$(PY) -m flows.personalize $(ARGS)
 
-# Two processes: much of the suite waits for servers. A file's tests share their fixtures.
+# Two processes: much of the suite waits for servers. A file's tests share their fixtures. A process
+# that dies ends the suite: the tests that it had left could otherwise be waited for without end.
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest -n 2 --dist loadfile --max-worker-restart 1 $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile --max-worker-restart 0 $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

@@ -20,6 +20,17 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _watch_ends_no_test_process() -> Iterator[None]:
+    """Command lines that run in the tests' own process: a slow server fails a test there, by its
+    time-out; it does not end the process, and all other tests with it, without a word."""
+    from flows.command_line import watch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "PATIENCE_S", 3600.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the checkout; tests that need it skip where it is missing."""

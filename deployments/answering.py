@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.errors import RecsysError
 from recsys_core.serving.people import MOST_RATINGS, known_user, rated_rows
 from recsys_core.serving.person import People, PersonalList
@@ -33,7 +34,7 @@ class Rated(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(max_length=500)] | None = None
-    item_id: int | Annotated[str, Field(max_length=200)] | None = None
+    item_id: int | Annotated[str, Field(max_length=MAX_ID_CHARS)] | None = None
     rating: float | None = None
     timestamp: int | None = None
 

@@ -31,6 +31,7 @@ from starlette.types import ASGIApp
 from deployments.answering import Asked, Models
 from deployments.serve_guards import LOOPBACK_NAMES, Bounded, Guarded, sentence
 from recsys_core import __version__
+from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.config.run import runs_place
 from recsys_core.errors import DataError, RecsysError
 from recsys_core.serving.people import known_item
@@ -82,7 +83,8 @@ def application(
 
     @app.get("/similar/{item}")
     async def similar(
-        item: Annotated[str, Field(max_length=200)], k: Annotated[int, Query(ge=1, le=100)] = 10
+        item: Annotated[str, Field(max_length=MAX_ID_CHARS)],
+        k: Annotated[int, Query(ge=1, le=100)] = 10,
     ) -> dict[str, Any]:
         """The items that the model holds most alike, and what they share."""
         model = models.answering.model

@@ -89,10 +89,10 @@ def resolved(
     found: dict[str, str] = {}
     if not chosen and RATING in aliases and list(names[:1]) == [FIRST_UNNAMED] and len(names) <= 4:
         return dict(zip((USER, ITEM, RATING, TIMESTAMP), names, strict=False))
+    by_key = {plain(name): name for name in reversed(names)}
     for target, others in aliases.items():
         wanted = chosen.get(target, ())
         wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-        by_key = {plain(name): name for name in reversed(names)}
         candidates = [name for name in wanted if name in names]
         candidates += [name for name in (target,) if name in names]
         candidates += [by_key[key] for key in (plain(target), *others) if key in by_key]
@@ -105,7 +105,6 @@ def resolved(
         if len(ids) == 1:
             found[ITEM] = ids[0]
     if aliases is INTERACTION_ALIASES and ITEM not in found and USER in found:
-        by_key = {plain(name): name for name in reversed(names)}
         named = next((by_key[one] for one in _NAMED if one in by_key), None)
         found |= {} if named is None else {ITEM: named}
     return found

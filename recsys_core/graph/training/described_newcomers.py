@@ -83,7 +83,7 @@ def weight_of_attributes(
         return smallest
 
     def ndcg(weight: float) -> npt.NDArray[np.float64]:
-        return ndcg_of(_Sum(vectors, weights | {"ease": weight}, model), target)
+        return ndcg_of(WeightedSum(vectors, weights | {"ease": weight}, model), target)
 
     level = weights[NETWORK] / least[NETWORK] * least["ease"]
     before = ndcg(smallest)
@@ -95,7 +95,7 @@ def weight_of_attributes(
 
 
 @dataclass(frozen=True)
-class _Sum:
+class WeightedSum:
     """A scorer: the maps and the vectors, as they stand in the sum."""
 
     vectors: dict[str, Vectors]
@@ -103,6 +103,7 @@ class _Sum:
     model: ItemToItemModel
 
     def scores(self, rows: InputRows, users: Indices) -> Floats:
+        """(b, n_items) of some users (b,)."""
         total = self.model.scores(rows, users)
         for name, one in self.vectors.items():
             if self.weights[name]:

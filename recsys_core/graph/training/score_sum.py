@@ -35,6 +35,7 @@ from recsys_core.graph.components.selection.search_result import ComponentSearch
 from recsys_core.graph.inference.cold_items import with_cold_items
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.described_newcomers import (
+    WeightedSum,
     popularity_beside_attributes,
     weight_of_attributes,
 )
@@ -205,9 +206,7 @@ def _tie_breaks(
     """
     users = np.arange(min(histories.shape[0], _JUDGED))
     rows = model.rows(histories)
-    total = model.scores(rows, users)
-    for name, one in vectors.items():
-        total += np.float32(weights[name]) * one.scores(rows, users)
+    total = WeightedSum(vectors, weights, model).scores(rows, users)
     spread = {name: float(one.scores(rows, users).std()) for name, one in vectors.items()}
     whole = float(total.std())
     return {name: _TIE_BREAK * whole / own if own else 1.0 for name, own in spread.items()}

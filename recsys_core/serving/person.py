@@ -280,7 +280,7 @@ class People:
                 ExplainedItem(
                     **self._known[place].model_dump(), causes=causes,
                     rests_on="" if causes else POPULARITY,
-                    people=int(fans[place]) if place < len(fans) else 0,
+                    people=int(fans[place]) if place < len(fans) else 0, place=column + 1,
                 )
             )  # fmt: skip
         return made

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from recsys_core.explanations.attributes import GENRE, TAG, kind, label, normalise_key
@@ -82,6 +83,7 @@ class NamedAttributes:
         return self.theme if len(self.themes) > 1 else with_article(self.theme)
 
 
+@lru_cache(maxsize=65_536)
 def is_mood(key: str) -> bool:
     """Whether an attribute is a tag that reads as an adjective."""
     return kind(key) == TAG and label(key).casefold() in ADJECTIVES
@@ -100,6 +102,7 @@ def genre_phrase(genres: Sequence[str]) -> str:
     return " ".join([*before, end])
 
 
+@lru_cache(maxsize=65_536)
 def in_sentence(tag: str) -> str:
     """A tag as it stands within a sentence: lower case, but for names and abbreviations."""
     words = re.split(r"[\s-]+", tag)

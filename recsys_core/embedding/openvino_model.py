@@ -15,7 +15,6 @@ import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from recsys_core.artifacts import content_hash, storage_error
@@ -38,7 +37,7 @@ _TELEMETRY: Final = "openvino_telemetry"
 _log = logging.getLogger(__name__)
 
 
-def openvino() -> ModuleType:
+def openvino() -> Any:
     """OpenVINO without its telemetry.
 
     At import and at each conversion it would tell Google Analytics, in a forked copy of this

@@ -281,7 +281,7 @@ class People:
                 ExplainedItem.model_construct(
                     **self._fields[place], causes=causes,
                     rests_on="" if causes else POPULARITY,
-                    people=int(fans[place]) if place < len(fans) else 0,
+                    people=int(fans[place]) if place < len(fans) else 0, place=column + 1,
                 )
             )  # fmt: skip
         return made

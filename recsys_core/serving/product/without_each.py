@@ -12,8 +12,6 @@ are summed once; with the others sorted by s, two running sums give the layer's 
 So n histories of n - 1 ratings take n rows, not n squared.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -35,6 +33,8 @@ from recsys_core.interactions.feedback import RatingScale
 from recsys_core.serving.product.scoring import Scoring
 
 Doubles = npt.NDArray[np.float64]
+_TINY = 1e-30
+"""Sums below it have lost digits: the logits lie further apart than single precision reaches."""
 _LEAST = 1e-3
 """Share of a softmax that has to be left without a rating: of less, the difference of the sums, of
 seven digits each, says too little."""
@@ -152,7 +152,7 @@ def _network(
 
 
 def _received(
-    layer: LayerMessages, items: Indices, bias: Floats, wants: Floats, left: Sequence[int] | Indices
+    layer: LayerMessages, items: Indices, bias: Floats, wants: Floats, left: Indices
 ) -> Floats | None:
     """(n, heads, hidden) mean messages of the items, without the one (-1: none) that is left out.
 
@@ -163,34 +163,37 @@ def _received(
         wants: (n, heads) of the users.
         left: (n,) places among the items.
     """
-    left = np.asarray(left)
     heads, hidden = layer.target.shape
     if not len(items):
         return np.zeros((len(wants), heads, hidden), np.float32)
-    source, wants = layer.source_scores[items].astype(np.float64), wants.astype(np.float64)
+    source: Doubles = layer.source_scores[items].astype(np.float64)
+    own_part: Doubles = wants.astype(np.float64)
     slopes = np.array([SLOPE, 1.0])[:, None, None]
     shift = (bias + np.maximum(source, SLOPE * source)).max(0)
     weights = np.exp(slopes * source + (bias - shift))  # of items below -t, and above
-    users = slopes * wants
+    users = slopes * own_part
     users = np.exp(users - users.max(0))
     sent = np.ones((len(items), heads, 1 + hidden), np.float32)
     sent[..., 1:] = layer.sent[items]
-    found = np.empty((len(wants), heads, 1 + hidden), np.float32)
+    found: Floats = np.empty((len(wants), heads, 1 + hidden), np.float32)
     for head in range(heads):
         found[:, head] = _summed(
-            source[:, head], weights[:, :, head], sent[:, head], -wants[:, head], users[:, :, head]
+            source[:, head],
+            weights[:, :, head],
+            sent[:, head],
+            -own_part[:, head],
+            users[:, :, head],
         )
     whole, gone = found[:, :, 0].copy(), np.maximum(left, 0)
-    steep = source[gone] + wants > 0
+    steep = source[gone] + own_part > 0
     own = np.where(steep, users[1] * weights[1][gone], users[0] * weights[0][gone])
     own[left < 0] = 0
     found -= own[..., None].astype(np.float32) * sent[gone]
     if len(items) == 1:
         found[left >= 0] = [1.0, *[0.0] * hidden]
-    elif (found[..., 0] < _LEAST * whole).any():
+    elif not (whole > _TINY).all() or (found[..., 0] < _LEAST * whole).any():
         return None
-    received: Floats = found[..., 1:] / found[..., :1]
-    return received
+    return found[..., 1:] / found[..., :1]
 
 
 def _summed(

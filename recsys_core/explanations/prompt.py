@@ -1,6 +1,7 @@
 """The explanation prompt: its variables, the answer's schema, the check of citations, the rule."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -139,8 +140,13 @@ def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
     targets = [
         RecommendedTitle(
             title=one.title, attributes=one.attributes, rests_on=one.rests_on, people=one.people,
-            causes=tuple(LikedCause(**cause.model_dump(exclude={"strength"}))
-                         for cause in one.causes),
+            causes=tuple(
+                LikedCause(
+                    id=cause.id, influence=cause.influence, people=cause.people,
+                    people_both=cause.people_both,
+                )
+                for cause in one.causes
+            ),
         )
         for one in variables.items
     ]  # fmt: skip
@@ -166,10 +172,16 @@ def _citable(liked: Sequence[KnownItem]) -> list[LikedTitle]:
             id=one.id,
             title=one.title,
             year=one.year,
-            keys=frozenset(map(normalise_key, one.attributes)),
+            keys=_keys(one.attributes),
         )
         for one in liked
     ]
+
+
+@lru_cache(maxsize=65_536)
+def _keys(attributes: tuple[str, ...]) -> frozenset[str]:
+    """Normalised; a title is cited for many users."""
+    return frozenset(map(normalise_key, attributes))
 
 
 def unsupported(variables: ExplanationInput, item: ExplainedItem, reason: Reason) -> str:

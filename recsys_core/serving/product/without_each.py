@@ -6,12 +6,11 @@ In an attention layer the weight of a message is
 
     exp(leaky(s + t) + b),  s of the item, t of the user,  leaky(x) = x or 0.2 x
 
-and t differs with what was left out. With the items sorted by s, those above -t weigh exp(t) times
-a number of their own, the others exp(0.2 t) times another one: two running sums give the layer's
-output for every t. So n histories of n - 1 ratings take n rows, not n squared.
+and t differs with what was left out, mostly by little. Items above -t weigh exp(t) times a number
+of their own, the others exp(0.2 t) times another one. Most items are on one side for every t and
+are summed once; with the others sorted by s, two running sums give the layer's output for every t.
+So n histories of n - 1 ratings take n rows, not n squared.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +33,11 @@ from recsys_core.interactions.feedback import RatingScale
 from recsys_core.serving.product.scoring import Scoring
 
 Doubles = npt.NDArray[np.float64]
-_LEAST = 1e-6
-"""Share of a softmax that has to be left without a rating: below it, the difference of the sums
-says nothing."""
+_TINY = 1e-30
+"""Sums below it have lost digits: the logits lie further apart than single precision reaches."""
+_LEAST = 1e-3
+"""Share of a softmax that has to be left without a rating: of less, the difference of the sums, of
+seven digits each, says too little."""
 
 
 def scores_without_each(
@@ -139,7 +140,8 @@ def _network(
         summed = reach.sum() - np.where(left >= 0, np.append(reach, 0)[left], 0)
         size = (summed / np.maximum(degrees, 1) * np.sqrt(degrees))[:, None]
     levels = rating_levels(read.ratings, scale)
-    states = [network.begin(np.repeat(text, len(left), axis=0), degrees)]
+    begun = network.begin(text, degrees)
+    states = [np.broadcast_to(begun, (len(left), begun.shape[1]))]
     for layer in network.layers:
         bias = layer.level[levels] + (0 if reach is None else np.log(reach)[:, None])
         received = _received(layer, read.items, bias, layer.wants(states[-1]), left)
@@ -150,7 +152,7 @@ def _network(
 
 
 def _received(
-    layer: LayerMessages, items: Indices, bias: Floats, wants: Floats, left: Sequence[int] | Indices
+    layer: LayerMessages, items: Indices, bias: Floats, wants: Floats, left: Indices
 ) -> Floats | None:
     """(n, heads, hidden) mean messages of the items, without the one (-1: none) that is left out.
 
@@ -161,41 +163,67 @@ def _received(
         wants: (n, heads) of the users.
         left: (n,) places among the items.
     """
-    left = np.asarray(left)
     heads, hidden = layer.target.shape
     if not len(items):
         return np.zeros((len(wants), heads, hidden), np.float32)
-    source, wants = layer.source_scores[items].astype(np.float64), wants.astype(np.float64)
+    source: Doubles = layer.source_scores[items].astype(np.float64)
+    own_part: Doubles = wants.astype(np.float64)
     slopes = np.array([SLOPE, 1.0])[:, None, None]
     shift = (bias + np.maximum(source, SLOPE * source)).max(0)
     weights = np.exp(slopes * source + (bias - shift))  # of items below -t, and above
-    users = slopes * wants
+    users = slopes * own_part
     users = np.exp(users - users.max(0))
-    sent = np.ones((len(items), heads, 1 + hidden))
+    sent = np.ones((len(items), heads, 1 + hidden), np.float32)
     sent[..., 1:] = layer.sent[items]
-    order = np.argsort(source, axis=0)
-    ordered = np.take_along_axis(sent, order[..., None], axis=0)
-    below = np.zeros((len(items) + 1, heads, 1 + hidden))
-    above = np.zeros_like(below)
-    low, high = (np.take_along_axis(one, order, axis=0)[..., None] for one in weights)
-    np.cumsum(low * ordered, axis=0, out=below[1:])
-    np.cumsum((high * ordered)[::-1], axis=0, out=above[:-1][::-1])
-    ranked = np.take_along_axis(source, order, axis=0)
-    found = np.empty((len(wants), heads, 1 + hidden))
+    found: Floats = np.empty((len(wants), heads, 1 + hidden), np.float32)
     for head in range(heads):
-        at = np.searchsorted(ranked[:, head], -wants[:, head], side="right")
-        parts = users[0, :, head, None] * below[at, head], users[1, :, head, None] * above[at, head]
-        found[:, head] = parts[0] + parts[1]
-    one_less = left >= 0
-    gone, whole = left[one_less], found[one_less, :, 0]
-    steep = source[gone] + wants[one_less] > 0
-    own = np.where(
-        steep, users[1][one_less] * weights[1][gone], users[0][one_less] * weights[0][gone]
-    )
-    found[one_less] -= own[..., None] * sent[gone]
+        found[:, head] = _summed(
+            source[:, head],
+            weights[:, :, head],
+            sent[:, head],
+            -own_part[:, head],
+            users[:, :, head],
+        )
+    whole, gone = found[:, :, 0].copy(), np.maximum(left, 0)
+    steep = source[gone] + own_part > 0
+    own = np.where(steep, users[1] * weights[1][gone], users[0] * weights[0][gone])
+    own[left < 0] = 0
+    found -= own[..., None].astype(np.float32) * sent[gone]
     if len(items) == 1:
-        found[one_less] = [1.0, *[0.0] * hidden]
-    elif (found[one_less, :, 0] < _LEAST * whole).any():
+        found[left >= 0] = [1.0, *[0.0] * hidden]
+    elif not (whole > _TINY).all() or (found[..., 0] < _LEAST * whole).any():
         return None
-    received: Floats = (found[..., 1:] / found[..., :1]).astype(np.float32)
-    return received
+    return found[..., 1:] / found[..., :1]
+
+
+def _summed(
+    source: Doubles, weights: Doubles, sent: Floats, bounds: Doubles, users: Doubles
+) -> Floats:
+    """(n, d) the weighted sums of one head's messages, for each of the bounds.
+
+    Args:
+        source: (n_read,) of the items.
+        weights: (2, n_read) of an item that is below a bound, and above it.
+        sent: (n_read, d) the messages.
+        bounds: (n,) values of `source` at which the weights change.
+        users: (2, n) what the sums below and above are multiplied by.
+    """
+    least, most = bounds.min(), bounds.max()
+    above = source > most
+    between = ~above & (source > least)
+    shares = np.where(above, weights[1], weights[0]).astype(np.float32)
+    base = np.stack([np.where(above | between, 0, shares), np.where(above, shares, 0)]) @ sent
+    factors = users.astype(np.float32)
+    if not between.any():
+        return factors.T @ base
+    # Few items are above some bounds and below others: two running sums tell for each bound.
+    at = np.flatnonzero(between)
+    at = at[np.argsort(source[at])]
+    low, high = (one[at, None].astype(np.float32) * sent[at] for one in weights)
+    sums = np.repeat(base[:, None], len(at) + 1, axis=1)
+    sums[0, 1:] += np.cumsum(low, axis=0)
+    sums[1, 1:] += np.cumsum(high[::-1], axis=0)
+    below = np.searchsorted(source[at], bounds, side="right")
+    found: Floats = factors[0][:, None] * sums[0, below]
+    found += factors[1][:, None] * sums[1, len(at) - below]
+    return found

@@ -32,10 +32,10 @@ _AT_ONCE: Final = 4_000_000
 
 
 def user_placing(fitted: FittedModel) -> UserPlacing:
-    """Run the trained network once, and keep what its items send in every layer."""
+    """Run the trained network once, and take its components along."""
     served = fitted.served
     return UserPlacing(
-        network=_network(fitted),
+        network=network_placing(fitted),
         weight=served.weights[NETWORK],
         columns=tuple(
             (served.weights[name], columns_of(one)) for name, one in served.components.items()
@@ -74,7 +74,8 @@ def columns_of(component: Component) -> HistoryColumns | WindowColumns:
             )
 
 
-def _network(fitted: FittedModel) -> NetworkPlacing:
+def network_placing(fitted: FittedModel) -> NetworkPlacing:
+    """Run the trained network once, and keep what its items send in every layer."""
     none = np.zeros((0, fitted.user_text.shape[1]), np.float32)
     model: GAT = network_model(fitted, none).eval()
     adjacency, levels = training_messages(fitted)

@@ -10,6 +10,7 @@ one without dropping a request. On loopback only, unless a host is named: then a
 """
 
 import argparse
+import json
 import logging
 import os
 import secrets
@@ -40,7 +41,10 @@ from recsys_core.serving.product.pointer import SERVED
 from recsys_core.serving.similar import similar_items
 
 TOKEN: Final = "RECSYS_SERVE_TOKEN"  # noqa: S105 - the name of the variable
+_OPTIONS: Final = "RECSYS_SERVE_OPTIONS"
+"""Variable in which the options reach further processes."""
 PAGE: Final = Path(__file__).with_name("serve.html")
+_MOST_PROCESSES: Final = 64
 _INLINE: Final = 200
 """Ratings up to which an answer takes a few milliseconds, and no thread."""
 logger = logging.getLogger("recsys.serve")
@@ -207,18 +211,35 @@ def main(argv: Sequence[str]) -> int:
         return 2
     import uvicorn
 
-    models.watch(options.look_every)
-    logger.info(
-        "Serving %s at http://%s:%d", models.answering.model.uri, options.host, options.port
-    )
+    uri = models.answering.model.uri
+    logger.info("Serving %s at http://%s:%d", uri, options.host, options.port)
+    more = {
+        "host": options.host, "port": options.port, "log_level": "warning", "access_log": False,
+        "server_header": False,
+    }  # fmt: skip
+    if options.processes == 1:
+        uvicorn.run(_watched(models, options.look_every, token), **more)
+        models.stop()
+    else:
+        del models  # it can be opened; each of the processes does so for itself
+        os.environ[_OPTIONS] = json.dumps([options.run, options.runs_root, options.look_every])
+        several = "deployments.serve:of_process"
+        uvicorn.run(several, factory=True, workers=options.processes, **more)
+    return 0
+
+
+def of_process() -> ASGIApp:
+    """The routes in one of several processes that listen at the same port."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run, runs_root, look_every = json.loads(os.environ[_OPTIONS])
+    return _watched(Models(run, runs_root), look_every, os.environ.get(TOKEN) or None)
+
+
+def _watched(models: Models, look_every: float, token: str | None) -> ASGIApp:
     # What a single request lacks (an order, ratings) is no news in a service's log.
     logging.getLogger("recsys_core").setLevel(logging.ERROR)
-    uvicorn.run(
-        application(models, token=token), host=options.host, port=options.port,
-        log_level="warning", access_log=False, server_header=False,
-    )  # fmt: skip
-    models.stop()
-    return 0
+    models.watch(look_every)
+    return application(models, token=token)
 
 
 def _is_loopback(host: str) -> bool:
@@ -239,9 +260,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--runs-root", default=runs_place(), help="folder of the runs (%(default)s)")
     add("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     add("--port", type=int, default=8400, help="port (%(default)s)")
+    text = "processes that answer, each with the model in its memory (%(default)s)"
+    add("--processes", type=_count, default=1, metavar="N", help=text)
     text = "seconds between two looks for a newer model (%(default)s)"
     add("--look-every", type=float, default=10.0, help=text)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= _MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_PROCESSES}")
+    return int(text)
 
 
 if __name__ == "__main__":

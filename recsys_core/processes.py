@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import uuid
 from functools import cache
@@ -46,6 +47,17 @@ def is_left_over(name: str) -> bool:
         return False
     host, pid, started = found.groups()
     return Process(host=host, pid=int(pid), started=int(started)).is_gone()
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove the files and folders that dead processes were writing in `folder`.
+
+    Raises:
+        OSError: the folder is not there, or something in it cannot be removed.
+    """
+    for path in folder.iterdir():
+        if is_left_over(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @cache

@@ -31,7 +31,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "explanation_judge",
-    version="12",
+    version="13",
     returns=MetricsRef,
     timeout_seconds=DAY,
     tags=("llm",),
@@ -84,6 +84,7 @@ def explanation_judge(
                 provider=model,
                 config=ExplanationConfig(judge_users=judged_users),
                 seed=seed,
+                implicit=ratings.is_implicit,
                 on_user=report,
             ),
         )

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys_core.concurrency import Progress
 from recsys_core.embedding.model_files import Architecture, not_installed
-from recsys_core.embedding.openvino_model import Precision, load
+from recsys_core.embedding.openvino_model import Precision, load, openvino
+
+if TYPE_CHECKING:
+    import openvino as ov
 
 Vectors = npt.NDArray[np.float32]
 """Shape (n, d)."""
@@ -34,7 +37,6 @@ class OpenVinoEncoder:
     def __init__(
         self, folder: Path, parts: Architecture, kind: Precision, cache_folder: Path
     ) -> None:
-        import openvino as ov
         from tokenizers import Tokenizer
 
         self.name = f"openvino {kind}"
@@ -48,7 +50,7 @@ class OpenVinoEncoder:
             "INFERENCE_PRECISION_HINT": kind,
         }
         model = load(folder, parts, cache_folder)
-        compiled = ov.Core().compile_model(model, "CPU", settings)
+        compiled = openvino().Core().compile_model(model, "CPU", settings)
         self._dimensions: int = compiled.output(0).partial_shape[1].get_length()
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")):

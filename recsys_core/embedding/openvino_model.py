@@ -11,13 +11,15 @@ import json
 import logging
 import os
 import shutil
-import uuid
+import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from recsys_core.artifacts import content_hash, storage_error
 from recsys_core.embedding.model_files import Architecture, not_installed
+from recsys_core.processes import remove_left_over, temporary_name
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -30,7 +32,27 @@ _FILES: Final = ("model.xml", "model.bin")
 _HASHES: Final = "sha256.json"
 _CPU_FACTS: Final = Path("/proc/cpuinfo")
 
+_TELEMETRY: Final = "openvino_telemetry"
+
 _log = logging.getLogger(__name__)
+
+
+def openvino() -> Any:
+    """OpenVINO without its telemetry.
+
+    At import and at each conversion it would tell Google Analytics, in a forked copy of this
+    process that can wait for ever for a lock of another thread. Its only switch is a file in the
+    user's home; without that package it imports a stub.
+    """
+    unwanted = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # "cannot be imported", in the language
+    try:
+        import openvino as found
+    finally:
+        del sys.modules[_TELEMETRY]
+        if unwanted is not None:
+            sys.modules[_TELEMETRY] = unwanted
+    return found
 
 
 def precision() -> Precision:
@@ -48,11 +70,14 @@ def default_cache_folder() -> Path:
 def load(folder: Path, parts: Architecture, cache_folder: Path) -> "ov.Model":
     """The IR of the model in `folder`, from the cache or converted now.
 
-    A cached file whose hash is wrong is converted again.
+    A cached file whose hash is wrong is converted again. What a killed process was writing there is
+    removed.
 
     Raises:
         StorageError: the cache folder cannot be written.
     """
+    with suppress(OSError):  # no cache yet, or one that others own
+        remove_left_over(cache_folder)
     place = cache_folder / _key(folder, parts)
     if not _intact(place):
         if place.exists():
@@ -62,9 +87,7 @@ def load(folder: Path, parts: Architecture, cache_folder: Path) -> "ov.Model":
 
 
 def _read(place: Path) -> "ov.Model":
-    import openvino as ov
-
-    return ov.Core().read_model(place / _FILES[0])
+    return openvino().Core().read_model(place / _FILES[0])
 
 
 def _key(folder: Path, parts: Architecture) -> str:
@@ -88,13 +111,11 @@ def _intact(place: Path) -> bool:
 
 
 def _build(folder: Path, parts: Architecture, place: Path) -> None:
-    import openvino as ov
-
     model = _convert(folder, parts)
-    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = place.with_name(temporary_name(place.name))
     try:
         temporary.mkdir(parents=True)
-        ov.save_model(model, temporary / _FILES[0], compress_to_fp16=False)
+        openvino().save_model(model, temporary / _FILES[0], compress_to_fp16=False)
         hashes = {name: _hash_file(temporary / name) for name in _FILES}
         (temporary / _HASHES).write_text(json.dumps(hashes), "utf-8")
         shutil.rmtree(place, ignore_errors=True)
@@ -108,7 +129,6 @@ def _build(folder: Path, parts: Architecture, place: Path) -> None:
 
 def _convert(folder: Path, parts: Architecture) -> "ov.Model":
     """Transformer, mean pooling and normalisation as one graph: tokens in, vectors out."""
-    import openvino as ov
     import torch
 
     try:
@@ -125,7 +145,7 @@ def _convert(folder: Path, parts: Architecture) -> "ov.Model":
         # Tracing warns about shape checks that hold for every batch.
         warnings.simplefilter("ignore")
         inner = AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
-        return ov.convert_model(_pooled(inner, parts.normalise), example_input=example)
+        return openvino().convert_model(_pooled(inner, parts.normalise), example_input=example)
 
 
 def _pooled(inner: Any, normalise: bool) -> Any:

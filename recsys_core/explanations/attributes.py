@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from recsys_core import columns as c
+
 GENRE: Final = "genre"
 TAG: Final = "tag"
 DECADE: Final = "decade"
@@ -13,20 +15,47 @@ _LABEL_CHARS: Final = 60
 """Longer labels are no words of a sentence."""
 
 
-def attributes(genres: Sequence[str], tags: Sequence[str], year: int | None) -> tuple[str, ...]:
-    """An item's attributes as keys: `genre:Crime`, `tag:Detective`, `decade:1990s`.
+def attributes(
+    genres: Sequence[str], tags: Sequence[str], year: int | None, labels: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """An item's attributes as keys: `genre:Crime`, `tag:Detective`, `author:Eco`, `decade:1990s`.
 
-    A tag that repeats a genre or is a decade is left out, and so are labels without a word or
-    of more than 60 characters.
+    A label that repeats a genre is left out, so is a tag that repeats a label or is a decade, and
+    so are labels without a word or of more than 60 characters.
+
+    Args:
+        genres: of the item.
+        tags: themes and moods of its profile.
+        year: of its release.
+        labels: `column:label` of further columns of the data (`prompt_context.tables.LABELS`).
+            Keywords are tags.
     """
     known = {genre.casefold() for genre in genres}
+    told = [_of_column(one) for one in labels if label(one).casefold() not in known]
+    known |= {label(one).casefold() for one in told}
     themes = [tag for tag in tags if tag.casefold() not in known and not _DECADE.match(tag)]
     decade = [] if year is None else [f"{DECADE}:{year // 10 * 10}s"]
     return (
         *(f"{GENRE}:{one}" for one in genres if _nameable(one)),
+        *(one for one in told if _nameable(label(one))),
         *(f"{TAG}:{one}" for one in themes if _nameable(one)),
         *decade,
     )
+
+
+def _of_column(key: str) -> str:
+    """The key of a label: its column in words; a keyword is a tag, and no column is called so."""
+    column = kind(key).replace("_", " ")
+    if column == c.KEYWORDS:
+        column = TAG
+    elif column in (GENRE, TAG, DECADE):
+        column = f"{column}s"
+    return f"{column}:{label(key)}"
+
+
+def is_fact(key: str) -> bool:
+    """Whether an attribute is a label of a column of its own: an author, a brand, a platform."""
+    return kind(key) not in (GENRE, TAG, DECADE)
 
 
 def _nameable(label: str) -> bool:

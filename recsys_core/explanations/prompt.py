@@ -1,6 +1,7 @@
 """The explanation prompt: its variables, the answer's schema, the check of citations, the rule."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -9,14 +10,9 @@ from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.explanations.attributes import normalise_key
 from recsys_core.explanations.attribution.strengths import MAIN, STRENGTHS
 from recsys_core.explanations.evaluation.claims import QUOTED, title_key, words
-from recsys_core.explanations.rule_explainer import (
-    LikedCause,
-    LikedTitle,
-    RecommendedTitle,
-    RuleExplainer,
-    telling,
-)
-from recsys_core.explanations.vocabulary import CHOSE, LIKED
+from recsys_core.explanations.rule_explainer import RuleExplainer, telling
+from recsys_core.explanations.rule_tables import LikedCause, LikedTitle, RecommendedTitle
+from recsys_core.explanations.vocabulary import verb_of
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
@@ -74,6 +70,9 @@ class ExplainedItem(KnownItem):
     """The largest cause that is no title (`attribution.kinds`), where no liked title is one."""
     people: int = 0
     """How many people liked it."""
+    place: int = 0
+    """Where it stands in the list; for the rules, never in a prompt: orders change, reasons need
+    not."""
 
     @property
     def causes_shown(self) -> list[dict[str, str | bool]]:
@@ -100,7 +99,7 @@ class ExplanationInput(PromptModel):
     @property
     def did(self) -> str:
         """What people did with liked titles, as sentences say it."""
-        return (CHOSE if self.implicit else LIKED).past
+        return verb_of(implicit=self.implicit).past
 
 
 def _one_line(value: object) -> object:
@@ -141,8 +140,13 @@ def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
     targets = [
         RecommendedTitle(
             title=one.title, attributes=one.attributes, rests_on=one.rests_on, people=one.people,
-            causes=tuple(LikedCause(**cause.model_dump(exclude={"strength"}))
-                         for cause in one.causes),
+            causes=tuple(
+                LikedCause(
+                    id=cause.id, influence=cause.influence, people=cause.people,
+                    people_both=cause.people_both,
+                )
+                for cause in one.causes
+            ),
         )
         for one in variables.items
     ]  # fmt: skip
@@ -151,16 +155,15 @@ def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
         _citable(variables.liked), targets, wanted, variables.taste.dislikes,
         has_liked=variables.has_liked, implicit=variables.implicit,
     )  # fmt: skip
-    reasons = []
-    for item, target in zip(variables.items, targets, strict=True):
-        written = writer.write(target)
-        reasons.append(
-            Reason(
-                id=item.id, sentence=written.sentence, liked_ids=written.liked,
-                attributes=written.attributes,
-            )
+    reasons: dict[int, Reason] = {}
+    # As they are read, so that neighbours in the list are worded differently.
+    for at in sorted(range(len(targets)), key=lambda one: variables.items[one].place):
+        written = writer.write(targets[at])
+        reasons[at] = Reason(
+            id=variables.items[at].id, sentence=written.sentence, liked_ids=written.liked,
+            attributes=written.attributes,
         )  # fmt: skip
-    return ExplanationAnswer(reasons=tuple(reasons))
+    return ExplanationAnswer(reasons=tuple(reasons[at] for at in range(len(targets))))
 
 
 def _citable(liked: Sequence[KnownItem]) -> list[LikedTitle]:
@@ -169,10 +172,16 @@ def _citable(liked: Sequence[KnownItem]) -> list[LikedTitle]:
             id=one.id,
             title=one.title,
             year=one.year,
-            keys=frozenset(map(normalise_key, one.attributes)),
+            keys=_keys(one.attributes),
         )
         for one in liked
     ]
+
+
+@lru_cache(maxsize=65_536)
+def _keys(attributes: tuple[str, ...]) -> frozenset[str]:
+    """Normalised; a title is cited for many users."""
+    return frozenset(map(normalise_key, attributes))
 
 
 def unsupported(variables: ExplanationInput, item: ExplainedItem, reason: Reason) -> str:

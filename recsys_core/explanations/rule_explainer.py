@@ -8,26 +8,34 @@ and of every liked title that is cited; what the user dislikes is never given as
 """
 
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from recsys_core.explanations.attributes import DECADE, GENRE, TAG, kind, label, normalise_key
 from recsys_core.explanations.attribution.kinds import PROFILE
-from recsys_core.explanations.sentence_templates import (
-    NamedAttributes,
-    another_cause,
-    collaborative_sentence,
-    genre_and_people_sentence,
-    is_mood,
-    liked_sentence,
-    rests_on_sentence,
-    shown_title,
-    strongest_sentence,
-    taste_sentence,
+from recsys_core.explanations.evaluation.claims import QUOTED
+from recsys_core.explanations.named_attributes import NamedAttributes, is_mood
+from recsys_core.explanations.rule_tables import (
+    LikedCause,
+    LikedTitle,
+    RecommendedTitle,
+    RuleReason,
 )
-from recsys_core.explanations.vocabulary import CHOSE, LIKED
+from recsys_core.explanations.sentence_templates import (
+    collaborative_sentences,
+    genre_and_people_sentences,
+    liked_sentences,
+    rests_on_sentences,
+    shown_title,
+    strongest_sentences,
+    taste_sentences,
+    with_another_cause,
+    with_shared_cause,
+)
+from recsys_core.explanations.vocabulary import verb_of
 
 _NEAR: Final = 80
 """A cause of at least this influence, in percent of the strongest, may be cited in its place."""
@@ -38,7 +46,10 @@ _PAIR_INFLUENCE: Final = 40
 _REPEAT_PENALTY: Final = 0.03
 """A cause counts for this share less for every time it was cited before in the list."""
 _COMMON: Final = 0.2
-"""A genre that more of a user's titles have than this share says nothing when it stands alone."""
+"""A genre that more of a user's titles have than this share says nothing when it stands alone; a
+theme or a label says nothing at all then, ..."""
+_SEVERAL: Final = 5
+"""... if at least so many titles have it."""
 _WORDS: Final = 40
 """Words of a sentence at most."""
 _FEW: Final = 3
@@ -46,46 +57,9 @@ _FEW: Final = 3
 _TENTH: Final = 0.1
 """... and neither is a smaller part of those who liked the cause."""
 _KIND_WEIGHT: Final = {GENRE: 1.0, TAG: 1.5, DECADE: 0.3}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LikedTitle:
-    """A liked title that may be cited."""
-
-    id: str
-    title: str
-    year: int | None
-    keys: frozenset[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LikedCause:
-    """A liked title as a cause of one recommendation: its id, influence and counts (`Cause`)."""
-
-    id: str
-    influence: int
-    people: int
-    people_both: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecommendedTitle:
-    """A recommended title that needs a reason (`ExplainedItem`)."""
-
-    title: str
-    attributes: tuple[str, ...]
-    causes: tuple[LikedCause, ...] = ()
-    rests_on: str = ""
-    people: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuleReason:
-    """A sentence and its evidence: ids of liked titles, attributes of the recommended title."""
-
-    sentence: str
-    liked: tuple[str, ...] = ()
-    attributes: tuple[str, ...] = ()
+_FACT_WEIGHT: Final = 2.0
+"""Of labels of the data's own columns: who wrote, made or plays in something is no guess."""
+_NUMBER: Final = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,23 +95,30 @@ class RuleExplainer:
     ) -> None:
         self.liked = {one.id: one for one in liked}
         self.has_liked = has_liked
-        self.verb = CHOSE if implicit else LIKED
+        self.verb = verb_of(implicit=implicit)
         self.wanted = {one.casefold() for one in wanted}
         self.dislikes = {one.casefold() for one in dislikes}
         seen = Counter(key for one in liked for key in one.keys)
         seen.update(normalise_key(key) for target in targets for key in target.attributes)
         titles = max(len(liked) + len(targets), 1)
         self.common = {key for key, count in seen.items() if count > _COMMON * titles}
+        self.empty = {key for key in self.common if kind(key) != GENRE and seen[key] >= _SEVERAL}
         self.weights = {key: weight(key) / math.sqrt(count) for key, count in seen.items()}
         self.cited: Counter[str] = Counter()
         self.used: Counter[str] = Counter()
+        self.opening = ""
 
     def write(self, target: RecommendedTitle) -> RuleReason:
-        """The reason for `target`."""
+        """The reason for `target`, worded unlike the one before."""
+        written = self._written(target)
+        self.opening = opening(written.sentence)
+        return written
+
+    def _written(self, target: RecommendedTitle) -> RuleReason:
         usable = {
             normalise_key(key): key
             for key in target.attributes
-            if label(key).casefold() not in self.dislikes
+            if label(key).casefold() not in self.dislikes and normalise_key(key) not in self.empty
         }
         matches = [
             _Match(cause=one, title=self.liked[one.id],
@@ -151,20 +132,24 @@ class RuleExplainer:
         named = NamedAttributes.choose([usable[key] for key in usable if key in keys], self.weights)
         self.cited.update(one.cause.id for one in cited)
         if len(named.keys) == 1 and named.genres:
-            return self._by_genre(cited[0], matches, named, target)
+            return self._by_genre(cited[0], matches, named, target, usable)
         if substantial(keys) and named.keys:
             titles = [self._title(one.title, target) for one in cited]
-            form = self._turn("liked two" if len(titles) > 1 else "liked")
+            sentence = self._said("liked", liked_sentences(titles, named, self.verb))
             return RuleReason(
-                sentence=liked_sentence(titles, named, form, self.verb),
-                liked=tuple(one.cause.id for one in cited), attributes=named.keys,
+                sentence=sentence, liked=tuple(one.cause.id for one in cited),
+                attributes=named.keys,
             )  # fmt: skip
-        return self._by_people(cited[0], matches, target)
+        return self._by_people(cited[0], matches, target, usable)
 
-    def _turn(self, pattern: str) -> int:
-        """How often this pattern was used before; its forms take turns."""
-        self.used[pattern] += 1
-        return self.used[pattern] - 1
+    def _said(self, pattern: str, forms: Sequence[str]) -> str:
+        """The next of the forms, which take turns; one that begins unlike the sentence before."""
+        first = self.used[pattern]
+        turns = [(first + more) % len(forms) for more in range(len(forms))]
+        unlike = [one for one in turns if opening(forms[one]) != self.opening]
+        chosen = (unlike or turns)[0]
+        self.used[pattern] = chosen + 1
+        return forms[chosen]
 
     def _title(self, one: LikedTitle, target: RecommendedTitle) -> str:
         """The liked title; with its year where the two are called the same (a remake)."""
@@ -198,60 +183,78 @@ class RuleExplainer:
         matches: Sequence[_Match],
         named: NamedAttributes,
         target: RecommendedTitle,
+        usable: Mapping[str, str],
     ) -> RuleReason:
         """One genre says little: numbers of people stand beside it, or in its place."""
         title, cause = self._title(one.title, target), one.cause
         few = not telling(cause.people, cause.people_both)
         if not few and normalise_key(named.genres[0]) in self.common:
-            return self._by_people(one, matches, target)
-        liked: tuple[str, ...] = (cause.id,)
+            return self._by_people(one, matches, target, usable)
         if few:
-            sentence = liked_sentence([title], named, self._turn("liked"), self.verb)
-        else:
-            sentence = genre_and_people_sentence(
-                title,
-                named,
-                cause.people,
-                cause.people_both,
-                self._turn("genre and people"),
-                self.verb,
-            )
-            sentence, liked = self._with_another(sentence, one, matches, target)
-        return RuleReason(sentence=sentence, liked=liked, attributes=named.keys)
+            sentence = self._said("liked", liked_sentences([title], named, self.verb))
+            return RuleReason(sentence=sentence, liked=(cause.id,), attributes=named.keys)
+        forms = genre_and_people_sentences(title, named, cause.people, cause.people_both, self.verb)
+        written = RuleReason(
+            sentence=self._said("genre and people", forms), liked=(cause.id,),
+            attributes=named.keys,
+        )  # fmt: skip
+        return self._with_another(written, one, matches, target, usable)
 
     def _by_people(
-        self, one: _Match, matches: Sequence[_Match], target: RecommendedTitle
+        self,
+        one: _Match,
+        matches: Sequence[_Match],
+        target: RecommendedTitle,
+        usable: Mapping[str, str],
     ) -> RuleReason:
         """A reason of numbers, or that it weighs most, where nothing shared can be said."""
         title, cause = self._title(one.title, target), one.cause
         if telling(cause.people, cause.people_both):
-            sentence = collaborative_sentence(
-                title, cause.people, cause.people_both, self._turn("people"), self.verb
-            )
-            sentence, liked = self._with_another(sentence, one, matches, target)
-            return RuleReason(sentence=sentence, liked=liked)
+            forms = collaborative_sentences(title, cause.people, cause.people_both, self.verb)
+            written = RuleReason(sentence=self._said("people", forms), liked=(cause.id,))
+            return self._with_another(written, one, matches, target, usable)
         strongest = self._title(matches[0].title, target)
-        sentence = strongest_sentence(strongest, self._turn("strongest"), self.verb)
+        sentence = self._said("strongest", strongest_sentences(strongest, self.verb))
         return RuleReason(sentence=sentence, liked=(matches[0].cause.id,))
 
     def _with_another(
-        self, sentence: str, one: _Match, matches: Sequence[_Match], target: RecommendedTitle
-    ) -> tuple[str, tuple[str, ...]]:
-        """The sentence, and after it the next cause if it counts for much; the ids cited."""
+        self,
+        written: RuleReason,
+        one: _Match,
+        matches: Sequence[_Match],
+        target: RecommendedTitle,
+        usable: Mapping[str, str],
+    ) -> RuleReason:
+        """The reason, and after it the next cause if it counts for much, with what that shares."""
         others = [
             other for other in matches[:2]
             if other is not one and other.cause.influence >= _PAIR_INFLUENCE
         ]  # fmt: skip
         if not others or one not in matches[:2]:
-            return sentence, (one.cause.id,)
+            return written
         other = others[0]
-        added = another_cause(
-            sentence, self._title(other.title, target), self._turn("another"), self.verb
-        )
-        if len(added.split()) > _WORDS:
-            return sentence, (one.cause.id,)
+        title, liked = self._title(other.title, target), (*written.liked, other.cause.id)
+        found = []
+        if not written.attributes and (named := self._shared_by(other, usable)).keys:
+            forms = with_shared_cause(written.sentence, title, named, self.verb)
+            sentence = self._said("another that shares", forms)
+            found.append(RuleReason(sentence=sentence, liked=liked, attributes=named.keys))
+        forms = with_another_cause(written.sentence, title, self.verb)
+        found.append(replace(written, sentence=self._said("another", forms), liked=liked))
+        short = [reason for reason in found if len(reason.sentence.split()) <= _WORDS]
+        if not short:
+            return written
         self.cited[other.cause.id] += 1
-        return added, (one.cause.id, other.cause.id)
+        return short[0]
+
+    def _shared_by(self, one: _Match, usable: Mapping[str, str]) -> NamedAttributes:
+        """What can be said that a title shares; no genre alone that many of the titles have."""
+        keys = [usable[key] for key in usable if key in one.shared]
+        named = NamedAttributes.choose(keys, self.weights)
+        alone = len(named.keys) == 1 and named.genres
+        if not substantial(one.shared) or (alone and normalise_key(named.genres[0]) in self.common):
+            return NamedAttributes.choose([], self.weights)
+        return named
 
     def _without_titles(self, target: RecommendedTitle, usable: list[str]) -> RuleReason:
         """No liked title is a cause: what the recommendation rests on instead."""
@@ -260,15 +263,18 @@ class RuleExplainer:
         ]
         named = NamedAttributes.choose(fitting, self.weights)
         if target.rests_on == PROFILE and named.keys:
-            return RuleReason(
-                sentence=taste_sentence(named, self._turn("taste")), attributes=named.keys
-            )
+            sentence = self._said("taste", taste_sentences(named))
+            return RuleReason(sentence=sentence, attributes=named.keys)
         people = target.people if target.people >= _FEW else 0
-        sentence = rests_on_sentence(
-            target.rests_on, people, has_liked=self.has_liked,
-            variant=self._turn(f"rests on {target.rests_on}"), verb=self.verb,
-        )  # fmt: skip
-        return RuleReason(sentence=sentence)
+        forms = rests_on_sentences(
+            target.rests_on, people, has_liked=self.has_liked, verb=self.verb
+        )
+        return RuleReason(sentence=self._said(f"rests on {target.rests_on}", forms))
+
+
+def opening(sentence: str) -> str:
+    """How a sentence begins, whatever title or number it names: two words."""
+    return " ".join(_NUMBER.sub("N", QUOTED.sub("T", sentence)).split()[:2])
 
 
 def telling(people: int, both: int) -> bool:
@@ -278,9 +284,9 @@ def telling(people: int, both: int) -> bool:
 
 def weight(key: str) -> float:
     """How much it says that two titles share this attribute, before its rarity counts."""
-    return _KIND_WEIGHT[kind(key)] / (3 if is_mood(key) else 1)
+    return _KIND_WEIGHT.get(kind(key), _FACT_WEIGHT) / (3 if is_mood(key) else 1)
 
 
 def substantial(shared: frozenset[str]) -> bool:
-    """Whether a genre or a theme is shared, not only a decade or a mood."""
-    return any(kind(key) == GENRE or (kind(key) == TAG and not is_mood(key)) for key in shared)
+    """Whether a genre, a theme or a label is shared, not only a decade or a mood."""
+    return any(kind(key) != DECADE and not is_mood(key) for key in shared)

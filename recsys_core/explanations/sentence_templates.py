@@ -1,111 +1,15 @@
-"""Sentence templates of the rule-based explanations: attributes as phrases, several forms each."""
+"""Sentence templates of the rule-based explanations, several forms of each."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
-from recsys_core.explanations.attributes import GENRE, TAG, kind, label, normalise_key
 from recsys_core.explanations.attribution.kinds import ATTRIBUTES, PROFILE, TIME
-from recsys_core.explanations.vocabulary import (
-    ADJECTIVES,
-    BEFORE,
-    EMPTY,
-    HEADS,
-    IMPLIED,
-    LIKED,
-    NAMES,
-    Verb,
-)
+from recsys_core.explanations.named_attributes import NamedAttributes, joined, with_article
+from recsys_core.explanations.vocabulary import LIKED, Verb
 
 _TITLE_CHARS: Final = 80
 _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamedAttributes:
-    """The one or two shared attributes that a sentence names."""
-
-    genres: tuple[str, ...]
-    adjectives: tuple[str, ...]
-    themes: tuple[str, ...]
-
-    @classmethod
-    def choose(cls, shared: Sequence[str], weights: Mapping[str, float]) -> "NamedAttributes":
-        """The most telling: a genre and a theme, else two of either, else a genre and a mood."""
-
-        def best(keys: list[str], number: int) -> tuple[str, ...]:
-            def order(key: str) -> tuple[float, bool]:
-                return -round(weights[normalise_key(key)], 6), in_sentence(label(key)) not in HEADS
-
-            chosen = sorted(keys, key=order)[:number]
-            return tuple(key for key in keys if key in chosen)
-
-        telling = [key for key in shared if label(key).casefold() not in EMPTY]
-        tags = [key for key in telling if kind(key) == TAG]
-        moods = [key for key in tags if is_mood(key)]
-        themes = [key for key in tags if key not in moods]
-        genres = [key for key in telling if kind(key) == GENRE]
-        said = {label(key).casefold() for key in genres}
-        moods = [key for key in moods if _implied_by(key) not in said]
-        named = best(genres, 1 if themes or (moods and len(genres) == 1) else 2)
-        return cls(
-            genres=named,
-            adjectives=best(moods, 1) if len(named) == 1 and not themes else (),
-            themes=best(themes, 1 if genres else 2),
-        )
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """All of them; none if there is no genre and no theme."""
-        if not self.genres and not self.themes:
-            return ()
-        return (*self.genres, *self.adjectives, *self.themes)
-
-    @property
-    def noun(self) -> str:
-        """`quirky thriller`, `crime thriller`; empty if no genre is shared."""
-        if not self.genres:
-            return ""
-        before = [label(key).casefold() for key in self.adjectives]
-        return " ".join([*before, genre_phrase([label(key) for key in self.genres])])
-
-    @property
-    def theme(self) -> str:
-        """`serial killer and police themes`, `prison theme`; empty if there is none."""
-        words = [in_sentence(label(key)) for key in self.themes]
-        return f"{joined(words)} theme{'s' if len(words) > 1 else ''}" if words else ""
-
-    @property
-    def a_theme(self) -> str:
-        """`serial killer and police themes`, `a prison theme`."""
-        return self.theme if len(self.themes) > 1 else with_article(self.theme)
-
-
-def is_mood(key: str) -> bool:
-    """Whether an attribute is a tag that reads as an adjective."""
-    return kind(key) == TAG and label(key).casefold() in ADJECTIVES
-
-
-def _implied_by(mood: str) -> str:
-    return IMPLIED.get(label(mood).casefold(), "")
-
-
-def genre_phrase(genres: Sequence[str]) -> str:
-    """`crime thriller`, `romantic comedy`, `war title`: genres as one singular noun."""
-    words = ["film-noir" if one.casefold() == "noir" else in_sentence(one) for one in genres]
-    head = next((one for one in HEADS if one in words), None)
-    before = [BEFORE.get(one, one) for one in words if one != head]
-    end = "title" if head is None else head.replace("-", " ")
-    return " ".join([*before, end])
-
-
-def in_sentence(tag: str) -> str:
-    """A tag as it stands within a sentence: lower case, but for names and abbreviations."""
-    words = re.split(r"[\s-]+", tag)
-    if any(word.casefold() in NAMES or word[1:] != word[1:].lower() for word in words):
-        return tag
-    return tag.lower()
 
 
 def shown_title(title: str) -> str:
@@ -116,34 +20,18 @@ def shown_title(title: str) -> str:
     return f"“{title}”"
 
 
-def joined(words: Sequence[str]) -> str:
-    """`a`, `a and b`."""
-    return " and ".join(words)
-
-
-def with_article(noun: str) -> str:
-    """`a crime thriller`, `an action comedy`."""
-    return f"{'an' if noun[:1].casefold() in 'aeiou' else 'a'} {noun}"
-
-
 def capitalised(text: str) -> str:
     """`text` with a capital first letter, the others as they are."""
     return text[:1].upper() + text[1:]
 
 
-def liked_sentence(
-    titles: Sequence[str], named: NamedAttributes, variant: int, verb: Verb = LIKED
-) -> str:
-    """A reason that cites one or two liked titles; `variant` chooses among the forms."""
+def liked_sentences(titles: Sequence[str], named: NamedAttributes, verb: Verb = LIKED) -> list[str]:
+    """Forms of a reason that cites one or two liked titles and names what they share with it."""
     if named.noun and named.theme:
-        forms = _genre_and_theme(titles, named, verb.past)
-    elif named.noun:
-        forms = _genre_only(titles, named, verb.past)
-    elif len(named.themes) > 1:
-        forms = _themes_only(titles, named, verb.past)
-    else:
-        forms = _theme_only(titles, named, verb.past)
-    return forms[variant % len(forms)]
+        return _genre_and_theme(titles, named, verb.past)
+    if named.noun:
+        return _genre_only(titles, named, verb.past)
+    return _theme_only(titles, named, verb.past)
 
 
 def _genre_and_theme(titles: Sequence[str], named: NamedAttributes, did: str) -> list[str]:
@@ -152,7 +40,8 @@ def _genre_and_theme(titles: Sequence[str], named: NamedAttributes, did: str) ->
         f"Because you {did} {liked}: another {noun} with {named.a_theme}.",
         f"Like {liked}, {_which(titles, did)}, this is {with_article(noun)} with {named.a_theme}.",
         f"You {did} {liked}; this {noun} shares {_their(titles)} {theme}.",
-        f"{capitalised(with_article(noun))} with the {theme} of {liked}, {_which(titles, did)}.",
+        f"{capitalised(with_article(noun))} that shares the {theme} with {liked},"
+        f" {_which(titles, did)}.",
     ]
 
 
@@ -162,15 +51,7 @@ def _genre_only(titles: Sequence[str], named: NamedAttributes, did: str) -> list
         f"Because you {did} {liked}: another {named.noun}.",
         f"{capitalised(noun)} like {liked}, {_which(titles, did)}.",
         f"You {did} {liked}; this is {noun} too.",
-    ]
-
-
-def _themes_only(titles: Sequence[str], named: NamedAttributes, did: str) -> list[str]:
-    liked, theme = joined(titles), named.theme
-    return [
-        f"Because you {did} {liked}: it shares {_their(titles)} {theme}.",
-        f"You {did} {liked}; the same {theme} return here.",
-        f"Its {theme} are those of {liked}, {_which(titles, did)}.",
+        f"Like {liked}, {_which(titles, did)}, it is {noun}.",
     ]
 
 
@@ -178,9 +59,15 @@ def _theme_only(titles: Sequence[str], named: NamedAttributes, did: str) -> list
     liked, theme = joined(titles), named.theme
     return [
         f"You {did} {liked}; this has {_their(titles)} {theme}.",
-        f"It shares the {theme} of {liked}, {_which(titles, did)}.",
+        f"It shares the {theme} with {liked}, {_which(titles, did)}.",
+        f"Because you {did} {liked}: it has {named.a_theme}, too.",
         f"What it has in common with {liked}, {_which(titles, did)}: the {theme}.",
-    ]
+    ] if not named.facts else [
+        f"You {did} {liked}; this has {named.a_theme}.",
+        f"It shares the {theme} with {liked}, {_which(titles, did)}.",
+        f"Because you {did} {liked}: {named.a_theme}.",
+        f"What it has in common with {liked}, {_which(titles, did)}: the {theme}.",
+    ]  # fmt: skip
 
 
 def _which(titles: Sequence[str], did: str) -> str:
@@ -191,39 +78,34 @@ def _their(titles: Sequence[str]) -> str:
     return "their" if len(titles) > 1 else "its"
 
 
-def taste_sentence(named: NamedAttributes, variant: int) -> str:
-    """A reason that rests on the user's profile alone."""
+def taste_sentences(named: NamedAttributes) -> list[str]:
+    """Forms of a reason that rests on the user's profile alone."""
     noun = named.noun and with_article(named.noun)
-    theme = named.theme and named.a_theme
-    what = " with ".join(part for part in (noun or "something", theme) if part)
-    forms = [
+    what = " with ".join(part for part in (noun or "something", named.a_theme) if part)
+    return [
         f"It fits the taste in your profile: {what}.",
         f"Close to what your profile says you enjoy: {what}.",
     ]
-    return forms[variant % len(forms)]
 
 
-def collaborative_sentence(
-    title: str, people: int, both: int, variant: int, verb: Verb = LIKED
-) -> str:
-    """A reason of counted people, where a cause shares nothing that can be said."""
+def collaborative_sentences(title: str, people: int, both: int, verb: Verb = LIKED) -> list[str]:
+    """Forms of a reason of counted people, where a cause shares nothing that can be said."""
     did = verb.past
-    forms = [
+    return [
         f"Of the {people} people who {did} {title}, as you did, {both} also {did} this.",
         f"You {did} {title}; {both} of the {people} people who did so {did} this, too.",
         f"{both} of the {people} people who, as you did, {did} {title} {did} this as well.",
         f"{capitalised(verb.participle)} by {both} of the {people} people who, like you, {did}"
         f" {title}.",
     ]
-    return forms[variant % len(forms)]
 
 
-def genre_and_people_sentence(
-    title: str, named: NamedAttributes, people: int, both: int, variant: int, verb: Verb = LIKED
-) -> str:
-    """A reason of one shared genre, which alone says little, and of counted people."""
+def genre_and_people_sentences(
+    title: str, named: NamedAttributes, people: int, both: int, verb: Verb = LIKED
+) -> list[str]:
+    """Forms of a reason of one shared genre, which alone says little, and of counted people."""
     noun, did = named.noun, verb.past
-    forms = [
+    return [
         f"You {did} {title}; this {noun} too was {verb.participle} by {both} of the {people} people"
         " who did.",
         f"{capitalised(with_article(noun))} that {both} of the {people} people who {did} {title},"
@@ -233,11 +115,10 @@ def genre_and_people_sentence(
         f"Another {noun} beside {title}, which you {did}: {both} of the {people} people who did so"
         f" {did} it.",
     ]
-    return forms[variant % len(forms)]
 
 
-def another_cause(sentence: str, title: str, variant: int, verb: Verb = LIKED) -> str:
-    """The sentence with a second liked title that counts for much."""
+def with_another_cause(sentence: str, title: str, verb: Verb = LIKED) -> list[str]:
+    """The sentence with a second liked title that counts for much, in several forms."""
     forms = [
         f"; {title}, which you {verb.past} too, also counts for it.",
         f"; your {verb.noun} {title} speaks for it as well.",
@@ -249,49 +130,69 @@ def another_cause(sentence: str, title: str, variant: int, verb: Verb = LIKED) -
             f" (and your {verb.noun} {title} speaks for it).",
             f" (that you {verb.past} {title} adds to it).",
         ]
-    return sentence.removesuffix(".") + forms[variant % len(forms)]
+    return [sentence.removesuffix(".") + one for one in forms]
 
 
-def strongest_sentence(title: str, variant: int, verb: Verb = LIKED) -> str:
-    """A reason that says which liked title counted for most, and nothing else."""
+def with_shared_cause(
+    sentence: str, title: str, named: NamedAttributes, verb: Verb = LIKED
+) -> list[str]:
+    """The sentence with a second liked title and what that one shares, in several forms."""
+    did, noun = verb.past, named.noun and with_article(named.noun)
+    if noun:
+        with_theme = f" with {named.a_theme}" if named.theme else ""
+        forms = [
+            f"like {title}, which you {did} too, it is {noun}{with_theme}",
+            f"{title}, which you {did} as well, is {noun}{with_theme}, too",
+        ]
+    else:
+        forms = [
+            f"it shares the {named.theme} with {title}, which you {did} too",
+            f"like {title}, which you {did} as well, it has {named.a_theme}",
+        ]
+    ends = [f" ({one})." if "; " in sentence else f"; {one}." for one in forms]
+    return [sentence.removesuffix(".") + one for one in ends]
+
+
+def strongest_sentences(title: str, verb: Verb = LIKED) -> list[str]:
+    """Forms of a reason that says which liked title counted for most, and nothing else."""
     did = verb.past
-    forms = [
+    return [
         f"Of all you {did}, {title} counts for most here.",
         f"You {did} {title}, and that counts for more here than any other title you {did}.",
         f"What brought it here most of all that you {did}: {title}.",
     ]
-    return forms[variant % len(forms)]
 
 
-def rests_on_sentence(
-    cause: str, people: int, *, has_liked: bool, variant: int, verb: Verb = LIKED
-) -> str:
-    """What to say where no liked title is a cause: the truth.
+def rests_on_sentences(
+    cause: str, people: int, *, has_liked: bool, verb: Verb = LIKED
+) -> list[str]:
+    """What to say where no liked title is a cause: the truth, in one form or more.
 
     Args:
         cause: the largest cause (`attribution.kinds`); empty where none is known.
         people: how many liked the title; 0 for too few to speak of.
         has_liked: whether the user is known to like any title.
-        variant: chooses among the forms.
         verb: what people did with titles.
     """
     did = verb.past
     if not has_liked:
-        known = f"{people} people {did} this" if people else "other people's ratings brought this"
+        known = (
+            f"{people} people {did} this" if people else f"other people's {verb.given} brought this"
+        )
         end = "" if people else " here"
-        forms = [
+        return [
             f"We know no title that you {did} yet; {known}{end}.",
             f"With no title that you {did} to go by: {known}{end}.",
         ]
-    elif cause == PROFILE:
-        forms = ["It fits what your profile says of you as a whole."]
-    elif cause == ATTRIBUTES:
-        forms = ["It is here for what is known of you beside your ratings."]
-    elif cause == TIME:
-        forms = ["It is here because it was popular at the time when you were active."]
-    else:
-        forms = [
+    if cause == PROFILE:
+        return ["It fits what your profile says of you as a whole."]
+    if cause == ATTRIBUTES:
+        return [f"It is here for what is known of you beside your {verb.given}."]
+    if cause == TIME:
+        return ["It is here because it was popular at the time when you were active."]
+    if people:
+        return [
             f"It is here for being popular: {people} people {did} it.",
             f"{people} people {did} it, which speaks for it here.",
-        ] if people else ["It is here for what other people's ratings say of it."]  # fmt: skip
-    return forms[variant % len(forms)]
+        ]
+    return [f"It is here for what other people's {verb.given} say of it."]

@@ -10,7 +10,16 @@ from recsys_core import columns as c
 from recsys_core.explanations.attributes import attributes
 from recsys_core.explanations.attribution.strengths import citable, rests_on
 from recsys_core.explanations.prompt import Cause, ExplainedItem, ExplanationInput, KnownItem
-from recsys_core.prompt_context.tables import item_facts, recent, recent_items, taste, tastes
+from recsys_core.llm.providers.rules import RULES
+from recsys_core.profiles.rules.lexicon import lexicon
+from recsys_core.prompt_context.tables import (
+    LABELS,
+    item_facts,
+    recent,
+    recent_items,
+    taste,
+    tastes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +81,12 @@ class ExplanationContexts:
             .join(causes, on=[c.USER, c.ITEM], how="left", maintain_order="left")
             .join(rests_on(attributions), on=[c.USER, c.ITEM], how="left", maintain_order="left")
             .with_columns(pl.col(c.USER).is_in(liking.implode()).alias(_LIKES))
+            .with_columns(pl.int_range(1, pl.len() + 1).over(c.USER).alias(_LISTED))
             .group_by(c.USER, maintain_order=True)
-            .agg(pl.col(_LIKES).first(), pl.struct(c.ITEM, _CAUSES, c.KIND, c.PEOPLE).alias(_ROWS))
+            .agg(
+                pl.col(_LIKES).first(),
+                pl.struct(c.ITEM, _CAUSES, c.KIND, c.PEOPLE, _LISTED).alias(_ROWS),
+            )
             .join(tastes(user_profiles), on=c.USER, how="left", maintain_order="left")
             .join(recent_items(history, items), on=c.USER, how="left", maintain_order="left")
         )
@@ -114,17 +127,27 @@ class ExplanationContexts:
         return ExplainedItem(
             **self._items[row[c.ITEM]].model_dump(), causes=causes,
             rests_on="" if causes else row[c.KIND] or "", people=row[c.PEOPLE] or 0,
+            place=row[_LISTED],
         )  # fmt: skip
 
 
 _CAUSES: Final = "__causes__"
 _LIKES: Final = "__likes__"
+_LISTED: Final = "__listed__"
 _ROWS: Final = "__rows__"
 
 
 def known_item(row: Mapping[str, Any]) -> KnownItem:
-    """A row of `prompt_context.tables.item_facts` with its attributes as keys."""
+    """A row of `prompt_context.tables.item_facts` with its attributes as keys.
+
+    Of a profile that was written by rules the lexicon's themes and moods are attributes; the names
+    and phrases that rules pick out of a text are not: two items that share one need not be alike.
+    """
+    tags = row[c.TAGS]
+    if row[c.MODEL] == RULES:
+        known = lexicon()
+        tags = [one for one in tags if one in known.order or one in known.all_moods]
     return KnownItem(
         id=str(row[c.ITEM]), title=row[c.TITLE], year=row[c.YEAR], description=row[c.DESCRIPTION],
-        attributes=attributes(row[c.GENRES], row[c.TAGS], row[c.YEAR]),
+        attributes=attributes(row[c.GENRES], tags, row[c.YEAR], row[LABELS]),
     )  # fmt: skip

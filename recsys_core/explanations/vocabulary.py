@@ -10,13 +10,17 @@ def _words(text: str) -> frozenset[str]:
 
 HEADS: Final = (
     "thriller", "drama", "comedy", "mystery", "western", "musical", "adventure", "fantasy",
-    "romance", "documentary", "film-noir", "biography",
+    "romance", "documentary", "film-noir", "biography", "memoir", "novel", "platformer", "shooter",
+    "roguelike", "metroidvania", "cookbook", "sitcom",
 )  # fmt: skip
 """Genres that can end a phrase, the strongest first."""
 
 BEFORE: Final = {
     "romance": "romantic", "drama": "dramatic", "animation": "animated", "history": "historical",
     "biography": "biographical", "film-noir": "noir", "children": "children's",
+    "classics": "classic", "humour": "humorous", "humor": "humorous",
+    "short stories": "short-story",
+    "sports": "sports", "children's literature": "children's",
 }  # fmt: skip
 """How a genre stands before the one that ends the phrase, where it changes."""
 
@@ -54,6 +58,26 @@ NAMES: Final = _words("""
 """)
 """Words that keep the capitals of the tag they stand in."""
 
+PLACES: Final = frozenset({
+    "new york city", "los angeles", "las vegas", "texas", "paris", "london", "france", "italy",
+    "britain", "ireland", "germany", "russia", "china", "japan", "africa", "latin america", "india",
+    "american south",
+})  # fmt: skip
+"""Themes that are places: that a text names one does not say that all of it is set there."""
+
+THEMES: Final = {
+    "at sea": "seafaring", "politics": "political", "native americans": "Native American",
+    "teenagers": "teenage", "suburbs": "suburban", "toys and games": "toy", "sports": "sports",
+    "martial arts": "martial arts", "true story": "true-story",
+    "american south": "the American South",
+    "mental health": "mental health", "american dream": "American dream",
+}  # fmt: skip
+"""How a theme stands before the word `theme`, or a place behind `ties to`, where that is not its
+name in the singular."""
+
+COLUMNS: Final = {"cast": "cast member"}
+"""How a column of labels is called in a sentence, where that is not its name in the singular."""
+
 EMPTY: Final = frozenset({
     "title", "titles", "item", "items", "product", "products", "other", "others", "unknown",
     "misc", "miscellaneous", "general", "(no genres listed)", "all", "default", "n/a", "none",
@@ -68,8 +92,14 @@ class Verb:
     past: str
     participle: str
     noun: str
+    given: str
 
 
-LIKED: Final = Verb(past="liked", participle="liked", noun="liking for")
-CHOSE: Final = Verb(past="chose", participle="chosen", noun="choice of")
+LIKED: Final = Verb(past="liked", participle="liked", noun="liking for", given="ratings")
+CHOSE: Final = Verb(past="chose", participle="chosen", noun="choice of", given="choices")
 """Of implicit feedback: bought, played, read or watched, which nobody need have liked."""
+
+
+def verb_of(*, implicit: bool) -> Verb:
+    """What people did with the titles that speak for others, as sentences and prompts say it."""
+    return CHOSE if implicit else LIKED

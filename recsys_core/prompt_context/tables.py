@@ -4,7 +4,8 @@ Joins are made for all users and items at once; models are made from single rows
 needs them.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import polars as pl
 
@@ -19,11 +20,34 @@ from recsys_core.prompt_context.models import (
     Taste,
 )
 
+LABELS: Final = "labels"
+"""Of `item_facts`: the item's labels of further columns, `column:label`."""
+_LABELS_PER_COLUMN: Final = 6
+
+
+def label_columns(schema: Mapping[str, pl.DataType]) -> list[str]:
+    """Columns of an items table beyond `columns.ITEMS` that hold labels (author, cast, brand)."""
+    labels = [name for name, dtype in schema.items() if dtype == pl.List(pl.String)]
+    return sorted(name for name in labels if name not in c.ITEMS)
+
 
 def item_facts(items: pl.DataFrame, item_profiles: pl.DataFrame) -> pl.DataFrame:
-    """ITEM, TITLE, YEAR, GENRES, TAGS and DESCRIPTION as prompts show them, a row per item."""
-    profiles = item_profiles.select(c.ITEM, c.GENRES, c.TAGS, c.DESCRIPTION)
-    columns = items.select(c.ITEM, c.TITLE, c.YEAR, c.GENRES, c.OVERVIEW)
+    """ITEM, TITLE, YEAR, GENRES, TAGS and DESCRIPTION as prompts show them, a row per item.
+
+    Beside them stand `LABELS`, the labels of further columns, and MODEL: who wrote the profile,
+    null where there is none.
+    """
+    profiles = item_profiles.select(c.ITEM, c.GENRES, c.TAGS, c.DESCRIPTION, c.MODEL)
+    none = pl.lit([], pl.List(pl.String))
+    labels = [
+        pl.col(name).list.head(_LABELS_PER_COLUMN).list.eval(f"{name}:" + pl.element())
+        .fill_null(none)
+        for name in label_columns(items.schema)
+    ]  # fmt: skip
+    columns = items.select(
+        c.ITEM, c.TITLE, c.YEAR, c.GENRES, c.OVERVIEW,
+        pl.concat_list(labels or [none]).alias(LABELS),
+    )  # fmt: skip
     genres = pl.when(pl.col(c.GENRES).list.len() > 0).then(c.GENRES).otherwise(f"{c.GENRES}_right")
     text = pl.coalesce(c.DESCRIPTION, c.OVERVIEW, pl.lit(""))
     return columns.join(profiles, on=c.ITEM, how="left").select(
@@ -33,6 +57,8 @@ def item_facts(items: pl.DataFrame, item_profiles: pl.DataFrame) -> pl.DataFrame
         genres.list.head(MAX_LABELS).fill_null([]).alias(c.GENRES),
         pl.col(c.TAGS).list.head(MAX_LABELS).fill_null([]),
         text.str.slice(0, DESCRIPTION_CHARS).alias(c.DESCRIPTION),
+        LABELS,
+        c.MODEL,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from recsys_core.artifacts import absolute, storage_error
 from recsys_core.errors import ConfigError, StorageError
-from recsys_core.processes import is_left_over, temporary_name
+from recsys_core.processes import remove_left_over, temporary_name
 
 LATEST: Final = "latest"
 MARK: Final = ".recsys-run"
@@ -76,7 +76,7 @@ def publish(root: str, run_name: str, files: Mapping[str, bytes], *, latest: boo
     fresh = base / temporary_name(run_name)
     try:
         base.mkdir(parents=True, exist_ok=True)
-        _sweep(base)
+        remove_left_over(base)
         try:
             fresh.mkdir()
             (fresh / MARK).write_text(f"{run_name}\n")
@@ -149,13 +149,7 @@ def _restore(target: Path) -> None:
 def sweep_runs(root: str) -> None:
     """Remove the folders that dead processes were writing under the folder of the runs."""
     with suppress(OSError):  # what cannot be removed is told by who writes there
-        _sweep(absolute(root))
-
-
-def _sweep(base: Path) -> None:
-    for path in base.iterdir():
-        if is_left_over(path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove_left_over(absolute(root))
 
 
 def _point(link: Path, run_name: str) -> None:

@@ -79,7 +79,13 @@ class Drops:
 
 
 def drops_of(
-    model: ServedModel, own: Edges, items: Indices, attributes: Floats, text: Floats
+    model: ServedModel,
+    own: Edges,
+    items: Indices,
+    attributes: Floats,
+    text: Floats,
+    *,
+    liked_only: bool = False,
 ) -> Drops:
     """Take a user's ratings away one by one.
 
@@ -89,8 +95,11 @@ def drops_of(
         items: (n_items,) places of the recommended items.
         attributes: (d,) of the user.
         text: (d_text,) of the user's profile.
+        liked_only: leave the others of the same ratings alone; no reason cites them.
     """
     asked = _asked(model, own, items)
+    if liked_only:
+        asked = asked[polarity(model, own)[asked] == 1]
     drops = _drops(model, own, asked, items, attributes, text)
     order = strongest_ratings(drops, polarity(model, own)[asked] == 1)
     return Drops(asked=asked, drops=drops, strongest=order)

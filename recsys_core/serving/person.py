@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from recsys_core.columns import (
@@ -42,7 +41,7 @@ from recsys_core.profiles.schema import Profile
 from recsys_core.profiles.users import evidence_turns, shown_items
 from recsys_core.prompt_context.models import Taste
 from recsys_core.prompt_context.tables import item_facts
-from recsys_core.serving.causes import Drops, drops_of, people_of, polarity
+from recsys_core.serving.causes import Drops, drops_of, people_of
 from recsys_core.serving.product.located import Located
 from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.visitors import FOLDED_IN, KNOWN, NOTHING_KNOWN
@@ -96,6 +95,7 @@ class People:
         facts = item_facts(model.items, model.item_profiles)
         by_id = {row[ITEM]: known_item(row) for row in facts.iter_rows(named=True)}
         self._known: list[KnownItem] = [by_id[item] for item in ids]
+        self._fields = [one.model_dump() for one in self._known]
         self._by_id = {one.id: one for one in self._known}
         self._ids = ids
         self._titles = model.items.select(TITLE, YEAR).rows()
@@ -256,39 +256,38 @@ class People:
     def _explained(self, located: Located, places: Indices) -> list[ExplainedItem]:
         """The items with the causes that `causes.visitor_causes` finds."""
         model, own = self.model, located.edges
-        found = drops_of(model, own, places, located.attributes[0], located.texts[0])
+        found = drops_of(
+            model, own, places, located.attributes[0], located.texts[0], liked_only=True
+        )
         rated = own.items[found.asked]
-        liked = polarity(model, own)[found.asked] == 1
-        cited = [self._cited(found, column, rated, liked) for column in range(len(places))]
+        cited = [self._cited(found, column, rated) for column in range(len(places))]
         asked = sorted({row for rows in cited for row in rows[:CITABLE]})
         row_of = {row: at for at, row in enumerate(asked)}
         people, both = people_of(model, rated[asked], places)
         fans = self._fans
         made = []
         for column, (place, rows) in enumerate(zip(places, cited, strict=True)):
-            most = found.drops[rows[0], column] if rows else np.float32(1)
+            drops = found.drops[rows[:CITABLE], column].astype(np.float64)
+            # Everything in it is of this service's own making: nothing needs to be validated.
             causes = tuple(
-                Cause(
-                    id=self._known[rated[row]].id,
-                    influence=int(np.floor(100 * found.drops[row, column] / most + 0.5)),
+                Cause.model_construct(
+                    id=self._known[rated[row]].id, influence=int(np.floor(percent + 0.5)),
                     people=int(people[row_of[row]]), people_both=int(both[row_of[row], column]),
                 )
-                for row in rows[:CITABLE]
-                if 100 * float(found.drops[row, column]) / float(most) >= CITED_FROM
+                for row, percent in zip(rows, 100 * drops / drops[:1], strict=False)
+                if percent >= CITED_FROM
             )  # fmt: skip
             made.append(
-                ExplainedItem(
-                    **self._known[place].model_dump(), causes=causes,
+                ExplainedItem.model_construct(
+                    **self._fields[place], causes=causes,
                     rests_on="" if causes else POPULARITY,
-                    people=int(fans[place]) if place < len(fans) else 0,
+                    people=int(fans[place]) if place < len(fans) else 0, place=column + 1,
                 )
             )  # fmt: skip
         return made
 
-    def _cited(
-        self, found: Drops, column: int, rated: Indices, liked: npt.NDArray[np.bool_]
-    ) -> list[int]:
+    def _cited(self, found: Drops, column: int, rated: Indices) -> list[int]:
         """Rows of the liked ratings without which the item's score were lower, most first."""
         drops = found.drops[:, column]
-        rows = [row for row in found.strongest[:, column].tolist() if liked[row] and drops[row] > 0]
+        rows = [row for row in found.strongest[:, column].tolist() if drops[row] > 0]
         return sorted(rows, key=lambda row: (-drops[row], self._ids[rated[row]]))

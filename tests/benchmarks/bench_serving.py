@@ -26,7 +26,7 @@ from tests.benchmarks.bars import Bars
 from tests.benchmarks.serving_data import ITEMS, USERS, write_product
 from tests.local_server import free_port, wait_for
 
-CLIENTS, SECONDS, MOST_SECONDS = 16, 8.0, 60.0
+CLIENTS, SECONDS, MOST_SECONDS, PROCESSES = 16, 8.0, 60.0, 2
 Body = dict[str, Any]
 
 
@@ -38,7 +38,7 @@ def main() -> int:
             write_product(root, name, seed)
         promote(str(root / "runs"), "first", "by hand")
         with _service(root / "runs") as (process, port):
-            print(f"loaded: {process.memory_info().rss / 2**20:.0f} MiB")
+            print(f"loaded: {_memory(process)}")
             asked = _Load(process, port)
             asked.judge(bars, "known users, each for the first time", _each_user(), 100, 0.1)
             asked.judge(bars, "known users, asked again and again", _any_user(100), 100, 0.1)
@@ -49,7 +49,7 @@ def main() -> int:
             asked.judge(bars, "known users while the model is exchanged", _any_user(), 100, 0.1, 2)
             exchange.join()
             bars.at_least("models that answered", len(asked.models), 2)
-            print(f"in the end: {process.memory_info().rss / 2**20:.0f} MiB")
+            print(f"in the end: {_memory(process)}")
     return bars.missed
 
 
@@ -57,7 +57,7 @@ def main() -> int:
 def _service(runs: Path) -> Iterator[tuple[psutil.Process, int]]:
     port = free_port()
     command = [sys.executable, "-m", "deployments.serve", "--runs-root", str(runs)]
-    command += ["--port", str(port), "--look-every", "1"]
+    command += ["--port", str(port), "--look-every", "1", "--processes", str(PROCESSES)]
     started = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: _answers(port), 120, "the service's answer")
@@ -65,6 +65,20 @@ def _service(runs: Path) -> Iterator[tuple[psutil.Process, int]]:
     finally:
         started.terminate()
         started.wait(20)
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _memory(process: psutil.Process) -> str:
+    parts = [f"{one.memory_info().rss / 2**20:.0f}" for one in _tree(process)]
+    return f"{' + '.join(parts)} MiB"
+
+
+def _processor(process: psutil.Process) -> float:
+    """Seconds of the processor that the service has taken so far."""
+    return sum(sum(one.cpu_times()[:2]) for one in _tree(process))
 
 
 def _answers(port: int) -> bool:
@@ -96,7 +110,7 @@ class _Load:
     ) -> None:
         """Ask for some seconds, and until `models` have answered; rate, percentiles, processor."""
         self._seconds, self._wrong = [], []
-        before = sum(self.process.cpu_times()[:2])
+        before = _processor(self.process)
         end = time.monotonic() + SECONDS
         clients = [
             threading.Thread(target=self._ask, args=(body, end, models)) for _ in range(CLIENTS)
@@ -107,7 +121,7 @@ class _Load:
         for one in clients:
             one.join()
         took, answered = time.perf_counter() - started, len(self._seconds)
-        processor = 1000 * (sum(self.process.cpu_times()[:2]) - before) / max(answered, 1)
+        processor = 1000 * (_processor(self.process) - before) / max(answered, 1)
         middle, slow = np.quantile(self._seconds or [np.inf], [0.5, 0.95])
         print(f"{what}: {answered} answers, {processor:.2f} ms of the processor each")
         print(f"  median {middle * 1000:.0f} ms")

@@ -5,6 +5,7 @@ import html
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import polars as pl
+import psutil
 import pytest
 
 from deployments.answering import Models
@@ -23,6 +25,7 @@ from recsys_core.serving import recommend, visitors_of
 from recsys_core.serving.people import person
 from recsys_core.serving.person import People
 from recsys_core.serving.product.pointer import promote
+from tests.local_server import ROOT, free_port, wait_for
 from tests.served_world import World, model, run, world
 
 HOST = "http://localhost"
@@ -237,6 +240,43 @@ def test_a_newer_model_is_taken_without_an_error(tmp_path):
     (tmp_path / "runs" / "served.json").write_text("{")
     assert not models.look(), "what serves goes on serving"
     assert client.get("/health").status_code == 200
+
+
+@pytest.mark.slow
+def test_several_processes_answer_and_end_together(tmp_path):
+    run(tmp_path / "runs", "one", world()[1])
+    port = free_port()
+    command = [sys.executable, "-m", "deployments.serve", "--run", "one", "--processes", "2"]
+    command += ["--runs-root", str(tmp_path / "runs"), "--port", str(port)]
+    started = subprocess.Popen(command, cwd=ROOT)
+    try:
+        wait_for(lambda: answers(port), 120, "an answer")
+        workers = [
+            one for one in psutil.Process(started.pid).children(recursive=True)
+            if "spawn_main" in " ".join(one.cmdline())
+        ]  # fmt: skip
+        assert len(workers) == 2
+        for _ in range(20):
+            told = httpx.post(f"http://127.0.0.1:{port}/recommend", json={"user": "u01", "k": 3})
+            assert told.status_code == 200
+    finally:
+        started.terminate()
+        started.wait(30)
+    assert not psutil.wait_procs(workers, 10)[1]
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "65"])
+def test_a_number_of_processes_that_is_none(given, capsys):
+    with pytest.raises(SystemExit):
+        main(["--processes", given])
+    assert "is no number from 1 to 64" in capsys.readouterr().err
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 @pytest.mark.browser

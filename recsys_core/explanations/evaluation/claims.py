@@ -24,6 +24,7 @@ import polars as pl
 from recsys_core import columns as c
 from recsys_core.explanations.sentence_templates import shown_title
 from recsys_core.explanations.vocabulary import BEFORE
+from recsys_core.prompt_context.tables import label_columns
 
 _APOSTROPHE: Final = "\u2019"
 """The typographic one."""
@@ -89,7 +90,7 @@ class Catalogue:
     """The vocabulary of all items, and the facts of each.
 
     Args:
-        items: `columns.ITEMS`; keywords, cast and directors count where they are there.
+        items: `columns.ITEMS`; labels of further columns (keywords, cast, authors) count.
         item_profiles: `columns.ITEM_PROFILES`.
     """
 
@@ -97,8 +98,9 @@ class Catalogue:
         profiles = item_profiles.select(
             c.ITEM, *(pl.col(name).alias(f"profile_{name}") for name in _PROFILE)
         )
+        further = label_columns(items.schema)
         rows = items.join(profiles, on=c.ITEM, how="left").iter_rows(named=True)
-        self.facts: dict[Any, ItemFacts] = {row[c.ITEM]: _facts(row) for row in rows}
+        self.facts: dict[Any, ItemFacts] = {row[c.ITEM]: _facts(row, further) for row in rows}
         self._labels = {
             label: None
             for one in self.facts.values()
@@ -186,10 +188,9 @@ _GENRES: Final[Mapping[Words, Words]] = {
 """How genres read within a sentence, and the genre."""
 
 
-def _facts(row: Mapping[str, Any]) -> ItemFacts:
+def _facts(row: Mapping[str, Any], further: Sequence[str]) -> ItemFacts:
     listed: list[str] = []
-    for name in (c.GENRES, f"profile_{c.GENRES}", f"profile_{c.TAGS}", c.KEYWORDS, c.CAST,
-                 c.DIRECTORS):  # fmt: skip
+    for name in (c.GENRES, f"profile_{c.GENRES}", f"profile_{c.TAGS}", *further):
         listed += row.get(name) or ()
     year = row[c.YEAR]
     labels = {words(label) for label in listed}

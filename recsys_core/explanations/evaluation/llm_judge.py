@@ -16,8 +16,9 @@ from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.errors import LLMError, LLMStopped
 from recsys_core.explanations.config import ExplanationConfig
-from recsys_core.explanations.prompt import ExplanationInput, KnownItem
+from recsys_core.explanations.prompt import ExplainedItem, ExplanationInput, KnownItem
 from recsys_core.explanations.user_context import ExplanationContext, ExplanationContexts
+from recsys_core.explanations.vocabulary import verb_of
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Request
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
@@ -39,8 +40,17 @@ _IDS: Final = "ids"
 class GivenReason(PromptModel):
     """A recommended title and the sentence about it."""
 
-    item: KnownItem
+    item: ExplainedItem
     sentence: str
+
+    @property
+    def causes_shown(self) -> list[dict[str, str | int]]:
+        """The causes with the counts that the sentence may tell, the strongest first."""
+        return [
+            {"liked_id": one.id, "influence": one.strength, "people": one.people,
+             "of_them": one.people_both}
+            for one in self.item.causes
+        ]  # fmt: skip
 
 
 class JudgeInput(PromptModel):
@@ -50,6 +60,13 @@ class JudgeInput(PromptModel):
     recent: tuple[RecentItem, ...] = ()
     liked: tuple[KnownItem, ...]
     reasons: tuple[GivenReason, ...]
+    implicit: bool = False
+    """Whether liked titles are chosen ones, of which no rating is known."""
+
+    @property
+    def did(self) -> str:
+        """What people did with liked titles, as sentences say it."""
+        return verb_of(implicit=self.implicit).past
 
 
 class Verdict(BaseModel):
@@ -108,6 +125,7 @@ async def judge_reasons(
     provider: Provider,
     config: ExplanationConfig,
     seed: int,
+    implicit: bool = False,
     on_user: Progress | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Let the model judge the first reasons of some users.
@@ -123,6 +141,7 @@ async def judge_reasons(
         provider: who judges.
         config: how many users.
         seed: of the sample of users.
+        implicit: whether what people like is what they chose: the prompt says so.
         on_user: called with the number of users done.
 
     Returns:
@@ -139,6 +158,7 @@ async def judge_reasons(
     users = ExplanationContexts(
         pool, history=history, items=items, item_profiles=item_profiles,
         user_profiles=user_profiles, attributions=attributions, liking=liking, batch=TITLES,
+        implicit=implicit,
     )  # fmt: skip
     said = {(str(user), str(item)): text for user, item, text in pool.select(_KEYS).iter_rows()}
 
@@ -188,7 +208,10 @@ def _question(
     shown: ExplanationInput, user: str, said: Mapping[tuple[str, str], str]
 ) -> JudgeInput:
     reasons = tuple(GivenReason(item=one, sentence=said[user, one.id]) for one in shown.items)
-    return JudgeInput(taste=shown.taste, recent=shown.recent, liked=shown.liked, reasons=reasons)
+    return JudgeInput(
+        taste=shown.taste, recent=shown.recent, liked=shown.liked, reasons=reasons,
+        implicit=shown.implicit,
+    )  # fmt: skip
 
 
 def _rows(pool: pl.DataFrame, judged: list[Verdicts]) -> pl.DataFrame:

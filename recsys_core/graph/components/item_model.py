@@ -115,6 +115,19 @@ class ItemToItemModel:
         total[np.diff(rows.seen.indptr)[users] == 0] = self.newcomers
         return total
 
+    def scores_of_one(self, history: Histories) -> Floats:
+        """(n_items,) as `scores` of a single user, without a matrix of one row."""
+        if not len(history):
+            return self.newcomers.copy()
+        rows, total = self.rows(history), self.prior.astype(np.float64)
+        for wanted, (rated, scored) in self.low_rank.items():
+            total += scored @ (rows.values(wanted) @ rated[history.items])
+        for wanted, weights in self.maps.items():
+            read = weights[history.items]
+            values = np.repeat(rows.values(wanted), np.diff(read.indptr)) * read.data
+            total += np.bincount(read.indices, values, self.n_items)
+        return total.astype(np.float32)
+
     def top_k(
         self,
         histories: Histories,

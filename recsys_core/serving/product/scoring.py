@@ -94,7 +94,11 @@ class Scoring:
 
     def _item_scores(self, item_model: ItemToItemModel, edges: Edges, attributes: Floats) -> Floats:
         count = len(attributes)
-        added = item_model.scores(self.rated(edges, count), np.arange(count))
+        rated = self.rated(edges, count)
+        if count == 1:
+            added = item_model.scores_of_one(rated)[None]
+        else:
+            added = item_model.scores(rated, np.arange(count))
         # Who has rated nothing is ranked by attributes first, where there are any.
         told: npt.NDArray[np.bool_] = np.bincount(edges.users, minlength=count) == 0
         added[told & attributes.any(axis=1)] = item_model.described_newcomers

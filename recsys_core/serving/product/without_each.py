@@ -2,16 +2,8 @@
 
 A sum without one rating is the whole sum less that rating's part. That holds for the item-to-item
 part and for columns that are linear in the history, also where ratings fade with every later one.
-In an attention layer the weight of a message is
-
-    exp(leaky(s + t) + b),  s of the item, t of the user,  leaky(x) = x or 0.2 x
-
-and t differs with what was left out. With the items sorted by s, those above -t weigh exp(t) times
-a number of their own, the others exp(0.2 t) times another one: two running sums give the layer's
-output for every t. So n histories of n - 1 ratings take n rows, not n squared.
+Attention is a case of its own: `graph.inference.network_without_each`.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,21 +14,12 @@ from recsys_core.graph.components.histories import (
     InputRows,
     UsualRatings,
 )
-from recsys_core.graph.inference.network_placing import (
-    SLOPE,
-    LayerMessages,
-    NetworkPlacing,
-    rating_levels,
-)
+from recsys_core.graph.inference.network_without_each import vectors_without_each
 from recsys_core.graph.inference.user_placing import HistoryColumns
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
-from recsys_core.interactions.feedback import RatingScale
 from recsys_core.serving.product.scoring import Scoring
 
 Doubles = npt.NDArray[np.float64]
-_LEAST = 1e-6
-"""Share of a softmax that has to be left without a rating: below it, the difference of the sums
-says nothing."""
 
 
 def scores_without_each(
@@ -59,7 +42,7 @@ def scores_without_each(
     if timed.any() and not timed.all():
         return None
     rated = scoring.rated(own, 1)
-    network = _network(scoring.placing.network, own, asked, text, scoring.scale)
+    network = vectors_without_each(scoring.placing.network, own, asked, text, scoring.scale)
     if network is None:
         return None
     parts = [scoring.placing.weight * network]
@@ -119,83 +102,3 @@ def _item_scores(
     if len(items) == 1:  # nothing is left
         added[1:] = 0 if attributes.any() else model.newcomers
     return added
-
-
-def _network(
-    network: NetworkPlacing, own: Edges, asked: Indices, text: Floats, scale: RatingScale
-) -> Floats | None:
-    """(1 + n, d) the network's vectors."""
-    places = np.arange(len(own))
-    read = network.read(Edges(
-        users=places, items=own.items, ratings=own.ratings, times=own.times
-    ), scale)  # fmt: skip
-    rows = np.full(len(own) + 1, -1, np.int64)
-    rows[read.users] = np.arange(len(read))
-    left = np.concatenate([[-1], rows[asked]])
-    degrees = (len(read) - (left >= 0)).astype(np.float32)
-    reach = size = None
-    if network.settings["symmetric_normalization"]:
-        reach = 1 / np.sqrt(np.maximum(network.item_degrees[read.items], 1))
-        summed = reach.sum() - np.where(left >= 0, np.append(reach, 0)[left], 0)
-        size = (summed / np.maximum(degrees, 1) * np.sqrt(degrees))[:, None]
-    levels = rating_levels(read.ratings, scale)
-    states = [network.begin(np.repeat(text, len(left), axis=0), degrees)]
-    for layer in network.layers:
-        bias = layer.level[levels] + (0 if reach is None else np.log(reach)[:, None])
-        received = _received(layer, read.items, bias, layer.wants(states[-1]), left)
-        if received is None:
-            return None
-        states.append(layer.behind(received, size, states[-1]))
-    return network.end(states, degrees)
-
-
-def _received(
-    layer: LayerMessages, items: Indices, bias: Floats, wants: Floats, left: Sequence[int] | Indices
-) -> Floats | None:
-    """(n, heads, hidden) mean messages of the items, without the one (-1: none) that is left out.
-
-    Args:
-        layer: what items send.
-        items: (n_read,) the items.
-        bias: (n_read, heads) of their logits.
-        wants: (n, heads) of the users.
-        left: (n,) places among the items.
-    """
-    left = np.asarray(left)
-    heads, hidden = layer.target.shape
-    if not len(items):
-        return np.zeros((len(wants), heads, hidden), np.float32)
-    source, wants = layer.source_scores[items].astype(np.float64), wants.astype(np.float64)
-    slopes = np.array([SLOPE, 1.0])[:, None, None]
-    shift = (bias + np.maximum(source, SLOPE * source)).max(0)
-    weights = np.exp(slopes * source + (bias - shift))  # of items below -t, and above
-    users = slopes * wants
-    users = np.exp(users - users.max(0))
-    sent = np.ones((len(items), heads, 1 + hidden))
-    sent[..., 1:] = layer.sent[items]
-    order = np.argsort(source, axis=0)
-    ordered = np.take_along_axis(sent, order[..., None], axis=0)
-    below = np.zeros((len(items) + 1, heads, 1 + hidden))
-    above = np.zeros_like(below)
-    low, high = (np.take_along_axis(one, order, axis=0)[..., None] for one in weights)
-    np.cumsum(low * ordered, axis=0, out=below[1:])
-    np.cumsum((high * ordered)[::-1], axis=0, out=above[:-1][::-1])
-    ranked = np.take_along_axis(source, order, axis=0)
-    found = np.empty((len(wants), heads, 1 + hidden))
-    for head in range(heads):
-        at = np.searchsorted(ranked[:, head], -wants[:, head], side="right")
-        parts = users[0, :, head, None] * below[at, head], users[1, :, head, None] * above[at, head]
-        found[:, head] = parts[0] + parts[1]
-    one_less = left >= 0
-    gone, whole = left[one_less], found[one_less, :, 0]
-    steep = source[gone] + wants[one_less] > 0
-    own = np.where(
-        steep, users[1][one_less] * weights[1][gone], users[0][one_less] * weights[0][gone]
-    )
-    found[one_less] -= own[..., None] * sent[gone]
-    if len(items) == 1:
-        found[one_less] = [1.0, *[0.0] * hidden]
-    elif (found[one_less, :, 0] < _LEAST * whole).any():
-        return None
-    received: Floats = (found[..., 1:] / found[..., :1]).astype(np.float32)
-    return received

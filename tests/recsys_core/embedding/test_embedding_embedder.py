@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys_core import processes
 from recsys_core.embedding import Embedder
 from recsys_core.embedding import model_files as folder
 from recsys_core.embedding import openvino_model as ir
@@ -130,6 +131,46 @@ def test_a_training_worker_without_the_packages_is_told_what_to_run_first(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError, match=rf"{package}.*\n.*\n.*flow `embed`"):
         _embedder(tiny_model, tmp_path, backend)
+
+
+def test_to_convert_and_embed_asks_nobody_and_forks_nothing(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """OpenVINO's telemetry does both, at import and at each conversion."""
+    code = f"""
+import sys
+heard = []
+sys.addaudithook(lambda event, _: heard.append(event) if event in (
+    "socket.getaddrinfo", "socket.connect", "os.fork") else None)
+from pathlib import Path
+from recsys_core.embedding import Embedder
+from recsys_core.embedding.config import EmbeddingConfig
+config = EmbeddingConfig(model={str(tiny_model)!r}, backend="openvino")
+Embedder(config, cache_folder=Path({str(tmp_path)!r})).encode(["a cop"])
+print(heard, "openvino_telemetry" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] False"
+    assert len(list(tmp_path.iterdir())) == 1, "it was converted here"
+
+
+def test_what_a_killed_conversion_left_is_removed(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    ours = processes.temporary_name("ours")
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "this_process", lambda: processes.Process(
+            host=processes._host(), pid=dead.pid, started=1))  # fmt: skip
+        theirs = processes.temporary_name("theirs")
+    for name in (ours, theirs, "somebody's"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.bin").write_bytes(b"half")
+    _embedder(tiny_model, tmp_path)
+    assert not (tmp_path / theirs).exists()
+    assert (tmp_path / ours / "model.bin").exists(), "who writes there is alive"
+    assert (tmp_path / "somebody's" / "model.bin").exists()
 
 
 @pytest.mark.parametrize("name", ["model.bin", "model.xml", "sha256.json"])

@@ -19,7 +19,8 @@ from recsys_core import columns as c
 from recsys_core.evaluation.metrics import Floats
 from recsys_core.explanations.attributes import attributes, label
 from recsys_core.explanations.evaluation.metrics import ClaimChecker
-from recsys_core.explanations.sentence_templates import in_sentence, shown_title
+from recsys_core.explanations.named_attributes import in_sentence
+from recsys_core.explanations.sentence_templates import shown_title
 
 ANOTHER_ITEM: Final = "another item"
 ANOTHER_USER: Final = "another user"

@@ -12,6 +12,7 @@ from recsys_core.graph.inference.network_placing import NetworkPlacing
 from recsys_core.graph.inference.user_placing import HistoryColumns
 from recsys_core.graph.interaction_graph import Edges
 from recsys_core.serving.causes import _one_by_one
+from recsys_core.serving.product import without_each
 from recsys_core.serving.product.excerpt import excerpt
 from recsys_core.serving.product.located import Located
 from recsys_core.serving.product.scoring import Scoring
@@ -142,3 +143,42 @@ def test_what_sums_cannot_tell_is_placed_anew() -> None:
     resting = replace(part, placing=replace(part.placing, network=network))
     timed = replace(own, times=np.arange(count, dtype=float))
     assert scores_without_each(resting, timed, np.arange(2), attributes, text) is None
+
+
+def with_layers(found: Scoring, **factors: float) -> Scoring:
+    """The same with parts of its attention multiplied."""
+    network = found.placing.network
+    layers = tuple(
+        replace(one, **{name: getattr(one, name) * np.float32(by) for name, by in factors.items()})
+        for one in network.layers
+    )
+    changed = replace(network, layers=layers)
+    return replace(found, placing=replace(found.placing, network=changed))
+
+
+def test_items_that_change_sides_with_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the least and the largest of the users' own parts: running sums tell of them."""
+    running, plain = [], np.cumsum
+    monkeypatch.setattr(
+        without_each.np, "cumsum", lambda *some, **more: running.append(1) or plain(*some, **more)
+    )
+    compared(with_layers(scoring(), target=30.0, source_scores=2.0))
+    assert running
+
+
+@pytest.mark.parametrize("source", [1.0, 1e2, 1e4])
+@pytest.mark.parametrize("target", [1.0, -1e2, 1e4])
+def test_logits_far_apart_are_told_or_placed_anew(source: float, target: float) -> None:
+    """Never a number that is none: what single precision cannot hold is no answer."""
+    part, _ = excerpt(with_layers(scoring(), source_scores=source, target=target), RATED, SCORED)
+    count = len(RATED)
+    own = Edges(
+        users=np.zeros(count, np.int64), items=np.arange(count),
+        ratings=np.full(count, 8, np.float32), times=np.arange(count, dtype=float),
+    )  # fmt: skip
+    attributes = model().attributes_of("u01")
+    text = np.ones((1, part.placing.text_width), np.float32)
+    found = scores_without_each(part, own, np.arange(count), attributes, text)
+    expected = _one_by_one(part, own, np.arange(count), attributes[0], text[0])
+    assert found is None or np.abs(found - expected).max() < 1e-4
+    assert found is not None or max(abs(source), abs(target)) > 1

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_core.columns import ITEM, RANK, USER
+from recsys_core.columns import ITEM, PEOPLE, PEOPLE_BOTH, RANK, USER
 from recsys_core.config import RunConfig, load_config
 from recsys_core.errors import BudgetExceeded, ConfigError, LLMUnavailable
 from recsys_core.explanations.attribution.assumed import assumed
@@ -50,13 +50,20 @@ def reasons(tables: RerankTables = TABLES, evidence: pl.DataFrame = EVIDENCE) ->
 
 
 def given(
-    recommendations: pl.DataFrame, provider: Provider, **config: int
+    recommendations: pl.DataFrame,
+    provider: Provider,
+    *,
+    implicit: bool = False,
+    causes: pl.DataFrame | None = None,
+    **config: int,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
+    if causes is None:
+        causes = assumed(EVIDENCE, ranked(TABLES))
     return asyncio.run(
         judge_reasons(
             recommendations, history=TABLES.history, items=TABLES.items,
             item_profiles=TABLES.item_profiles, user_profiles=TABLES.user_profiles,
-            attributions=assumed(EVIDENCE, ranked(TABLES)), liking=EVIDENCE[USER].unique(),
+            attributions=causes, liking=EVIDENCE[USER].unique(), implicit=implicit,
             provider=provider, config=ExplanationConfig(**config), seed=0,
         )
     )  # fmt: skip
@@ -144,6 +151,30 @@ def test_the_prompt_shows_the_sentence_and_what_it_rests_on() -> None:
         assert f'"id": "{row[ITEM]}"' in text
         assert row["title"] in text
     assert text.count('"sentence"') == TITLES
+
+
+def test_the_prompt_shows_the_counts_that_a_sentence_tells() -> None:
+    causes = assumed(EVIDENCE, ranked(TABLES)).with_columns(
+        pl.lit(212, pl.Int32).alias(PEOPLE), pl.lit(148, pl.Int32).alias(PEOPLE_BOTH)
+    )
+    provider = Scripted(opinion)
+    given(reasons(), provider, causes=causes, judge_users=1)
+    text = render(EXPLANATION_JUDGE.name, provider.asked[0].variables)[1]["content"]
+    assert '"people": 212' in text
+    assert '"of_them": 148' in text
+
+
+@pytest.mark.parametrize(("implicit", "said", "unsaid"), [(True, "chose", "liked the"),
+                                                          (False, "liked", "chose")])  # fmt: skip
+def test_the_prompt_says_what_people_did(implicit: bool, said: str, unsaid: str) -> None:
+    provider = Scripted(opinion)
+    given(reasons(), provider, implicit=implicit, judge_users=1)
+    messages = render(EXPLANATION_JUDGE.name, provider.asked[0].variables)
+    task = messages[1]["content"].partition("Task: ")[2]
+    assert f"titles that this person\n{said}." in task
+    assert f"people {said} it" in task
+    assert unsaid not in task
+    assert "liked" not in messages[0]["content"]
 
 
 def test_a_judge_needs_a_model_and_is_part_of_the_plan() -> None:

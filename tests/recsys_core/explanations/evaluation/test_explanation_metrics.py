@@ -292,9 +292,10 @@ def test_the_metric_tells_true_from_shuffled_and_planted() -> None:
     known = user_facts(tables.history, tables.items, tables.user_profiles, 4.0)
     checker = ClaimChecker(Catalogue(tables.items, tables.item_profiles), known)
     areas = trials(found, tables.items, checker, seed=0)
-    # Six genres and six tags, and two named at most: by chance many a false claim is true here. The
-    # thresholds for real catalogues are in the test on MovieLens.
-    assert areas["another item"] > 0.75
+    # Six genres and six tags, and two named at most: by chance many a false claim is true here, and
+    # a tag that a fifth of the titles have is not named. The thresholds for real catalogues are in
+    # the test on MovieLens.
+    assert areas["another item"] > 0.7
     assert areas["another user"] > 0.8
     assert areas["planted"] > 0.9
 

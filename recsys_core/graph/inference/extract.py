@@ -13,8 +13,9 @@ from recsys_core.graph.components.dot_products.lightgcn import LightGcn
 from recsys_core.graph.components.dot_products.residual_ease import STARS, ResidualEase
 from recsys_core.graph.components.dot_products.temporal_popularity import TemporalPopularity
 from recsys_core.graph.components.histories import HistoryInput, UsualRatings
-from recsys_core.graph.inference.fold_in import FittedModel, network_model, training_messages
+from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.inference.layerwise import layer_states
+from recsys_core.graph.inference.network_fold_in import network_model, training_messages
 from recsys_core.graph.inference.network_placing import LayerMessages, NetworkPlacing
 from recsys_core.graph.inference.user_placing import HistoryColumns, UserPlacing, WindowColumns
 from recsys_core.graph.interaction_graph import Floats

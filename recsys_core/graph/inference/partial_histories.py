@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsys_core.graph.inference.fold_in import FittedModel, network_model, training_messages
+from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.inference.layerwise import layer_states
+from recsys_core.graph.inference.network_fold_in import network_model, training_messages
 from recsys_core.graph.interaction_graph import Edges, Floats
 from recsys_core.graph.model.attention_layer import AttentionLayer, rating_levels
 from recsys_core.graph.model.gat import GAT

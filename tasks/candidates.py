@@ -16,12 +16,12 @@ from recsys_core.interactions.topk import Floats, Indices, ranked_lists, top_k
 from tasks.graph import read_graph
 from tasks.runtime.item_models import read_item_model
 from tasks.runtime.references import CandidatesRef, GraphRef, ItemIdsRef, ModelRef, SplitRef
-from tasks.runtime.saved_models import NEUTRAL, SCALE, SEARCHED, WEIGHING, served_prefix
+from tasks.runtime.saved_models import NEUTRAL, SCALE, SEARCHED, WEIGHING
 from tasks.runtime.step import step
 from tasks.train import CHOSEN_ANEW
 
 
-@step("candidates", version="21", returns=CandidatesRef, hints=("last",))
+@step("candidates", version="22", returns=CandidatesRef, hints=("last",))
 def candidates(
     out: ArtifactWriter,
     *,
@@ -84,7 +84,7 @@ def candidates(
         out.fact(f"{name}_noise_of_retraining", round(found.noise, 4))
         return ranked_lists(nodes.user_ids, nodes.item_ids, found.indices, found.scores)
 
-    final = best("candidates", served_prefix(split), split.shown, split.masked)
+    final = best("candidates", "", split.shown, split.masked)
     out.table("candidates", final, CANDIDATES)
     held_out = (
         best("valid_candidates", SEARCHED, train, train if split.masks else split.masked)

@@ -18,12 +18,12 @@ from tasks.runtime.references import (
     UserProfilesRef,
     UsersRef,
 )
-from tasks.runtime.saved_models import WEIGHING, read_model, served_prefix
+from tasks.runtime.saved_models import WEIGHING, read_model
 from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 
-@step(contract.STEP, version="17", returns=ServedModelRef)
+@step(contract.STEP, version="19", returns=ServedModelRef)
 def served_model(
     out: ArtifactWriter,
     *,
@@ -57,8 +57,8 @@ def served_model(
     """
     from recsys_core.graph.inference.extract import user_placing
 
-    prefix, known = served_prefix(split), known_users.table("users")
-    vectors = {name: model.table(f"{prefix}{name}") for name in ("users", "items")}
+    known = known_users.table("users")
+    vectors = {name: model.table(name) for name in ("users", "items")}
     item_ids = vectors["items"][ITEM]
     write_vectors(
         out, contract.USER_VECTORS, vectors["users"][USER], vector_array(vectors["users"])
@@ -66,7 +66,7 @@ def served_model(
     write_vectors(out, contract.ITEM_VECTORS, item_ids, vector_array(vectors["items"]))
     texts = embeddings.table("items")
     write_vectors(out, contract.ITEM_TEXTS, item_ids, aligned(texts, item_ids))
-    write_item_model(out, "", read_item_model(model, prefix))
+    write_item_model(out, "", read_item_model(model, ""))
     fitted = read_model(model, graph=graph, embeddings=embeddings, split=split)
     out.data(contract.PLACING, user_placing(fitted).to_bytes())
     for name, table in (
@@ -88,7 +88,7 @@ def served_model(
             "unary": fitted.graph.edges.are_alike,
             "attributes": bool(told["user_attributes"]),
             "allow_repeats": not split.masks,
-            "item_model": told.get(f"{prefix}{FACTS}"),
+            "item_model": told.get(FACTS),
             "ratings": ratings,
             "config": config.identity(),
         },

@@ -43,7 +43,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="31",
+    version="32",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
@@ -71,7 +71,8 @@ def train(
             the model that saw no validation row, after the prefix `search_`; `validated`. A server
             adds the dot product of
             the vectors and `ItemToItemModel.scores`.
-        split: its validation part stops the training.
+        split: its validation part stops the training; says what the served model learns from, and
+            what its users are placed by.
         graph: nodes, what is known of users, and training edges.
         embeddings: text vectors of users, text vectors and features of items.
         config: model and training.
@@ -118,6 +119,8 @@ def train(
             scratch=out.scratch,
             choice=None if chosen is None else Choice(**chosen),
             earlier=on,
+            learn_valid=split.learns_from_valid,
+            shown=bipartite.edges_of(split.shown),
         )
     for prefix, found, weights in (
         ("", trained.served, trained.weights),

@@ -161,7 +161,7 @@ class SplitConfig(Section):
     learned: Parts = "train+valid"
     """What the served model learns from, once its choices are made on valid."""
     shown: Parts = "train+valid"
-    """Which interactions a user is placed by when lists are made: by baselines and by the
-    item-to-item part of the graph model. Its network places users by what it learned from."""
+    """Which interactions a user is placed by when lists are made, by baselines and by the graph
+    model, which folds users in where it learned from others."""
     masked: Parts = "train+valid"
     """Which interactions a list leaves out (none with data.allow_repeats)."""

@@ -21,16 +21,7 @@ SCALE: Final = "scale"
 NEUTRAL: Final = "neutral"
 """Entry of `WEIGHING`: what a rating counts for that is neither liked nor disliked."""
 SEARCHED: Final = "search_"
-"""Prefix of the tables and files of the model that saw no validation row."""
-
-
-def served_prefix(split: SplitRef) -> str:
-    """The prefix of the model that is served.
-
-    What the search trained knows no validation row: the final model where train alone teaches.
-    """
-    searched = not split.learns_from_valid and not split.table("valid").is_empty()
-    return SEARCHED if searched else ""
+"""Prefix of the tables and files of the model that saw no validation row, users by train alone."""
 
 
 def read_model(
@@ -56,15 +47,15 @@ def read_model(
 
     nodes = InteractionGraph.from_tables({name: graph.table(name) for name in graph.tables})
     nodes = nodes.with_edges(nodes.edges_of(split.learned))
-    facts, prefix = model.manifest.facts, served_prefix(split)
+    facts = model.manifest.facts
     config = TrainingConfig.model_validate(facts[CONFIG])
-    maps = facts.get(f"{prefix}{FACTS}")
+    maps = facts.get(FACTS)
     wanted = [USER_VECTORS, ITEM_VECTORS, *(() if maps is None else TABLES)]
     return fitted_model(
         nodes,
-        tables={name: model.table(f"{prefix}{name}") for name in wanted},
-        weights=model.data(f"{prefix}{WEIGHTS_FILE}"),
-        components=model.data(f"{prefix}{COMPONENTS_FILE}"),
+        tables={name: model.table(name) for name in wanted},
+        weights=model.data(WEIGHTS_FILE),
+        components=model.data(COMPONENTS_FILE),
         item_model=maps,
         user_text=aligned(embeddings.table("users"), nodes.user_ids),
         item_text=aligned(

@@ -50,7 +50,7 @@ def causes_of(
             would stand.
     """
     added = history.contributions(items)
-    parts = history.parts(np.concatenate([history.whole, history.without_each()]))
+    parts = history.whole_and_without_each()
     own = parts.scores(items)
     drops = own[0] - own[1:]
     others = [added.profile, added.attributes, added.popularity, added.time, added.joint]

@@ -21,7 +21,10 @@ from recsys_core.graph.components.dot_products.residual_ease import ResidualEase
 from recsys_core.graph.components.dot_products.temporal_popularity import TemporalPopularity
 from recsys_core.graph.components.histories import Histories, HistoryInput
 from recsys_core.graph.components.item_model import ItemToItemModel
+from recsys_core.graph.inference.extract import network_placing
 from recsys_core.graph.inference.fold_in import FittedModel
+from recsys_core.graph.inference.network_placing import NetworkPlacing
+from recsys_core.graph.inference.network_without_each import messages_of, vectors_without_each
 from recsys_core.graph.inference.partial_histories import PartialHistories
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.graph.training.objective import target_weights
@@ -65,16 +68,20 @@ class Counterfactuals:
     Attributes:
         fitted: the model.
         network: its network with the items' states.
+        placing: the same for one rating less at a time.
         neutral_weight: what a rating counts for that is neither liked nor disliked.
     """
 
     fitted: FittedModel
     network: PartialHistories
+    placing: NetworkPlacing
 
     @classmethod
     def of(cls, fitted: FittedModel) -> Self:
         """Prepare the model, once for all users."""
-        return cls(fitted=fitted, network=PartialHistories.of(fitted))
+        return cls(
+            fitted=fitted, network=PartialHistories.of(fitted), placing=network_placing(fitted)
+        )
 
     def users(
         self, shown: Edges, profiles: Floats, attributes: Floats, numbers: Indices | None = None
@@ -160,6 +167,15 @@ class UserHistory:
         """The user with parts of the history: which ratings (n_parts, n) each part keeps."""
         return HistoryParts(self, kept)
 
+    def whole_and_without_each(self) -> "HistoryParts":
+        """The whole history as a first part, and it without each of its ratings."""
+        kept = np.concatenate([self.whole, self.without_each()])
+        placing, scale = self.source.placing, self.source.fitted.data
+        network = vectors_without_each(
+            placing, self.edges, np.arange(len(self)), self.profile[None], scale
+        )
+        return HistoryParts(self, kept, network)
+
     def scores(self, kept: Bools, items: Indices | None = None) -> Floats:
         """(n_parts, n_items) scores of a folded-in user with parts of the history.
 
@@ -169,11 +185,18 @@ class UserHistory:
         """
         return self.parts(kept).scores(items)
 
-    def vectors(self, kept: Bools) -> Floats:
-        """(n_parts, d) vectors, as `fold_in_users` gives them."""
+    def vectors(self, kept: Bools, network: Floats | None = None) -> Floats:
+        """(n_parts, d) vectors, as `fold_in_users` gives them.
+
+        Args:
+            kept: (n_parts, n) which ratings each part keeps.
+            network: (n_parts, d_network) the network's part, where it is known.
+        """
         served = self.source.fitted.served
         weight = np.float32(served.weights[NETWORK])
-        columns = [weight * self.source.network.vectors(self.profile, self.edges, kept)]
+        if network is None:
+            network = self.source.network.vectors(self.profile, self.edges, kept)
+        columns = [weight * network]
         columns += [
             np.float32(served.weights[name]) * self._component(one, kept)
             for name, one in served.components.items()
@@ -221,17 +244,17 @@ class UserHistory:
 
     def _network_parts(self, scored: Floats, ratings: Floats) -> tuple[Floats, Floats, Floats]:
         """Add the network's part to `ratings`; parts of profile, popularity, and the joint one."""
-        network = self.source.network
-        weight = np.float32(self.source.fitted.served.weights[NETWORK])
-        width = network.width
+        source = self.source
+        weight = np.float32(source.fitted.served.weights[NETWORK])
+        width = source.network.width
         bias = weight * scored[:, width:].sum(1)
-        messages = network.messages(self.profile, self.edges)
+        messages = messages_of(source.placing, self.edges, self.profile[None], source.fitted.data)
         if messages is not None:
             parts, own = messages
             ratings += weight * (parts @ scored[:, :width].T)
             return weight * (own @ scored[:, :width].T), bias, np.zeros_like(bias)
         kept = np.concatenate([self.whole, np.zeros_like(self.whole), self.without_each()])
-        scores = weight * (network.vectors(self.profile, self.edges, kept) @ scored.T)
+        scores = weight * (source.network.vectors(self.profile, self.edges, kept) @ scored.T)
         added = scores[0] - scores[2:]
         ratings += added
         return scores[1] - bias, bias, scores[0] - scores[1] - added.sum(0)
@@ -255,8 +278,18 @@ class UserHistory:
         directed: Floats = received / _length(received, one.temperature)
         return directed
 
+    @cached_property
+    def _made(self) -> dict[int, Floats]:
+        """The results of `_parts_of` by component."""
+        return {}
+
     def _parts_of(self, one: object) -> Floats:
-        """(n, d) what each rating adds to the user's columns."""
+        """(n, d) what each rating adds to the user's columns; made once."""
+        if id(one) not in self._made:
+            self._made[id(one)] = self._made_of(one)
+        return self._made[id(one)]
+
+    def _made_of(self, one: object) -> Floats:
         if isinstance(one, EaseComponent):
             weights = target_weights(self.edges.ratings, one.config, one.data)
             weighted: Floats = weights[:, None] * one.rated[self.items]
@@ -307,15 +340,17 @@ class HistoryParts:
     Attributes:
         history: the user.
         kept: (n_parts, n) which ratings each part keeps.
+        network: (n_parts, d_network) the network's part of the vectors; None where it is not known.
     """
 
     history: UserHistory
     kept: Bools
+    network: Floats | None = None
 
     @cached_property
     def vectors(self) -> Floats:
         """(n_parts, d) as `fold_in_users` gives them."""
-        return self.history.vectors(self.kept)
+        return self.history.vectors(self.kept, self.network)
 
     @cached_property
     def _inputs(self) -> dict[HistoryInput, Floats]:

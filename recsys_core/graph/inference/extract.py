@@ -13,8 +13,9 @@ from recsys_core.graph.components.dot_products.lightgcn import LightGcn
 from recsys_core.graph.components.dot_products.residual_ease import STARS, ResidualEase
 from recsys_core.graph.components.dot_products.temporal_popularity import TemporalPopularity
 from recsys_core.graph.components.histories import HistoryInput, UsualRatings
-from recsys_core.graph.inference.fold_in import FittedModel, network_model, training_messages
+from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.inference.layerwise import layer_states
+from recsys_core.graph.inference.network_fold_in import network_model, training_messages
 from recsys_core.graph.inference.network_placing import LayerMessages, NetworkPlacing
 from recsys_core.graph.inference.user_placing import HistoryColumns, UserPlacing, WindowColumns
 from recsys_core.graph.interaction_graph import Floats
@@ -31,10 +32,10 @@ _AT_ONCE: Final = 4_000_000
 
 
 def user_placing(fitted: FittedModel) -> UserPlacing:
-    """Run the trained network once, and keep what its items send in every layer."""
+    """Run the trained network once, and take its components along."""
     served = fitted.served
     return UserPlacing(
-        network=_network(fitted),
+        network=network_placing(fitted),
         weight=served.weights[NETWORK],
         columns=tuple(
             (served.weights[name], columns_of(one)) for name, one in served.components.items()
@@ -73,7 +74,8 @@ def columns_of(component: Component) -> HistoryColumns | WindowColumns:
             )
 
 
-def _network(fitted: FittedModel) -> NetworkPlacing:
+def network_placing(fitted: FittedModel) -> NetworkPlacing:
+    """Run the trained network once, and keep what its items send in every layer."""
     none = np.zeros((0, fitted.user_text.shape[1]), np.float32)
     model: GAT = network_model(fitted, none).eval()
     adjacency, levels = training_messages(fitted)

@@ -12,14 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsys_core.graph.inference.fold_in import FittedModel, network_model, training_messages
+from recsys_core.graph.inference.fold_in import FittedModel
 from recsys_core.graph.inference.layerwise import layer_states
+from recsys_core.graph.inference.network_fold_in import network_model, training_messages
 from recsys_core.graph.interaction_graph import Edges, Floats
-from recsys_core.graph.model.attention_layer import (
-    AttentionLayer,
-    rating_levels,
-    symmetric_size,
-)
+from recsys_core.graph.model.attention_layer import AttentionLayer, rating_levels
 from recsys_core.graph.model.gat import GAT
 from recsys_core.graph.model.message_graph import MessagePassing
 from recsys_core.graph.model.message_passing import choose_backend
@@ -57,7 +54,6 @@ class _PartsOfHistory(MessagePassing):
             targets=targets, sources=sources, degrees=kept.sum(1),
             shape=(kept.shape[0], kept.shape[1]),
         )  # fmt: skip
-        self.shares = torch.empty(0, 0)
 
     def pair_sum(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         pairs = self.adjacency
@@ -69,7 +65,6 @@ class _PartsOfHistory(MessagePassing):
         return shares[pairs.targets, pairs.sources]
 
     def weighted_sum(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        self.shares = weights
         dense = self._dense(weights, 0.0).permute(2, 0, 1)  # (H, parts, ratings)
         return torch.bmm(dense, features.permute(1, 0, 2)).permute(1, 0, 2)
 
@@ -135,56 +130,16 @@ class PartialHistories:
         return torch.cat(found).numpy()
 
     def _vectors(self, profile: Floats, history: Edges, kept: torch.Tensor) -> torch.Tensor:
-        states, pairs, _ = self._states(profile, history, kept)
-        return self.model.user_outputs(self.model.combined(states), pairs.degrees)
-
-    def _states(
-        self, profile: Floats, history: Edges, kept: torch.Tensor
-    ) -> tuple[list[torch.Tensor], _Pairs, list[torch.Tensor]]:
-        """The user's states, the pairs, and each layer's attention (n_pairs, H)."""
         graph, items = _PartsOfHistory(kept), torch.from_numpy(history.items)
         pairs, reach = graph.adjacency, self.degrees[items]
         levels = rating_levels(torch.from_numpy(history.ratings), self.fitted.data)[pairs.sources]
         text = torch.from_numpy(profile[None].astype(np.float32))
         scaled = (text * self.fitted.config.user_text_scale).expand(len(kept), -1)
-        states, shares = [self.model.user_inputs(scaled, pairs.degrees)], []
+        states = [self.model.user_inputs(scaled, pairs.degrees)]
         for layer, of_items in zip(self.model.layers, self.states, strict=False):
             assert isinstance(layer, AttentionLayer)  # noqa: S101 - a ModuleList forgets the type
             sent, own = layer.sent(of_items[items]), layer.sent(states[-1])
             states.append(
                 layer.received(graph, levels, sent, own, states[-1], reach, pairs.degrees)
             )
-            shares.append(graph.shares)
-        return states, pairs, shares
-
-    def messages(self, profile: Floats, history: Edges) -> tuple[Floats, Floats] | None:
-        """What each rating, and the profile, add to the user's vector of the whole history.
-
-        With layers that only average neighbours the vector is a sum: of the profile's part, and of
-        what attention lets through from every rating, at the length that they all have together.
-
-        Returns:
-            (n, d) and (d,), which add up to the vector (its last entry, 1 for the items' biases,
-            is in neither); None where layers transform, so that nothing adds up.
-        """
-        config = self.fitted.config
-        if config.feature_transform or config.layer_combination != "mean":
-            return None
-        whole = np.ones((1, len(history)), np.bool_)
-        if config.edges == "liked":
-            whole[0] = history.ratings >= np.float32(self.fitted.data.like_from)
-        items, seen = torch.from_numpy(history.items), torch.from_numpy(whole)
-        with torch.no_grad():
-            states, pairs, shares = self._states(profile, history, seen)
-            combined = self.model.combined(states)
-            outputs = self.model.user_outputs(combined, pairs.degrees)[0, : combined.shape[1]]
-            scale = outputs.norm() / combined.norm().clamp(min=1e-12) / len(states)
-            parts = torch.zeros(len(history), combined.shape[1])
-            for layer, of_items, share in zip(self.model.layers, self.states, shares, strict=False):
-                assert isinstance(layer, AttentionLayer)  # noqa: S101
-                sent = layer.sent(of_items[items[seen[0]]]) * share[:, :, None]
-                if config.symmetric_normalization:
-                    reach = layer.reach(self.degrees[items], sent.dtype)
-                    sent = sent * symmetric_size(pairs, reach, pairs.degrees)
-                parts[seen[0]] += sent.flatten(1)
-        return (parts * scale).numpy(), (states[0][0] * scale).numpy()
+        return self.model.user_outputs(self.model.combined(states), pairs.degrees)

@@ -30,6 +30,7 @@ from recsys_core.graph.training.score_sum import (
     histories_of,
     item_scores,
     network_alone,
+    placed_by_shown,
 )
 from recsys_core.graph.training.spec import Fit, Listener, TrainingSpec
 from recsys_core.graph.training.warm_start import Start
@@ -77,7 +78,8 @@ class Phases:
 
     Attributes:
         fits: of the network; the first one, where there are two, saw no validation row.
-        sums: the network with its components, for each fit.
+        sums: the network with its components: the search's with users by their training edges, and
+            last the one that is served.
         choice: what validation chose; None for the network alone.
         searched: epochs of a search; of an earlier one where this training went on from it.
         ndcg: (n_users,) validation NDCG of the sum when its choices were made, or since a user is
@@ -128,12 +130,12 @@ def searched_phases(
     facts |= told | {"valid_ndcg_of_lists": float(np.nanmean(ndcg))}
     made = partial(Phases, choice=choice, searched=first.epoch, ndcg=ndcg, facts=facts)
     if not spec.config.retrain:
-        return made(fits=(first,), sums=(of_search,))
+        return made(fits=(first,), sums=(of_search, placed_by_shown(search, first, of_search)))
     # The same start as if this were the only phase.
     torch.manual_seed(spec.seed)
     final = replace(spec, epochs=first.epoch)
     last = fit(final, on_epoch, scratch)
-    return made(fits=(first, last), sums=(of_search, _sum_of(final, last, choice)))
+    return made(fits=(first, last), sums=(of_search, _served(final, last, choice)))
 
 
 def given_phases(
@@ -149,7 +151,7 @@ def given_phases(
         on = replace(spec, phase=f"{_ON}{FINAL}", start=earlier.served, epochs=earlier.epochs)
         last = fit(on, on_epoch, scratch)
         return Phases(
-            fits=(last,), sums=(_sum_of(on, last, choice),), choice=choice, went_on=True,
+            fits=(last,), sums=(_served(on, last, choice),), choice=choice, went_on=True,
             searched=earlier.searched,
         )  # fmt: skip
     if choice is None and spec.config.components:
@@ -160,7 +162,7 @@ def given_phases(
             torch.manual_seed(spec.seed)
     last = fit(spec, on_epoch, scratch)
     return Phases(
-        fits=(last,), sums=(_sum_of(spec, last, choice),), choice=choice, facts=facts,
+        fits=(last,), sums=(_served(spec, last, choice),), choice=choice, facts=facts,
         searched=last.epoch,
     )  # fmt: skip
 
@@ -202,11 +204,11 @@ def _gone_on(
         ndcg=np.where(same, earlier.ndcg, found),
     )  # fmt: skip
     if not final.config.retrain:
-        return made(fits=(first,), sums=(of_search,))
+        return made(fits=(first,), sums=(of_search, placed_by_shown(search, first, of_search)))
     torch.manual_seed(final.seed)
     final = replace(final, phase=f"{_ON}{FINAL}", start=earlier.served, epochs=first.epoch)
     last = fit(final, on_epoch, scratch)
-    return made(fits=(first, last), sums=(of_search, _sum_of(final, last, earlier.choice)))
+    return made(fits=(first, last), sums=(of_search, _served(final, last, earlier.choice)))
 
 
 def _shown(changes: Doubles) -> bool:
@@ -244,3 +246,7 @@ def _chosen(
 
 def _sum_of(spec: TrainingSpec, found: Fit, choice: Choice | None) -> ScoreSum:
     return network_alone(spec, found) if choice is None else fit_choice(spec, found, choice)
+
+
+def _served(spec: TrainingSpec, found: Fit, choice: Choice | None) -> ScoreSum:
+    return placed_by_shown(spec, found, _sum_of(spec, found, choice))

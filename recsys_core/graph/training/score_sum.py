@@ -39,6 +39,7 @@ from recsys_core.graph.training.described_newcomers import (
     popularity_beside_attributes,
     weight_of_attributes,
 )
+from recsys_core.graph.training.placed_users import folded_in, network_vectors
 from recsys_core.graph.training.spec import Fit, TrainingSpec
 from recsys_core.interactions.feedback import RatingScale, rating_weights
 
@@ -139,7 +140,7 @@ def network_alone(spec: TrainingSpec, fitted: Fit) -> ScoreSum:
         fitted.item_vectors, spec.item_text, _rated(spec.graph), spec.config.cold_item_ridge
     )
     return ScoreSum(
-        user_vectors=fitted.user_vectors, item_vectors=items, components={},
+        user_vectors=network_vectors(spec, fitted), item_vectors=items, components={},
         weights={NETWORK: 1.0}, item_model=None,
     )  # fmt: skip
 
@@ -223,6 +224,15 @@ def fit_choice(spec: TrainingSpec, fitted: Fit, choice: Choice) -> ScoreSum:
         choice.item_model, _histories(spec, spec.graph.edges), features=spec.item_text
     )
     return _summed(network_alone(spec, fitted), spec, components, choice.weights, model)
+
+
+def placed_by_shown(spec: TrainingSpec, fitted: Fit, found: ScoreSum) -> ScoreSum:
+    """The sum with users as lists place them (`TrainingSpec.shown`)."""
+    if spec.shown is None:
+        return found
+    network = folded_in(spec, fitted.weights, spec.shown)
+    users = found.users(network, spec.shown, spec.graph.user_attributes)
+    return replace(found, user_vectors=users)
 
 
 def held_out(edges: Edges, seed: int) -> tuple[Edges, Edges]:

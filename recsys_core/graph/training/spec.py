@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from recsys_core.graph.config import TrainingConfig
-from recsys_core.graph.interaction_graph import Floats, InteractionGraph
+from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.model.message_passing import Backend
 from recsys_core.graph.training.early_stopping import Validator
 from recsys_core.graph.training.warm_start import Start
@@ -36,6 +36,8 @@ class TrainingSpec:
         validator: measures NDCG for early stopping; None trains all epochs.
         precision: type that dense products are computed in.
         start: an earlier model to go on from; None starts anew.
+        shown: what users are placed by when lists are made, where that is not what the served
+            model learned from; None: users stand as trained.
     """
 
     phase: str
@@ -51,6 +53,7 @@ class TrainingSpec:
     validator: Validator | None = None
     precision: torch.dtype = torch.float32
     start: Start | None = None
+    shown: Edges | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

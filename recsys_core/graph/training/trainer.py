@@ -26,6 +26,7 @@ from recsys_core.graph.training.phases import (
     given_phases,
     searched_phases,
 )
+from recsys_core.graph.training.placed_users import same_pairs
 from recsys_core.graph.training.score_sum import Choice, ScoreSum
 from recsys_core.graph.training.spec import Listener, TrainingSpec
 from recsys_core.graph.training.warm_start import Start
@@ -94,6 +95,8 @@ def train(
     start: Start | None = None,
     choice: Choice | None = None,
     earlier: Earlier | None = None,
+    learn_valid: bool = True,
+    shown: Edges | None = None,
 ) -> Trained:
     """Train the model of `config` (paper 2.2 with preset `paper`).
 
@@ -129,6 +132,10 @@ def train(
             chooses anew: on `valid`, or on a tenth of the edges that is held out for it first.
         earlier: a training of nearly the same data whose choices are kept, too, while they hold.
             Its search must not have seen validation rows.
+        learn_valid: whether the served model learns from the validation rows, too, once its choices
+            are made on them. Otherwise what the search trained is served.
+        shown: edges that users are placed by when lists are made; None: those that are learned
+            from. Where they are others, users are folded in by them.
 
     Raises:
         DataError: no training rating is liked.
@@ -141,9 +148,14 @@ def train(
     config = config.for_data(len(graph.edges) + len(valid), graph.n_users, graph.n_items)
     device, device_fact = choose_device(config.device)
     precision, precision_fact = choose_precision(config.precision, device)
+    if not learn_valid:
+        config = config.model_copy(update={"retrain": False})
+    both = learn_valid and (rule != "search" or config.retrain)
+    learned = graph.edges.joined(valid) if both else graph.edges
+    alike = shown is None or same_pairs(shown, learned, graph.n_items)
     spec = TrainingSpec(
         phase=FINAL,
-        graph=graph.with_edges(graph.edges.joined(valid)),
+        graph=graph.with_edges(learned),
         user_text=user_vectors,
         item_text=item_vectors,
         config=config,
@@ -154,6 +166,7 @@ def train(
         epochs=config.max_epochs if epochs is None else epochs,
         precision=precision,
         start=start,
+        shown=None if alike else shown,
     )
     with _repeatable(seed, device):
         if rule == "search":
@@ -200,6 +213,7 @@ def _trained(spec: TrainingSpec, done: Phases, facts: dict[str, Any]) -> Trained
         "nodes_new_to_the_earlier_model": spec.start and spec.start.new_nodes(spec.graph),
         "epochs_from_checkpoints": sum(one.resumed_at for one in fits),
         "checkpoints_not_written": sum(one.unsaved for one in fits),
+        "users_placed_by": "what they were trained with" if spec.shown is None else "what is shown",
         "users_without_likes": spec.graph.n_users - len(set(liked.users.tolist())),
         "items_without_edges": spec.graph.n_items - len(set(edges.items.tolist())),
         "user_attributes": spec.graph.user_attributes.shape[1],

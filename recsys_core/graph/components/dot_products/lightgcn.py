@@ -117,7 +117,10 @@ class LightGcnFitter:
     def grid(self) -> Mapping[str, Ladder]:
         """As `Fitter.grid`."""
         ordered = bool(np.isfinite(self.spec.graph.edges.times).all())
-        return {_DECAY: Ladder(values=_DECAYS if ordered else _DECAYS[:2], cheap=True)}
+        ways: tuple[float, ...] = _DECAYS if ordered else _DECAYS[:2]
+        if self.spec.shown is not None:  # users are placed by what is shown of them
+            ways = tuple(one for one in ways if one != AS_TRAINED)
+        return {_DECAY: Ladder(values=ways, cheap=True)}
 
     def scorer(self, settings: Settings) -> Scorer:
         """As `Fitter.scorer`."""

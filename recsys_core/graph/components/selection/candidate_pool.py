@@ -5,7 +5,7 @@ try takes a hundredth of a second.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -144,18 +144,22 @@ class CandidatePool:
             summed.add_(self.scores[number], alpha=float(weights[number]))
         return summed
 
+    def of_users(self, places: Indices) -> "CandidatePool":
+        """The candidates of some users (n,)."""
+        return replace(
+            self, scores=self.scores[:, places], filled=self.filled[places],
+            relevant=self.relevant[places], ideal=self.ideal[places],
+        )  # fmt: skip
+
+    def at(self, k: int) -> "CandidatePool":
+        """The same candidates with NDCG cut off at k; a perfect list holds what is among them."""
+        counts = np.maximum(self.relevant.sum(1).numpy().astype(np.int32), 1)
+        return replace(self, k=k, ideal=torch.from_numpy(ideal_gain(counts, k).astype(np.float32)))
+
     def only(self, names: tuple[str, ...]) -> "CandidatePool":
         """The same candidates, scored by some of the components."""
         places = [self.names.index(name) for name in names]
-        return CandidatePool(
-            names=names,
-            scores=self.scores[places],
-            scales=self.scales[places],
-            filled=self.filled,
-            relevant=self.relevant,
-            ideal=self.ideal,
-            k=self.k,
-        )
+        return replace(self, names=names, scores=self.scores[places], scales=self.scales[places])
 
 
 def pooled_candidates(scorers: Mapping[str, Scorer], target: Target, *, top: int) -> CandidatePool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys_core.errors import DataError
 from recsys_core.graph.components.dot_products.fitter import Fitter
-from recsys_core.graph.components.effort import BUDGETS, Budget, Effort
+from recsys_core.graph.components.effort import BUDGETS, LEAST_USERS, Budget, Effort
 from recsys_core.graph.components.histories import Histories, InputRows
 from recsys_core.graph.components.item_maps import FittedMap, ItemPrior, Scorer, Vectors
 from recsys_core.graph.components.item_model import Facts, ItemToItemModel, summed
@@ -24,7 +24,11 @@ from recsys_core.graph.components.selection.refit import (
     refit_from,
     row_entries,
 )
-from recsys_core.graph.components.selection.stacking import StackedWeights, learn_weights
+from recsys_core.graph.components.selection.stacking import (
+    StackedWeights,
+    learn_weights,
+    learn_weights_of_few,
+)
 from recsys_core.graph.components.settings import Ladder, Settings
 from recsys_core.graph.interaction_graph import Floats, Indices
 
@@ -113,7 +117,11 @@ class ComponentSearch:
         if self.target is None:
             return _unlearned(next(iter(scorers)))
         pool = pooled_candidates(scorers, self.target, top=top_of_pool(self.target.k))
-        learned = learn_weights(pool, budget=self._budget.weights)
+        budget = self._budget.weights
+        if len(pool.ideal) < LEAST_USERS:
+            learned = learn_weights_of_few(pool, budget=budget, seed=self.data.seed)
+        else:
+            learned = learn_weights(pool, budget=budget)
         return replace(learned, cut=self._cut(learned, external))
 
     def refit(

@@ -4,10 +4,14 @@ The search starts from the best component alone. In rounds it takes every compon
 first, and tries a few multiples of its weight, and zero; a try that gains enough is kept. The
 result is never behind the best component on the users it is learned on. At the end a component
 goes whose loss is within the noise of these users, for it costs time and gains nothing sure.
+
+A few users decide little: on fewer than `effort.LEAST_USERS` the search takes what falls well for
+them for what is better. There the weights are means over searches on random halves of the users
+(bagging), by an NDCG that is cut off deeper, where each user has more hits to tell sums apart.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +25,12 @@ Doubles = npt.NDArray[np.float64]
 
 _ENTRIES: Final = (0.1, 0.3, 1.0)
 """Weights tried for a component that has none, as multiples of the sum of the others."""
+_HALVES: Final = 12
+"""Halves of few users that weights are means over."""
+_DEEP: Final = 100
+"""Cut-off of NDCG on these."""
+_LEAST_SHARE: Final = 0.02
+"""Share of the weights below which a component is left out of such means."""
 _FACTORS: Final = (0.0, 0.5, 0.75, 1.33, 2.0)
 """Multiples tried of a weight that a component has."""
 
@@ -86,10 +96,10 @@ def learn_weights(
         )
     search = _Search(pool, budget, gain)
     search.run()
-    without = search.removed(noise)
-    chosen = np.flatnonzero(search.weights)
+    search.remove(noise)
+    without = search.without()
     return StackedWeights(
-        weights={pool.names[c]: float(search.weights[c] / pool.scales[c]) for c in chosen},
+        weights=search.named(),
         alone=dict(zip(pool.names, search.alone, strict=True)),
         without=without,
         ndcg=float(pool.ndcg(pool.total(search.weights)).mean()),
@@ -97,6 +107,44 @@ def learn_weights(
         evaluations=search.spent,
         budget=budget,
     )
+
+
+def learn_weights_of_few(
+    pool: CandidatePool, *, budget: int, seed: int, gain: float = 2e-4
+) -> StackedWeights:
+    """The weights of the components of a pool of few users (docs/experiments.md, 2026-11-30).
+
+    Where the mean of the searches is behind the best component on all users, that search is
+    taken which saw all of them.
+
+    Args:
+        pool: candidates of validation users.
+        budget: tries of each search at most, as in `learn_weights`.
+        seed: of the halves.
+        gain: relative gain from which on a try is kept.
+
+    Raises:
+        ConfigError: the budget does not reach for the components alone.
+    """
+    whole = learn_weights(pool, budget=budget, gain=gain)
+    users, deep, rng = len(pool.ideal), pool.at(_DEEP), np.random.default_rng(seed)
+    if users < 2:
+        return whole
+    shares, spent = np.zeros(len(pool.names)), whole.evaluations
+    for _ in range(_HALVES):
+        search = _Search(deep.of_users(rng.permutation(users)[: users // 2]), budget, gain)
+        search.run()
+        shares += search.weights / search.weights.sum() / _HALVES
+        spent += search.spent
+    mean = _Search(pool, budget, gain)
+    mean.weights = np.where(shares >= _LEAST_SHARE, shares, 0.0)
+    found = float(pool.ndcg(pool.total(mean.weights)).mean())
+    if found < max(mean.alone):
+        return replace(whole, evaluations=spent, budget=budget * (_HALVES + 1))
+    return replace(
+        whole, weights=mean.named(), without=mean.without(), ndcg=found, evaluations=spent,
+        budget=budget * (_HALVES + 1),
+    )  # fmt: skip
 
 
 class _Search:
@@ -141,12 +189,11 @@ class _Search:
         alone = np.count_nonzero(self.weights) == 1
         return [] if alone else [own * factor for factor in _FACTORS]
 
-    def removed(self, noise: float) -> dict[str, float]:
-        """Remove what does not earn its place, the smallest weight first; NDCG without the rest.
+    def remove(self, noise: float) -> None:
+        """Remove what does not earn its place, the smallest weight first.
 
         The best component alone stays: the sum is never behind it.
         """
-        without: dict[str, float] = {}
         strongest = int(np.argmax(self.alone))
         for c in np.argsort(self.weights):
             if not self.weights[c] or np.count_nonzero(self.weights) == 1:
@@ -159,6 +206,16 @@ class _Search:
             small = float(lost.mean()) <= noise * error
             if small and c != strongest and float(values.mean()) >= max(self.alone):
                 self.weights = less
+
+    def named(self) -> dict[str, float]:
+        """Component -> factor of its scores as they are, where it has one."""
+        chosen = np.flatnonzero(self.weights)
+        names, scales = self.pool.names, self.pool.scales
+        return {names[c]: float(self.weights[c] / scales[c]) for c in chosen}
+
+    def without(self) -> dict[str, float]:
+        """Component -> NDCG of the others that have a weight."""
+        without: dict[str, float] = {}
         for c in np.flatnonzero(self.weights):
             less = self.weights.copy()
             less[c] = 0.0

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.selection.candidate_pool import CandidatePool
-from recsys_core.graph.components.selection.stacking import learn_weights
+from recsys_core.graph.components.selection.stacking import (
+    learn_weights,
+    learn_weights_of_few,
+)
 
 USERS, WIDTH, K = 300, 40, 10
 
@@ -72,3 +75,31 @@ def test_a_budget_that_does_not_reach_for_each_alone_is_refused() -> None:
     scores = drawn(4, "a", "b")
     with pytest.raises(ConfigError, match="at least 3"):
         learn_weights(pool_of(scores, scores["a"]), budget=2)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(0, 1000), st.floats(0, 3))
+def test_of_few_users_too_the_sum_is_never_behind_its_best_component(seed, strength) -> None:
+    scores = drawn(seed, "a", "b", "c")
+    truth = strength * scores["a"] + scores["b"] + drawn(seed + 1, "noise")["noise"]
+    pool = pool_of(scores, truth).of_users(np.arange(30))
+    learned = learn_weights_of_few(pool, budget=60, seed=0)
+    assert learned.ndcg >= max(learned.alone.values()) - 1e-9
+    assert learned.evaluations <= learned.budget + 14 * len(scores)
+
+
+def test_weights_of_few_users_rest_on_more_than_one_draw_of_them() -> None:
+    scores = drawn(0, "a", "b", "c")
+    truth = sum(scores.values()) + 4 * drawn(50, "x")["x"]
+    few = pool_of(scores, truth).of_users(np.arange(24))
+    once, many = (learn_weights_of_few(few, budget=60, seed=seed).weights for seed in (0, 0))
+    assert once == many
+    halves = learn_weights(few.of_users(np.arange(12)), budget=60).weights
+    assert set(once) >= set(halves), "what a half of them wants keeps a share"
+
+
+def test_a_deeper_cut_off_counts_what_a_shallow_one_misses() -> None:
+    scores = drawn(5, "a")
+    pool = pool_of(scores, -scores["a"])  # the relevant candidate is the last one
+    assert float(pool.ndcg(pool.scores[0]).mean()) == 0.0
+    assert float(pool.at(WIDTH).ndcg(pool.scores[0]).mean()) > 0.0

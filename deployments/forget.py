@@ -19,34 +19,38 @@ import polars as pl
 import sqlalchemy as sa
 
 from recsys_core import columns as c
-from recsys_core.artifacts import MANIFEST, local_folder
-from recsys_core.errors import ConfigError, RecsysError
+from recsys_core.artifacts import local_folder, sweep_root
+from recsys_core.errors import ConfigError, RecsysError, StorageError
 from recsys_core.llm.store.database import ANSWERS, CALLS, LEASES, cache_url, open_engine
 
 FORGOTTEN: Final = "user:forgotten"
+_STATE: Final = "state"
+"""Folder of what the watch has seen."""
 _AT_ONCE: Final = 500
 """Keys of one statement: data bases bound its parameters."""
 ELSEWHERE: Final = (
     "the source data: remove the user's rows there first, or the next run reads them again",
     "the learned vectors and weights of artifacts that are kept, until the next training",
-    "the user's artifacts on other artifact roots, and copies of reports",
+    "the user's artifacts on other artifact roots, copies of reports, and backups",
+    "vectors of texts about the user in embeddings.sqlite, under hashes (delete the file)",
     "Prefect's database: the sample lists and logs of runs (delete the flow runs in the UI)",
     "the provider of the language model: what its terms say about the prompts it was sent",
 )
 
 
 def artifacts_of(root: Path, user: str) -> Iterator[Path]:
-    """Folders of artifacts with a table that holds the user."""
-    for manifest in sorted(root.glob(f"*/*/{MANIFEST}")):
-        if any(_holds(table, user) for table in sorted(manifest.parent.glob("*.parquet"))):
-            yield manifest.parent
+    """Folders of artifacts, complete or not, with a table that holds the user."""
+    for folder in sorted(root.glob("*/*/")):
+        inside = sorted(folder.rglob("*.parquet"))
+        if folder.parent.name != _STATE and any(_holds(table, user) for table in inside):
+            yield folder
 
 
 def runs_of(root: Path, user: str) -> Iterator[Path]:
     """Folders of runs with a table that holds the user."""
     for folder in sorted(path for path in root.glob("*") if path.is_dir()):
         if not folder.is_symlink() and any(
-            _holds(table, user) for table in folder.glob("*.parquet")
+            _holds(table, user) for table in sorted(folder.rglob("*.parquet"))
         ):
             yield folder
 
@@ -74,8 +78,15 @@ def _holds(path: Path, user: str) -> bool:
         if c.SUBJECT in schema:
             told = pl.read_parquet(io.BytesIO(data), columns=[c.SUBJECT])[c.SUBJECT]
             return bool((told == _subject(user)).any())
-    except (OSError, pl.exceptions.PolarsError):
+    except FileNotFoundError:  # its run was replaced, or another process removed it
         return False
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StorageError(
+            f"{path} cannot be read, so whether it holds the user is not known: {error}",
+            expected="tables that can be read.",
+            fix="let this user read it, or remove it where it is damaged (the next run makes it"
+            " anew), and run this again; nothing was removed.",
+        ) from error
     return False
 
 
@@ -109,7 +120,7 @@ def forget(
 
     Raises:
         ConfigError: the artifact root is remote.
-        StorageError: the cache of answers does not work.
+        StorageError: the cache of answers does not work, or a table cannot be read.
     """
     root = local_folder(artifacts)
     if root is None:
@@ -123,10 +134,11 @@ def forget(
         keys = answers_of(engine, user) if engine else []
         folders = [*artifacts_of(root, user), *runs_of(Path(runs).expanduser().resolve(), user)]
         found = [f"folder {folder}" for folder in folders]
-        states = [one for one in sorted(root.glob("state/*/*.parquet")) if _holds(one, user)]
+        states = [one for one in sorted((root / _STATE).rglob("*.parquet")) if _holds(one, user)]
         found += [f"file {one}" for one in states]
         found += [f"{len(keys)} answers and their ledger rows in the cache"] if keys else []
         if not dry_run:
+            sweep_root(str(root))  # what killed processes left half written may hold anybody
             for folder in folders:
                 shutil.rmtree(folder)
             for path in states:  # the next look records anew and announces nobody

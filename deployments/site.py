@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from recsys_core.bounded_yaml import read_yaml
 from recsys_core.config import RunConfig, config_error
 from recsys_core.errors import ConfigError
+from recsys_core.small_files import read_small_text
 
 SITE_FILE: Final = Path(__file__).with_name("site.yaml")
 PERSONALIZE: Final = "personalize"
@@ -71,7 +72,7 @@ def read_site(path: Path) -> Site:
         ConfigError: the file cannot be read, or a value is unknown or out of bounds.
     """
     try:
-        given = read_yaml(path.read_text("utf-8")) or {}
+        given = read_yaml(read_small_text(path)) or {}
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}", expected="a YAML file such as deployments/site.yaml."

@@ -2,7 +2,7 @@
 
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 BLANK: Final = "***"
@@ -14,40 +14,63 @@ _NAMES: Final = re.compile(
 )
 _KEY: Final = re.compile(
     r"(?<![A-Za-z0-9])(sk-[A-Za-z0-9_-]{16,}|(AKIA|ASIA)[A-Z0-9]{12,}|gh[pousr]_[A-Za-z0-9]{20,}"
-    r"|hf_[A-Za-z0-9]{20,}|xox[a-z]-[A-Za-z0-9-]{16,}|AIza[A-Za-z0-9_-]{30,})"
+    r"|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|npm_[A-Za-z0-9]{30,}"
+    r"|hf_[A-Za-z0-9]{20,}|xox[a-z]-[A-Za-z0-9-]{16,}|AIza[A-Za-z0-9_-]{30,}|ya29\.[\w-]{20,}"
+    r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|SG\.[\w-]{16,}\.[\w-]{16,}"
+    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
 )
 _USERINFO: Final = re.compile(r"(?P<before>(?:\w[\w+.-]*:)?//|^|[\s'\"=])(?P<user>[^/?#@\s'\"]+)@")
 _BEARER: Final = re.compile(r"\b(Bearer|Basic)(\s+)[A-Za-z0-9+/=._~-]{8,}", re.I)
 _IN_QUERY: Final = re.compile(
-    r"(?P<name>[?&][^=&#\s]*(?:key|token|secret|passw|credential|sig)[^=&#\s]*=)[^&#\s'\"]+", re.I
+    r"(?P<name>(?:[?&;#][^=&;#\s]*(?:key|token|secret|passw|credential|sig)[^=&;#\s]*"
+    r"|\b(?:password|passwd|pwd))=)[^&;#\s'\"]+",
+    re.I,
 )
 _NO_USERS: Final = frozenset({"http", "https", "s3", "gs", "gcs", "abfs", "abfss"})
 """Schemes whose user names are keys, too."""
+_START: Final = re.compile(r"(?:(?P<scheme>[A-Za-z][\w+.-]*):)?[/\\]{2}")
+"""Where an address begins."""
+_PARAMETER: Final = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]*)")
+_SETTING: Final = re.compile(r"(?P<mark>^|\s)(?P<name>[A-Za-z_]+)\s*=\s*(?P<value>[^\s]+)")
+"""Of a connection string: `host=db password=...`."""
 _VARIABLE: Final = re.compile(r"\$(\w+|\{\w+\})")
 
 
 def secret_in(address: str) -> str | None:
-    """What in an address (a URI or a path) is a secret, in words; None where nothing is.
+    """What in an address (a URI, a path, a connection string) is a secret, in words; None for none.
 
-    A `$NAME` that the environment fills in later is none.
+    Several addresses in one text, quoted characters (`%40`) and parameters after `?`, `;` or `#`
+    are looked at, too. A `$NAME` that the environment fills in later is no secret.
     """
-    if _KEY.search(address):
-        return "what looks like a key"
-    scheme, found, rest = address.partition("://")
-    place = re.split(r"[/?#]", rest if found else address, maxsplit=1)[0]
-    user, at, _ = place.rpartition("@")
-    name, colon, password = user.partition(":")
-    secret_user = colon or scheme in _NO_USERS
-    given = at and (colon or found) and not _VARIABLE.fullmatch(password if colon else name)
-    if given and secret_user:
-        return "a user or a password before `@`"
-    if not found:
-        return None
-    query = rest.partition("?")[2].partition("#")[0]
-    for part, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
-        if _NAMES.search(part) and not _VARIABLE.fullmatch(value):
-            return f"a secret after `?` ({part})"
+    for form in (address, urllib.parse.unquote(address)):
+        if _KEY.search(form):
+            return "what looks like a key"
+        if any(_is_user_told(*part) for part in _authorities(form)):
+            return "a user or a password before `@`"
+        for found in (*_PARAMETER.finditer(form), *_SETTING.finditer(form)):
+            if _NAMES.search(found["name"]) and not _VARIABLE.fullmatch(found["value"]):
+                return f"a secret ({found['name']})"
     return None
+
+
+def _authorities(text: str) -> Iterator[tuple[str, str]]:
+    """Scheme and `user@host` of every address in a text; what stands before the first has none."""
+    found = list(_START.finditer(text))
+    ends = [*(one.start() for one in found), len(text)]
+    rests = [("", text[: ends[0]])]
+    rests += [
+        (one["scheme"] or "", text[one.end() : to]) for one, to in zip(found, ends[1:], strict=True)
+    ]
+    for scheme, rest in rests:
+        yield scheme, re.split(r"[/\\?#]", rest, maxsplit=1)[0]
+
+
+def _is_user_told(scheme: str, authority: str) -> bool:
+    user, at, _ = authority.rpartition("@")
+    name, colon, password = user.partition(":")
+    if not at or _VARIABLE.fullmatch(password if colon else name):
+        return False
+    return bool(colon) or scheme.lower().rpartition("+")[2] in _NO_USERS
 
 
 def blanked(text: str, secrets: Iterable[str] = ()) -> str:

@@ -1,6 +1,6 @@
 """The base of every section of the configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -47,10 +47,22 @@ class Section(BaseModel):
     def _refuse_secrets(self) -> Self:
         # Configurations end up in reports, manifests, logs and Prefect's database, in clear.
         for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, str) and (found := secret_in(value)):
-                raise ValueError(
-                    f"`{name}` holds {found}; configurations are stored in clear: put it into an"
-                    " environment variable or a Prefect block"
-                )
+            for text in _texts(getattr(self, name)):
+                if found := secret_in(text):
+                    raise ValueError(
+                        f"`{name}` holds {found}; configurations are stored in clear: put it into"
+                        " an environment variable or a Prefect block"
+                    )
         return self
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts in a field's value; sections in it have looked at theirs."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from (*_texts(name), *_texts(one))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from _texts(one)

@@ -14,7 +14,7 @@ from tasks.runtime.step import step
 
 @step(
     "baselines",
-    version="5",
+    version="6",
     returns=BaselinesRef,
     rests_on=lambda _: {
         "grid": {name: grid_of(name) for name, one in BASELINES.items() if one.in_every_run}

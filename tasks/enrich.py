@@ -30,7 +30,7 @@ from tasks.runtime.step import DAY, step
 SOURCE = "The Movie Database (this product uses the TMDB API but is not endorsed by TMDB)"
 
 
-@step("enrich", version="3", returns=DatasetRef, timeout_seconds=DAY, tags=("network",))
+@step("enrich", version="4", returns=DatasetRef, timeout_seconds=DAY, tags=("network",))
 def enrich(out: ArtifactWriter, *, data: DatasetRef, config: TmdbConfig, with_key: bool) -> None:
     """Put what TMDB knows into the items; without a key the data set goes through as it is.
 

@@ -40,7 +40,7 @@ from tasks.runtime.references import (
 from tasks.runtime.step import step
 
 
-@step("evaluate", version="4", returns=MetricsRef)
+@step("evaluate", version="5", returns=MetricsRef)
 def evaluate(
     out: ArtifactWriter,
     *,

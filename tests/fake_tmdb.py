@@ -1,12 +1,14 @@
 """A TMDB on loopback: API v3's documented answers, real sockets, failures on request."""
 
 import asyncio
+import gzip
 import http.server
 import json
 import re
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -176,7 +178,10 @@ def _handler(state: FakeTmdb) -> Callable[..., http.server.BaseHTTPRequestHandle
                 status, answer = state.answer(seen)
                 body = json.dumps(answer).encode()
                 garbled = {"garbage": b"<html>busy</html>", "shape": b'{"page": 1}'}
-                self.reply(status, garbled.get(str(fault), body), {}, cut=fault == "cut")
+                plain = "identity", garbled.get(str(fault), body)
+                encoding, body = PACKED.get(str(fault), plain)
+                headers = {"Content-Encoding": encoding}
+                self.reply(status, body, headers, cut=fault == "cut")
                 if fault is None:
                     state.answered(seen)
 
@@ -197,6 +202,16 @@ def _handler(state: FakeTmdb) -> Callable[..., http.server.BaseHTTPRequestHandle
 
     return Handler
 
+
+_ZEROS = b" " * 2**26
+PACKED = {
+    "bomb": ("gzip", gzip.compress(_ZEROS)),
+    "deflated bomb": ("deflate", zlib.compress(_ZEROS)),
+    "no gzip": ("gzip", b"plain"),
+    "zstd": ("zstd", b"(\xb5/\xfd"),
+    "packed twice": ("gzip, gzip", gzip.compress(gzip.compress(_ZEROS))),
+}
+"""Faults that are bodies of a few thousand bytes, and how they are packed: 64 MiB unpacked."""
 
 FILMS = [
     film(862, "Toy Story", "1995-11-22", popularity=80.0),

@@ -192,9 +192,18 @@ def serving(folder: Path) -> Iterator[LocalServer]:
 
 
 def patient(method: str, url: str, **more: Any) -> httpx.Response:
-    """Ask again while SQLite is locked, as Prefect's own clients do."""
-    for _ in range(10):
-        answer = httpx.request(method, url, timeout=60, **more)
+    """Ask again while SQLite is locked, as Prefect's own clients do.
+
+    A server that was stopped for a while can find its database locked for a minute after it goes
+    on, and answers nothing until then.
+    """
+    for last in [False] * 9 + [True]:
+        try:
+            answer = httpx.request(method, url, timeout=60, **more)
+        except httpx.ReadTimeout:
+            if last or method != "GET":
+                raise
+            continue
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         time.sleep(1)

@@ -15,7 +15,7 @@ FORBIDDEN = {
 }
 LAYERS = (
     ("redaction",),
-    ("section", "errors", "concurrency", "processes", "memory", "bounded_yaml"),
+    ("section", "errors", "concurrency", "processes", "memory", "bounded_yaml", "small_files"),
     ("columns",),
     ("interactions", "artifacts", "http"),
     ("datasets", "llm"),

@@ -13,6 +13,7 @@ from recsys_core.bounded_yaml import read_yaml
 from recsys_core.config.run import RunConfig
 from recsys_core.errors import ConfigError, StorageError
 from recsys_core.redaction import blanked
+from recsys_core.small_files import MOST_BYTES, checked, read_small_text
 
 _NOT_SHOWN: Final = frozenset({"value_error", "extra_forbidden"})
 """Findings that say what they saw, and those about fields that do not exist (`api_key`)."""
@@ -79,13 +80,12 @@ def read_parameters(path: str | Path | None) -> dict[str, Any]:
 
 def _text_of(path: str | Path) -> str:
     if "://" not in str(path):
-        return Path(path).expanduser().read_text("utf-8")
+        return read_small_text(path)
     from recsys_core.artifacts.filesystem import resolve  # pyarrow, which a path need not wait for
 
     filesystem, place = resolve(str(path))
     with filesystem.open_input_stream(place) as stream:
-        text: bytes = stream.read()
-    return text.decode("utf-8")
+        return checked(stream.read(MOST_BYTES + 1), str(path))
 
 
 def config_error(error: ValidationError) -> ConfigError:

@@ -64,9 +64,17 @@ FORMER_PROFILES: Final[Mapping[str, str]] = {
 }
 
 
+_RESERVED: Final[Mapping[str, str]] = {
+    "latest": "the link to the last run",
+    "served": "the name for the run that serves",
+    "served.json": "the file that says which run serves",
+}
+
+
 def _not_reserved(name: str) -> str:
-    if name == "latest":
-        raise ValueError("`latest` is the link to the last run; choose another name")
+    # On file systems that fold case they are the same places.
+    if (what := _RESERVED.get(name.casefold())) is not None:
+        raise ValueError(f"`{name}` is {what}; choose another name")
     return name
 
 

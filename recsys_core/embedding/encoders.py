@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_core.concurrency import Progress
-from recsys_core.embedding.model_files import Architecture
+from recsys_core.embedding.model_files import Architecture, not_installed
 from recsys_core.embedding.openvino_model import Precision, load, openvino
 
 if TYPE_CHECKING:
@@ -98,9 +98,11 @@ class TorchEncoder:
     """`SentenceTransformer.encode` as it is."""
 
     def __init__(self, folder: Path) -> None:
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging as quiet
-
+        try:
+            from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging as quiet
+        except ImportError as error:
+            raise not_installed(error) from error
         quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._model = SentenceTransformer(str(folder), local_files_only=True)
         self.name = f"torch {self._model.device.type}"

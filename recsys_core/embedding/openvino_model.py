@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from recsys_core.artifacts import content_hash, storage_error
-from recsys_core.embedding.model_files import Architecture
+from recsys_core.embedding.model_files import Architecture, not_installed
 from recsys_core.processes import remove_left_over, temporary_name
 
 if TYPE_CHECKING:
@@ -130,9 +130,12 @@ def _build(folder: Path, parts: Architecture, place: Path) -> None:
 def _convert(folder: Path, parts: Architecture) -> "ov.Model":
     """Transformer, mean pooling and normalisation as one graph: tokens in, vectors out."""
     import torch
-    from transformers import AutoModel
-    from transformers.utils import logging as quiet
 
+    try:
+        from transformers import AutoModel
+        from transformers.utils import logging as quiet
+    except ImportError as error:
+        raise not_installed(error) from error
     quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
     ones = torch.ones(2, 8, dtype=torch.long)
     example = {"input_ids": ones, "attention_mask": ones}

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import polars as pl
@@ -17,6 +16,7 @@ from recsys_core.errors import ConfigError, DataError
 from recsys_core.llm.config import LLMConfig
 from recsys_core.section import Section
 from recsys_core.serving.product.model import ServedModel
+from recsys_core.small_files import read_small_text
 
 _ASKED: Final = "users, interactions, history or similar_to"
 
@@ -109,7 +109,7 @@ def wanted_users(given: str | None) -> pl.Series | None:
     text = given
     if given.startswith("@"):
         try:
-            text = Path(given[1:]).expanduser().read_text("utf-8")
+            text = read_small_text(given[1:])
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{given[1:]} cannot be read: {error}", expected="a text file with an id per line."

@@ -12,7 +12,7 @@ from tasks.runtime.step import HOUR, step
 
 @step(
     "baseline",
-    version="5",
+    version="6",
     returns=ListsRef,
     timeout_seconds=6 * HOUR,
     rests_on=lambda inputs: {"grid": grid_of(inputs["method"])},

@@ -20,7 +20,7 @@ from tasks.runtime.references import (
 from tasks.runtime.step import step
 
 
-@step("measured", version="2", returns=MetricsRef)
+@step("measured", version="3", returns=MetricsRef)
 def method_metrics(
     out: ArtifactWriter,
     *,

@@ -2,7 +2,7 @@
 
 A step is declared by decorating a function that fills an `ArtifactWriter`:
 
-    @step("split", version="2", returns=SplitRef)
+    @step("split", version="3", returns=SplitRef)
     def split(out: ArtifactWriter, *, data: DatasetRef, config: SplitConfig, seed: int) -> None:
         ...
 

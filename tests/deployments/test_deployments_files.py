@@ -2,6 +2,8 @@
 
 import importlib
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,25 @@ def test_training_on_a_gpu_is_what_the_gpu_deployment_asks_for() -> None:
     assert one["work_pool"]["name"] == "gpu"
     config = train.validate_parameters(one["parameters"])["config"]
     assert config.graph.device == "cuda"
+
+
+def test_an_image_for_training_alone_replaces_torch_and_leaves_out_what_embeds() -> None:
+    def wanted(*more: str) -> list[str]:
+        script = [str(ROOT / "docker" / "dependencies.py"), str(ROOT / "pyproject.toml"), "ops"]
+        done = subprocess.run(
+            [sys.executable, *script, *more], capture_output=True, text=True, check=True
+        )
+        return done.stdout.split("\n")[:-1]
+
+    plain = wanted("--without", "")
+    training = wanted("torch==2.4.0", "--without", "sentence-transformers,transformers,openvino")
+    assert set(plain) - set(training) == {
+        line
+        for line in plain
+        if line.startswith(("torch==", "sentence-transformers==", "transformers==", "openvino=="))
+    }
+    assert set(training) - set(plain) == {"torch==2.4.0"}
+    assert plain == wanted()
 
 
 COMPOSED = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]

@@ -1,6 +1,8 @@
 """A user is found in every place of this machine, removed, and nobody else is."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +12,7 @@ from deployments.forget import ELSEWHERE, forget, main
 from recsys_core import columns as c
 from recsys_core.artifacts import ArtifactStore
 from recsys_core.llm.store.answers import AnswerCache
+from recsys_core.processes import temporary_name, this_process
 from recsys_core.report.folder import publish
 from tests.recsys_core.llm.store.test_store_answers import call, record
 
@@ -91,3 +94,42 @@ def test_the_command_says_what_is_left_elsewhere(place: Path, capsys) -> None:
     assert "Would remove folder" in told
     assert all(one in told for one in ELSEWHERE)
     assert main(["--user", "x", "--artifact-root", "s3://bucket/x"]) == 1
+
+
+def test_what_a_killed_run_left_is_found_and_removed(place: Path) -> None:
+    """Parts without a manifest, in folders below, and half-written files of a dead process."""
+    root = place / "artifacts"
+    frame = pl.DataFrame({c.USER: ["ann"]})
+    for folder in ("half/0123", "half/4567/.unfinished"):
+        (root / folder).mkdir(parents=True)
+        frame.write_parquet(root / folder / "part-0.parquet")
+    (root / "half" / "89ab").mkdir()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    gone = this_process().model_copy(update={"pid": dead.pid})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recsys_core.processes.this_process", lambda: gone)
+        name = temporary_name("lists.parquet")
+    (root / "half" / "89ab" / name).write_bytes(b"PAR1 ann, half written")
+    (place / "runs" / "bob" / "more").mkdir()
+    frame.write_parquet(place / "runs" / "bob" / "more" / "list.parquet")
+    forget("ann", **roots(place))
+    left = sorted(str(one.relative_to(root)) for one in (root / "half").rglob("*"))
+    assert left == ["half/89ab"]
+    assert not (place / "runs" / "bob").exists()
+
+
+def test_what_cannot_be_read_is_told_before_anything_is_removed(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = of(place)[:2]
+    damaged = next(place.glob("artifacts/annette/*/lists.parquet"))
+    damaged.write_bytes(b"PAR1 no table PAR1")
+    given = [f"--{name}={value}" for name, value in (
+        ("user", "ann"), ("artifact-root", place / "artifacts"), ("runs-root", place / "runs")
+    )]  # fmt: skip
+    assert main(given) == 1
+    told = capsys.readouterr().err
+    assert "whether it holds the user is not known" in told
+    assert str(damaged) in told
+    assert of(place)[:2] == before

@@ -108,7 +108,7 @@ def test_a_server_that_hangs_ends_a_run_under_a_worker_within_a_minute(
     finally:
         server.send_signal(signal.SIGCONT)
     assert "The Prefect server does not answer" in (deployed.folder / "worker-cpu.log").read_text()
-    wait_for(lambda: deployed.state(run)["name"] == "Crashed", 120, "the state Crashed")
+    wait_for(lambda: deployed.state(run)["name"] == "Crashed", 300, "the state Crashed")
     endpoint.server.latency = 0.0
     again = deployed.run_id(PERSONALIZE, {"config": config_of(endpoint)})
     assert deployed.end_of(again)["name"] == "Completed"

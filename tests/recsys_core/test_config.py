@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"split": {"fold": 6}}, "split.fold"),
         ({"rerank": {"strategy": "magic"}}, "rerank.strategy"),
         ({"run_name": "../../etc"}, "run_name"),
+        ({"run_name": "served"}, "the name for the run that serves"),
+        ({"run_name": "Served.json"}, "the file that says which run serves"),
+        ({"run_name": "LATEST"}, "the link to the last run"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(overrides, field) -> None:

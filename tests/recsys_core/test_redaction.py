@@ -20,6 +20,15 @@ ADDRESSES = [
     f"https://host/v1?api_key={PASSWORD}", f"https://host/data?X-Amz-Signature={PASSWORD}",
     f"az://box/data?sv=1&sig={PASSWORD}", f"postgresql://user:{PASSWORD}@host/db",
     "https://host/sk-abcdefghijklmnopqrstuvwx/v1",
+    f"HTTPS://{PASSWORD}@host/v1", f" https://{PASSWORD}@host/v1", f"git+https://{PASSWORD}@host/x",
+    f"https://host/v1#access_token={PASSWORD}", f"https://host/v1;password={PASSWORD}",
+    f"https://host/data?x=1;api_key={PASSWORD}", f"host/v1?api_key={PASSWORD}",
+    f"https://user%3A{PASSWORD}%40host/v1", f"//user:{PASSWORD}@host/v1",
+    f"https:\\\\user:{PASSWORD}@host", f"https://host/a,https://user:{PASSWORD}@host/b",
+    f"host=db user=me password={PASSWORD}", f"https://host/%3Ftoken%3D{PASSWORD}",
+    f"ftp://me:{PASSWORD}@host/x", f"redis://:{PASSWORD}@host/0",
+    "https://host/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl/v1",
+    "https://host/glpat-abcdefghijklmnopqrst/v1",
 ]  # fmt: skip
 
 
@@ -34,7 +43,9 @@ def test_secrets_in_addresses_are_found(address: str) -> None:
     "address",
     ["/data/me@work/x", "data/a@b", "ml-100k", "http://127.0.0.1:8000/v1", "sqlite:///x/llm.sqlite",
      "postgresql://u:$PW@host/db", "s3://bucket/prefix?region=eu-west-1", "$LLM_CACHE",
-     "https://host/v1?api-version=2024", "openai/gpt-4.1-mini", "tcp://scheduler:8786"],
+     "https://host/v1?api-version=2024", "openai/gpt-4.1-mini", "tcp://scheduler:8786",
+     "host=db user=me password=$PW", "https://host/v1?api_key=${KEY}", "data//films", "C:\\\\data",
+     "https://host/films#page=2", "a = b", "ssh://me@host/data", "https://host/100%25"],
 )  # fmt: skip
 def test_addresses_without_secrets_pass(address: str) -> None:
     assert secret_in(address) is None
@@ -76,6 +87,17 @@ def test_the_fields_that_take_addresses_are_among_them() -> None:
     assert {("llm", "api_base"), ("data", "source"), ("artifact_root",)} <= set(FIELDS)
 
 
+@pytest.mark.parametrize("given", [
+    {"columns": {"user_id": f"https://me:{PASSWORD}@host/"}},
+    {"columns": {"user_id": ("u", f"https://me:{PASSWORD}@host/")}},
+    {"text_columns": {f"https://me:{PASSWORD}@host/": "prose"}},
+])  # fmt: skip
+def test_nor_do_texts_in_tables_and_lists(given: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="a user or a password") as error:
+        load_config(None, {"data": given})
+    assert PASSWORD not in str(error.value)
+
+
 def test_a_key_given_under_a_wrong_name_is_not_repeated() -> None:
     with pytest.raises(ConfigError) as error:
         load_config(None, {"llm": {"api_key": PASSWORD}})
@@ -108,5 +130,9 @@ def test_a_secret_cut_off_by_the_end_of_a_text_is_blanked(secret, data) -> None:
 def test_passwords_and_tokens_of_others_are_blanked() -> None:
     text = "GET https://me:pw@host/ with Bearer abcdefghijkl and sk-abcdefghijklmnopqrstuv failed"
     assert blanked(text) == f"GET https://{BLANK}@host/ with Bearer {BLANK} and {BLANK} failed"
+    text = "https://host/#access_token=abcdef;x=1 and host=db password=hunter2 failed"
+    assert blanked(text) == (
+        f"https://host/#access_token={BLANK};x=1 and host=db password={BLANK} failed"
+    )
     plain = "Mail to a film about https://host/x?y=1, 5 > 3."
     assert blanked(plain) == plain

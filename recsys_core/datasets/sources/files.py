@@ -76,7 +76,10 @@ def folder_files(location: str) -> Files:
     filesystem, path = _filesystem(location)
     kind, entries = _listed(filesystem, path, location)
     if kind != pafs.FileType.Directory:
-        what = "is a file" if kind == pafs.FileType.File else "does not exist"
+        what = {
+            pafs.FileType.File: "is a file",
+            pafs.FileType.Unknown: "is a pipe or a device",
+        }.get(kind, "does not exist")
         raise DataError(
             f"Data folder {location} {what}.",
             expected="a folder, file or glob (path or URI) of interactions and items.",

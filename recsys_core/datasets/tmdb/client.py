@@ -26,6 +26,7 @@ from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.schemas import Candidate, Film, SearchPage
 from recsys_core.errors import ConfigError, RecsysError, SourceUnavailable
 from recsys_core.http.backoff import backoff, retry_after
+from recsys_core.http.bounded import ACCEPT, bound
 from recsys_core.http.rate_limit import shared_limit
 
 S = TypeVar("S", bound=BaseModel)
@@ -44,6 +45,8 @@ MAX_ATTEMPTS: Final = 6
 """Attempts per request at time-outs, resets, 429 and 5xx."""
 TIMEOUT_S: Final = 20.0
 """Longest wait for one answer, in seconds."""
+MAX_BODY: Final = 4 * 2**20
+"""Bytes of an answer, unpacked; the longest credits take some hundred thousand."""
 MAX_IN_FLIGHT: Final = 8
 """Items looked up at a time."""
 _EMPTY: Final = b""
@@ -96,7 +99,8 @@ class TmdbClient:
         self._http = httpx.AsyncClient(
             transport=_KeyTransport(key, self._base, MAX_IN_FLIGHT),
             timeout=TIMEOUT_S,
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json", "Accept-Encoding": ACCEPT},
+            event_hooks={"response": [_bounded]},
         )
 
     async def __aenter__(self) -> Self:
@@ -187,6 +191,10 @@ class TmdbClient:
             place = ".".join(map(str, error.errors()[0]["loc"])) or "body"
             raise _Retryable(f"the answer is not of the documented form at {place}") from None
         return response.content
+
+
+async def _bounded(response: httpx.Response) -> None:
+    bound(response, MAX_BODY, _Retryable)
 
 
 class _Retryable(Exception):

@@ -7,17 +7,16 @@ read.
 """
 
 import json
-import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
 import httpx
 
+from recsys_core.http.bounded import ACCEPT, bound
 from recsys_core.llm.transport.base import MAX_BODY, SendFailed
 
-PACKED: Final = frozenset({"gzip", "deflate"})
 _GUARDED: Final = "recsys_guarded"
 _MOST: ContextVar[int] = ContextVar("most bytes of a response", default=MAX_BODY)
 
@@ -79,7 +78,7 @@ def responses_up_to(size: int) -> Iterator[None]:
 def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """The client, which now looks at each response before its body is read."""
     client.follow_redirects = False
-    client.headers["accept-encoding"] = ", ".join(sorted(PACKED))
+    client.headers["accept-encoding"] = ACCEPT
     hooks = client.event_hooks
     client.event_hooks = {**hooks, "response": [*hooks.get("response", []), _look]}
     return client
@@ -92,39 +91,4 @@ async def _look(response: httpx.Response) -> None:
             " follows.",
             status=response.status_code,
         )
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding not in PACKED | {"", "identity"}:
-        raise SendFailed(f"the response is packed by {encoding!r}", malformed=True)
-    if encoding in PACKED:  # unpacked below, within the bound, and not by httpx, which has none
-        del response.headers["content-encoding"]
-    response.stream = _Bounded(response.stream, _MOST.get(), packed=encoding in PACKED)
-
-
-class _Bounded(httpx.AsyncByteStream):
-    """The bytes of a response, unpacked, until there are too many.
-
-    Raises:
-        SendFailed: (malformed) there are more than `most`, or they cannot be unpacked.
-    """
-
-    def __init__(self, stream: Any, most: int, *, packed: bool) -> None:
-        self._stream, self._most = stream, most
-        self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed else None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._stream:
-            data = chunk if self._unpack is None else self._unpacked(chunk, self._most - size + 1)
-            size += len(data)
-            if size > self._most:
-                raise SendFailed(f"the response is larger than {self._most} bytes", malformed=True)
-            yield data
-
-    def _unpacked(self, chunk: bytes, most: int) -> bytes:
-        try:
-            return self._unpack.decompress(chunk, most) if self._unpack else chunk
-        except zlib.error as error:
-            raise SendFailed(f"the response cannot be unpacked: {error}", malformed=True) from None
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    bound(response, _MOST.get(), lambda text: SendFailed(text, malformed=True))

@@ -122,6 +122,17 @@ def test_a_warm_cache_needs_no_torch(tiny_model: Path, cache: Path) -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize(
+    ("backend", "package"), [("torch", "sentence_transformers"), ("openvino", "transformers")]
+)
+def test_a_training_worker_without_the_packages_is_told_what_to_run_first(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend, package
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"{package}.*\n.*\n.*flow `embed`"):
+        _embedder(tiny_model, tmp_path, backend)
+
+
 def test_to_convert_and_embed_asks_nobody_and_forks_nothing(
     tiny_model: Path, tmp_path: Path
 ) -> None:

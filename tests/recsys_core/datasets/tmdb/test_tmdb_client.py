@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -23,7 +24,7 @@ from recsys_core.datasets.tmdb.cache import ResponseCache
 from recsys_core.datasets.tmdb.client import TmdbClient, api_key
 from recsys_core.datasets.tmdb.enrich import enrich
 from recsys_core.errors import ConfigError, RecsysError, SourceUnavailable, StorageError
-from tests.fake_tmdb import V3_KEY, V4_KEY, film, items, with_client
+from tests.fake_tmdb import PACKED, V3_KEY, V4_KEY, film, items, with_client
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -66,6 +67,23 @@ class TestClient:
         assert found == [949, 950]
         assert (client.requests, client.retries) == (3, 2)
         assert len(tmdb.seen) == 3
+
+    @pytest.mark.parametrize("fault", PACKED)
+    def test_few_bytes_that_unpack_to_many_are_refused_and_asked_again(
+        self, tmdb, tmdb_config, fault, caplog
+    ) -> None:
+        tmdb.faults = [fault]
+        tracemalloc.start()
+        try:
+            found, client = search(tmdb_config)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert found == [949, 950]
+        assert client.retries == 1
+        assert peak < 3 * tmdb_client.MAX_BODY, f"{peak / 2**20:.0f} MiB"
+        (said,) = [one for one in caplog.records if "trying again" in one.message]
+        assert "the response" in said.cause
 
     @pytest.mark.parametrize("fault", [503, "reset", "garbage"])
     def test_lasting_trouble_ends_after_the_attempts(self, tmdb, tmdb_config, fault) -> None:

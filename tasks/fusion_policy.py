@@ -10,7 +10,7 @@ from tasks.runtime.references import PolicyRef, ProbeRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
-@step("policy", version="4", returns=PolicyRef)
+@step("policy", version="5", returns=PolicyRef)
 def fusion_policy(
     out: ArtifactWriter,
     *,

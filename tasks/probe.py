@@ -17,7 +17,7 @@ STAGE = "probe_stage"
 """How the records of its judgements begin in a run's log."""
 
 
-@step("probe_sample", version="4", returns=SampleRef)
+@step("probe_sample", version="5", returns=SampleRef)
 def probe_sample(
     out: ArtifactWriter,
     *,
@@ -51,7 +51,7 @@ def probe_sample(
     out.fact("users", users.len())
 
 
-@step("probe_decision", version="4", returns=ProbeRef)
+@step("probe_decision", version="5", returns=ProbeRef)
 def probe_decision(
     out: ArtifactWriter,
     *,
@@ -88,7 +88,7 @@ def probe_decision(
         config=config, seed=seed,
     )  # fmt: skip
     out.table("probe", table, PROBE)
-    out.fact("stopped", not open_groups(order, table))
+    out.fact("stopped", not open_groups(order, table, config))
     out.fact("users", scores[USER].n_unique())
 
 

@@ -110,6 +110,9 @@ class GraphConfig(Section):
     effort: Literal["quick", "standard", "thorough"] = "standard"
     """Settings of components that are tried on validation: few (a first look), those that matter,
     or all (a model to keep)."""
+    order: bool = True
+    """Whether times and positions of interactions count: transitions, decayed histories, recent
+    popularity. Without, an experiment shows what they are worth."""
     user_attributes_weight: float = Field(default=2.0, ge=0)
     """Weight of user attributes (age, country, ...) relative to one liked item in the EASE
     component; 0 leaves them out."""

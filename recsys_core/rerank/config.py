@@ -78,6 +78,10 @@ class FusionConfig(Section):
     )
     """Validation users that `auto` has judged after each stage, cold and warm in proportion; it
     stops as soon as a gain, or that there is none worth having, is shown."""
+    weigh_users: int = Field(default=200, ge=2)
+    """Validation users of the first stages whose judgements the learned weight rests on: where a
+    gain is shown earlier, `auto` judges on up to so many. A weight learned from 50 users is worth
+    less; those calls are few beside judging everybody."""
     smallest_gain: float = Field(default=0.01, ge=0, le=1)
     """Smallest change of NDCG@10 that would be worth its price: `auto` stops where even the upper
     end of the interval lies below it."""

@@ -103,28 +103,34 @@ def stage_sizes(config: FusionConfig, users: int) -> tuple[int, ...]:
     return (*(size for size in config.probe_users if size < users), users)
 
 
-def open_groups(order: pl.DataFrame, before: pl.DataFrame | None) -> list[str]:
-    """The groups that are not decided yet.
+def open_groups(
+    order: pl.DataFrame, before: pl.DataFrame | None, config: FusionConfig
+) -> list[str]:
+    """The groups that are judged further: undecided, or served by a weight of few users.
 
     Args:
         order: of `probe_users`.
         before: `columns.PROBE` after the last stage; None before the first.
+        config: the stages, and how many users a learned weight rests on.
     """
     if before is None:
         return order[GROUP].unique().sort().to_list()
-    last = before.filter(pl.col(STAGE) == before[STAGE].max())
-    return last.filter(pl.col(DECISION) == "go on")[GROUP].to_list()
+    stage = int(before[STAGE].max())  # type: ignore[arg-type]
+    few = stage_sizes(config, order.height)[stage] < min(config.weigh_users, order.height)
+    going_on = {"go on", "serve"} if few and len(settings(config)) > 1 else {"go on"}
+    last = before.filter(pl.col(STAGE) == stage)
+    return last.filter(pl.col(DECISION).is_in(going_on))[GROUP].to_list()
 
 
 def stage_users(
     order: pl.DataFrame, stage: int, before: pl.DataFrame | None, config: FusionConfig
 ) -> pl.Series:
-    """The users that a stage judges: those who come newly, of groups not decided yet."""
+    """The users that a stage judges: those who come newly, of groups that are judged further."""
     sizes = (0, *stage_sizes(config, order.height))
     if stage >= len(sizes) - 1:
         return order[USER].clear()
     fresh = order.slice(sizes[stage], sizes[stage + 1] - sizes[stage])
-    return fresh.filter(pl.col(GROUP).is_in(open_groups(order, before)))[USER]
+    return fresh.filter(pl.col(GROUP).is_in(open_groups(order, before, config)))[USER]
 
 
 def decide_stage(
@@ -160,8 +166,9 @@ def decide_stage(
     """
     sizes, tried = stage_sizes(config, order.height), settings(config)
     groups = order[GROUP].n_unique()
+    decided = set(_last(before)[GROUP]) if before is not None else set()
     rows = []
-    for name in open_groups(order, before):
+    for name in open_groups(order, before, config):
         own = order.filter(pl.col(GROUP) == name)
         planned = [order.head(size).filter(pl.col(GROUP) == name).height for size in sizes]
         seen = own.head(planned[stage])[USER]
@@ -171,7 +178,7 @@ def decide_stage(
             like_from=like_from,
         )  # fmt: skip
         rows.append({GROUP: name, STAGE: stage} | _seen(
-            found, planned, tried, config.smallest_gain, LEVEL / groups, seed
+            found, planned, tried, config.smallest_gain, LEVEL / groups, seed, name in decided
         ))  # fmt: skip
     table = pl.DataFrame(rows, schema=dict(PROBE))
     return check(table if before is None else pl.concat([before, table]), PROBE, table="probe")
@@ -179,13 +186,17 @@ def decide_stage(
 
 def _seen(
     found: Measured, planned: Sequence[int], tried: Sequence[Setting], smallest: float,
-    level: float, seed: int,
+    level: float, seed: int, shown: bool,
 ) -> dict[str, object]:  # fmt: skip
+    """What the users so far say; `shown`: an earlier look has shown the gain, and the test is over.
+
+    Then only the setting is chosen anew, unless none gains anything any more.
+    """
     honest = cross_fitted(found.gains, np.random.default_rng(seed))
     at: Look = look(honest, planned, smallest_gain=smallest, level=level)
-    chosen = select(found.gains, fixed=len(tried) == 1)
+    chosen = select(found.gains, fixed=len(tried) == 1, sure=not shown)
     setting = None if chosen is None else tried[chosen]
-    decision = at.decision
+    decision = "serve" if shown else at.decision
     if decision == "serve" and setting is None:
         decision = "undecided"
     return {
@@ -227,7 +238,7 @@ def probed_users(
     """
     cold = users.is_in(cold_users(users, known, cold_below).implode())
     members = {EVERYBODY: users, COLD: users.filter(cold), WARM: users.filter(~cold)}
-    served = probe.filter(pl.col(DECISION) == "serve")
+    served = _last(probe)
     parts = [
         _with_setting(members[row[GROUP]], row[WEIGHT], row[SCALE])
         for row in served.iter_rows(named=True)
@@ -241,9 +252,15 @@ def _with_setting(users: pl.Series, weight: float, scale: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def _last(probe: pl.DataFrame) -> pl.DataFrame:
+    """The last rows of the groups whose reranked lists are served."""
+    last = probe.filter(pl.col(STAGE) == pl.col(STAGE).max().over(GROUP))
+    return last.filter(pl.col(DECISION) == "serve")
+
+
 def policy_of(probe: pl.DataFrame) -> Policy:
     """Whose lists a probe's decisions rerank."""
-    served = set(probe.filter(pl.col(DECISION) == "serve")[GROUP])
+    served = set(_last(probe)[GROUP])
     if EVERYBODY in served or {COLD, WARM} <= served:
         return "all"
     return "cold-only" if COLD in served else "warm-only" if WARM in served else "none"

@@ -105,12 +105,13 @@ def measure(
     return Measured(users=relevant[USER], graph=graph, gains=np.stack(found, axis=1))
 
 
-def select(gains: Floats, *, fixed: bool) -> int | None:
+def select(gains: Floats, *, fixed: bool, sure: bool = True) -> int | None:
     """The setting with the highest mean gain, if it exceeds its standard error; else None.
 
     Args:
         gains: `(n, n_settings)`, settings by rising weight; of equal ones the first is taken.
         fixed: there is one setting, which is not to be chosen but measured.
+        sure: whether a gain must exceed its standard error, or any gain will do.
     """
     if fixed:
         return 0
@@ -119,7 +120,7 @@ def select(gains: Floats, *, fixed: bool) -> int | None:
     means = gains.mean(axis=0).round(9)
     best = int(means.argmax())
     error = gains[:, best].std(ddof=1) / gains.shape[0] ** 0.5
-    return best if means[best] > max(error, 0.0) else None
+    return best if means[best] > (max(error, 0.0) if sure else 0.0) else None
 
 
 def cross_fitted(gains: Floats, rng: np.random.Generator) -> Floats:

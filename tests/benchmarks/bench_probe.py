@@ -84,7 +84,7 @@ def probe(
             order, stage, table, lists, judged.filter(pl.col(USER).is_in(asked)), valid,
             like_from=DATA.like_from, config=CONFIG, seed=seed,
         )  # fmt: skip
-        if not open_groups(order, table):
+        if not open_groups(order, table, CONFIG):
             break
     assert table is not None
     return Probed(table=table, users=len(asked))

@@ -145,9 +145,12 @@ def test_another_weight_asks_nothing_anew(store: ArtifactStore) -> None:
 
 
 def test_a_probe_in_stages_judges_every_user_once(store: ArtifactStore) -> None:
-    policy, _ = fusing(store, FusionConfig(probe_users=(3, 6)), True)
+    policy, _ = fusing(store, FusionConfig(probe_users=(3, 6), weigh_users=3), True)
     stages = policy.table("probe")
     assert stages["users"].to_list() == [3], "equal gains of all users leave no doubt"
+    assert policy.manifest.facts["policy"] == "all"
+    policy, _ = fusing(store, FusionConfig(probe_users=(3, 6)), True)
+    assert policy.table("probe")["users"].to_list() == [3, 6], "the weight rests on more"
     assert policy.manifest.facts["policy"] == "all"
     harmed, _ = fusing(store, FusionConfig(probe_users=(3, 6)), False)
     assert harmed.table("probe")["decision"].to_list() == ["futile"]

@@ -31,6 +31,8 @@ _APOSTROPHE: Final = "\u2019"
 _WORD: Final = re.compile(rf"[^\W_]+(?:['{_APOSTROPHE}][^\W_]+)*")
 QUOTED: Final = re.compile(r"[“\"«]([^”\"»]{1,200})[”\"»](?: \(\d{4}\))?")
 _DECADE: Final = re.compile(r"^\d{3}0s$")
+_NUMBER: Final = re.compile(r"\b\d{3}0\b")
+"""1360 people are no decade; `1360s` would be."""
 _LONGEST: Final = 6
 """Words of the longest label that is looked for."""
 _PLAIN_TEXT: Final = (
@@ -113,7 +115,7 @@ class Catalogue:
     def claims(self, sentence: str) -> Claims:
         """What `sentence` claims; see the module."""
         quoted = [title_key(found) for found in QUOTED.findall(sentence)]
-        rest = words(QUOTED.sub(" . ", sentence))
+        rest = words(_NUMBER.sub(" . ", QUOTED.sub(" . ", sentence)))
         titles, rest = self._bare_titles(rest)
         return Claims(
             attributes=tuple(dict.fromkeys(self._attributes(rest))),

@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 
@@ -14,6 +15,7 @@ from recsys_core.rerank.fusion_policy import (
     stage_sizes,
     stage_users,
 )
+from recsys_core.rerank.learned_fusion import select
 from tests.rerank_fusion_world import (
     COLD,
     LISTS,
@@ -52,7 +54,7 @@ def run(helps: list[str], config: FusionConfig = CONFIG) -> tuple[pl.DataFrame, 
             order, stage, table, RANKED, scores, LIKES, like_from=4.0, config=config, seed=0
         )
         check(table, PROBE, table="probe")
-        if not open_groups(order, table):
+        if not open_groups(order, table, config):
             break
     assert table is not None
     return table, len(asked)
@@ -89,6 +91,27 @@ def test_a_decided_group_is_not_judged_any_further() -> None:
     assert fresh
     assert not set(fresh) & set(PEOPLE[:MANY_COLD])
     assert not set(fresh) & set(stage_users(order, 0, None, CONFIG))
+
+
+@pytest.mark.parametrize(("weigh", "asked"), [(50, 50), (100, 100), (200, 200), (1000, 260)])
+def test_a_shown_gain_is_weighed_on_more_users(weigh: int, asked: int) -> None:
+    config = CONFIG.model_copy(update={"weigh_users": weigh})
+    table, judged_users = run(PEOPLE, config)
+    assert judged_users == asked
+    assert set(table[DECISION]) == {"serve"}
+    assert set(table.filter(pl.col(STAGE) == table[STAGE].max())[GROUP]) == {"cold", "warm"}
+    assert set(probed_users(table, pl.Series(USER, PEOPLE), HISTORY, cold_below=10)[USER]) == set(
+        PEOPLE
+    ), "each group once"
+    fixed = config.model_copy(update={"llm_weight": 0.8, "scale": "score"})
+    assert run(PEOPLE, fixed)[1] == 50, "a weight that is given needs no more users"
+
+
+def test_once_a_gain_is_shown_the_best_setting_need_not_exceed_its_error_but_must_gain() -> None:
+    gains = np.array([[0.5, -0.1], [-0.4, -0.1], [0.2, -0.1]])
+    assert select(gains, fixed=False) is None
+    assert select(gains, fixed=False, sure=False) == 0
+    assert select(-np.abs(gains), fixed=False, sure=False) is None
 
 
 def test_a_harmful_judge_is_found_out_in_the_first_stage() -> None:

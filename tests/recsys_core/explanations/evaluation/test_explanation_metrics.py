@@ -85,6 +85,7 @@ def said(
         ("Because you liked “The Godfather” (1972).", [], ["the godfather"]),
         ("You loved Night at the Opera, a comedy.", ["comedy"], ["night at the opera"]),
         ("It is here for the pattern of ratings.", [], []),
+        ("Liked by 540 of the 1360 people who liked the musical.", ["musical"], []),
         ("You liked \"Crime Story\": police again.", ["police"], ["crime story"]),
     ],
 )  # fmt: skip

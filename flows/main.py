@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "evaluate": ("flows.evaluate", "score ranked lists from anywhere"),
     "compare": ("flows.compare", "compare two runs"),
     "reproduce-paper": ("flows.reproduce_paper", "the paper's methods and baselines on every fold"),
+    "benchmarks": ("flows.benchmarks", "several data sets beside the literature's figures"),
 }
 """Name -> the module that is run, and what it does."""
 

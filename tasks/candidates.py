@@ -21,7 +21,11 @@ from tasks.runtime.step import step
 from tasks.train import CHOSEN_ANEW
 
 
+<<<<<<< HEAD
 @step("candidates", version="25", returns=CandidatesRef, hints=("last",))
+=======
+@step("candidates", version="26", returns=CandidatesRef, hints=("last",))
+>>>>>>> main
 def candidates(
     out: ArtifactWriter,
     *,

@@ -23,7 +23,11 @@ from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 
+<<<<<<< HEAD
 @step(contract.STEP, version="22", returns=ServedModelRef)
+=======
+@step(contract.STEP, version="23", returns=ServedModelRef)
+>>>>>>> main
 def served_model(
     out: ArtifactWriter,
     *,

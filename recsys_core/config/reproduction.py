@@ -54,8 +54,8 @@ class ReproduceConfig(Section):
     """Methods to compare, separated by commas. A `no_llm` model has learned id vectors and no
     text, `integrated` the plain concatenation of title, genres and overview in place of the
     profile, `facts` title, year and genres, `no_cosine` the BPR loss alone, `no_attributes` nothing
-    of the table of users; a name that ends with a rerank strategy (`_prompt_level`) is the model's
-    lists reranked by it."""
+    of the table of users, `no_order` no times or positions; a name that ends with a rerank strategy
+    (`_prompt_level`) is the model's lists reranked by it."""
     paper_folder: str | None = None
     """Folder with the authors' published item_profiles.parquet, user_profiles.parquet (used with
     fold 1 of `data` only: they come from its training ratings), recommendations/*.parquet (lists

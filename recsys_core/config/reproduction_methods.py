@@ -88,6 +88,9 @@ VARIANTS: Final[Mapping[str, Variant]] = {
         preset="best", changes={"user_attributes_weight": 0.0}, ablates="gat_best",
         cold_start=_USERS,
     ),
+    "gat_best_no_order": Variant(
+        preset="best", changes={"order": False}, ablates="gat_best"
+    ),
     **_reranked("best"),
     "gat_paper": Variant(preset="paper", figure_2=True, table_1="unified_structure"),
     "gat_paper_no_llm": Variant(

@@ -65,6 +65,10 @@ class Edges:
     def __len__(self) -> int:
         return len(self.users)
 
+    def without_order(self) -> "Edges":
+        """The same pairs, their times unknown."""
+        return replace(self, times=np.full(len(self), np.nan))
+
     @property
     def are_alike(self) -> bool:
         """Whether all ratings are the same, so that one says no more than its presence."""

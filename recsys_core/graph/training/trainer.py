@@ -144,6 +144,9 @@ def train(
         TrainingError: NaN loss or collapsed vectors.
     """
     _fitting(graph, user_vectors, item_vectors)
+    if not config.order:
+        graph, valid = graph.with_edges(graph.edges.without_order()), valid.without_order()
+        shown = None if shown is None else shown.without_order()
     rule = _rule(valid, data, epochs)
     config = config.for_data(len(graph.edges) + len(valid), graph.n_users, graph.n_items)
     device, device_fact = choose_device(config.device)

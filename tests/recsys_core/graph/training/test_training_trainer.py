@@ -53,6 +53,18 @@ def test_one_seed_gives_the_same_bytes_and_another_does_not(preset: str) -> None
     assert first.to_bytes() != other.to_bytes()
 
 
+def test_without_order_a_model_is_that_of_unknown_times() -> None:
+    config = CONFIGS["best"].model_copy(update={"max_epochs": 2, "order": False})
+    graph, valid, _ = planted()
+    blind = graph.with_edges(graph.edges.without_order())
+    assert np.isnan(blind.edges.times).all()
+    known, unknown = run(config), run(config, graph=blind, valid=valid.without_order())
+    assert known.to_bytes() == unknown.to_bytes()
+    assert known.item_vectors.tobytes() == unknown.item_vectors.tobytes()
+    assert known.served.weights == unknown.served.weights
+    assert run(config.model_copy(update={"order": True})).served.weights != known.served.weights
+
+
 def test_the_callers_random_state_is_left_alone() -> None:
     torch.manual_seed(5)
     wanted = torch.rand(3)

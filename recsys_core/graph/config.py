@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from recsys_core.graph.recipes import SPARSE_BELOW, dense_recipe, sparse_recipe
+from recsys_core.graph.recipes import dense_recipe, recipe_of, sparse_recipe
 from recsys_core.section import Section
 
 
@@ -47,8 +47,8 @@ class GraphConfig(Section):
     """How the network is trained where a field below is null. `dense`: all users in a step, three
     layers, id vectors that start narrow, item biases, cold-start dropout; `sparse`: as LightGCN
     trains best on few interactions per user: batches of users, two layers, id vectors that start
-    at full width, no biases and no dropout. `auto` takes `sparse` below 23 interactions per node
-    (geometric mean over users and items)."""
+    at full width, no biases and no dropout. `auto` takes `sparse` from 3,000 users on, below 23
+    interactions per node (geometric mean over users and items)."""
     layers: int | None = Field(default=None, ge=1, le=6)
     """GAT layers; null takes 3, sparse 2."""
     hidden: int = Field(default=64, ge=1)
@@ -185,7 +185,7 @@ class GraphConfig(Section):
         density = ratings / math.sqrt(max(1, users * items))
         recipe = self.recipe
         if recipe == "auto":
-            recipe = "sparse" if density < SPARSE_BELOW else "dense"
+            recipe = recipe_of(density, users)
         rules = (
             dense_recipe(ratings)
             if recipe == "dense"

@@ -8,11 +8,15 @@ some hundred steps of a batch of users against sampled items.
 """
 
 import math
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 SPARSE_BELOW: Final = 23.0
 """Interactions per node (geometric mean) below which data are sparse: halfway, in logarithms,
 between those that the two recipes were found on."""
+SPARSE_USERS: Final = 3_000
+"""Users below whom the network is trained as on dense data all the same: with a thousand users the
+sparse recipe is behind at every density, with ten thousand it is ahead, with text and without
+(docs/experiments.md, 2026-11-30). Its steps are batches of a thousand users."""
 _SPARSE, _DENSE = 15.0, 35.0
 """Interactions per node between which the temperature rises."""
 _TEMPERATURES: Final = 0.12, 0.2
@@ -23,6 +27,11 @@ STEPS_OF_AN_EPOCH: Final = 30
 LEAST_USERS: Final = 1_024
 """Users of a step at least."""
 _FEW_RATINGS: Final = 100_000
+
+
+def recipe_of(density: float, users: int) -> Literal["dense", "sparse"]:
+    """The recipe for so many interactions per node, and users."""
+    return "sparse" if density < SPARSE_BELOW and users >= SPARSE_USERS else "dense"
 
 
 def dense_recipe(ratings: int) -> dict[str, Any]:

@@ -73,8 +73,7 @@ def fields(model: type[BaseModel], path: str = "") -> list[tuple[str, str | None
 )
 def test_the_more_ratings_the_sharper_and_the_longer(ratings, temperature, epochs) -> None:
     found = GraphConfig().for_data(ratings, 10, 10)
-    assert found.recipe == ("dense" if ratings else "sparse")
-    found = GraphConfig(recipe="dense").for_data(ratings, 10, 10)
+    assert found.recipe == "dense", "ten users are few, whatever they rated"
     assert found.temperature == pytest.approx(temperature, abs=0.001)
     assert found.max_epochs == epochs
     assert found.for_data(7, 7, 7) == found, "nothing is left open any more"
@@ -94,10 +93,11 @@ def test_what_is_given_is_not_set_by_the_number_of_ratings() -> None:
         (120_000, 11_000, 9_300, "sparse", 0.12, 28),  # review data
         (100_000, 940, 1_680, "dense", 0.25, 60),  # MovieLens 100K
         (5_000_000, 300_000, 200_000, "sparse", 0.149, 10),
-        (21_000, 1_000, 1_000, "sparse", 0.152, 300),
+        (63_000, 3_000, 3_000, "sparse", 0.152, 100),
+        (21_000, 1_000, 1_000, "dense", 0.25, 60),  # as sparse, of fewer users
     ],
 )
-def test_what_is_left_open_follows_from_the_interactions_per_node(
+def test_what_is_left_open_follows_from_users_and_interactions_per_node(
     interactions, users, items, recipe, temperature, epochs
 ) -> None:
     found = GraphConfig().for_data(interactions, users, items)

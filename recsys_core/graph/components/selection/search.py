@@ -102,6 +102,7 @@ def search_components(
         fitted=state.fitted,
         chosen=state.chosen,
         skipped=state.skipped,
+        later=_later(train, valid),
     )
 
 
@@ -185,6 +186,13 @@ class _Trial:
         if isinstance(fitted, ItemPrior) or self.component.decays is None:
             return fitted
         return replace(fitted, input=input_of(settings))
+
+
+def _later(train: Histories, valid: Histories) -> bool:
+    """Whether everything held out came after everything learned, as in a split by time."""
+    if train.times is None or valid.times is None or not len(train) or not len(valid):
+        return False
+    return bool(valid.times.min() >= train.times.max())
 
 
 def _nothing_to_learn(train: Histories, valid: Histories) -> str:

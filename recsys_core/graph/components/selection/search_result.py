@@ -41,6 +41,7 @@ _CUT_LOSS: Final = 1e-3
 _JUDGED: Final = 9
 """Tries for the weight of a component that is judged beside the best one."""
 _HALF_LIFE: Final = "half_life"
+_POPULAR_LATELY: Final = "recent_popularity"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class ComponentSearch:
         fitted: component -> its map, fitted on the training rows.
         chosen: component -> its settings and what they are worth.
         skipped: component -> why it was not fitted.
+        later: whether all validation rows came after all training rows.
     """
 
     data: FitData
@@ -64,6 +66,7 @@ class ComponentSearch:
     fitted: Mapping[str, FittedMap]
     chosen: Mapping[str, ChosenSettings]
     skipped: Mapping[str, str]
+    later: bool = False
 
     def ndcg(self, scorer: Scorer) -> float:
         """NDCG@k of one scorer on the validation users; NaN where there are none."""
@@ -119,7 +122,8 @@ class ComponentSearch:
         pool = pooled_candidates(scorers, self.target, top=top_of_pool(self.target.k))
         budget = self._budget.weights
         if len(pool.ideal) < LEAST_USERS:
-            learned = learn_weights_of_few(pool, budget=budget, seed=self.data.seed)
+            kept = _POPULAR_LATELY if self.later else None
+            learned = learn_weights_of_few(pool, budget=budget, seed=self.data.seed, kept=kept)
         else:
             learned = learn_weights(pool, budget=budget)
         return replace(learned, cut=self._cut(learned, external))

@@ -31,6 +31,8 @@ _DEEP: Final = 100
 """Cut-off of NDCG on these."""
 _LEAST_SHARE: Final = 0.02
 """Share of the weights below which a component is left out of such means."""
+_KEPT: Final = 0.5
+"""What a kept component gets beside the mean of the searches, relative to their weights."""
 _FACTORS: Final = (0.0, 0.5, 0.75, 1.33, 2.0)
 """Multiples tried of a weight that a component has."""
 
@@ -110,18 +112,23 @@ def learn_weights(
 
 
 def learn_weights_of_few(
-    pool: CandidatePool, *, budget: int, seed: int, gain: float = 2e-4
+    pool: CandidatePool, *, budget: int, seed: int, gain: float = 2e-4, kept: str | None = None
 ) -> StackedWeights:
     """The weights of the components of a pool of few users (docs/experiments.md, 2026-11-30).
 
     Where the mean of the searches is behind the best component on all users, that search is
     taken which saw all of them.
 
+    Where time has passed between what was learned and what is held out, more may have changed than
+    a few users tell, and the next stretch of time will change again. `kept` names the component
+    that such changes spare (what is popular lately): it has a third of the weights at least.
+
     Args:
         pool: candidates of validation users.
         budget: tries of each search at most, as in `learn_weights`.
         seed: of the halves.
         gain: relative gain from which on a try is kept.
+        kept: a component that is part of the sum whatever these users say; None for none.
 
     Raises:
         ConfigError: the budget does not reach for the components alone.
@@ -138,8 +145,10 @@ def learn_weights_of_few(
         spent += search.spent
     mean = _Search(pool, budget, gain)
     mean.weights = np.where(shares >= _LEAST_SHARE, shares, 0.0)
+    if kept in pool.names:
+        mean.weights[pool.names.index(kept)] += _KEPT * mean.weights.sum()
     found = float(pool.ndcg(pool.total(mean.weights)).mean())
-    if found < max(mean.alone):
+    if kept not in pool.names and found < max(mean.alone):
         return replace(whole, evaluations=spent, budget=budget * (_HALVES + 1))
     return replace(
         whole, weights=mean.named(), without=mean.without(), ndcg=found, evaluations=spent,

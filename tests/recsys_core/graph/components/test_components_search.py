@@ -90,6 +90,23 @@ class _Scorer:
         return self.model.scores(rows, users)
 
 
+def test_where_time_has_passed_few_users_do_not_vote_down_what_is_popular_lately(found) -> None:
+    train, valid = histories()
+    whole = train.joined(valid)
+    past = whole.times < np.quantile(whole.times, 0.8)
+    later = search_components(whole.where(past), whole.where(~past), effort="quick")
+    assert later.later
+    assert not found.later
+    learned = later.learn_weights()
+    scores = {
+        name: part.scores(later.data.rows, np.arange(9)) for name, part in later.fitted.items()
+    }
+    spreads = {
+        name: weight * scores[name].std(1).mean() for name, weight in learned.weights.items()
+    }
+    assert spreads["recent_popularity"] > 0.15 * sum(spreads.values())
+
+
 def test_a_perfect_model_from_outside_takes_the_sum_and_noise_none(found) -> None:
     _, valid = histories()
     rng = np.random.default_rng(0)

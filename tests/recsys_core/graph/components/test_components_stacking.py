@@ -98,6 +98,17 @@ def test_weights_of_few_users_rest_on_more_than_one_draw_of_them() -> None:
     assert set(once) >= set(halves), "what a half of them wants keeps a share"
 
 
+def test_what_is_kept_has_a_third_of_the_weights_whatever_few_users_say() -> None:
+    scores = drawn(0, "a", "b", "kept")
+    few = pool_of(scores, scores["a"] + scores["b"]).of_users(np.arange(24))
+    without = learn_weights_of_few(few, budget=60, seed=0)
+    learned = learn_weights_of_few(few, budget=60, seed=0, kept="kept")
+    assert without.weights.get("kept", 0.0) < 0.1 * sum(without.weights.values())
+    assert learned.weights["kept"] >= sum(learned.weights.values()) / 3 - 1e-9
+    gone = learn_weights_of_few(few, budget=60, seed=0, kept="not there")
+    assert gone.weights == without.weights
+
+
 def test_a_deeper_cut_off_counts_what_a_shallow_one_misses() -> None:
     scores = drawn(5, "a")
     pool = pool_of(scores, -scores["a"])  # the relevant candidate is the last one

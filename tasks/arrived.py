@@ -68,6 +68,6 @@ def announce(config: RunConfig, came: Arrivals, place: str, now: int) -> None:
                 "new": len(came.new), "returned": len(came.returned), "ratings": came.ratings,
             },
             "fingerprint": came.fingerprint,
-            "config": asked.model_dump(mode="json"),
+            "config": asked.model_dump(mode="json", exclude_unset=True),
         },
     )  # fmt: skip

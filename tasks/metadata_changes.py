@@ -67,8 +67,14 @@ def payload(config: RunConfig, changes: Changes) -> dict[str, Any]:
         **{name: ids[:MAX_IDS] for name, ids in kinds.items()},
         "counts": {name: len(ids) for name, ids in kinds.items()},
         "fingerprint": changes.fingerprint,
-        "config": config.model_dump(mode="json"),
+        "config": asked_for(config),
     }
+
+
+def asked_for(config: RunConfig) -> dict[str, Any]:
+    """What the triggered run needs to be told: what was set, and where this one's state lies."""
+    told = config.model_dump(mode="json", exclude_unset=True)
+    return told | {"artifact_root": config.artifact_root, "runs_root": config.runs_root}
 
 
 @task(name="processed", tags={"recsys"}, cache_policy=NO_CACHE, persist_result=False)

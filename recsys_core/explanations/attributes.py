@@ -9,6 +9,8 @@ from recsys_core import columns as c
 GENRE: Final = "genre"
 TAG: Final = "tag"
 DECADE: Final = "decade"
+WORD: Final = "title word"
+"""A word of the title, of an item that nothing else is known of."""
 
 _DECADE = re.compile(r"^\d{3}0s$")
 _LABEL_CHARS: Final = 60

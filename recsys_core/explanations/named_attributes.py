@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from recsys_core.explanations.attributes import GENRE, TAG, is_fact, kind, label, normalise_key
 from recsys_core.explanations.vocabulary import (
@@ -16,6 +17,9 @@ from recsys_core.explanations.vocabulary import (
     PLACES,
     THEMES,
 )
+
+_WORDS: Final = ("NASA", "NATO", "SWAT", "FIFA", "LEGO", "SIM", "FEMA", "RAID", "ROM", "HIPAA")
+"""Abbreviations that are read as words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,5 +167,7 @@ def joined(words: Sequence[str]) -> str:
 
 
 def with_article(noun: str) -> str:
-    """`a crime thriller`, `an action comedy`."""
-    return f"{'an' if noun[:1].casefold() in 'aeiou' else 'a'} {noun}"
+    """`a crime thriller`, `an action comedy`, `an RPG`: letters are read by their names."""
+    first = re.split(r"[^A-Za-z]", noun, maxsplit=1)[0]
+    spelled = len(first) > 1 and first.isupper() and not first.startswith(_WORDS)
+    return f"{'an' if noun[:1] in ('AEFHILMNORSX' if spelled else 'aeiouAEIOU') else 'a'} {noun}"

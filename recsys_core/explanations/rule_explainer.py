@@ -14,7 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from recsys_core.explanations.attributes import DECADE, GENRE, TAG, kind, label, normalise_key
+from recsys_core.explanations.attributes import (
+    DECADE,
+    GENRE,
+    TAG,
+    WORD,
+    kind,
+    label,
+    normalise_key,
+)
 from recsys_core.explanations.attribution.kinds import PROFILE
 from recsys_core.explanations.evaluation.claims import QUOTED
 from recsys_core.explanations.named_attributes import NamedAttributes, is_mood
@@ -56,7 +64,7 @@ _FEW: Final = 3
 """Fewer people are no numbers to speak of."""
 _TENTH: Final = 0.1
 """... and neither is a smaller part of those who liked the cause."""
-_KIND_WEIGHT: Final = {GENRE: 1.0, TAG: 1.5, DECADE: 0.3}
+_KIND_WEIGHT: Final = {GENRE: 1.0, TAG: 1.5, DECADE: 0.3, WORD: 0.8}
 _FACT_WEIGHT: Final = 2.0
 """Of labels of the data's own columns: who wrote, made or plays in something is no guess."""
 _NUMBER: Final = re.compile(r"\d+")

@@ -160,6 +160,9 @@ def strongest_sentences(title: str, verb: Verb = LIKED) -> list[str]:
         f"Of all you {did}, {title} counts for most here.",
         f"You {did} {title}, and that counts for more here than any other title you {did}.",
         f"What brought it here most of all that you {did}: {title}.",
+        f"More than anything else you {did}, {title} speaks for this.",
+        f"This follows most of all from {title}, which you {did}.",
+        f"The strongest reason for it: you {did} {title}.",
     ]
 
 

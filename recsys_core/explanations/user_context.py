@@ -1,17 +1,20 @@
 """The users' context for explanations: from tables to the variables of the prompt."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import polars as pl
 
 from recsys_core import columns as c
-from recsys_core.explanations.attributes import attributes
+from recsys_core.explanations.attributes import WORD, attributes
 from recsys_core.explanations.attribution.strengths import citable, rests_on
 from recsys_core.explanations.prompt import Cause, ExplainedItem, ExplanationInput, KnownItem
 from recsys_core.llm.providers.rules import RULES
 from recsys_core.profiles.rules.lexicon import lexicon
+from recsys_core.profiles.rules.stemming import load_table
 from recsys_core.prompt_context.tables import (
     LABELS,
     item_facts,
@@ -137,17 +140,38 @@ _LISTED: Final = "__listed__"
 _ROWS: Final = "__rows__"
 
 
+_WORDS_OF_A_TITLE: Final = 8
+_LETTERS: Final = re.compile(r"[^\W\d_]{3,}")
+
+
+def title_words(title: str) -> list[str]:
+    """Words of three letters or more, each once, that are no articles, pronouns and the like."""
+    words = dict.fromkeys(_LETTERS.findall(title.casefold()))
+    return [one for one in words if one not in stop_words()][:_WORDS_OF_A_TITLE]
+
+
+@lru_cache(maxsize=1)
+def stop_words() -> frozenset[str]:
+    """Words that say nothing by themselves."""
+    return frozenset(load_table("words.yaml")["stop"].split())
+
+
 def known_item(row: Mapping[str, Any]) -> KnownItem:
     """A row of `prompt_context.tables.item_facts` with its attributes as keys.
 
-    Of a profile that was written by rules the lexicon's themes and moods are attributes; the names
-    and phrases that rules pick out of a text are not: two items that share one need not be alike.
+    Of a profile that was written by rules the lexicon's themes are attributes. The names and
+    phrases that rules pick out of a text are not, since two items that share one need not be
+    alike; nor are moods, which rules conclude from the genres. Of an item without genres and labels
+    the words of its title are attributes: in a shop they name brand and kind.
     """
     tags = row[c.TAGS]
     if row[c.MODEL] == RULES:
         known = lexicon()
-        tags = [one for one in tags if one in known.order or one in known.all_moods]
+        tags = [one for one in tags if one in known.order]
+    labels = row[LABELS]
+    if not row[c.GENRES] and not labels:
+        labels = [f"{WORD}:{one}" for one in title_words(row[c.TITLE])]
     return KnownItem(
         id=str(row[c.ITEM]), title=row[c.TITLE], year=row[c.YEAR], description=row[c.DESCRIPTION],
-        attributes=attributes(row[c.GENRES], tags, row[c.YEAR], row[LABELS]),
+        attributes=attributes(row[c.GENRES], tags, row[c.YEAR], labels),
     )  # fmt: skip

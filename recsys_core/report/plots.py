@@ -45,6 +45,14 @@ _COLUMNS: Final = 3
 """Of a legend."""
 _LONGEST: Final = 28
 """Characters of a name in a legend."""
+_WIDE, _HIGH = 300.0, 170.0
+"""Points of the axes, about: enough to tell whether two labels meet."""
+_LABEL_WIDE, _LABEL_HIGH = 17.0, 10.0
+"""Points of a number of two digits."""
+_BESIDE: Final = ((5, 5), (5, -12), (-19, 5), (-19, -12), (0, 10), (0, -18), (12, -3), (-26, -3))
+"""Where a label may stand beside its point, the first choice first."""
+_Label = tuple[str, tuple[float, float], str]
+"""Text, point, colour."""
 _TEXT: Final = "#010101"
 _GRID: Final = "#020202"
 _COLOURS: Final = tuple(f"#f0f0{row:02x}" for row in range(SERIES))
@@ -157,15 +165,19 @@ def trade_off(found: pl.DataFrame, column: str) -> Markup:
     methods = found[METHOD].unique(maintain_order=True).to_list()
 
     def draw(axes: "Axes") -> None:
+        weights: list[_Label] = []
         for row, method in enumerate(methods[:SERIES]):
             line = found.filter(pl.col(METHOD) == method).sort(WEIGHT)
-            axes.plot(line[column], line[NDCG_AT_10], color=_COLOURS[row], marker="o", label=method)
+            axes.plot(
+                line[column], line[NDCG_AT_10], color=_COLOURS[row], marker=_MARKERS[row],
+                linestyle=_DASHES[row % len(_DASHES)], label=_shortened(method), markersize=5,
+            )  # fmt: skip
             for point in line.filter(pl.int_range(pl.len()) % 3 == 0).iter_rows(named=True):
-                axes.annotate(f"{point[WEIGHT]:.1f}", (point[column], point[NDCG_AT_10]),
-                              xytext=(4, 4), textcoords="offset points", fontsize=9)  # fmt: skip
+                at = point[column], point[NDCG_AT_10]
+                weights.append((f"{point[WEIGHT]:.1f}", at, _COLOURS[row]))
+        _annotate(axes, weights)
         axes.set_xlabel(column.replace("_", " "))
         axes.set_ylabel("NDCG@10")
-        axes.legend(frameon=False)
 
     ends = [
         f"{method} from {line[NDCG_AT_10][0]:.3f} at {line[column][0]:.3f} to"
@@ -174,6 +186,29 @@ def trade_off(found: pl.DataFrame, column: str) -> Markup:
         for line in [found.filter(pl.col(METHOD) == method).sort(WEIGHT)]
     ]
     return _svg(f"trade-off-{column}", draw, f"NDCG@10 against {column}: {'; '.join(ends)}")
+
+
+def _annotate(axes: "Axes", labels: Sequence[_Label]) -> None:
+    """Texts beside their points, none on another one; what several lines share stands once."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    taken: list[tuple[float, float]] = []
+    told: set[tuple[str, int, int]] = set()
+    for text, (x, y), colour in labels:
+        across, up = (x - left) / (right - left) * _WIDE, (y - low) / (high - low) * _HIGH
+        if (place := (text, round(across / 4), round(up / 4))) in told:
+            continue
+        told.add(place)
+        free = [
+            (dx, dy) for dx, dy in _BESIDE
+            if all(abs(across + dx - a) > _LABEL_WIDE or abs(up + dy - b) > _LABEL_HIGH
+                   for a, b in taken)
+        ]  # fmt: skip
+        dx, dy = (free or _BESIDE)[0]
+        taken.append((across + dx, up + dy))
+        axes.annotate(
+            text, (x, y), xytext=(dx, dy), textcoords="offset points", fontsize=9, color=colour,
+            annotation_clip=False,
+        )  # fmt: skip
 
 
 def _last(part: pl.DataFrame, methods: Sequence[str]) -> str:

@@ -65,6 +65,9 @@ def test_who_came_and_who_came_back_are_announced_once(tmp_path: Path, rows, eve
     assert event["payload"]["counts"] == {"new": 1, "returned": 1, "ratings": 3}
     asked = RecommendConfig.model_validate(event["payload"]["config"])
     asked.check_asked()
+    assert set(event["payload"]["config"]) == {
+        "interactions", "ratings_now", "artifact_root", "runs_root"
+    }  # fmt: skip
     assert (asked.run, asked.runs_root) == ("served", str(tmp_path / "r"))
     kept = pl.read_parquet(asked.interactions)
     assert kept.columns == list(INTERACTIONS)

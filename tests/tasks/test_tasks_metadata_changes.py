@@ -1,5 +1,6 @@
 """Changed items: announced once, with their ids, until a complete run has processed them."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import ANNOUNCED, PROCESSED
 from recsys_core.errors import DataError
 from tasks import metadata_changes as metadata
-from tasks.metadata_changes import MAX_IDS, processed, watch
+from tasks.metadata_changes import MAX_IDS, asked_for, processed, watch
 from tests.small_data import small_items
 
 HOUR = timedelta(hours=1)
@@ -103,3 +104,22 @@ def test_damaged_notes_of_the_watch_are_one_message(
     with pytest.raises(DataError, match=f"{name} cannot be read") as told:
         watch.fn(config, Data(items), HOUR)
     assert "remove the file" in str(told.value)
+
+
+@pytest.mark.parametrize("given", [
+    {}, {"seed": 3, "data": {"source": "ml-1m"}, "graph": {"layers": 2}},
+    {"preset": "paper", "llm": {"model": "openai/x", "max_dollars": 2}},
+    {"preset": "quick", "fusion": {"policy": "none"}, "data": {"text_columns": {"plot": "prose"}}},
+])  # fmt: skip
+def test_the_event_tells_what_was_set_and_nothing_else(given: dict[str, Any]) -> None:
+    config = RunConfig.model_validate({**given, "artifact_root": "/a", "runs_root": "/r"})
+    told = asked_for(config)
+    assert RunConfig.model_validate(json.loads(json.dumps(told))) == config
+    assert set(given) <= set(told)
+    leaves = json.dumps(told).count(":")
+    assert leaves < (45 if "preset" in given else 12), told  # a whole one has 150
+
+
+def test_places_of_the_environment_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_ARTIFACTS", "s3://bucket/recsys")
+    assert asked_for(RunConfig())["artifact_root"] == "s3://bucket/recsys"

@@ -125,7 +125,7 @@ class Catalogue:
     def supports(self, item: Any, label: Words) -> bool:
         """Whether `label` is true of `item`; of a compound, whether each of its parts is."""
         facts = self.facts[item]
-        if facts.supports(label) or facts.supports(_GENRES.get(label, label)):
+        if any(facts.supports(one) for one in (label, *_GENRES.get(label, ()))):
             return True
         if len(label) > 1 and label[-1] in _PLAIN:  # "LGBTQ+ themes" says no more than "LGBTQ+"
             return self.supports(item, label[:-1])
@@ -184,10 +184,11 @@ def _heads(labels: Iterable[Words]) -> dict[str, int]:
 
 
 _PROFILE: Final = (c.OVERVIEW, c.GENRES, c.TAGS, c.DESCRIPTION)
-_GENRES: Final[Mapping[Words, Words]] = {
-    words(form): words(genre) for genre, form in BEFORE.items() if words(form) != words(genre)
-}
-"""How genres read within a sentence, and the genre."""
+_GENRES: Final[Mapping[Words, tuple[Words, ...]]] = {
+    words(form): tuple(words(one) for one, other in BEFORE.items() if other == form)
+    for genre, form in BEFORE.items() if words(form) != words(genre)
+}  # fmt: skip
+"""How genres read within a sentence, and the genres that read so."""
 
 
 def _facts(row: Mapping[str, Any], further: Sequence[str]) -> ItemFacts:

@@ -101,7 +101,12 @@
   // A link to one user: report.html#user=405
   const follow = () => {
     if (!location.hash.startsWith("#user=")) return;
-    field.value = decodeURIComponent(location.hash.slice(6));
+    const given = location.hash.slice(6);
+    try {
+      field.value = decodeURIComponent(given);
+    } catch {
+      field.value = given; // a lone %, typed by hand
+    }
     find();
     form.scrollIntoView({ behavior: "instant" });
   };

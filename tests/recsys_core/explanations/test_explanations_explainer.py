@@ -15,7 +15,12 @@ from recsys_core.explanations.attribution.assumed import assumed
 from recsys_core.explanations.config import ExplanationConfig
 from recsys_core.explanations.evaluation.metrics import readable
 from recsys_core.explanations.explainer import explain
-from recsys_core.explanations.named_attributes import genre_phrase, in_sentence, theme_words
+from recsys_core.explanations.named_attributes import (
+    genre_phrase,
+    in_sentence,
+    theme_words,
+    with_article,
+)
 from recsys_core.explanations.prompt import (
     EXPLANATION,
     Cause,
@@ -356,8 +361,22 @@ def test_names_and_phrases_that_rules_pick_from_a_text_are_no_attributes() -> No
         "tags": ["Revenge", "Sam Bowden", "Suspenseful"], "description": "", "labels": [],
     }  # fmt: skip
     rules = known_item({**row, "model": "rules"}).attributes
-    assert rules == ("genre:Thriller", "tag:Revenge", "tag:Suspenseful", "decade:1990s")
+    assert rules == ("genre:Thriller", "tag:Revenge", "decade:1990s")
     assert "tag:Sam Bowden" in known_item({**row, "model": "openai/x"}).attributes
+
+
+def test_of_an_item_without_genres_and_labels_words_of_the_title_are_attributes() -> None:
+    row = {"item_id": 1, "title": "OLAY 2 oz, the Olay Pore-Cleanser", "year": None, "genres": [],
+           "tags": [], "description": "", "model": "rules"}  # fmt: skip
+    found = known_item({**row, "labels": []}).attributes
+    assert found == ("title word:olay", "title word:pore", "title word:cleanser")
+    assert known_item({**row, "labels": ["brand:Olay"]}).attributes == ("brand:Olay",)
+    target, liked = (
+        known(name, name, labels=("title word:olay",), year=None) for name in ("a", "b")
+    )
+    assert "the same title word, olay" in reason(target, liked).sentence or (
+        "its title word olay" in reason(target, liked).sentence
+    )
 
 
 def test_neighbours_in_the_list_begin_differently_whatever_their_ids_are() -> None:
@@ -388,6 +407,7 @@ def test_neighbours_in_the_list_begin_differently_whatever_their_ids_are() -> No
         (["Crime", "Film-Noir"], "crime film noir"),
         (["IMAX", "Documentary"], "IMAX documentary"),
         (["Classics"], "classic title"),
+        (["RPG"], "RPG title"),
         (["Platformer", "Metroidvania"], "metroidvania platformer"),
     ],
 )
@@ -405,6 +425,16 @@ def test_genres_read_as_one_noun(genres: list[str], phrase: str) -> None:
 )  # fmt: skip
 def test_tags_within_a_sentence(tag: str, text: str) -> None:
     assert in_sentence(tag) == text
+
+
+@pytest.mark.parametrize(
+    ("noun", "text"),
+    [("RPG title", "an RPG title"), ("TV drama", "a TV drama"), ("LGBTQ+ theme", "an LGBTQ+ theme"),
+     ("IMAX documentary", "an IMAX documentary"), ("NASA theme", "a NASA theme"),
+     ("4X title", "a 4X title"), ("odd one", "an odd one")],
+)  # fmt: skip
+def test_the_article_is_that_of_how_a_word_is_read(noun: str, text: str) -> None:
+    assert with_article(noun) == text
 
 
 @pytest.mark.parametrize(

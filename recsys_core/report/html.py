@@ -75,6 +75,7 @@ def environment() -> "Environment":
         label=lambda name: metric(name).label,
         meaning=meaning,
         breakable=_breakable,
+        with_code=_with_code,
     )
     return found
 
@@ -164,3 +165,12 @@ def _breakable(name: str) -> Markup:
     """A long key that may be broken after a dot or an underscore, and nowhere else."""
     parts = re.split(r"(?<=[._])", name)
     return Markup("<wbr>").join(escape(part) for part in parts)
+
+
+def _with_code(sentence: str) -> Markup:
+    """A sentence whose names in backticks stand as code, everything escaped."""
+    parts = [escape(part) for part in sentence.split("`")]
+    if len(parts) % 2 == 0:  # a lone backtick is one
+        return escape(sentence)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(one) if at % 2 else one for at, one in enumerate(parts))

@@ -1,11 +1,14 @@
 """Prefect's UI in a real browser: the form explains itself, a run shows what it made."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from recsys_core.columns import EXPLANATION, RANK, SCORE, TITLE, USER
+from tasks.runtime.server.prefect_artifacts import lists, table
 from tests.local_server import LocalServer
 
 pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -38,9 +41,10 @@ def _run(command: list[str]) -> bytes:
     return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout
 
 
-def test_the_form(deployed: LocalServer, chromium: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ui", ["", "/v2"])
+def test_the_form(deployed: LocalServer, chromium: str, tmp_path: Path, ui: str) -> None:
     deployment = deployed.deployment("personalize/personalize")["id"]
-    page = f"{deployed.ui}/deployments/deployment/{deployment}/run"
+    page = f"{deployed.ui}{ui}/deployments/deployment/{deployment}/run"
     dom = look(chromium, page, tmp_path, "form", 2300)
     for text in ("Hard ceiling in dollars.", "Seed of every random choice.", "Every other"):
         assert text in dom, "every field has its help"
@@ -61,3 +65,26 @@ def test_a_run_and_its_artifacts(deployed, first: str, chromium: str, tmp_path: 
     for key, text in shown.items():
         page = f"{deployed.ui}/artifacts/artifact/{found[key]}"
         assert text in look(chromium, page, tmp_path, key), key
+
+
+HOSTILE = (
+    "http://evil.example/x", "www.evil.example", "me@evil.example", "<img src=//evil.example>",
+    "[a](//evil.example)", "![a](//evil.example)", "# head", "- item", "**bold**",
+    "<script>x</script>",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ui", ["", "/v2"])
+def test_what_models_and_data_say_is_text_in_both_uis(
+    deployed: LocalServer, chromium: str, tmp_path: Path, ui: str
+) -> None:
+    """By the renderers themselves: one of them makes links of addresses that are escaped."""
+    rows = [{USER: one, RANK: 1, TITLE: one, EXPLANATION: one, SCORE: 1.0} for one in HOSTILE]
+    shown = {"markdown": lists(rows), "table": json.dumps(table([{"a": one} for one in HOSTILE]))}
+    for kind, data in shown.items():
+        made = deployed.post("/artifacts/", {"key": f"said-{kind}", "type": kind, "data": data})
+        dom = look(chromium, f"{deployed.ui}{ui}/artifacts/artifact/{made['id']}", tmp_path, kind)
+        assert "evil.example" in dom, "they are shown"
+        for tag in ('href="http://evil', 'href="//evil', 'href="http://www.evil', 'src="//evil',
+                    'href="mailto:', "<strong>bold", "<script>x", ">head</h1>"):  # fmt: skip
+            assert tag not in dom, tag

@@ -49,7 +49,15 @@ HEADLINE_KEY: Final = "headline-metrics"
 """Key of the table that CI's quality gate reads (deployments/ci_run.py)."""
 SAMPLE_USERS: Final = 5
 SAMPLE_ENTRIES: Final = 5
-_MARKUP: Final = re.compile(r"[\[\]<>`*|\\]|://|@|www\.|javascript:", re.IGNORECASE)
+_MARKUP: Final = re.compile(
+    r"[\[\]<>`*|\\]|://|@|www\.|javascript:|~~|&#?\w+;|(?<!\w)_|_(?!\w)"
+    r"|^\s*(#|[-+](\s|[-+])|\d+[.)]\s)",
+    re.IGNORECASE,
+)
+_LINK: Final = re.compile(r"https?(?=://)|www(?=\.)|[\w.+-](?=@)", re.IGNORECASE)
+"""Where renderers find a link in text, whatever is escaped in it."""
+_JOINER: Final = "\u2060"
+"""Takes no place, and is no part of a link."""
 """What the UI's tables would render: Markdown, HTML, links that are made of themselves."""
 _SPECIAL: Final = "\\`*_{}[]()<>#+-.!|~&:@"
 """With `:` and `@`, of which Markdown makes links by itself."""
@@ -214,5 +222,6 @@ def images(drawn: pl.DataFrame) -> Iterator[tuple[str, str, str]]:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Text that Markdown shows as it is, in either of Prefect's UIs."""
+    text = _LINK.sub(rf"\g<0>{_JOINER}", text)
     return "".join(f"\\{c}" if c in _SPECIAL else " " if c in "\r\n" else c for c in text)

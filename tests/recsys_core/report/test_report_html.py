@@ -25,7 +25,7 @@ from recsys_core.columns import (
 from recsys_core.errors import DataError
 from recsys_core.report.data import ReportData
 from recsys_core.report.figures import figures
-from recsys_core.report.html import render
+from recsys_core.report.html import environment, render
 from recsys_core.report.sections.explanation_tables import MEANINGS
 from recsys_core.report.sections.verdict import verdict
 from recsys_core.report.summary import headline
@@ -292,3 +292,12 @@ def reasons(*methods: str) -> pl.DataFrame:
         for method in methods for k in (10, 20) for name in MEANINGS
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=dict(METRICS))
+
+
+@pytest.mark.parametrize(("sentence", "shown"), [
+    ("preset `best` and `a<b>`", "preset <code>best</code> and <code>a&lt;b&gt;</code>"),
+    ("`x`", "<code>x</code>"), ("a lone ` stays <i>", "a lone ` stays &lt;i&gt;"), ("", ""),
+])  # fmt: skip
+def test_names_in_backticks_stand_as_code(sentence: str, shown: str) -> None:
+    page = environment().from_string("{{ sentence|with_code }}").render(sentence=sentence)
+    assert page == shown

@@ -17,7 +17,7 @@ STAGE = "probe_stage"
 """How the records of its judgements begin in a run's log."""
 
 
-@step("probe_sample", version="5", returns=SampleRef)
+@step("probe_sample", version="6", returns=SampleRef)
 def probe_sample(
     out: ArtifactWriter,
     *,
@@ -51,7 +51,7 @@ def probe_sample(
     out.fact("users", users.len())
 
 
-@step("probe_decision", version="5", returns=ProbeRef)
+@step("probe_decision", version="6", returns=ProbeRef)
 def probe_decision(
     out: ArtifactWriter,
     *,

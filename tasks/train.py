@@ -43,7 +43,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="35",
+    version="36",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
@@ -104,6 +104,8 @@ def train(
         # The recipe shapes the parameters: it stays while a model goes on.
         recipe = earlier.model.manifest.facts["recipe"]
         config = config.model_copy(update={"recipe": recipe})
+    elif tuned is not None and config.recipe == "auto":
+        config = config.model_copy(update={"recipe": tuned.manifest.facts["recipe"]})
     sized = config.for_data(ratings_there, bipartite.n_users, bipartite.n_items)
     with progress("graph training", sized.max_epochs) as report:
         trained = fit(
@@ -111,7 +113,7 @@ def train(
             valid,
             aligned(embeddings.table("users"), bipartite.user_ids),
             aligned(embeddings.table(of_items), bipartite.item_ids),
-            sized,
+            config,
             ratings,
             seed,
             epochs=epochs,

@@ -47,8 +47,9 @@ class GraphConfig(Section):
     """How the network is trained where a field below is null. `dense`: all users in a step, three
     layers, id vectors that start narrow, item biases, cold-start dropout; `sparse`: as LightGCN
     trains best on few interactions per user: batches of users, two layers, id vectors that start
-    at full width, no biases and no dropout. `auto` takes `sparse` from 3,000 users on, below 23
-    interactions per node (geometric mean over users and items)."""
+    at full width, no biases and no dropout. `auto` takes `sparse` from 2,000 users on, below 23
+    interactions per node (geometric mean over users and items); there, unless effort is `quick`,
+    the search trains both and takes what validation prefers."""
     layers: int | None = Field(default=None, ge=1, le=6)
     """GAT layers; null takes 3, sparse 2."""
     hidden: int = Field(default=64, ge=1)
@@ -196,6 +197,13 @@ class GraphConfig(Section):
         )  # fmt: skip
         found = {name: value for name, value in rules.items() if getattr(self, name) is None}
         return TrainingConfig.model_validate(self.model_dump() | found | {"recipe": recipe})
+
+    def rival_for_data(self, ratings: int, users: int, items: int) -> "TrainingConfig | None":
+        """The other recipe that validation has to judge beside `for_data`; None for none."""
+        tried = self.recipe == "auto" and self.effort != "quick"
+        if not tried or self.for_data(ratings, users, items).recipe == "dense":
+            return None
+        return self.model_copy(update={"recipe": "dense"}).for_data(ratings, users, items)
 
 
 class CandidatesConfig(Section):

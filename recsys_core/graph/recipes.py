@@ -13,10 +13,10 @@ from typing import Any, Final, Literal
 SPARSE_BELOW: Final = 23.0
 """Interactions per node (geometric mean) below which data are sparse: halfway, in logarithms,
 between those that the two recipes were found on."""
-SPARSE_USERS: Final = 3_000
-"""Users below whom the network is trained as on dense data all the same: with a thousand users the
-sparse recipe is behind at every density, with ten thousand it is ahead, with text and without
-(docs/experiments.md, 2026-11-30). Its steps are batches of a thousand users."""
+SPARSE_USERS: Final = 2_000
+"""Users below whom the network is trained as on dense data all the same: of a thousand users the
+sparse recipe is behind at every density (docs/experiments.md, 2026-11-30; its steps are batches of
+a thousand). Of four thousand it depends on the data, so that validation has to say."""
 _SPARSE, _DENSE = 15.0, 35.0
 """Interactions per node between which the temperature rises."""
 _TEMPERATURES: Final = 0.12, 0.2

@@ -38,6 +38,7 @@ from recsys_core.rerank.learned_fusion import (
     Setting,
     cross_fitted,
     measure,
+    of_plain_scale,
     select,
     settings,
 )
@@ -192,9 +193,10 @@ def _seen(
 
     Then only the setting is chosen anew, unless none gains anything any more.
     """
-    honest = cross_fitted(found.gains, np.random.default_rng(seed))
+    plain = of_plain_scale(tried)
+    honest = cross_fitted(found.gains, np.random.default_rng(seed), plain)
     at: Look = look(honest, planned, smallest_gain=smallest, level=level)
-    chosen = select(found.gains, fixed=len(tried) == 1, sure=not shown)
+    chosen = select(found.gains, fixed=len(tried) == 1, sure=not shown, plain=plain)
     setting = None if chosen is None else tried[chosen]
     decision = "serve" if shown else at.decision
     if decision == "serve" and setting is None:

@@ -4,7 +4,8 @@ Every setting (a weight and a scale) is tried on every judged validation user. W
 is worth is measured by cross-fitting: the users are cut into folds, the setting for a fold is
 chosen on the others, so that no user's gain is measured with a setting that they helped to
 choose, and the interval covers the selection. A setting must gain more than its standard error,
-else the graph's order stays.
+else the graph's order stays; another scale than that of the scores must gain more than its weight
+there by the standard error of the difference: four scales of one weight differ mostly by chance.
 """
 
 from collections.abc import Sequence
@@ -41,6 +42,11 @@ def settings(config: FusionConfig) -> tuple[Setting, ...]:
     weights = _WEIGHTS if config.llm_weight is None else (config.llm_weight,)
     scales = SCALES if config.scale is None else (config.scale,)
     return tuple(Setting(weight=weight, scale=scale) for weight, scale in product(weights, scales))
+
+
+def of_plain_scale(tried: Sequence[Setting]) -> Bools:
+    """`(n_settings,)` which settings take the scores as they are spread."""
+    return np.array([one.scale == "score" for one in tried])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +111,16 @@ def measure(
     return Measured(users=relevant[USER], graph=graph, gains=np.stack(found, axis=1))
 
 
-def select(gains: Floats, *, fixed: bool, sure: bool = True) -> int | None:
+def select(
+    gains: Floats, *, fixed: bool, sure: bool = True, plain: Bools | None = None
+) -> int | None:
     """The setting with the highest mean gain, if it exceeds its standard error; else None.
 
     Args:
         gains: `(n, n_settings)`, settings by rising weight; of equal ones the first is taken.
         fixed: there is one setting, which is not to be chosen but measured.
         sure: whether a gain must exceed its standard error, or any gain will do.
+        plain: `(n_settings,)` which settings are preferred (the scores' own scale).
     """
     if fixed:
         return 0
@@ -119,17 +128,28 @@ def select(gains: Floats, *, fixed: bool, sure: bool = True) -> int | None:
         return None
     means = gains.mean(axis=0).round(9)
     best = int(means.argmax())
+    if plain is not None and plain.any() and not plain[best]:
+        usual = int(np.where(plain, means, -np.inf).argmax())
+        more = gains[:, best] - gains[:, usual]
+        if more.mean() <= more.std(ddof=1) / more.size**0.5:
+            best = usual
     error = gains[:, best].std(ddof=1) / gains.shape[0] ** 0.5
     return best if means[best] > (max(error, 0.0) if sure else 0.0) else None
 
 
-def cross_fitted(gains: Floats, rng: np.random.Generator) -> Floats:
-    """Every user's gain by the setting that was chosen on the other folds' users, `(n,)`."""
+def cross_fitted(gains: Floats, rng: np.random.Generator, plain: Bools | None = None) -> Floats:
+    """Every user's gain by the setting that was chosen on the other folds' users, `(n,)`.
+
+    Args:
+        gains: `(n, n_settings)`.
+        rng: of the folds.
+        plain: of `select`.
+    """
     users, tried = gains.shape
     folds = rng.permutation(users) % _FOLDS
     found = np.zeros(users)
     for fold in range(_FOLDS):
-        chosen = select(gains[folds != fold], fixed=tried == 1)
+        chosen = select(gains[folds != fold], fixed=tried == 1, plain=plain)
         if chosen is not None:
             found[folds == fold] = gains[folds == fold, chosen]
     return found

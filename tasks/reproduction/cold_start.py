@@ -51,7 +51,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 
 @step(
-    "cold_start", version="30", returns=ColdStartRef, timeout_seconds=6 * HOUR, rests_on=_rests_on
+    "cold_start", version="31", returns=ColdStartRef, timeout_seconds=6 * HOUR, rests_on=_rests_on
 )
 def cold_start(
     out: ArtifactWriter,

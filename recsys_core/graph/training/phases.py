@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from recsys_core.artifacts import Scratch
+from recsys_core.columns import PHASE
 from recsys_core.errors import DataError
+from recsys_core.graph.config import TrainingConfig
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
 from recsys_core.graph.training.early_stopping import Doubles, Validator
 from recsys_core.graph.training.loop import fit
@@ -40,6 +42,8 @@ SEARCH: Final = "search"
 """Phase that looks for the number of epochs: trains without the validation rows."""
 FINAL: Final = "final"
 """Phase that trains on all rows for that number of epochs."""
+_RIVAL: Final = "search_of_the_other_recipe"
+"""Phase that tries another configuration."""
 _ERRORS: Final = 2
 """Standard errors by which a fall has to be shown."""
 _LEAST: Final = 2
@@ -86,6 +90,7 @@ class Phases:
             validated by the present items; NaN for who is not. None without validation.
         went_on: whether the choices are an earlier training's.
         facts: of the choice.
+        config: the one that was taken; None for that of the final fit.
     """
 
     fits: tuple[Fit, ...]
@@ -95,6 +100,7 @@ class Phases:
     ndcg: Doubles | None = None
     went_on: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
+    config: TrainingConfig | None = None
 
 
 def searched_phases(
@@ -104,6 +110,7 @@ def searched_phases(
     on_epoch: Listener | None,
     scratch: Scratch | None,
     earlier: Earlier | None = None,
+    rival: TrainingConfig | None = None,
 ) -> Phases:
     """Search and final fit, each with its components; those of the earlier training where it fits.
 
@@ -114,6 +121,7 @@ def searched_phases(
         on_epoch: listener of the epochs.
         scratch: of checkpoints.
         earlier: what to go on from.
+        rival: another configuration, which is taken where the search finds it better.
     """
     validator = Validator(graph.edges, valid, n_items=graph.n_items, scale=spec.data)
     search = replace(spec, phase=SEARCH, graph=graph, validator=validator)
@@ -125,10 +133,22 @@ def searched_phases(
         told = found.facts
         torch.manual_seed(spec.seed)
     first = fit(search, on_epoch, scratch)
+    if rival is not None:
+        told["valid_ndcg_of_recipes"] = {search.config.recipe: first.ndcg}
+        torch.manual_seed(spec.seed)
+        other = replace(search, phase=_RIVAL, config=rival, epochs=rival.max_epochs)
+        found_other = fit(other, on_epoch, scratch)
+        told["valid_ndcg_of_recipes"][rival.recipe] = found_other.ndcg
+        if (found_other.ndcg or 0.0) > (first.ndcg or 0.0):
+            curves = [{**row, PHASE: SEARCH} for row in found_other.curves]
+            first, spec = replace(found_other, curves=curves), replace(spec, config=rival)
+            search = replace(other, phase=SEARCH)
     choice, of_search, facts = _chosen(search, first, valid)
     ndcg = _ndcg(search, of_search, validator)
     facts |= told | {"valid_ndcg_of_lists": float(np.nanmean(ndcg))}
-    made = partial(Phases, choice=choice, searched=first.epoch, ndcg=ndcg, facts=facts)
+    made = partial(
+        Phases, choice=choice, searched=first.epoch, ndcg=ndcg, facts=facts, config=spec.config
+    )
     if not spec.config.retrain:
         return made(fits=(first,), sums=(of_search, placed_by_shown(search, first, of_search)))
     # The same start as if this were the only phase.

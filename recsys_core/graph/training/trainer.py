@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import polars as pl
@@ -148,11 +148,13 @@ def train(
         graph, valid = graph.with_edges(graph.edges.without_order()), valid.without_order()
         shown = None if shown is None else shown.without_order()
     rule = _rule(valid, data, epochs)
-    config = config.for_data(len(graph.edges) + len(valid), graph.n_users, graph.n_items)
+    size = len(graph.edges) + len(valid), graph.n_users, graph.n_items
+    rival, config = config.rival_for_data(*size), config.for_data(*size)
     device, device_fact = choose_device(config.device)
     precision, precision_fact = choose_precision(config.precision, device)
     if not learn_valid:
         config = config.model_copy(update={"retrain": False})
+        rival = rival and rival.model_copy(update={"retrain": False})
     both = learn_valid and (rule != "search" or config.retrain)
     learned = graph.edges.joined(valid) if both else graph.edges
     alike = shown is None or same_pairs(shown, learned, graph.n_items)
@@ -173,11 +175,12 @@ def train(
     )
     with _repeatable(seed, device):
         if rule == "search":
-            done = searched_phases(spec, graph, valid, on_epoch, scratch, earlier)
+            done = searched_phases(spec, graph, valid, on_epoch, scratch, earlier, rival)
         else:
             known = earlier if rule == "given" else None
             done = given_phases(spec, choice, on_epoch, scratch, known)
     facts = {"device": device_fact, "precision": precision_fact, "epochs_rule": _RULES[rule]}
+    spec = replace(spec, config=done.config or spec.config)
     return _trained(spec, done, facts)
 
 

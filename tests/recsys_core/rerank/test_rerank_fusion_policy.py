@@ -114,6 +114,16 @@ def test_once_a_gain_is_shown_the_best_setting_need_not_exceed_its_error_but_mus
     assert select(-np.abs(gains), fixed=False, sure=False) is None
 
 
+def test_another_scale_must_be_better_by_more_than_chance() -> None:
+    plain = np.array([True, True, False])
+    likely = np.array([[0.1, 0.2, 0.3], [0.1, 0.2, 0.1], [0.1, 0.2, 0.3]])
+    assert select(likely, fixed=False) == 2
+    assert select(likely, fixed=False, plain=plain) == 1, "two of three users say little"
+    surely = likely + np.array([0, 0, 0.2])
+    assert select(surely, fixed=False, plain=plain) == 2
+    assert select(likely, fixed=False, plain=np.zeros(3, bool)) == 2, "where the scale is given"
+
+
 def test_a_harmful_judge_is_found_out_in_the_first_stage() -> None:
     table, asked = run([])
     assert asked == 50

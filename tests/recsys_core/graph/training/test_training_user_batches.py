@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from recsys_core.graph import recipes
 from recsys_core.graph.training import user_batches as module
 from recsys_core.graph.training.batching import FullBatch, steps_of
 from recsys_core.graph.training.early_stopping import Validator
@@ -69,3 +70,26 @@ def test_the_sparse_recipe_learns_the_planted_taste_and_repeats_itself() -> None
     chance = score.ndcg(rng.permutation(one.search.user_vectors), one.search.item_vectors)
     assert chance + 0.2 < found < 0.999
     assert np.isfinite(one.user_vectors).all(), "also of the user and the item without an edge"
+
+
+@pytest.mark.parametrize("sparse_is_lamed", [False, True])
+def test_between_the_recipes_validation_decides(monkeypatch, sparse_is_lamed: bool) -> None:
+    monkeypatch.setattr(recipes, "SPARSE_USERS", 10)  # of the planted graph, which has 40
+    if sparse_is_lamed:
+        monkeypatch.setattr(recipes, "_TEMPERATURES", (50.0, 50.0))
+        monkeypatch.setattr(recipes, "STEPS", 1)
+    config = SPARSE.model_copy(
+        update={"recipe": "auto", "effort": "standard", "components": False, "max_epochs": None}
+    )
+    trained = run(config)
+    values = trained.facts["valid_ndcg_of_recipes"]
+    assert set(values) == {"sparse", "dense"}
+    best = max(values, key=values.get)
+    assert not sparse_is_lamed or best == "dense"
+    assert trained.facts["recipe"] == trained.config.recipe == best
+    assert trained.facts["valid_ndcg"] == values[best]
+    assert ("item_bias" in trained.weights) == (best == "dense")
+    assert set(trained.curves["phase"]) == {"search", "final"}
+    quick = run(config.model_copy(update={"effort": "quick", "max_epochs": 2}))
+    assert quick.facts["recipe"] == "sparse"
+    assert "valid_ndcg_of_recipes" not in quick.facts

@@ -84,7 +84,7 @@ def test_what_models_and_data_say_is_text_in_both_uis(
     for kind, data in shown.items():
         made = deployed.post("/artifacts/", {"key": f"said-{kind}", "type": kind, "data": data})
         dom = look(chromium, f"{deployed.ui}{ui}/artifacts/artifact/{made['id']}", tmp_path, kind)
-        assert "evil.example" in dom, "they are shown"
+        assert "evil" in dom, "they are shown"  # in V2's tables with what escapes them
         for tag in ('href="http://evil', 'href="//evil', 'href="http://www.evil', 'src="//evil',
                     'href="mailto:', "<strong>bold", "<script>x", ">head</h1>"):  # fmt: skip
             assert tag not in dom, tag

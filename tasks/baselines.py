@@ -14,11 +14,12 @@ from tasks.runtime.step import step
 
 @step(
     "baselines",
-    version="6",
+    version="7",
     returns=BaselinesRef,
     rests_on=lambda _: {
         "grid": {name: grid_of(name) for name, one in BASELINES.items() if one.in_every_run}
     },
+    libraries=("implicit", "scipy"),
 )
 def baselines(
     out: ArtifactWriter,

@@ -55,9 +55,10 @@ def _shifted(report: Report, before: int, done: int) -> None:
 
 @step(
     "embeddings",
-    version="8",
+    version="9",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
+    libraries=("scikit-learn",),
 )
 def embed(
     out: ArtifactWriter,

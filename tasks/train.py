@@ -43,12 +43,13 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="36",
+    version="37",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
     rests_on=_rests_on,
     hints=("earlier",),
+    libraries=("implicit", "scikit-learn", "scipy"),
 )
 def train(
     out: ArtifactWriter,

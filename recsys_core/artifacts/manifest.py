@@ -16,7 +16,10 @@ from recsys_core.errors import DamagedArtifact, StorageError
 
 MANIFEST: Final = "manifest.json"
 SCHEMA_VERSION: Final = 2
-_LIBRARIES: Final = ("numpy", "polars", "pyarrow", "torch", "dgl", "sentence-transformers")
+_LIBRARIES: Final = (
+    "numpy", "scipy", "polars", "pyarrow", "torch", "dgl", "scikit-learn", "implicit", "openvino",
+    "sentence-transformers",
+)  # fmt: skip
 
 
 class FileEntry(BaseModel):

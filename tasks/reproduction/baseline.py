@@ -12,10 +12,11 @@ from tasks.runtime.step import HOUR, step
 
 @step(
     "baseline",
-    version="6",
+    version="7",
     returns=ListsRef,
     timeout_seconds=6 * HOUR,
     rests_on=lambda inputs: {"grid": grid_of(inputs["method"])},
+    libraries=("implicit", "scipy"),
 )
 def baseline(
     out: ArtifactWriter,

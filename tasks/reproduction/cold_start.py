@@ -51,7 +51,12 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 
 @step(
-    "cold_start", version="31", returns=ColdStartRef, timeout_seconds=6 * HOUR, rests_on=_rests_on
+    "cold_start",
+    version="32",
+    returns=ColdStartRef,
+    timeout_seconds=6 * HOUR,
+    rests_on=_rests_on,
+    libraries=("implicit", "scikit-learn", "scipy"),
 )
 def cold_start(
     out: ArtifactWriter,

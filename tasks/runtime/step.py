@@ -16,6 +16,7 @@ returns a `SplitRef`. Two things keep work from being done twice, both verified 
 """
 
 import functools
+import importlib.metadata
 import inspect
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -167,6 +168,7 @@ def step(
     tags: tuple[str, ...] = (),
     rests_on: RestsOn = lambda _: {},
     hints: Collection[str] = (),
+    libraries: Collection[str] = (),
 ) -> Callable[[Callable[Concatenate[ArtifactWriter, P], None]], Step[P, R]]:
     """Turn a function that fills a writer into a cached, retried step.
 
@@ -181,13 +183,24 @@ def step(
         hints: inputs that say where to start from (an earlier run's model or lists) and not what
             is wanted. They are no part of the content key: an artifact that is there is taken,
             whatever it started from, and only a new one starts from these.
+        libraries: packages whose version changes the result, as part of what it rests on. Not
+            those that compute the same to rounding on any machine (torch, kernels, OpenVINO):
+            another worker shall find the artifact. Every version stands in the manifest.
     """
+
+    def known(inputs: Mapping[str, Any]) -> Mapping[str, object]:
+        found = rests_on(inputs)
+        return {**found, "libraries": _versions(libraries)} if libraries else found
 
     def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P, R]:
         run = _as_task(build, name, version, returns, timeout_seconds, tags, frozenset(hints))
-        return Step(build, run, rests_on, returns, frozenset(hints))
+        return Step(build, run, known, returns, frozenset(hints))
 
     return decorate
+
+
+def _versions(libraries: Collection[str]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in libraries}
 
 
 def bound_inputs(

@@ -1,6 +1,7 @@
 """A step is done once, trusted never: caching, damage, retries and interruption."""
 
 import base64
+import importlib.metadata
 import json
 import pickle
 from pathlib import Path
@@ -46,6 +47,15 @@ def gridded(out: ArtifactWriter, *, count: int) -> None:
     """Count the grid."""
     CALLS.append("gridded")
     rows = [(count, one, 1) for one in GRID]
+    schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
+    out.table("numbers", pl.DataFrame(rows, schema=schema, orient="row"), RANKING)
+
+
+@step("fitted", version="1", returns=NumbersRef, libraries=("implicit",))
+def fitted(out: ArtifactWriter, *, count: int) -> None:
+    """Count by a library."""
+    CALLS.append("fitted")
+    rows = [(number, number, 1) for number in range(count)]
     schema = {USER: pl.Int64, ITEM: pl.Int64, RANK: pl.Int32}
     out.table("numbers", pl.DataFrame(rows, schema=schema, orient="row"), RANKING)
 
@@ -205,6 +215,25 @@ def test_what_a_step_rests_on_beside_its_inputs_is_in_its_key_and_its_manifest(s
         GRID.pop()
     assert CALLS == ["gridded"] * 2
     assert searching().rows == 2, "the grid as it was has its artifact still"
+
+
+def test_another_version_of_a_library_that_changes_a_result_makes_it_anew(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @flow
+    def fitting() -> NumbersRef:
+        return fitted(store, count=1)
+
+    first = fitting()
+    real = importlib.metadata.version
+    installed = {"torch": "9.9"}
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: installed.get(name) or real(name)
+    )
+    assert fitting() == first, "torch is none of its libraries"
+    installed["implicit"] = "9.9"
+    assert fitting().manifest.parameters["libraries"] == {"implicit": "9.9"}
+    assert CALLS == ["fitted"] * 2
 
 
 def test_where_a_step_starts_from_is_in_no_key_and_an_artifact_that_is_there_is_taken(

@@ -139,7 +139,8 @@ def _study(data: Reproduction, name: str) -> dict[str, Any]:
     everywhere = _everywhere(mean_over_folds(metrics).select(*METRICS))
     folds = metrics[FOLD].unique().sort().to_list()
     drawn = everywhere[METHOD].unique().to_list()
-    series = [method for method in data.figure_2 if method in drawn] or sorted(drawn)
+    wanted = dict.fromkeys([data.reference, *data.figure_2])
+    series = [method for method in wanted if method in drawn] or sorted(drawn)
     series = series[: plots.SERIES]
     return {
         "name": name,

@@ -15,9 +15,10 @@ _RULES_JUDGE: Final = (
     " is not for these rows to say."
 )
 _SETTINGS: Final = (
-    "The settings of preset `best` were found beforehand, on parts of the training ratings of fold"
-    " 1 of MovieLens 100K held out in turn (docs/experiments.md). Test rows of folds 2 to 5 are"
-    " among those; of fold 1 no choice has seen any."
+    "What validation does not choose in preset `best` (width, heads, the loss of dense data) was"
+    " found beforehand on parts of the training ratings of fold 1 of MovieLens 100K held out in"
+    " turn (docs/experiments.md). Test rows of its folds 2 to 5 are among those; of fold 1 no"
+    " choice has seen any."
 )
 _ATTRIBUTES: Final = (
     "Where the data set has a table of users (their age, for example), `gat_best` and its variants"

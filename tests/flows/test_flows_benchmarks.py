@@ -45,7 +45,8 @@ def test_one_page_has_every_data_set_beside_published_figures(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RECSYS_ARTIFACTS", str(place / "artifacts"))
-    other = {"name": "again", "settings": SETTINGS | {"methods": ["popularity", "gat_best"]}}
+    blind = {"methods": ["popularity", "gat_best_no_order"], "reference": "gat_best_no_order"}
+    other = {"name": "again", "settings": SETTINGS | blind}
     studies = write_studies(place, {"name": "The shop", "published": [FIGURE]}, other)
     assert main(arguments(place, studies, "--seeds", "0,1")) == 0
     folder = place / "runs" / "benchmarks"
@@ -69,6 +70,9 @@ def test_one_page_has_every_data_set_beside_published_figures(
     assert "Somebody, 2024" in page
     assert page.count('<section id="study-') == 2
     assert "A <b>model</b> (published)" in capsys.readouterr().out
+    again = (place / "runs" / "benchmarks-again" / "reproduction.html").read_text()
+    figure = again.partition('id="figure-1"')[2].partition("</section>")[0]
+    assert "gat_best_no_order" in figure, "the reference is drawn, too"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from recsys_core.columns import (
     LOSS,
     METHOD,
     METRIC,
+    NDCG_AT_10,
     PROTOCOL,
     SVG,
     VALID_NDCG,
@@ -100,4 +101,9 @@ def _trade_off(found: pl.DataFrame | None) -> Iterator[_Row]:
         CALIBRATION: "Calibration error (lower is closer to the user's genres)",
     }
     for column, caption in captions.items():
-        yield TRADE_OFF, f"{caption} and NDCG@10", plots.trade_off(found, column)
+        # Without genres no list has a calibration error, without vectors none a diversity.
+        known = found.drop_nulls(column).filter(
+            pl.all_horizontal(pl.col(column, NDCG_AT_10).is_finite())
+        )
+        if known.height:
+            yield TRADE_OFF, f"{caption} and NDCG@10", plots.trade_off(known, column)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from recsys_core.columns import CALIBRATION, DIVERSITY, METHOD, NDCG_AT_10, WEIGHT
-from recsys_core.report import plots
+from recsys_core.report import figures, plots
 
 
 @pytest.fixture
@@ -40,3 +40,14 @@ def test_methods_are_told_apart_without_colours_and_named_once(found: pl.DataFra
     svg = plots.trade_off(found, DIVERSITY)
     assert svg.count(">calibration</text>") == 1
     assert svg.count("stroke-dasharray") >= 2, "a dashed line, in the plot and in the legend"
+
+
+@pytest.mark.parametrize("unknown", [float("nan"), None])
+def test_a_measure_that_lists_lack_has_no_plot(found: pl.DataFrame, unknown: float | None) -> None:
+    """Items without genres have no calibration error."""
+    without = found.with_columns(pl.lit(unknown, pl.Float64).alias(CALIBRATION))
+    drawn = [svg for _, _, svg in figures._trade_off(without)]
+    assert drawn == [plots.trade_off(without, DIVERSITY)]
+    part = pl.when(pl.col(WEIGHT) < 0.5).then(pl.lit(unknown)).otherwise(CALIBRATION)
+    _, (_, _, svg) = figures._trade_off(found.with_columns(part.alias(CALIBRATION)))
+    assert "nan" not in svg.lower()

@@ -28,6 +28,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp
+from threadpoolctl import threadpool_limits
 
 from deployments.answering import Asked, Models
 from deployments.serve_guards import LOOPBACK_NAMES, Bounded, Guarded, sentence
@@ -236,6 +237,9 @@ def of_process() -> ASGIApp:
 
 
 def _watched(models: Models, look_every: float, token: str | None) -> ASGIApp:
+    # A request's products are small: threads of BLAS would mostly wait for one another, and those
+    # of several processes for the cores.
+    threadpool_limits(1)
     # What a single request lacks (an order, ratings) is no news in a service's log.
     logging.getLogger("recsys_core").setLevel(logging.ERROR)
     models.watch(look_every)

@@ -48,3 +48,14 @@ def small_items() -> pl.DataFrame:
         },
         schema_overrides={YEAR: pl.Int32, OVERVIEW: pl.String},
     )
+
+
+def run_arguments(place: Path, *, epochs: int) -> list[str]:
+    """Arguments of `flows.personalize` for a quick run on the small data of `place`."""
+    values = {
+        "data.source": place / "data", "data.rating_min": 1, "data.rating_max": 10,
+        "artifact_root": place / "artifacts", "runs_root": place / "runs",
+        "graph.max_epochs": epochs, "graph.hidden": 8, "graph.heads": 2, "graph.effort": "quick",
+        "evaluation.bootstrap": 0,
+    }  # fmt: skip
+    return [f"--{name}={value}" for name, value in values.items()]

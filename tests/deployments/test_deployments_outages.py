@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.local_server import ROOT, LocalServer, serving
-from tests.small_data import write_small
+from tests.small_data import run_arguments, write_small
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(600)]
 LONGEST_S = 60
@@ -32,13 +32,7 @@ class Run:
         self.place, self.said = place, place / "said.log"
         if not (place / "data").exists():
             write_small(place / "data")
-        values = {
-            "data.source": place / "data", "data.rating_min": 1, "data.rating_max": 10,
-            "artifact_root": place / "artifacts", "runs_root": place / "runs",
-            "graph.max_epochs": 5, "graph.hidden": 8, "graph.heads": 2, "graph.effort": "quick",
-            "evaluation.bootstrap": 0,
-        }  # fmt: skip
-        arguments = [f"--{name}={value}" for name, value in values.items()]
+        arguments = run_arguments(place, epochs=5)
         with self.said.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flows.personalize", *arguments], cwd=ROOT,

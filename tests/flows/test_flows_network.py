@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.local_server import ROOT
-from tests.small_data import write_small
+from tests.small_data import run_arguments, write_small
 
 LISTENER = """
 import os, sys
@@ -44,17 +44,10 @@ def test_a_run_by_rules_asks_no_other_machine(tmp_path: Path) -> None:
         "PYTHONPATH": f"{tmp_path / 'listener'}{os.pathsep}{ROOT}",
     }  # fmt: skip
     environment.pop("PREFECT_API_URL", None)
-    values = {
-        "data.source": tmp_path / "data", "data.rating_min": 1, "data.rating_max": 10,
-        "artifact_root": tmp_path / "artifacts", "runs_root": tmp_path / "runs",
-        "graph.max_epochs": 2, "graph.hidden": 8, "graph.heads": 2, "graph.effort": "quick",
-        "evaluation.bootstrap": 0,
-    }  # fmt: skip
     command = [sys.executable, "-m", "flows.personalize"]
     done = subprocess.run(
-        [*command, *(f"--{name}={value}" for name, value in values.items())], cwd=ROOT,
-        env=environment, capture_output=True, text=True, timeout=250, check=False,
-        stdin=subprocess.DEVNULL,
+        [*command, *run_arguments(tmp_path, epochs=2)], cwd=ROOT, env=environment, timeout=250,
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     asked = log.read_text().split("\n")[:-1]

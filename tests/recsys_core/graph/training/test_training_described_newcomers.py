@@ -38,17 +38,20 @@ def model(popular: np.ndarray = POPULAR) -> ItemToItemModel:
     )  # fmt: skip
 
 
-def factor(liked: np.ndarray, described: np.ndarray, popular: np.ndarray = POPULAR) -> float:
-    target = Target(
+def judged_by(liked: np.ndarray) -> Target:
+    return Target(
         rows=nobody(), users=np.arange(USERS), relevant=sparse.csr_matrix(liked, dtype=np.float32),
         k=5,
     )  # fmt: skip
+
+
+def factor(liked: np.ndarray, described: np.ndarray, popular: np.ndarray = POPULAR) -> float:
     vectors = {
         "network": Vectors(users=described.astype(np.float32), items=np.eye(ITEMS, dtype="f4")),
         "idle": Vectors(users=np.ones((USERS, 1), "f4"), items=1 - POPULAR[:, None]),
     }
     weights = {"network": 2.0, "idle": 0.0}
-    return popularity_beside_attributes(vectors, weights, model(popular), target)
+    return popularity_beside_attributes(vectors, weights, model(popular), judged_by(liked))
 
 
 def test_attributes_that_know_better_are_left_alone() -> None:
@@ -74,17 +77,15 @@ def test_the_share_that_was_chosen_is_served(share) -> None:
 
 def attributes_weight(ease: np.ndarray, *, judged: bool = True) -> float:
     """Weight of EASE beside a network that is always right and has a weight of 2."""
-    target = Target(
-        rows=nobody(), users=np.arange(USERS), relevant=sparse.csr_matrix(LIKED, dtype=np.float32),
-        k=5,
-    )  # fmt: skip
     vectors = {
         "network": Vectors(users=LIKED.astype(np.float32), items=np.eye(ITEMS, dtype="f4")),
         "ease": Vectors(users=ease.astype(np.float32), items=np.eye(ITEMS, dtype="f4")),
     }
     weights, least = {"network": 2.0, "ease": 0.0}, {"network": 1e-4, "ease": 1e-4}
     silent = model(np.zeros(ITEMS, np.float32))
-    return weight_of_attributes(vectors, weights, least, silent, target if judged else None)
+    return weight_of_attributes(
+        vectors, weights, least, silent, judged_by(LIKED) if judged else None
+    )
 
 
 def test_attributes_get_what_users_with_ratings_do_not_mind() -> None:

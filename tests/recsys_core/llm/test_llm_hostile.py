@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from recsys_core import columns as c
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import BudgetExceeded, ConfigError, LLMRefused
 from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.config import LLMConfig
@@ -272,13 +273,18 @@ def test_a_rebuilt_artifact_shows_what_its_answers_cost(
     assert len(server.requests()) == 5
 
 
-@pytest.mark.parametrize("column", ["text", "refusal", "cut", "checksum"])
+@pytest.mark.parametrize("value", ["1", "'odd'", "x'ff00'", "cast(x'ff00' AS TEXT)", "''"])
+@pytest.mark.parametrize("column", ["text", "refusal", "cut", "seal"])
 def test_an_answer_that_was_altered_is_not_trusted_but_asked_again(
-    server: FakeOpenAI, config: Make, tmp_path: Path, column: str
+    server: FakeOpenAI, config: Make, tmp_path: Path, column: str, value: str
 ) -> None:
+    if (column, value) == ("refusal", "''"):
+        value = "'no'"
+    if column == "cut":
+        value = value if value == "1" else "2"
     ask(config(), "ok")
     with sqlite3.connect(tmp_path / "llm.sqlite") as cache:
-        cache.execute(f"UPDATE answers SET {column} = 1")
+        cache.execute(f"UPDATE answers SET {column} = {value}")
     reply, usage = ask(config(), "ok")
     assert reply.status == "ok"
     assert len(server.requests()) == 2
@@ -287,12 +293,36 @@ def test_an_answer_that_was_altered_is_not_trusted_but_asked_again(
     assert usage.facts["cached_answers"] == 1
 
 
-def test_a_cache_of_an_earlier_version_is_brought_up_to_date(
+def test_answers_that_changed_places_are_asked_again(
     server: FakeOpenAI, config: Make, tmp_path: Path
+) -> None:
+    server.answer = lambda received: {"word": received.text[-3:], "rows": [{"id": "text"}]}
+    asked = [echo("one"), echo("two"), echo("six")]
+    ask_all(config(), asked)
+    with sqlite3.connect(tmp_path / "llm.sqlite") as cache:
+        rows = cache.execute("SELECT key, text, seal FROM answers").fetchall()
+        places = {word: next(row for row in rows if word in row[1]) for word in ("one", "two")}
+        for word, other in (("one", "two"), ("two", "one")):
+            change = "UPDATE answers SET text = ?, seal = ? WHERE key = ?"
+            cache.execute(change, [*places[other][1:], places[word][0]])
+    replies, usage = ask_all(config(), asked)
+    assert [reply.answer.word for reply in replies] == ["one", "two", "six"]
+    assert usage.facts["cached_answers"] == 1
+    assert len(server.requests()) == 5
+
+
+@pytest.mark.parametrize("with_checksums", [True, False])
+def test_a_cache_of_an_earlier_version_is_brought_up_to_date(
+    server: FakeOpenAI, config: Make, tmp_path: Path, with_checksums: bool
 ) -> None:
     ask(config(), "ok")
     with sqlite3.connect(tmp_path / "llm.sqlite") as cache:
-        cache.execute("ALTER TABLE answers DROP COLUMN checksum")
+        cache.execute("ALTER TABLE answers DROP COLUMN seal")
+        if with_checksums:
+            ((text, refusal),) = cache.execute("SELECT text, refusal FROM answers").fetchall()
+            cache.execute("ALTER TABLE answers ADD COLUMN checksum VARCHAR(64)")
+            checksum = content_hash([text, refusal, False])
+            cache.execute("UPDATE answers SET checksum = ?", [checksum])
         for table in ("sessions", "leases"):
             cache.execute(f"DROP TABLE {table}")
     _, usage = ask(config(), "ok")

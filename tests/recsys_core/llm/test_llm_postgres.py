@@ -20,8 +20,10 @@ import pytest
 
 from recsys_core import columns as c
 from recsys_core.llm.accounting.budget import Spending
+from recsys_core.llm.store import leases
 from recsys_core.llm.store.answers import AnswerCache
-from tests.recsys_core.llm.store.test_store_answers import ROOT, record
+from recsys_core.processes import Process
+from tests.recsys_core.llm.store.test_store_answers import ROOT, claim, record
 
 T = TypeVar("T")
 
@@ -144,3 +146,24 @@ def test_processes_write_at_once_and_the_first_answer_stays(url: str) -> None:
     texts, spent, rows = with_caches(url, work, 1)
     assert texts <= {"0", "1", "2"}
     assert (spent, rows) == (Spending(dollars=75.0, tokens=4500), 300)
+
+
+@pytest.mark.parametrize("wrong_s", [3600.0, -3600.0])
+def test_clocks_that_differ_end_nobodys_lease(
+    url: str, monkeypatch: pytest.MonkeyPatch, wrong_s: float
+) -> None:
+    """Two machines: who is silent is told by the data base's clock, not by either's own."""
+    key, right = f"clock {wrong_s}", time.time
+
+    async def work(one: AnswerCache, other: AnswerCache) -> None:
+        with monkeypatch.context() as there:
+            elsewhere = Process(host="elsewhere"[:8], pid=1, started=1)
+            there.setattr(leases, "this_process", lambda: elsewhere)
+            one.open_session(key)
+            assert await one.claim(claim(key, session=key)) == "granted"
+        with monkeypatch.context() as here:
+            here.setattr(time, "time", lambda: right() + wrong_s)
+            other.open_session(f"rival {key}")
+            assert await other.claim(claim(key, session=f"rival {key}")) == "held"
+
+    with_caches(url, work, 2)

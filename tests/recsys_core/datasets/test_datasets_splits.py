@@ -8,10 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from recsys_core.columns import INTERACTIONS
+from recsys_core.columns import INTERACTIONS, ITEM, PART, POSITION, TIMESTAMP, USER
 from recsys_core.datasets.config import SplitConfig
 from recsys_core.datasets.splits import KINDS, everything, holds_ml_100k, split_interactions
 from recsys_core.errors import ConfigError, DataError
+from recsys_core.graph.interaction_graph import InteractionGraph
 
 
 def frame(users: list[Any]) -> pl.DataFrame:
@@ -61,7 +62,7 @@ def test_parts_of_every_kind_are_disjoint_complete_and_repeatable(
 
 @settings(deadline=None, max_examples=60)
 @given(users=users, share=shares, kind=st.sampled_from(["random", "blocks"]))
-def test_folds_draw_validation_from_users_who_keep_something(
+def test_folds_draw_validation_from_knownwho_keep_something(
     users: list[int], share: float, kind: str
 ) -> None:
     assume(share * len(users) > 12)
@@ -92,7 +93,7 @@ def test_a_split_by_time_trains_on_nothing_of_the_future(
 
 @settings(deadline=None, max_examples=60)
 @given(users=users, last=st.integers(1, 3))
-def test_each_users_last_interactions_are_test_and_those_before_them_valid(
+def test_each_knownlast_interactions_are_test_and_those_before_them_valid(
     users: list[int], last: int
 ) -> None:
     data = frame([*users, 0, 0])
@@ -191,6 +192,26 @@ def test_too_few_rows_are_an_error() -> None:
         split_interactions(frame([1] * 4), SplitConfig(), 0)
     with pytest.raises(DataError, match="none falls into the"):
         split_interactions(frame(list(range(50))), SplitConfig(), 0)
+
+
+@pytest.mark.parametrize("kind", ["random", "given", "last"])
+def test_positions_stay_with_their_rows_and_are_an_order_for_the_graph(kind: Any) -> None:
+    # Left out here once, so that in a run nothing knew the order that the data have.
+    users = [n % 20 for n in range(200)]
+    data = frame(users).with_columns(
+        pl.Series(POSITION, [n // 20 for n in range(200)]), pl.lit(None, pl.Int64).alias(TIMESTAMP),
+        pl.Series(PART, (["train"] * 8 + ["valid", "test"]) * 20),
+    )  # fmt: skip
+    placed = data.select(USER, ITEM, POSITION)
+    for split in (split_interactions(data, SplitConfig(kind=kind), 0), everything(data)):
+        for part in (split.train, split.valid, split.test):
+            if part.height:
+                assert part.select(USER, ITEM, POSITION).equals(
+                    placed.join(part, on=[USER, ITEM], how="semi", maintain_order="left")
+                )
+    known, items = data[USER].unique(), data[ITEM].unique()
+    graph = InteractionGraph.from_interactions(split.train, known, items)
+    assert graph.edges.times.tolist() == split.train[POSITION].to_list()
 
 
 def test_everything_is_for_the_last_fit() -> None:

@@ -35,7 +35,7 @@ from recsys_core.explanations.prompt import (
 )
 from recsys_core.explanations.rule_explainer import opening
 from recsys_core.explanations.sentence_templates import shown_title
-from recsys_core.explanations.user_context import known_item
+from recsys_core.explanations.user_context import known_item, title_words
 from recsys_core.llm.providers.base import Provider, Request
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.llm.request.templates import render
@@ -363,6 +363,18 @@ def test_names_and_phrases_that_rules_pick_from_a_text_are_no_attributes() -> No
     rules = known_item({**row, "model": "rules"}).attributes
     assert rules == ("genre:Thriller", "tag:Revenge", "decade:1990s")
     assert "tag:Sam Bowden" in known_item({**row, "model": "openai/x"}).attributes
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("nail art pen brush 15pcs", ["nail", "art", "pen", "brush"]),
+        ("mapofbeauty 24quot", ["mapofbeauty"]), ("cool2day curly wig", ["curly", "wig"]),
+        ("skin 100xxbronzer_new", ["skin"]), ("crème brûlée №5", ["crème", "brûlée"]),
+    ],
+)  # fmt: skip
+def test_words_of_a_title_are_whole_ones(title: str, words: list[str]) -> None:
+    assert title_words(title) == words
 
 
 def test_of_an_item_without_genres_and_labels_words_of_the_title_are_attributes() -> None:

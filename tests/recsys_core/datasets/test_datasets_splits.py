@@ -62,7 +62,7 @@ def test_parts_of_every_kind_are_disjoint_complete_and_repeatable(
 
 @settings(deadline=None, max_examples=60)
 @given(users=users, share=shares, kind=st.sampled_from(["random", "blocks"]))
-def test_folds_draw_validation_from_knownwho_keep_something(
+def test_folds_draw_validation_from_users_who_keep_something(
     users: list[int], share: float, kind: str
 ) -> None:
     assume(share * len(users) > 12)
@@ -93,7 +93,7 @@ def test_a_split_by_time_trains_on_nothing_of_the_future(
 
 @settings(deadline=None, max_examples=60)
 @given(users=users, last=st.integers(1, 3))
-def test_each_knownlast_interactions_are_test_and_those_before_them_valid(
+def test_each_users_last_interactions_are_test_and_those_before_them_valid(
     users: list[int], last: int
 ) -> None:
     data = frame([*users, 0, 0])

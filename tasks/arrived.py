@@ -8,9 +8,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from recsys_core.columns import INTERACTIONS, USER
+from recsys_core.columns import USER
 from recsys_core.config import RunConfig
 from recsys_core.datasets.changes import Arrivals, SourceState, arrivals_between, user_state
+from recsys_core.datasets.split_parts import interaction_columns
 from recsys_core.serving.request import RecommendConfig
 from tasks.metadata_changes import MAX_IDS
 from tasks.runtime.references import DatasetRef
@@ -40,7 +41,7 @@ def arrived(config: RunConfig, data: DatasetRef) -> Arrivals:
         logger.info("No new rating")
     else:
         ids = pl.Series(USER, [*came.new, *came.returned], dtype=rows.schema[USER])
-        own = rows.join(ids.to_frame(), on=USER, how="semi").select(*INTERACTIONS)
+        own = rows.join(ids.to_frame(), on=USER, how="semi").select(interaction_columns(rows))
         announce(config, came, state.keep_arrived(own, came.fingerprint), rows.height)
     state.set_seen_users(now)
     return came

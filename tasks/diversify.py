@@ -10,7 +10,7 @@ from tasks.runtime.references import CandidatesRef, CatalogueRef, RerankedRef, S
 from tasks.runtime.step import step
 
 
-@step("diversify", version="5", returns=RerankedRef)
+@step("diversify", version="6", returns=RerankedRef)
 def diversify(
     out: ArtifactWriter,
     *,
@@ -38,7 +38,7 @@ def diversify(
     out.table("everybody", reranked.table("everybody"), RERANKED)
 
 
-@step("trade_off", version="5", returns=TradeOffRef)
+@step("trade_off", version="6", returns=TradeOffRef)
 def trade_off(
     out: ArtifactWriter,
     *,

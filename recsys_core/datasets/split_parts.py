@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import INTERACTIONS, ROW, USER
+from recsys_core.columns import INTERACTIONS, POSITION, ROW, USER
 from recsys_core.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,11 @@ class Split:
         return pl.concat([self.train, self.valid])
 
 
+def interaction_columns(table: pl.DataFrame) -> list[str]:
+    """Those of `INTERACTIONS`, and `position` where there is one: an order without times."""
+    return [*INTERACTIONS, *(name for name in (POSITION,) if name in table.columns)]
+
+
 def parted(
     interactions: pl.DataFrame,
     in_valid: pl.Series,
@@ -49,7 +54,7 @@ def parted(
     Raises:
         DataError: nothing is left for training, or nothing is held out for test.
     """
-    rows = interactions.select(INTERACTIONS.keys())
+    rows = interactions.select(interaction_columns(interactions))
     found = Split(
         train=rows.filter(~(in_valid | in_test)),
         valid=rows.filter(in_valid),

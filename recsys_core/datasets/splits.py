@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from recsys_core.columns import INTERACTIONS, ITEM, PART, USER
+from recsys_core.columns import ITEM, PART, USER
 from recsys_core.datasets.hashed_split import Mask, hashed_parts
-from recsys_core.datasets.split_parts import Split, drawn_validation, parted, too_few
+from recsys_core.datasets.split_parts import (
+    Split,
+    drawn_validation,
+    interaction_columns,
+    parted,
+    too_few,
+)
 from recsys_core.datasets.temporal_splits import by_last, by_time
 from recsys_core.errors import DataError
 
@@ -46,7 +52,7 @@ def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: 
 
 def everything(interactions: pl.DataFrame) -> Split:
     """All interactions for training: the split of the last fit before lists are served."""
-    interactions = interactions.select(INTERACTIONS.keys())
+    interactions = interactions.select(interaction_columns(interactions))
     none = interactions.clear()
     return Split(train=interactions, valid=none, test=none, kind="none")
 
@@ -98,7 +104,7 @@ def _divided(
     test: Mask | None,
 ) -> Split:
     """Test as given, or by hash; validation by hash out of the rest (`hashed_split`)."""
-    interactions = interactions.select(INTERACTIONS.keys())
+    interactions = interactions.select(interaction_columns(interactions))
     if interactions.height < FOLDS:
         raise too_few(f"{interactions.height} interactions cannot be cut into {FOLDS} folds.")
     parts = hashed_parts(

@@ -143,8 +143,8 @@ def trade_off(
 
     Returns:
         `columns.TRADE_OFF`: NDCG@10, intra-list diversity (mean of 1 - cosine of genres over the
-        pairs) and calibration error (divergence from the genres of the history), a row per method
-        and weight; empty without a validation user.
+        pairs) and calibration error (divergence from the genres of the history; both NaN where
+        items have no genres), a row per method and weight; empty without a validation user.
     """
     liked = valid.filter(is_liked(like_from)).select(USER, ITEM).unique()
     lists = lists.join(liked, on=USER, how="semi").sort(USER, RANK)
@@ -196,5 +196,5 @@ def _seen(
     return {
         NDCG_AT_10: float(ndcg(hits_of(hit, total, (_K,))).mean()),
         DIVERSITY: float(np.nanmean(diversity)) if (pairs > 0).any() else float("nan"),
-        CALIBRATION: float(error.mean()),
+        CALIBRATION: float(error.mean()) if wanted.any() else float("nan"),
     }

@@ -23,9 +23,7 @@ from recsys_core.explanations.prompt import (
     ExplanationInput,
     Reason,
     explain_with_rules,
-    outside,
-    titles_outside,
-    unsupported,
+    faults_of,
     with_numbers,
 )
 from recsys_core.explanations.user_context import ExplanationContext, ExplanationContexts
@@ -147,16 +145,17 @@ def _keep_supported(
     done: _Explained, variables: ExplanationInput, given: Mapping[str, Reason], model: str
 ) -> None:
     """Add a reason for every title: the model's if its citations hold, else the rule's."""
+    faults = {
+        item.id: faults_of(variables, item, given[item.id])
+        for item in variables.items
+        if item.id in given
+    }
     kept = {
         item.id: with_numbers(item, given[item.id])
         for item in variables.items
-        if item.id in given and not unsupported(variables, item, given[item.id])
+        if item.id in given and not faults[item.id]
     }
-    done.outside += sum(
-        bool(outside(item, given[item.id])
-             or titles_outside(variables, item, given[item.id].sentence))
-        for item in variables.items if item.id in given
-    )  # fmt: skip
+    done.outside += sum(bool(one.outside) for one in faults.values())
     complete = len(kept) == len(variables.items)
     rule = () if complete else explain_with_rules(variables).reasons
     written = {reason.id: reason for reason in rule}

@@ -1,6 +1,7 @@
 """The explanation prompt: its variables, the answer's schema, the check of citations, the rule."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -184,17 +185,32 @@ def _keys(attributes: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(normalise_key, attributes))
 
 
-def unsupported(variables: ExplanationInput, item: ExplainedItem, reason: Reason) -> str:
-    """What `reason` claims without support, in words; empty if all holds."""
-    ids = outside(item, reason)
+@dataclass(frozen=True)
+class Faults:
+    """What a reason claims without support, in words: about causes, and else; false without any."""
+
+    outside: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.outside or self.further)
+
+    def __str__(self) -> str:
+        return " and ".join((*self.outside, *self.further))
+
+
+def faults_of(variables: ExplanationInput, item: ExplainedItem, reason: Reason) -> Faults:
+    """What `reason` claims of `item` without support."""
+    causes = {one.id for one in item.causes}
+    ids = [one for one in reason.liked_ids if one not in causes]
     names = titles_outside(variables, item, reason.sentence)
-    problems = [f"liked_ids {ids} are not among the causes of this title"] if ids else []
-    problems += [f"the sentence names {names}, no causes of this title"] if names else []
-    problems += [ill] if (ill := _ill_formed(item, reason)) else []
+    outside = [f"liked_ids {ids} are not among the causes of this title"] if ids else []
+    outside += [f"the sentence names {names}, no causes of this title"] if names else []
+    further = [ill] if (ill := _ill_formed(item, reason)) else []
     places = any(mark in reason.sentence for mark in (_PEOPLE, _OF_THEM))
     if places and _first_counted(item, reason) is None:
-        problems.append("it has places for numbers of people of a title that has none to tell")
-    return " and ".join(problems)
+        further.append("it has places for numbers of people of a title that has none to tell")
+    return Faults(tuple(outside), tuple(further))
 
 
 def _first_counted(item: ExplainedItem, reason: Reason) -> Cause | None:
@@ -219,12 +235,6 @@ def _ill_formed(item: ExplainedItem, reason: Reason) -> str:
     problems = [f"attributes {keys} are not attributes of this title"] if keys else []
     problems += [] if reason.sentence.strip() else ["the sentence is empty"]
     return " and ".join(problems)
-
-
-def outside(item: ExplainedItem, reason: Reason) -> list[str]:
-    """Ids that the reason cites and that are no causes of the title."""
-    causes = {one.id for one in item.causes}
-    return [one for one in reason.liked_ids if one not in causes]
 
 
 def titles_outside(variables: ExplanationInput, item: ExplainedItem, sentence: str) -> list[str]:

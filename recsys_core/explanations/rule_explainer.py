@@ -154,8 +154,7 @@ class RuleExplainer:
         """The next of the forms, which take turns; one that begins unlike the sentence before."""
         first = self.used[pattern]
         turns = [(first + more) % len(forms) for more in range(len(forms))]
-        unlike = [one for one in turns if opening(forms[one]) != self.opening]
-        chosen = (unlike or turns)[0]
+        chosen = next((one for one in turns if opening(forms[one]) != self.opening), turns[0])
         self.used[pattern] = chosen + 1
         return forms[chosen]
 

@@ -141,7 +141,8 @@ _ROWS: Final = "__rows__"
 
 
 _WORDS_OF_A_TITLE: Final = 8
-_LETTERS: Final = re.compile(r"[^\W\d_]{3,}")
+_LETTERS: Final = re.compile(r"\b[^\W\d_]{3,}\b")
+"""Whole words: of `15pcs` no `pcs`."""
 
 
 def title_words(title: str) -> list[str]:

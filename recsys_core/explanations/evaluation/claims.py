@@ -57,8 +57,12 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
+@lru_cache(maxsize=65_536)
 def title_key(title: str) -> Words:
-    """A title for comparison: its article in front, as sentences write it."""
+    """A title for comparison: its article in front, as sentences write it.
+
+    Kept, since a title is compared with the sentences of thousands of users.
+    """
     return words(shown_title(title))
 
 

@@ -4,7 +4,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_core.columns import CANDIDATES, ITEM, RANK, RANKING, TRADE_OFF, USER, check
+from recsys_core.columns import (
+    CALIBRATION,
+    CANDIDATES,
+    DIVERSITY,
+    GENRES,
+    ITEM,
+    NDCG_AT_10,
+    RANK,
+    RANKING,
+    TRADE_OFF,
+    USER,
+    check,
+)
 from recsys_core.diversity.config import DiversityConfig
 from recsys_core.diversity.diversify import diversified, trade_off
 from recsys_core.evaluation.metrics import NDCG
@@ -85,3 +97,12 @@ def test_items_without_genres() -> None:
         TABLES.candidates, TABLES.history, items, like_from=LIKE_FROM, config=config
     )
     assert found.equals(TABLES.candidates.sort(USER, RANK))
+
+
+def test_items_without_genres_have_neither_diversity_nor_calibration_error() -> None:
+    items = TABLES.items.with_columns(pl.col(GENRES).list.head(0))
+    lists = TABLES.candidates
+    curve = trade_off(lists, TABLES.history, valid_of(lists), items, like_from=LIKE_FROM, pool=50)
+    assert curve[NDCG_AT_10].is_finite().all()
+    assert curve[DIVERSITY].is_nan().all()
+    assert curve[CALIBRATION].is_nan().all()

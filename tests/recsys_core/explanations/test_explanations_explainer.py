@@ -30,12 +30,12 @@ from recsys_core.explanations.prompt import (
     KnownItem,
     Reason,
     explain_with_rules,
-    unsupported,
+    faults_of,
     with_numbers,
 )
 from recsys_core.explanations.rule_explainer import opening
 from recsys_core.explanations.sentence_templates import shown_title
-from recsys_core.explanations.user_context import known_item
+from recsys_core.explanations.user_context import known_item, title_words
 from recsys_core.llm.providers.base import Provider, Request
 from recsys_core.llm.providers.rules import RulesProvider
 from recsys_core.llm.request.templates import render
@@ -365,6 +365,18 @@ def test_names_and_phrases_that_rules_pick_from_a_text_are_no_attributes() -> No
     assert "tag:Sam Bowden" in known_item({**row, "model": "openai/x"}).attributes
 
 
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("nail art pen brush 15pcs", ["nail", "art", "pen", "brush"]),
+        ("mapofbeauty 24quot", ["mapofbeauty"]), ("cool2day curly wig", ["curly", "wig"]),
+        ("skin 100xxbronzer_new", ["skin"]), ("crème brûlée №5", ["crème", "brûlée"]),
+    ],
+)  # fmt: skip
+def test_words_of_a_title_are_whole_ones(title: str, words: list[str]) -> None:
+    assert title_words(title) == words
+
+
 def test_of_an_item_without_genres_and_labels_words_of_the_title_are_attributes() -> None:
     row = {"item_id": 1, "title": "OLAY 2 oz, the Olay Pore-Cleanser", "year": None, "genres": [],
            "tags": [], "description": "", "model": "rules"}  # fmt: skip
@@ -508,7 +520,7 @@ def test_what_is_no_cause_has_no_support(
     other = known("n", "Heat of the Night", "Crime")
     item = caused(known("t", "T", "Crime"), HEAT)
     asked = ExplanationInput(taste=Taste(), liked=(HEAT, other), items=(item,))
-    found = unsupported(asked, item, Reason(id="t", sentence=sentence, liked_ids=liked))
+    found = str(faults_of(asked, item, Reason(id="t", sentence=sentence, liked_ids=liked)))
     assert (problem in found) if problem else found == ""
 
 
@@ -662,7 +674,7 @@ def test_whatever_a_lying_model_says_every_reason_holds(data: st.DataObject) -> 
             liked_ids=tuple(map(str, row["liked_evidence"])),
             attributes=tuple(row["attribute_evidence"]),
         )  # fmt: skip
-        assert unsupported(variables, item, written) == ""
+        assert not faults_of(variables, item, written)
         assert (row["model"] == "scripted") == (row["explanation"] == "It is good.")
         assert "Nobody Made" not in row["explanation"]
     assert facts["fallback_items"] == found.filter(pl.col("model") == "rules").height
@@ -732,14 +744,14 @@ def test_places_for_numbers_are_filled_with_those_of_the_first_cited_title() -> 
     asked = counted(Cause(id="g", people=40, people_both=30), Cause(id="h"))
     said = "Of the {people} people who liked “Grease”, {of_them} liked this."
     good = Reason(id="t", sentence=said, liked_ids=("g", "h"))
-    assert unsupported(asked, asked.items[0], good) == ""
+    assert not faults_of(asked, asked.items[0], good)
     found = with_numbers(asked.items[0], good)
     assert found.sentence == "Of the 40 people who liked “Grease”, 30 liked this."
     plain = Reason(id="t", sentence="Like “Grease”.", liked_ids=("g",))
     assert with_numbers(asked.items[0], plain) == plain
     for cited in ((), ("h",), ("h", "g")):
         bad = Reason(id="t", sentence=said, liked_ids=cited)
-        assert "places for numbers" in unsupported(asked, asked.items[0], bad)
+        assert "places for numbers" in str(faults_of(asked, asked.items[0], bad))
 
 
 def test_of_implicit_feedback_people_chose_titles_and_nobody_liked_any() -> None:

@@ -23,7 +23,7 @@ from recsys_core.http.backoff import Backoff
 from recsys_core.llm.accounting.budget import Budget, Spending
 from recsys_core.llm.accounting.ledger import Call, Verdict
 from recsys_core.llm.accounting.prices import Price
-from recsys_core.llm.accounting.tokens import TokenEstimator, guess
+from recsys_core.llm.accounting.tokens import TokenEstimator, believable, guess
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.execution.dialects import Dialects
 from recsys_core.llm.execution.rate_limits import Limits
@@ -305,11 +305,12 @@ class Executor:
     def _checked(self, completion: Completion, chat: AnyChat, claim: Claim) -> Completion:
         """Secrets blanked, and tokens estimated from the texts where no usage came.
 
-        Nor is one believed that counts no token for a text.
+        Nor is one believed that counts fewer tokens than such texts can have.
         """
         told_in, told_out = completion.tokens_in, completion.tokens_out
         written = guess([{"content": completion.text}]) if completion.text else 0
-        believed = told_out > 0 or not completion.text
+        read = believable(told_in, *(message["content"] for message in chat.messages))
+        believed = read and believable(told_out, completion.text)
         if completion.billed and believed:
             self._tokens.learn(chat.purpose, chat.prompt_tokens, told_in, told_out)
         else:

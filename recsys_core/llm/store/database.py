@@ -193,7 +193,8 @@ def _seal_answers(connection: sa.Connection) -> None:
     if "seal" in columns:
         return
     connection.execute(sa.text("ALTER TABLE answers ADD COLUMN seal VARCHAR(64)"))
-    checked = sa.literal_column("checksum" if "checksum" in columns else "NULL")
+    name = "checksum" if "checksum" in columns else "NULL"
+    checked: sa.ColumnClause[str | None] = sa.literal_column(name)
     answer = (ANSWERS.c.text, ANSWERS.c.refusal, ANSWERS.c.cut)
     for key, checksum, *parts in connection.execute(
         sa.select(ANSWERS.c[c.KEY], checked, *answer)

@@ -216,7 +216,9 @@ def _insert(connection: sa.Connection, claim: Claim) -> bool:
         c.STARTED: int(time.time() * 1e6), "durable": claim.durable,
     }  # fmt: skip
     statement = insert(connection, LEASES).values(row).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    # Not `rowcount`, which the driver of PostgreSQL does not tell of an insert.
+    written = connection.execute(statement.returning(LEASES.c[c.KEY])).scalar_one_or_none()
+    return written is not None
 
 
 def _lost_row(lease: Mapping[Any, Any]) -> dict[str, Any]:

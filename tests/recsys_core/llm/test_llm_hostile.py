@@ -73,6 +73,48 @@ def test_counts_of_tokens_that_cannot_be_believed_are_estimated(
     assert 5 < usage.calls[c.TOKENS_OUT][0] <= 100
 
 
+@pytest.mark.parametrize(
+    ("counts", "tokens_in", "tokens_out", "estimated"),
+    [
+        # Reasoning beside the answer's own count (xAI), and only in the total (Gemini).
+        ('{"prompt_tokens": 90, "completion_tokens": 20, "total_tokens": 410, '
+         '"completion_tokens_details": {"reasoning_tokens": 300}}', 90, 320, 0),
+        ('{"prompt_tokens": 90, "completion_tokens": 20, "total_tokens": 410}', 90, 320, 0),
+        # Reasoning among the answer's tokens (OpenAI) is counted once.
+        ('{"prompt_tokens": 90, "completion_tokens": 320, "total_tokens": 410, '
+         '"completion_tokens_details": {"reasoning_tokens": 300}}', 90, 320, 0),
+        ('{"total_tokens": 5000}', 1, 4000, 1),  # whatever is told, and at least that
+        ('{"prompt_tokens": 90, "completion_tokens": 0, "total_tokens": 90}', 90, 5, 1),
+        ('{"prompt_tokens": 1, "completion_tokens": 20}', 20, 20, 1),
+        ('{"prompt_tokens": 90, "total_tokens": 2000}', 90, 1900, 1),
+    ],
+)  # fmt: skip
+def test_tokens_are_found_wherever_they_are_told(
+    server: FakeOpenAI, config: Make, counts: str, tokens_in: int, tokens_out: int, estimated: int
+) -> None:
+    server.rule = lambda _: f"counts/{counts}"
+    reply, usage = ask(config(), "any")
+    assert reply.status == "ok"
+    told = (usage.calls[c.TOKENS_IN][0], usage.calls[c.TOKENS_OUT][0])
+    assert usage.facts.get("answers_without_usage", 0) == estimated
+    if estimated:
+        assert told[0] >= tokens_in
+        assert told[1] >= tokens_out
+    else:
+        assert told == (tokens_in, tokens_out)
+
+
+@pytest.mark.parametrize("status", [201, 203, 206, 299])
+def test_an_answer_of_any_status_that_says_so_is_read_and_counted(
+    server: FakeOpenAI, config: Make, status: int
+) -> None:
+    server.rule = lambda _: f"as/{status}"
+    reply, usage = ask(config(), "any")
+    assert reply.status == "ok"
+    assert usage.calls[c.TOKENS_OUT].to_list() > [0]
+    check_ledger(usage, server)
+
+
 def test_no_ceiling_is_passed_where_no_usage_comes(server: FakeOpenAI, config: Make) -> None:
     server.rule = lambda _: "usage/1e999"
     replies, usage = ask_all(config(max_tokens=3000), [echo(f"{i}") for i in range(60)])
@@ -150,11 +192,11 @@ def test_a_key_that_no_header_can_carry_is_one_message(
 
 
 def test_a_ceiling_of_the_root_holds_over_all_its_runs(server: FakeOpenAI, config: Make) -> None:
-    limited = config(max_tokens=900, budget_scope="root")
+    limited = config(max_tokens=1500, budget_scope="root")
     for run in ("one", "two", "three"):
-        requests = [echo(f"{run} {i}") for i in range(40)]
+        requests = [echo(f"{run} {i}") for i in range(90)]
         replies, usage = ask_all(limited, requests, run=run)
-        assert 600 < usage.facts["root_tokens"] <= 900
+        assert 900 < usage.facts["root_tokens"] <= 1500
     # Requests are under way together, so any of them may be the last that still fits.
     exceeded = [one for one in replies if isinstance(one, BudgetExceeded)]
     assert exceeded

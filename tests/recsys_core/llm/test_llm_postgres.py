@@ -23,7 +23,9 @@ from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.store import leases
 from recsys_core.llm.store.answers import AnswerCache
 from recsys_core.processes import Process
+from tests.fake_openai import FakeOpenAI
 from tests.recsys_core.llm.store.test_store_answers import ROOT, claim, record
+from tests.recsys_core.llm.test_llm_hostile import Make, rival, start_together
 
 T = TypeVar("T")
 
@@ -167,3 +169,16 @@ def test_clocks_that_differ_end_nobodys_lease(
             assert await other.claim(claim(key, session=f"rival {key}")) == "held"
 
     with_caches(url, work, 2)
+
+
+def test_two_runs_at_once_pay_once_and_every_attempt_stands_in_one_ledger(
+    url: str, server: FakeOpenAI, config: Make, tmp_path: Path
+) -> None:
+    server.latency = 0.05
+    shared = config(max_in_flight=8, cache_url=url)
+    runs = [rival(shared, tmp_path / "prompts", f"rival {name}", 60) for name in ("one", "two")]
+    start_together(*runs)
+    told = [one.communicate(timeout=60)[0].split() for one in runs]
+    assert [answered for answered, _ in told] == ["60", "60"]
+    assert len(server.requests()) == 60
+    assert sum(int(attempts) for _, attempts in told) == 60

@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {__version__}")
     add("--studies", metavar="FILE", help="YAML file of studies (default: those of this project)")
-    add("--data-root", metavar="FOLDER", help="folder of the data sets that cannot be downloaded")
+    text = "folder of the data sets: those that cannot be downloaded, and such that need not be"
+    add("--data-root", metavar="FOLDER", help=text)
     add(
         "--only", action="append", metavar="NAME", help="a study to measure, several times for more"
     )

@@ -64,7 +64,8 @@ class Study(Section):
     name: str = Field(min_length=1)
     """Heading on the page."""
     source: str | None = None
-    """A data set that can be downloaded, or a place of its own (`data.source`)."""
+    """A data set that can be downloaded, or a place of its own (`data.source`); a folder of this
+    name under the folder of the data is taken in its place."""
     folder: str | None = None
     """Or: name of a folder under the folder of the data."""
     measures: tuple[Measure, ...] = Field(min_length=1)
@@ -89,8 +90,15 @@ class Study(Section):
         return self
 
     def place(self, data_root: str | None) -> Path | None:
-        """The folder of its data; None where it has a source. The folder may not be there."""
-        return None if self.folder is None else Path(data_root or ".").expanduser() / self.folder
+        """The folder of its data, which may not be there; None where it is to be downloaded.
+
+        What can be downloaded is taken from a folder of its name where there is one.
+        """
+        root = Path(data_root or ".").expanduser()
+        if self.source is None:
+            return root / str(self.folder)
+        local = root / self.source
+        return local if data_root is not None and local.is_dir() else None
 
     def config(self, data_root: str | None, **given: Any) -> ReproduceConfig:
         """The reproduction's parameters, `given` last.

@@ -111,3 +111,11 @@ def test_the_studies_of_the_project_are_parameters_of_the_reproduction(tmp_path:
         assert config.reference in config.methods, study.name
         assert {one.k for one in study.measures} <= set(config.evaluation.cutoffs), study.name
         assert all(one.source for one in study.published)
+
+
+def test_what_can_be_downloaded_is_taken_from_a_folder_of_its_name(tmp_path: Path) -> None:
+    (study,) = (one for one in read_studies(None) if one.source == "ml-1m")
+    assert study.config(str(tmp_path)).data.source == "ml-1m"
+    (tmp_path / "ml-1m").mkdir()
+    assert study.config(str(tmp_path)).data.source == str(tmp_path / "ml-1m")
+    assert study.config(None).data.source == "ml-1m"

@@ -22,7 +22,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "user_profiles",
-    version="8",
+    version="9",
     returns=UserProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -32,7 +32,7 @@ from tasks.runtime.vector_tables import write_vectors
 
 @step(
     "plain_vectors",
-    version="9",
+    version="10",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
 )

@@ -16,7 +16,7 @@ from tasks.runtime.references import GraphRef, ItemIdsRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
-@step("graph", version="6", returns=GraphRef)
+@step("graph", version="7", returns=GraphRef)
 def graph(
     out: ArtifactWriter, *, known_users: UsersRef, item_ids: ItemIdsRef, split: SplitRef
 ) -> None:

@@ -57,20 +57,23 @@ class World:
 
     Args:
         root: folder of the store.
-        timed: whether ratings have times.
+        order: column that orders the ratings; None: nothing does.
         attributes: whether users have an age.
     """
 
-    def __init__(self, root: Path, *, timed: bool = True, attributes: bool = True) -> None:
+    def __init__(
+        self, root: Path, *, order: str | None = c.TIMESTAMP, attributes: bool = True
+    ) -> None:
         self.store = ArtifactStore(root=str(root / "artifacts"))
         self.items = small_items().with_columns(
             (pl.col(c.ITEM) != WITHOUT).alias(c.AVAILABLE), pl.col(c.OVERVIEW).cast(pl.String)
         )
         rows = pl.read_parquet(write_small(root / "data") / "interactions.parquet")
-        seconds = pl.int_range(pl.len(), dtype=pl.Int64) * 86_400 if timed else pl.lit(None)
+        number, none = pl.int_range(pl.len(), dtype=pl.Int64), pl.lit(None, pl.Int64)
+        placed = {c.POSITION: number} if order == c.POSITION else {}
         self.ratings = rows.select(
             c.USER, c.ITEM, pl.col(c.RATING).cast(pl.Float32),
-            seconds.cast(pl.Int64).alias(c.TIMESTAMP),
+            (number * 86_400 if order == c.TIMESTAMP else none).alias(c.TIMESTAMP), **placed,
         )  # fmt: skip
         self.users = self.ratings.select(c.USER).unique().sort(c.USER)
         if attributes:
@@ -166,16 +169,16 @@ def _noise(count: int) -> Any:
 
 
 @cache
-def world(timed: bool = True, attributes: bool = True) -> tuple[World, str]:
+def world(order: str | None = c.TIMESTAMP, attributes: bool = True) -> tuple[World, str]:
     """A world, and the URI of its served model; made once per process."""
-    made = World(Path(mkdtemp(prefix="served-world-")), timed=timed, attributes=attributes)
+    made = World(Path(mkdtemp(prefix="served-world-")), order=order, attributes=attributes)
     return made, made.served().uri
 
 
 @cache
-def model(timed: bool = True, attributes: bool = True) -> ServedModel:
+def model(order: str | None = c.TIMESTAMP, attributes: bool = True) -> ServedModel:
     """The model of a world."""
-    return open_model(world(timed, attributes)[1])
+    return open_model(world(order, attributes)[1])
 
 
 def run(root: Path, name: str, *models: str) -> Path:

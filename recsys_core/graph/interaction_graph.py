@@ -16,7 +16,6 @@ from recsys_core.columns import (
     INDEX,
     ITEM,
     ITEM_INDEX,
-    POSITION,
     RATING,
     TIMESTAMP,
     USER,
@@ -25,10 +24,10 @@ from recsys_core.columns import (
 )
 from recsys_core.errors import ConfigError, DataError
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.order import Times, order_of
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-Times = npt.NDArray[np.float64]
 
 USERS_TABLE: Final = "users"
 ITEMS_TABLE: Final = "items"
@@ -183,7 +182,7 @@ class InteractionGraph:
             users=_numbers(interactions[USER], self.user_ids),
             items=_numbers(interactions[ITEM], self.item_ids),
             ratings=interactions[RATING].cast(pl.Float32).to_numpy(),
-            times=_seconds(interactions),
+            times=order_of(interactions),
         )
 
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -217,7 +216,7 @@ class InteractionGraph:
                 users=edges[USER_INDEX].to_numpy(),
                 items=edges[ITEM_INDEX].to_numpy(),
                 ratings=edges[RATING].to_numpy(),
-                times=_seconds(edges),
+                times=order_of(edges),
             ),
             attributes=None if known is None else known.sort(INDEX)[VECTOR].to_numpy(),
         )
@@ -226,15 +225,6 @@ class InteractionGraph:
 def no_attributes(n_users: int) -> Floats:
     """(n_users, 0): users without attributes."""
     return np.empty((n_users, 0), np.float32)
-
-
-def _seconds(rated: pl.DataFrame) -> Times:
-    """Times of the rows; without any, their positions, which are an order within each user."""
-    unknown = pl.repeat(None, rated.height, dtype=pl.Int64, eager=True)
-    times = rated.get_column(TIMESTAMP, default=unknown)
-    if times.null_count() == rated.height:
-        times = rated.get_column(POSITION, default=unknown)
-    return times.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def _numbered(name: str, ids: pl.Series) -> pl.DataFrame:

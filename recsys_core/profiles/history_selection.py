@@ -16,12 +16,12 @@ from recsys_core.columns import (
     ITEM,
     POLARITY,
     RATING,
-    TIMESTAMP,
     TURN,
     USER,
     check,
 )
 from recsys_core.interactions.feedback import RatingScale
+from recsys_core.interactions.order import order_column
 from recsys_core.profiles.config import UserProfileConfig
 
 LIKED: Final = "liked"
@@ -36,9 +36,9 @@ def select_history(
     """Select and batch the history of every user who liked or disliked something in `train`.
 
     Per user up to `max_liked` liked and `max_disliked` disliked items, the most telling first:
-    the highest (lowest) rating, then the most recent (unknown times last), then the item id.
-    They come in batches of `batch_size`, one per turn, liked and disliked in alternation: the
-    first liked batch, the first disliked one, the second liked one, and so on. A user without
+    the highest (lowest) rating, then the most recent (by `order_column`; unknown last), then the
+    item id. They come in batches of `batch_size`, one per turn, liked and disliked in alternation:
+    the first liked batch, the first disliked one, the second liked one, and so on. A user without
     liked items starts with a disliked batch. Turns are numbered from 1 without gaps.
 
     Args:
@@ -52,7 +52,7 @@ def select_history(
     rated = train.with_columns(_polarity(data)).drop_nulls(POLARITY)
     strength = pl.when(pl.col(POLARITY) == LIKED).then(-pl.col(RATING)).otherwise(pl.col(RATING))
     ordered = rated.sort(
-        pl.col(USER), strength, -pl.col(TIMESTAMP), pl.col(ITEM), nulls_last=True
+        pl.col(USER), strength, -pl.col(order_column(rated)), pl.col(ITEM), nulls_last=True
     ).with_columns(pl.int_range(pl.len()).over(USER, POLARITY).alias(_PLACE))
     limit = pl.when(pl.col(POLARITY) == LIKED).then(config.max_liked).otherwise(config.max_disliked)
     batch = 2 * (pl.col(_PLACE) // config.batch_size) + (pl.col(POLARITY) == DISLIKED)

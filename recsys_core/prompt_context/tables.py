@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from recsys_core import columns as c
+from recsys_core.interactions.order import order_column
 from recsys_core.prompt_context.models import (
     DESCRIPTION_CHARS,
     MAX_LABELS,
@@ -65,11 +66,11 @@ def item_facts(items: pl.DataFrame, item_profiles: pl.DataFrame) -> pl.DataFrame
 def recent_items(history: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """USER and RECENT, a list of the latest training interactions, the latest first.
 
-    Where times are unknown, higher ratings come first, then lower ids.
+    Where the order is unknown, higher ratings come first, then lower ids.
     """
     return (
         history.sort(
-            c.USER, c.TIMESTAMP, c.RATING, c.ITEM,
+            c.USER, order_column(history), c.RATING, c.ITEM,
             descending=[False, True, True, False], nulls_last=True,
         )
         .group_by(c.USER, maintain_order=True)

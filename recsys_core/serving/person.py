@@ -33,7 +33,8 @@ from recsys_core.explanations.prompt import (
     explain_with_rules,
 )
 from recsys_core.explanations.user_context import known_item
-from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices
+from recsys_core.interactions.order import Times, order_of
 from recsys_core.profiles.history_selection import select_ratings
 from recsys_core.profiles.inputs import RatedItem
 from recsys_core.profiles.rules.users import NEUTRAL, refine_user_profile
@@ -109,8 +110,7 @@ class People:
         table = self.model.histories
         self._rated = np.array([self._places[one] for one in table[ITEM].to_list()], np.int64)
         self._ratings: Floats = table[RATING].cast(pl.Float32).to_numpy()
-        times = table[TIMESTAMP].cast(pl.Float64).fill_null(float("nan"))
-        self._times = times.to_numpy()
+        self._times: Times = order_of(table, self.model.order)
         runs = table[USER].rle().struct.unnest()
         ends = runs["len"].cum_sum().to_list()
         starts = [0, *ends[:-1]]
@@ -185,8 +185,11 @@ class People:
             )
         }  # fmt: skip
         last = max((time for _, time in kept.values()), default=float("nan"))
+        timed = self.model.order == TIMESTAMP
         for item, rating, time in sorted(rated, key=lambda one: (one[2] is not None, one[2] or 0)):
-            kept[self._places[item]] = (rating, last + 1 if time is None else float(time))
+            kept.pop(self._places[item], None)
+            when = last + 1 if time is None or not timed else float(time)
+            kept[self._places[item]] = (rating, when)
         values = list(kept.values())
         return (
             np.array(list(kept), np.int64),

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys_core.columns import ITEM, POSITION, RATING, TIMESTAMP, USER
+from recsys_core.columns import ITEM, RATING, TIMESTAMP, USER
 from recsys_core.embedding.user_features import attribute_features
 from recsys_core.errors import DataError
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
+from recsys_core.interactions.order import ORDERS, order_of
 from recsys_core.serving.product.located import Located
 
 if TYPE_CHECKING:
@@ -89,12 +90,9 @@ class Visitors:
         rated = self.history.filter(pl.col(ITEM).is_in(model.item_ids.implode()))
         users = model_numbers(rated[USER], self.users)
         order = np.argsort(users, kind="stable")
-        known = TIMESTAMP if rated[TIMESTAMP].null_count() < rated.height else POSITION
-        none = pl.repeat(None, rated.height, dtype=pl.Int64, eager=True)
-        times = rated.get_column(known, default=none).cast(pl.Float64).fill_null(float("nan"))
         return Edges(
             users=users, items=model_numbers(rated[ITEM], model.item_ids),
-            ratings=rated[RATING].cast(pl.Float32).to_numpy(), times=times.to_numpy(),
+            ratings=rated[RATING].cast(pl.Float32).to_numpy(), times=order_of(rated, model.order),
         ).where(order)  # fmt: skip
 
 
@@ -108,7 +106,7 @@ def visitors_of(
 
     A new rating takes the place of an older one of the same item; several of one item in `ratings`
     leave the last. A new rating without a time of somebody whose other ratings have one counts as
-    their latest.
+    their latest; where positions order the ratings of the model, one without a position does.
 
     Args:
         model: what knows the known ones.
@@ -139,7 +137,7 @@ def visitors_of(
             fix="give their ratings (--interactions, or a history).",
         )
     ours = new.filter(pl.col(ITEM).is_in(model.items[ITEM].implode()))
-    history = _joined(model.history_of(everybody.filter(known)), ours)
+    history = _joined(model.history_of(everybody.filter(known)), ours, model.order)
     unknown = new.join(ours, on=[USER, ITEM], how="anti").group_by(USER).len()
     counts = everybody.to_frame(USER).join(unknown, on=USER, how="left", maintain_order="left")
     found = _attributes(model, everybody, attributes)
@@ -218,24 +216,29 @@ def _rows(ratings: pl.DataFrame | None, model: "ServedModel") -> pl.DataFrame:
     """New ratings in the types of the model."""
     schema: dict[str, Any] = {
         USER: model.users.schema[USER], ITEM: model.items.schema[ITEM],
-        RATING: pl.Float32, TIMESTAMP: pl.Int64,
+        RATING: pl.Float32, TIMESTAMP: pl.Int64, model.order: pl.Int64,
     }  # fmt: skip
     if ratings is None:
         return pl.DataFrame(schema=schema)
-    return ratings.select(pl.col(name).cast(kind) for name, kind in schema.items())
+    given = ratings.columns
+    return ratings.select(
+        (pl.col(name) if name in given else pl.lit(None).alias(name)).cast(kind)
+        for name, kind in schema.items()
+    )
 
 
 def _one_per_pair(ratings: pl.DataFrame) -> pl.DataFrame:
-    latest = ratings.sort(TIMESTAMP, nulls_last=False, maintain_order=True)
+    keys = [name for name in ORDERS if name in ratings.columns]
+    latest = ratings.sort(*keys, nulls_last=False, maintain_order=True)
     return latest.unique([USER, ITEM], keep="last", maintain_order=True)
 
 
-def _joined(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+def _joined(old: pl.DataFrame, new: pl.DataFrame, order: str) -> pl.DataFrame:
     kept = old.join(new, on=[USER, ITEM], how="anti")
-    after = kept.group_by(USER).agg(pl.col(TIMESTAMP).max().alias("_last"))
+    after = kept.group_by(USER).agg(pl.col(order).max().alias("_last"))
     timed = (
         new.join(after, on=USER, how="left", maintain_order="left")
-        .with_columns(pl.coalesce(TIMESTAMP, pl.col("_last") + 1).alias(TIMESTAMP))
+        .with_columns(pl.coalesce(order, pl.col("_last") + 1).alias(order))
         .drop("_last")
     )
     return pl.concat([kept, timed], how="diagonal")

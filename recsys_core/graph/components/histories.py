@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsys_core.errors import DataError
-from recsys_core.graph.interaction_graph import Edges, Floats, Indices, Times
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices
+from recsys_core.interactions.order import Times
 
 Bools = npt.NDArray[np.bool_]
 

@@ -15,11 +15,11 @@ from recsys_core.columns import (
     RANK,
     RATING,
     SCORE,
-    TIMESTAMP,
     TITLE,
     USER,
     YEAR,
 )
+from recsys_core.interactions.order import order_column
 from recsys_core.report.data import HistoryRow, RecommendationRow, UserSample
 from recsys_core.report.sections.causes import ListCauses
 from recsys_core.report.sections.user_lists import causes_of
@@ -96,7 +96,7 @@ def _spread(ids: pl.Series, train: pl.DataFrame, users: int) -> list[tuple[int |
 
 def _history(rows: pl.DataFrame, limit: int) -> list[HistoryRow]:
     order = rows.sort(
-        [RATING, TIMESTAMP, ITEM], descending=[True, True, False], nulls_last=True
+        [RATING, order_column(rows), ITEM], descending=[True, True, False], nulls_last=True
     ).select(pl.col(TITLE).fill_null("(unknown item)"), YEAR, RATING)
     worst = min(limit // 4, max(order.height - limit, 0))
     kept = pl.concat([order.head(limit - worst), order.tail(worst)])

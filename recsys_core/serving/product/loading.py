@@ -1,13 +1,14 @@
 """A served model read from its folder, and checked."""
 
 from recsys_core.artifacts import ArtifactRef, open_artifact
-from recsys_core.columns import ITEM, POSITION, TIMESTAMP, USER, check
+from recsys_core.columns import ITEM, USER, check
 from recsys_core.embedding.user_features import attribute_features
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.inference.user_placing import UserPlacing
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.interactions.lookup import aligned, vector_array
+from recsys_core.interactions.order import order_column
 from recsys_core.serving.product import contract
 from recsys_core.serving.product.model import ServedModel
 from recsys_core.serving.product.pointer import product_of
@@ -46,7 +47,7 @@ def _loaded(ref: ArtifactRef) -> ServedModel:
     if facts["item_model"] is not None:
         parts = {name: ref.table(name) for name in contract.ITEM_MODEL_TABLES}
         maps = ItemToItemModel.from_tables(parts, facts["item_model"])
-    order = [name for name in (TIMESTAMP, POSITION) if name in tables[contract.HISTORIES].columns]
+    histories = tables[contract.HISTORIES]
     model = ServedModel(
         uri=ref.uri, content_hash=ref.content_hash, facts=dict(facts),
         user_ids=tables[contract.USER_VECTORS][USER],
@@ -58,7 +59,7 @@ def _loaded(ref: ArtifactRef) -> ServedModel:
         item_texts=aligned(tables[contract.ITEM_TEXTS], item_ids),
         users=tables[contract.USERS], user_profiles=tables[contract.USER_PROFILES],
         evidence=tables[contract.EVIDENCE],
-        histories=tables[contract.HISTORIES].sort(USER, *order, maintain_order=True),
+        histories=histories.sort(USER, order_column(histories), maintain_order=True),
         probe=tables[contract.PROBE],
     )  # fmt: skip
     _check_whole(model)

@@ -16,6 +16,7 @@ from recsys_core.graph.components.item_model import ItemToItemModel
 from recsys_core.graph.inference.user_placing import UserPlacing
 from recsys_core.graph.interaction_graph import Floats, Indices
 from recsys_core.interactions.feedback import RatingScale, is_liked
+from recsys_core.interactions.order import order_column
 from recsys_core.interactions.topk import ranked_lists
 from recsys_core.serving.product.config import ServingConfig
 from recsys_core.serving.product.located import Located, best_places
@@ -88,6 +89,11 @@ class ServedModel:
     def config(self) -> ServingConfig:
         """What lists are made with, as in the run."""
         return ServingConfig.read(self.facts["config"])
+
+    @cached_property
+    def order(self) -> str:
+        """Column that orders the ratings of a user: `timestamp`, or `position`."""
+        return order_column(self.histories)
 
     @property
     def reads_attributes(self) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_core.columns import EVIDENCE, ITEM, POLARITY, RATING, TURN, USER
+from recsys_core.columns import EVIDENCE, ITEM, POLARITY, POSITION, RATING, TIMESTAMP, TURN, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.profiles.config import UserProfileConfig
 from recsys_core.profiles.history_selection import LIKED, select_history, select_ratings
@@ -21,6 +21,14 @@ def test_the_most_telling_come_first() -> None:
     rows = [(1, 1, 4.0, 50), (1, 2, 5.0, 10), (1, 3, 5.0, 20), (1, 4, 5.0, None), (1, 5, 3.0, 90)]
     found = [item for item, *_ in picked(ratings(rows), UserProfileConfig())]
     assert found == [3, 2, 4, 1]  # rating, then time (unknown last); the neutral 5 is left out
+
+
+def test_positions_tell_what_is_recent_where_no_time_is_known() -> None:
+    frame = ratings([(1, item, 5.0, None) for item in (1, 2, 3)])
+    placed = frame.with_columns(pl.Series(POSITION, [5, 9, None], pl.Int64))
+    assert [item for item, *_ in picked(placed, UserProfileConfig())] == [2, 1, 3]
+    timed = placed.with_columns(pl.Series(TIMESTAMP, [None, 1, 2], pl.Int64))
+    assert [item for item, *_ in picked(timed, UserProfileConfig())] == [3, 2, 1]
 
 
 def test_turns_alternate_in_batches() -> None:

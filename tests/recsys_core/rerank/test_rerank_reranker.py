@@ -215,6 +215,11 @@ def test_recent_items_are_the_latest_ones() -> None:
         tables.items, on="item_id", maintain_order="left"
     )
     assert [one["title"] for one in recent] == expected["title"].to_list()
+    order = pl.int_range(pl.len(), 0, -1).alias("position")
+    placed = tables.history.with_columns(order, pl.lit(None, pl.Int64).alias("timestamp"))
+    first = placed.join(tables.items, on="item_id", maintain_order="left")["title"].to_list()
+    found = recent_items(placed, tables.items)["recent"][0].to_list()
+    assert [one["title"] for one in found] == first, "positions order data without times"
 
 
 def test_item_facts_take_the_metadatas_genres_first_and_cut_texts() -> None:

@@ -7,7 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_core.columns import AVAILABLE, INDEX, ITEM, RANK, RATING, TIMESTAMP, USER
+from recsys_core.columns import (
+    AVAILABLE,
+    INDEX,
+    ITEM,
+    POSITION,
+    RANK,
+    RATING,
+    TIMESTAMP,
+    USER,
+)
 from recsys_core.datasets.cold_start_splits import ColdUsers
 from recsys_core.evaluation.cold_start import judge_cold_users
 from recsys_core.evaluation.significance import means
@@ -23,7 +32,7 @@ K, N_NEW, SHOWN, RATED = 10, 24, 3, 14
 DAY = 86_400
 
 
-def cold(made: World, timed: bool) -> ColdUsers:
+def cold(made: World, column: str | None) -> ColdUsers:
     """New users of every circle, who show three ratings each."""
     rng = np.random.default_rng(4)
     rows = []
@@ -31,11 +40,14 @@ def cold(made: World, timed: bool) -> ColdUsers:
         for place, item in enumerate(rng.choice(N_ITEMS, RATED, replace=False).tolist()):
             fond = item % len(CIRCLES) == user % len(CIRCLES)
             rating = float(np.clip(rng.normal(9 if fond else 3.5, 1.2), 1, 10).round())
-            time = (user + place) * DAY if timed else None
-            rows.append((f"new{user:02}", f"film-{item:02}", rating, time, place < SHOWN))
-    schema = {USER: pl.String, ITEM: pl.String, RATING: pl.Float32, TIMESTAMP: pl.Int64,
+            when = (user + place) * DAY if column else None
+            rows.append((f"new{user:02}", f"film-{item:02}", rating, when, place < SHOWN))
+    schema = {USER: pl.String, ITEM: pl.String, RATING: pl.Float32, column or TIMESTAMP: pl.Int64,
               "shown": pl.Boolean}  # fmt: skip
     frame = pl.DataFrame(rows, schema=schema, orient="row")
+    if column == POSITION:
+        frame = frame.with_columns(pl.lit(None, pl.Int64).alias(TIMESTAMP))
+    frame = frame.select(*made.ratings.columns, "shown")
     shown, test = (frame.filter(pl.col("shown") == one).drop("shown") for one in (True, False))
     users = frame[USER].unique().sort()
     return ColdUsers(
@@ -44,13 +56,13 @@ def cold(made: World, timed: bool) -> ColdUsers:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("column", [TIMESTAMP, POSITION, None])
 def test_lists_vectors_and_ndcg_are_those_of_the_protocol(
-    timed: bool, monkeypatch: pytest.MonkeyPatch
+    column: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The protocol's own functions, on the weights of the same training."""
-    made, _ = world(timed, False)
-    served = model(timed, False)
+    made, _ = world(column, False)
+    served = model(column, False)
     # The protocol knows no items that may not be recommended.
     served = replace(served, items=served.items.with_columns(pl.lit(value=True).alias(AVAILABLE)))
     graph, texts, split_of = (made.parts[name] for name in ("graph", "embeddings", "split"))
@@ -68,7 +80,7 @@ def test_lists_vectors_and_ndcg_are_those_of_the_protocol(
     nodes = pl.DataFrame({ITEM: served.item_ids}).with_row_index(INDEX)
     monkeypatch.setattr(rating_matrix, "_by_popularity", lambda *_: nodes)
     protocol.fit(made.ratings, made.items[ITEM])
-    split = cold(made, timed)
+    split = cold(made, column)
 
     folded = protocol.fold_in(split.shown)
     visitors = visitors_of(served, ratings=split.shown)

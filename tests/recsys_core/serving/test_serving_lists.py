@@ -4,7 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_core.columns import AGE, EXPLANATION, ITEM, RANK, RATING, TIMESTAMP, USER
+from recsys_core.columns import (
+    AGE,
+    EXPLANATION,
+    ITEM,
+    POSITION,
+    RANK,
+    RATING,
+    TIMESTAMP,
+    USER,
+)
 from recsys_core.errors import DataError
 from recsys_core.serving import recommend, visitors_of
 from recsys_core.serving.people import person, rated_rows
@@ -29,10 +38,10 @@ NEW = ratings(
 
 
 @pytest.mark.parametrize("attributes", [True, False])
-@pytest.mark.parametrize("timed", [True, False])
-def test_known_users_get_the_lists_of_the_run(timed, attributes):
-    made, _ = world(timed, attributes)
-    served = model(timed, attributes)
+@pytest.mark.parametrize("order", [TIMESTAMP, POSITION, None])
+def test_known_users_get_the_lists_of_the_run(order, attributes):
+    made, _ = world(order, attributes)
+    served = model(order, attributes)
     everybody = visitors_of(served, served.user_ids)
     assert set(everybody.status) == {KNOWN}
     lists = served.lists(everybody, 7)
@@ -153,9 +162,9 @@ def test_strangers_are_refused_by_name():
         visitors_of(model(), pl.Series(USER, ["u01", "nobody"]))
 
 
-@pytest.mark.parametrize("timed", [True, False])
-def test_one_persons_list_is_that_of_the_tables(timed):
-    served = model(timed)
+@pytest.mark.parametrize("order", [TIMESTAMP, POSITION, None])
+def test_one_persons_list_is_that_of_the_tables(order):
+    served = model(order)
     people = People(served)
     answers = recommend(served, visitors_of(served, served.user_ids[:9], NEW), k=8)
     for user in [*served.user_ids[:9], "a", "b", "c"]:
@@ -188,3 +197,25 @@ def test_a_persons_ratings_are_checked_row_by_row():
         assert seen in told.value.seen
     with pytest.raises(DataError, match="at most 10,000"):
         rated_rows(served, [{}] * 10_001)
+
+
+def test_new_ratings_follow_the_positions_of_known_ones():
+    """A model of data without times: what came since is later than all that training saw."""
+    served = model(POSITION)
+    before = served.history_of(pl.Series(USER, ["u01"]))
+    assert served.order == POSITION
+    new = ratings(("u01", "film-20", 10.0, 7 * DAY), ("u01", "film-24", 10.0, None))
+    edges = visitors_of(served, ratings=new).edges(served)
+    assert np.isfinite(edges.times).all()
+    later = served.item_ids.gather(edges.items[edges.times > before[POSITION].max()])
+    assert set(later) == {"film-20", "film-24"}
+    told = new.with_columns(pl.Series(POSITION, [before[POSITION].max() + 9, -3]))
+    edges = visitors_of(served, ratings=told).edges(served)
+    first, last = served.item_ids.gather(edges.items[[edges.times.argmin(), edges.times.argmax()]])
+    assert (first, last) == ("film-24", "film-20"), "positions of the data's own numbering count"
+    of_one = People(served)
+    assert np.isfinite(of_one._times).all(), "lists of known users read the order, too"
+    given = [("film-20", 10.0, 7 * DAY), ("film-24", 10.0, None)]
+    expected = recommend(served, visitors_of(served, ratings=new), k=8)
+    found = [one.item for one in of_one.of_ratings(given, 8, "u01").entries]
+    assert found == expected.recommendations[ITEM].to_list()

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
 from recsys_core.graph.components.dot_products.fitter import Fitted
-from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph, Times
+from recsys_core.graph.interaction_graph import Edges, Floats, Indices, InteractionGraph
+from recsys_core.interactions.order import Times
 
 if TYPE_CHECKING:  # users are placed without torch
     from recsys_core.graph.training.spec import TrainingSpec

@@ -6,12 +6,13 @@ The command line in a process of its own; within a minute it goes on, or ends in
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -204,10 +205,28 @@ def test_a_home_that_fills_up_ends_the_run_in_one_message(alone: None, tmp_path:
         running(tmp_path, PREFECT_HOME=str(home)) as run,
     ):
         run.after("split")
-        with (home / "big").open("wb", buffering=0) as big, suppress(OSError):
-            while True:
-                big.write(bytes(1 << 16))
+        os.kill(run.process.pid, signal.SIGSTOP)  # it shall not end before there is no room
+        try:
+            without_slack(home / "prefect.db")
+            fill(home)
+        finally:
+            os.kill(run.process.pid, signal.SIGCONT)
         run.ends_in_one_message("Prefect cannot keep its records", "No space left", lines=12)
+
+
+def fill(folder: Path) -> None:
+    with (folder / "big").open("ab", buffering=0) as big, suppress(OSError):
+        while True:
+            big.write(bytes(1 << 12))
+
+
+def without_slack(database: Path) -> None:
+    """Take SQLite the space that its log has: what is left of a run may fit into it."""
+    with closing(sqlite3.connect(database, timeout=10)) as connection:
+        end = time.monotonic() + 30
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            assert time.monotonic() < end, "the server never rests"
+            time.sleep(0.1)
 
 
 def test_a_temporary_server_that_is_killed_ends_the_run_at_once(

@@ -243,8 +243,9 @@ def with_server() -> Iterator[None]:
     )
 
     from flows.command_line import watch
+    from tasks.runtime.server.room import check_home
 
-    watch.check_home()
+    check_home()
     if PREFECT_API_URL.value():
         watch.check_server()
         with watch.watching():

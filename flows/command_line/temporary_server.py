@@ -35,7 +35,7 @@ def start_ahead() -> None:
     global _starting  # noqa: PLW0603 - one process has one temporary server
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
-    from flows.command_line.watch import check_home
+    from tasks.runtime.server.room import check_home
 
     check_home()
     own_process()

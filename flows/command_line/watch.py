@@ -8,10 +8,8 @@ minute. What a run computes is safe by then: artifacts and answers do not pass t
 import os
 import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 import httpx
@@ -25,25 +23,8 @@ PATIENCE_S: Final = 35.0
 """Seconds for which a server may be away: together with what a look takes, less than a minute."""
 ROOM_S: Final = 8.0
 """Seconds for which its records may find no room."""
-_ROOM: Final = 1 << 20
-"""Bytes that are written before a run to see whether Prefect's folder has room for its records."""
 _BY_WORKER: Final = "PREFECT__FLOW_RUN_ID"
 """Variable of a process that a worker started, on its machine or in a container."""
-_MORE_ROOM: Final = 1 << 16
-"""The same while it goes on, every few seconds."""
-
-
-def check_home(room: int = _ROOM) -> None:
-    """Refuse to start, or to go on, where Prefect cannot keep its records.
-
-    Raises:
-        StorageError: PREFECT_HOME, or the folder of results, cannot be written or is full.
-    """
-    from prefect.settings import get_current_settings
-
-    settings = get_current_settings()
-    for folder in {settings.home, settings.results.local_storage_path or settings.home}:
-        _write_probe(Path(folder), room)
 
 
 def check_server() -> None:
@@ -98,10 +79,9 @@ def _watch(stop: threading.Event) -> None:
 
 def _problem(*, starting: bool) -> RecsysError | None:
     from tasks.runtime.server.patience import server_down
+    from tasks.runtime.server.room import no_room
 
-    try:
-        check_home(_MORE_ROOM)
-    except StorageError as error:
+    if (error := no_room()) is not None:
         return error
     if temporary_server.ended():
         return StorageError(
@@ -136,25 +116,3 @@ def _health(url: str | None) -> str | None:
     except (httpx.HTTPError, OSError) as error:
         return f"{url}: {type(error).__name__} {error}".strip()
     return None if answer.is_success else f"{url}: HTTP {answer.status_code}"
-
-
-def _write_probe(folder: Path, room: int) -> None:
-    probe = folder / f".probe-{uuid.uuid4().hex[:8]}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with probe.open("wb") as file:
-                file.write(bytes(room))
-                file.flush()
-                if room == _ROOM:  # a network's disk may refuse no sooner
-                    os.fsync(file.fileno())
-        finally:
-            with suppress(OSError):
-                probe.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"Prefect cannot keep its records in {folder}: {error.strerror or error}.",
-            expected="a folder that this user can write, with some room.",
-            fix="free some space, or set PREFECT_HOME to another folder. Finished steps are kept;"
-            " the same command goes on from there.",
-        ) from error

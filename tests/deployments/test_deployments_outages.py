@@ -199,12 +199,15 @@ def test_a_home_below_a_file_is_told_before_anything(alone: None, tmp_path: Path
         run.ends_in_one_message("Prefect cannot keep its records", "Not a directory", lines=6)
 
 
-def test_a_home_that_fills_up_ends_the_run_in_one_message(alone: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["split", "fold_in_check"])  # the last steps tell little more
+def test_a_home_that_fills_up_ends_the_run_in_one_message(
+    alone: None, tmp_path: Path, step: str
+) -> None:
     with (
         mounted(tmp_path / "home", "size=64m") as home,
         running(tmp_path, PREFECT_HOME=str(home)) as run,
     ):
-        run.after("split")
+        run.after(step)
         os.kill(run.process.pid, signal.SIGSTOP)  # it shall not end before there is no room
         try:
             without_slack(home / "prefect.db")

@@ -15,7 +15,8 @@ import httpx
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.settings import get_current_settings
 
-from recsys_core.errors import SourceUnavailable
+from recsys_core.errors import RecsysError, SourceUnavailable
+from tasks.runtime.server.room import no_room
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ def patiently(call: Callable[[], T]) -> T:
     """What `call` returns, called again while the Prefect server is away.
 
     Raises:
-        SourceUnavailable: it is away for longer than `PATIENCE_S`.
+        RecsysError: it is away for longer than `PATIENCE_S`, for want of room or not.
         Exception: whatever else `call` raises.
     """
     first, told = 0.0, False
@@ -63,9 +64,9 @@ def is_outage(error: BaseException | None) -> bool:
     return away or isinstance(error, httpx.TransportError)
 
 
-def server_down(error: BaseException | str) -> SourceUnavailable:
-    """The one message about a server that does not answer."""
-    return SourceUnavailable(
+def server_down(error: BaseException | str) -> RecsysError:
+    """The one message about a server that does not answer: its disk may be full, and ours, too."""
+    return no_room() or SourceUnavailable(
         f"The Prefect server does not answer: {error if isinstance(error, str) else _why(error)}",
         expected="a server at PREFECT_API_URL, or no PREFECT_API_URL at all.",
         fix="start it (`prefect server start`), or unset PREFECT_API_URL. Finished steps are kept;"

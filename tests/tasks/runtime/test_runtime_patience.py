@@ -1,13 +1,14 @@
 """What the Prefect server does not answer is asked again for a while; anything else is raised."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from recsys_core.errors import SourceUnavailable
+from recsys_core.errors import SourceUnavailable, StorageError
 from tasks.runtime.server import patience
 
 API = "http://127.0.0.1:4200/api"
@@ -84,3 +85,12 @@ def test_what_is_not_the_servers_absence_is_raised_at_once(error: Exception) -> 
     with pytest.raises(type(error)):
         patience.patiently(call)
     assert len(calls) == 1
+
+
+def test_a_server_that_does_not_answer_for_want_of_room_is_told_so(tmp_path: Path) -> None:
+    """What it answers then is a 500; to start it anew would not help."""
+    (tmp_path / "file").touch()
+    with temporary_settings({PREFECT_HOME: tmp_path / "file"}):
+        told = patience.server_down(status(500))
+    assert isinstance(told, StorageError)
+    assert "cannot keep its records" in str(told)

@@ -17,6 +17,7 @@ from recsys_core.explanations.vocabulary import verb_of
 from recsys_core.llm.providers.base import Choices, Purpose
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
+from recsys_core.llm.request.templates import as_json
 from recsys_core.prompt_context.models import PromptModel, RecentItem, Taste
 
 _SENTENCE_CHARS: Final = 600
@@ -271,7 +272,7 @@ def _check(variables: ExplanationInput, answer: ExplanationAnswer) -> None:
         if (problem := _ill_formed(items[reason.id], reason))
     }
     if problems:
-        raise ValueError("; ".join(f"id {name!r}: {what}" for name, what in problems.items()))
+        raise ValueError("; ".join(f"id {as_json(one)}: {what}" for one, what in problems.items()))
 
 
 def _choices(variables: ExplanationInput) -> Choices:

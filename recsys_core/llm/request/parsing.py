@@ -8,12 +8,14 @@ request, is an invalid answer, which goes back to the model with the reason.
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
 from recsys_core.llm.providers.base import A, Purpose, V
+from recsys_core.llm.request.templates import as_json
 
 _TAG: Final = r"(?:think|thinking|thought|reasoning|reflection)"
 _THINKING: Final = re.compile(rf"<({_TAG})\b[^>]*>.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -25,6 +27,8 @@ _TRIES: Final = 200
 """Braces that open no JSON; each costs a pass over the text, and a text may hold nothing else."""
 _FINDINGS: Final = 5
 """Errors of one answer that the repair call carries; a model gains nothing from fifty."""
+_LONGEST_ID: Final = 60
+"""Characters that are shown of an id in an error."""
 
 
 def _no_constant(name: str) -> object:
@@ -145,17 +149,25 @@ def check_ids(asked: Iterable[str], answered: Iterable[str]) -> None:
     """Refuse an answer that does not name exactly the ids that were asked for.
 
     Raises:
-        ValueError: ids are missing, invented or named twice; all of them are listed.
+        ValueError: ids are missing, invented or named twice; the first of them are told.
     """
     wanted, given = list(asked), list(answered)
+    if sorted(wanted) == sorted(given) and len(set(given)) == len(given):
+        return
+    asked_for, counts = set(wanted), Counter(given)
     findings = {
-        "missing": [one for one in wanted if one not in given],
-        "not asked for": [one for one in given if one not in wanted],
-        "named twice": sorted({one for one in given if given.count(one) > 1}),
+        "missing": [one for one in wanted if one not in counts],
+        "not asked for": [one for one in counts if one not in asked_for],
+        "named twice": sorted(one for one, times in counts.items() if times > 1),
     }
-    problems = [f"{what}: {', '.join(map(repr, ids))}" for what, ids in findings.items() if ids]
-    if problems:
-        raise ValueError(
-            f"the ids do not match ({'; '.join(problems)}); give each of these ids once:"
-            f" {', '.join(map(repr, wanted))}"
-        )
+    problems = [f"{what}: {_shown(ids)}" for what, ids in findings.items() if ids]
+    raise ValueError(
+        f"the ids do not match ({'; '.join(problems)}); give each of these ids once:"
+        f" {as_json(wanted)}"
+    )
+
+
+def _shown(ids: Sequence[str]) -> str:
+    """Some of the ids, as data: an answer can invent as many and as long ones as it likes."""
+    some = as_json([one[:_LONGEST_ID] for one in ids[:_FINDINGS]])
+    return f"{some} and {len(ids) - _FINDINGS} more" if len(ids) > _FINDINGS else some

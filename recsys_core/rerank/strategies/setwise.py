@@ -17,6 +17,7 @@ from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.concurrency import map_bounded
 from recsys_core.llm.providers.base import Provider, Purpose, Request
 from recsys_core.llm.request.json_schema import choice
+from recsys_core.llm.request.templates import as_json
 from recsys_core.prompt_context.models import CandidatesInput, UserContext
 from recsys_core.rerank.strategies.base import Judged, Strategy, ask
 from recsys_core.rerank.strategies.listwise import IDS, ids_of, place_scores, rank_by_rules
@@ -42,7 +43,7 @@ def best_by_rules(variables: CandidatesInput) -> BestAnswer:
 def _check(variables: CandidatesInput, answer: BestAnswer) -> None:
     ids = [one.id for one in variables.candidates]
     if answer.best not in ids:
-        raise ValueError(f"{answer.best!r} is not among the ids asked for: {ids}")
+        raise ValueError(f"{as_json([answer.best])} is not among the ids asked for: {as_json(ids)}")
 
 
 SETWISE: Final[Purpose[CandidatesInput, BestAnswer]] = Purpose(

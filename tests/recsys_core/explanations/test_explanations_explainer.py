@@ -492,8 +492,8 @@ def test_attributes_say_each_thing_once() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ([], "missing: 't'"),
-        ([{"id": "t", "sentence": "Yes."}, {"id": "x", "sentence": "Yes."}], "not asked for: 'x'"),
+        ([], r'missing: \["t"\]'),
+        ([{"id": "t", "sentence": "Yes."}, {"id": "x", "sentence": "Yes."}], r'not asked for: \["x"'),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:War"]}], "not attributes of this"),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:crime"]}], "not attributes of"),
     ],

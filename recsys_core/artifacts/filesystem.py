@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow.fs as pafs
 
 from recsys_core.errors import StorageError
-from recsys_core.processes import is_left_over
+from recsys_core.processes import is_left_over, is_temporary
 
 _ADVICE: Final = {
     errno.ENOSPC: "free some disk space or point artifact_root at a larger disk.",
@@ -83,7 +83,9 @@ def sweep(filesystem: pafs.FileSystem, folder: str) -> None:
     try:
         found = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
         for one in found:
-            if one.type == pafs.FileType.File and is_left_over(one.base_name):
+            if one.type == pafs.FileType.File and is_left_over(
+                one.base_name, one.mtime.timestamp()
+            ):
                 filesystem.delete_file(one.path)
     except OSError:  # a place that cannot be read is told by who writes to it
         return
@@ -91,13 +93,15 @@ def sweep(filesystem: pafs.FileSystem, folder: str) -> None:
 
 def sweep_root(root: str) -> None:
     """Remove what dead writers left anywhere under a root on this machine's disk."""
-    filesystem, path = resolve(root)
+    filesystem, root = resolve(root)
     if not isinstance(filesystem, pafs.LocalFileSystem):
         return  # an object store shows no half-written file, and listing it all takes long
-    for folder, _, names in os.walk(path):
-        for name in filter(is_left_over, names):
+    for folder, _, names in os.walk(root):
+        for name in names:
             with suppress(OSError):  # another start was faster, or it is not ours to remove
-                Path(folder, name).unlink()
+                path = Path(folder, name)
+                if is_temporary(name) and is_left_over(name, path.lstat().st_mtime):
+                    path.unlink()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The manifest of an artifact: its files with their hashes, and how they came to be."""
 
+import errno
 import importlib.metadata
 import json
 import platform
@@ -143,19 +144,27 @@ def read_file(uri: str) -> bytes:
     """Read one file of an artifact whole.
 
     Raises:
-        DamagedArtifact: it is missing.
+        DamagedArtifact: it is missing, or something else (a folder, a pipe) is in its place.
         StorageError: it cannot be read.
     """
-    filesystem, path = resolve(uri)
+    uri, _, name = uri.rpartition("/")
+    filesystem, folder = resolve(uri)
+    path = f"{folder}/{name}"
     try:
+        # A pipe would be waited for.
+        kind = filesystem.get_file_info(path).type
+        if kind not in (pafs.FileType.File, pafs.FileType.NotFound):
+            raise _damaged(uri, f"{name} is no file ({kind.name})")
         with filesystem.open_input_stream(path) as stream:
             data: bytes = stream.read()
             return data
     except FileNotFoundError as error:
-        raise _damaged(uri.rpartition("/")[0], f"{path.rpartition('/')[2]} is missing") from error
+        raise _damaged(uri, f"{name} is missing") from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _damaged(uri, f"{name} is a link in a circle") from error
         raise StorageError(
-            f"{uri} cannot be read: {error}", fix="check the permissions and the store."
+            f"{uri}/{name} cannot be read: {error}", fix="check the permissions and the store."
         ) from error
 
 

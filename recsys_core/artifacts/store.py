@@ -304,6 +304,7 @@ class ArtifactWriter:
         # A damaged artifact at this place stops existing before its files are replaced.
         self._guard(partial(_delete_if_there, self._filesystem, final[MANIFEST]))
         for name in [*self.files, MANIFEST]:
+            self._guard(partial(_delete_folder, self._filesystem, final[name]))
             self._guard(partial(self._filesystem.move, self._temporary[name], final[name]))
             del self._temporary[name]
 
@@ -326,6 +327,12 @@ class ArtifactWriter:
 
 
 def _delete_if_there(filesystem: pafs.FileSystem, path: str) -> None:
-    if filesystem.get_file_info(path).type != pafs.FileType.NotFound:
+    if filesystem.get_file_info(path).type not in (pafs.FileType.NotFound, pafs.FileType.Directory):
         with suppress(FileNotFoundError):  # another process was faster
             filesystem.delete_file(path)
+
+
+def _delete_folder(filesystem: pafs.FileSystem, path: str) -> None:
+    """Remove a folder that is in the place of a file: no file could be moved there."""
+    if filesystem.get_file_info(path).type == pafs.FileType.Directory:
+        filesystem.delete_dir(path)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -93,7 +94,39 @@ def alter(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize("harm", [delete, truncate, alter])
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "more").write_text("here")
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_link_to_nothing(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def make_circle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def link_elsewhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+HARMS = [
+    delete, truncate, alter, make_folder, make_pipe, make_link_to_nothing, make_circle,
+    link_elsewhere,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("name", ["lists.parquet", "notes.txt", MANIFEST])
 def test_a_damaged_artifact_is_never_trusted(store, ref, harm, name) -> None:
     cached = ref.model_dump_json()
@@ -104,6 +137,21 @@ def test_a_damaged_artifact_is_never_trusted(store, ref, harm, name) -> None:
     with store.writer("lists", KEY) as out:
         assert fill(out) == ref
     assert ArtifactRef.model_validate_json(cached) == ref
+
+
+@pytest.mark.parametrize("name", ["lists.parquet", MANIFEST, ""])
+def test_artifacts_that_changed_places_are_not_trusted(store, ref, name: str) -> None:
+    other_key = content_hash("another key")
+    with store.writer("lists", other_key) as out:
+        other = fill(out, FRAME.reverse())
+    places = [Path(one.uri, name) for one in (ref, other)]
+    aside = places[0].with_name("aside")
+    for source, target in ((places[0], aside), places[::-1], (aside, places[1])):
+        source.rename(target)
+    for one, key in ((ref, KEY), (other, other_key)):
+        assert store.find("lists", key) is None
+        with pytest.raises(ValidationError):
+            ArtifactRef.model_validate_json(one.model_dump_json())
 
 
 def test_a_manifest_that_names_other_content_is_refused(ref: ArtifactRef) -> None:

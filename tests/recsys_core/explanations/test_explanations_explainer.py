@@ -493,7 +493,7 @@ def test_attributes_say_each_thing_once() -> None:
     ("answer", "message"),
     [
         ([], r'missing: \["t"\]'),
-        ([{"id": "t", "sentence": "Yes."}, {"id": "x", "sentence": "Yes."}], r'not asked for: \["x"'),
+        ([{"id": "t", "sentence": "Yes."}, {"id": "x", "sentence": "Yes."}], r'asked for: \["x"'),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:War"]}], "not attributes of this"),
         ([{"id": "t", "sentence": "Yes.", "attributes": ["genre:crime"]}], "not attributes of"),
     ],

@@ -32,6 +32,12 @@ class Process(BaseModel):
         """Whether it certainly ended; False also where it ran on another machine."""
         return self.host == _host() and self.started != _started(self.pid)
 
+    def told(self) -> str:
+        """The process in words."""
+        if self.host != _host():
+            return f"process {self.pid} of another machine or container"
+        return f"process {self.pid}{' (stopped)' if _is_stopped(self.pid) else ''}"
+
 
 def this_process() -> Process:
     """The calling process; not kept, since a forked child is another one."""
@@ -110,6 +116,15 @@ def _read(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a signal (SIGSTOP, Ctrl-Z) halted it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state in {"T", "t"}
 
 
 def _started(pid: int) -> int | None:

@@ -16,30 +16,29 @@ returns a `SplitRef`. Two things keep work from being done twice, both verified 
 """
 
 import functools
-import importlib.metadata
 import inspect
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
-import httpx
 from prefect import task
 from prefect.cache_policies import CacheKeyFnPolicy
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task, exponential_backoff
 
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter, content_hash
-from recsys_core.errors import RecsysError
+from recsys_core.artifacts.building import building
+from tasks.runtime.keys import bound_inputs, content_key, versions, without
 from tasks.runtime.resources import measured
 from tasks.runtime.runs.run_log import current_run_id, record
-from tasks.runtime.server.patience import patiently
+from tasks.runtime.server.patience import patiently, worth_a_retry
 from tasks.runtime.server.result_records import ReferenceSerializer, read_only_our_records
 from tasks.runtime.server.slots import tell_if_waiting
 
@@ -50,6 +49,9 @@ R_co = TypeVar("R_co", bound=ArtifactRef, covariant=True)
 read_only_our_records()
 
 RETRIES: Final = 2
+ASKS: Final = "llm"
+"""Tag of a step that may ask a language model: what it builds is paid for, and built once."""
+_LOG: Final = logging.getLogger(__name__)
 _KEPT_ONLY: ContextVar[bool] = ContextVar("kept_only", default=False)
 
 
@@ -86,6 +88,10 @@ class Submitted(Generic[R_co]):
     name: str
     future: PrefectFuture[R_co]
     again: Callable[[], PrefectFuture[R_co]]
+    place: str
+    """Where its artifact lies."""
+    anew: Callable[[], PrefectFuture[R_co]]
+    """The same without Prefect's record of it."""
     started: float = field(default_factory=time.perf_counter)
 
     def result(self) -> R_co:
@@ -96,6 +102,9 @@ class Submitted(Generic[R_co]):
         """
         futures = chain([self.future], iter(self.again, None))
         ref = patiently(lambda: next(futures).result())
+        if ref.uri != self.place:
+            _tell_foreign(self.name)
+            ref = patiently(lambda: self.anew().result())
         record(self.name, ref, time.perf_counter() - self.started)
         return ref
 
@@ -129,7 +138,19 @@ class Step(Generic[P, R]):
 
     def _now(self, store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
         tell_if_waiting(self._task.name, self._task.tags)
-        return self._task(store, inputs, rests_on)
+        ref = self._task(store, inputs, rests_on)
+        if ref.uri == self._place(store, inputs, rests_on):
+            return ref
+        _tell_foreign(self.name)
+        return self._task.with_options(refresh_cache=True)(store, inputs, rests_on)
+
+    def _key(self, inputs: Mapping[str, Any], rests_on: Mapping[str, Any]) -> str:
+        return content_key(self.name, self.version, without(inputs, self._hints), rests_on)
+
+    def _place(
+        self, store: ArtifactStore, inputs: Mapping[str, Any], rests_on: Mapping[str, Any]
+    ) -> str:
+        return store.uri(self.name, self._key(inputs, rests_on))
 
     def _kept(self, store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
         """The reference to the artifact that is there.
@@ -137,8 +158,7 @@ class Step(Generic[P, R]):
         Raises:
             NotKept: there is none.
         """
-        keyed = _without(inputs, self._hints)
-        found = store.find(self.name, content_key(self.name, self.version, keyed, rests_on))
+        found = store.find(self.name, self._key(inputs, rests_on))
         if found is None:
             raise NotKept(self.name)
         return found.as_type(self._returns)
@@ -153,10 +173,14 @@ class Step(Generic[P, R]):
         inputs = bound_inputs(self._build, args, kwargs)
         rests_on = dict(self._rests_on(inputs))
 
-        def start() -> PrefectFuture[R]:
-            return unbounded.submit(store, inputs, rests_on)
+        def start(task: Task[Any, R] = unbounded) -> PrefectFuture[R]:
+            return task.submit(store, inputs, rests_on)
 
-        return Submitted(name=self._task.name, future=patiently(start), again=start)
+        return Submitted(
+            name=self._task.name, future=patiently(start), again=start,
+            place=self._place(store, inputs, rests_on),
+            anew=partial(start, unbounded.with_options(refresh_cache=True)),
+        )  # fmt: skip
 
 
 def step(
@@ -190,35 +214,13 @@ def step(
 
     def known(inputs: Mapping[str, Any]) -> Mapping[str, object]:
         found = rests_on(inputs)
-        return {**found, "libraries": _versions(libraries)} if libraries else found
+        return {**found, "libraries": versions(libraries)} if libraries else found
 
     def decorate(build: Callable[Concatenate[ArtifactWriter, P], None]) -> Step[P, R]:
         run = _as_task(build, name, version, returns, timeout_seconds, tags, frozenset(hints))
         return Step(build, run, known, returns, frozenset(hints))
 
     return decorate
-
-
-def _versions(libraries: Collection[str]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in libraries}
-
-
-def bound_inputs(
-    build: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """The step's inputs by name, defaults applied, so that the key does not depend on the call."""
-    bound = inspect.signature(build).bind(None, *args, **kwargs)
-    bound.apply_defaults()
-    return dict(list(bound.arguments.items())[1:])
-
-
-def content_key(
-    name: str, version: str, inputs: Mapping[str, Any], rests_on: Mapping[str, Any]
-) -> str:
-    """Content key of a step: name and version, parameters, inputs' contents, what it rests on."""
-    return content_hash(
-        {"step": name, "version": version, "inputs": dict(inputs), "rests_on": dict(rests_on)}
-    )
 
 
 def _as_task(
@@ -231,7 +233,7 @@ def _as_task(
     hints: frozenset[str],
 ) -> Task[[ArtifactStore, dict[str, Any], dict[str, Any]], R]:
     def cache_key(_: TaskRunContext, parameters: dict[str, Any]) -> str:
-        keyed = _without(parameters["inputs"], hints)
+        keyed = without(parameters["inputs"], hints)
         key = content_key(name, version, keyed, parameters["rests_on"])
         return content_hash({"root": parameters["store"].root, "key": key})
 
@@ -250,19 +252,25 @@ def _as_task(
         result_serializer=ReferenceSerializer(),
     )
     def run(store: ArtifactStore, inputs: dict[str, Any], rests_on: dict[str, Any]) -> R:
-        keyed = _without(inputs, hints)
+        keyed = without(inputs, hints)
         key = content_key(name, version, keyed, rests_on)
         found = store.find(name, key)
         if found is None:
-            work = partial(build, **inputs)
-            found = _build(work, store, name, version, key, keyed, rests_on)
+            with building(store.uri(name, key)) if ASKS in tags else nullcontext():
+                found = store.find(name, key)
+                if found is None:
+                    work = partial(build, **inputs)
+                    found = _build(work, store, name, version, key, keyed, rests_on)
         return found.as_type(returns)
 
     return run
 
 
-def _without(inputs: Mapping[str, Any], hints: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in inputs.items() if name not in hints}
+def _tell_foreign(name: str) -> None:
+    _LOG.warning(
+        f"Prefect's record of a finished step {name} names the artifact of another one: it is not"
+        " believed"
+    )
 
 
 def _build(
@@ -286,11 +294,3 @@ def _build(
             seconds=cost.seconds,
             peak_memory_mib=cost.peak_memory_mib,
         )
-
-
-def worth_a_retry(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
-    """Whether another attempt can help: remote trouble yes, bad input and bugs no."""
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, RecsysError):
-        return error.retryable
-    return isinstance(error, httpx.TransportError | ConnectionError)

@@ -24,7 +24,7 @@ from recsys_core.columns import (
 from recsys_core.datasets.config import TmdbConfig
 from recsys_core.errors import ConfigError
 from tasks.enrich import enrich
-from tasks.runtime.step import content_key
+from tasks.runtime.keys import content_key
 from tests.fake_tmdb import V3_KEY, FakeTmdb, items
 
 COMMIT: dict[str, Any] = {

@@ -9,11 +9,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.settings import get_current_settings
+from prefect.tasks import Task
 
 from recsys_core.errors import RecsysError, SourceUnavailable
 from tasks.runtime.server.room import no_room
@@ -92,3 +94,11 @@ def _asked(error: httpx.HTTPError) -> bool:
 def _why(error: BaseException) -> str:
     below = _below(error) or error
     return f"{type(below).__name__} {below}".strip()
+
+
+def worth_a_retry(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
+    """Whether another attempt can help: remote trouble yes, bad input and bugs no."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, RecsysError):
+        return error.retryable
+    return isinstance(error, httpx.TransportError | ConnectionError)

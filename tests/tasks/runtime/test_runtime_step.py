@@ -14,8 +14,9 @@ from prefect.settings import get_current_settings
 from recsys_core.artifacts import ArtifactRef, ArtifactStore, ArtifactWriter
 from recsys_core.columns import ITEM, RANK, RANKING, USER
 from recsys_core.errors import DataError, SourceUnavailable
+from tasks.runtime.keys import content_key
 from tasks.runtime.runs.run_log import RunLog, run_log
-from tasks.runtime.step import content_key, kept_only, step
+from tasks.runtime.step import kept_only, step
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -308,3 +309,28 @@ class _Bomb:
 
     def __reduce__(self) -> tuple[object, ...]:
         return (eval, (self.code,))
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_records_that_changed_places_are_not_believed(store: ArtifactStore, submitted: bool) -> None:
+    """Each of them is ours and intact: it is an answer to another question."""
+
+    @flow
+    def both() -> list[ArtifactRef]:
+        if submitted:
+            started = [numbers.submit(store, count=count) for count in (3, 4)]
+            return [one.result() for one in started]
+        return [numbers(store, count=count) for count in (3, 4)]
+
+    right = both()
+    storage = get_current_settings().results.local_storage_path
+    files = [path for path in storage.rglob("*") if path.is_file()]
+    places = [
+        next(path for path in files if one.uri in path.read_text(errors="replace"))
+        for one in right
+    ]
+    texts = [path.read_text() for path in places]
+    for path, text in zip(places, texts[::-1], strict=True):
+        path.write_text(text)
+    assert [one.uri for one in both()] == [one.uri for one in right]
+    assert [one.rows for one in both()] == [3, 4]

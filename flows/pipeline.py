@@ -254,8 +254,8 @@ def pipeline(
     processed(config, made.data)
     LastRuns(config).put(left_by(config, made.summary.run_name, made, served))
     publish_artifacts(
-        made.summary, recommendations=served.recommendations, calls=made_calls(log),
-        figures=made.figures,
+        made.summary, recommendations=served.recommendations, figures=made.figures,
+        calls=made_calls(config.llm, config.artifact_root, log),
     )  # fmt: skip
     return made
 

@@ -17,7 +17,7 @@ from recsys_core.report.summary import LLMSummary, StepSummary, llm_summary
 from recsys_core.serving.drift import Drift
 from recsys_core.serving.request import RecommendConfig
 from tasks.arrivals import NOTES
-from tasks.report import made_calls
+from tasks.report import made_calls, told_calls
 from tasks.runtime.messages import tell
 from tasks.runtime.references import (
     ArrivalsRef,
@@ -77,7 +77,8 @@ def recommended(
     """
     drift = _drift(config, served, came)
     visitors = came.table("visitors").select(USER, STATUS, UNKNOWN)
-    calls, counts = made_calls(log), visitors[STATUS].value_counts()
+    calls = made_calls(config.llm, config.artifact_root, log)
+    counts = visitors[STATUS].value_counts()
     name = config.run_name or f"{log.started:%Y%m%dT%H%M%S%f}-lists"
     summary = Recommended(
         run_name=name,
@@ -102,6 +103,7 @@ def recommended(
         SUMMARY_FILE: summary.model_dump_json(indent=1).encode(),
     }
     publish(config.runs_root, name, files, latest=False)
+    told_calls(config.llm, config.artifact_root)
     tell(f"Lists of {summary.users:,} users are in {summary.folder}. {' '.join(summary.notes)}")
     return summary
 

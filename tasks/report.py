@@ -9,10 +9,13 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from recsys_core.columns import LLM_CALLS, METRICS, USER
+from recsys_core.columns import KEY, LLM_CALLS, METRICS, USER
 from recsys_core.config import RunConfig
 from recsys_core.datasets.provenance import name_of, source_of
 from recsys_core.errors import ConfigError
+from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.store.database import cache_url
+from recsys_core.llm.store.run_ledgers import calls_of, published
 from recsys_core.report.data import ReportData
 from recsys_core.report.folder import publish
 from recsys_core.report.html import render
@@ -71,7 +74,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
     measured = evaluated.metrics.table("metrics")
     told = [one.table("metrics") for one in evaluated.explanation_metrics]
     explained = pl.concat([pl.DataFrame(schema=dict(METRICS)), *told])
-    calls = made_calls(log)
+    calls = made_calls(config.llm, config.artifact_root, log)
     run_name = config.run_name or default_name(config, data, started)
     lists = served.recommendations.table("recommendations")
     compared_lists = _since_last(config, evaluated, lists)
@@ -136,6 +139,7 @@ def report(config: RunConfig, log: RunLog, *, evaluated: Results, served: Result
         **(page.lists.files if page.lists else {}),
     }
     publish(config.runs_root, run_name, files)
+    told_calls(config.llm, config.artifact_root)
     llm = summary.llm
     for line in summary.changes:
         tell(line)
@@ -174,12 +178,28 @@ def _compared(config: RunConfig, now: RunFiles) -> tuple[RunComparison | None, s
         return None, error.seen
 
 
-def made_calls(log: RunLog) -> pl.DataFrame:
-    """The ledger of the calls made in this run; cached steps made none."""
-    ledgers = [
-        one.ref.table(LEDGER) for one in log.steps if not one.cached and LEDGER in one.ref.tables
-    ]
-    return pl.concat([pl.DataFrame(schema=dict(LLM_CALLS)), *ledgers])
+def made_calls(llm: LLMConfig, root: str, log: RunLog) -> pl.DataFrame:
+    """The ledger of this run: its calls, and those of killed runs that its results rest on.
+
+    Args:
+        llm: who answered.
+        root: of the artifacts, where the cache of answers lies unless it is configured.
+        log: the steps of this run.
+
+    Raises:
+        StorageError: the cache of answers cannot be read.
+    """
+    if not llm.uses_model:
+        return pl.DataFrame(schema=dict(LLM_CALLS))
+    ledgers = [one.ref.table(LEDGER)[KEY] for one in log.steps if LEDGER in one.ref.tables]
+    keys = pl.concat([pl.Series(KEY, [], pl.String), *ledgers]).unique().sort()
+    return calls_of(cache_url(llm.cache_url, root), current_run_id(), keys.to_list())
+
+
+def told_calls(llm: LLMConfig, root: str) -> None:
+    """Note that the report of this run is there, so that no other shows its calls."""
+    if llm.uses_model:
+        published(cache_url(llm.cache_url, root), current_run_id())
 
 
 def judging_calls(log: RunLog) -> pl.DataFrame:

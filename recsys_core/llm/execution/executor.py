@@ -7,6 +7,7 @@ attempts under way, and these are counted by their leases.
 
 import asyncio
 import logging
+import math
 import random
 import time
 import uuid
@@ -38,6 +39,8 @@ _LOG: Final = logging.getLogger(__name__)
 FIRST_WAIT_S: Final = 1.0
 """Wait before the second attempt."""
 _HELD_S: Final = 0.1
+_TELL_S: Final = 30.0
+"""Seconds of waiting for another run after which it is told."""
 """Seconds between two looks at an answer that another process is asking for."""
 _MALFORMED_ATTEMPTS: Final = 3
 """Attempts after which a request whose response can never be read is set aside."""
@@ -115,8 +118,9 @@ class Executor:
         self._flights: dict[str, asyncio.Task[tuple[Completion, bool]]] = {}
         self._sent: set[asyncio.Task[object]] = set()
         self._closing = False
+        self._told = -math.inf
         self._refusal: LLMError | None = None
-        cache.open_session(self.session)
+        cache.open_session(self.session, self.run)
 
     async def execute(self, chat: AnyChat, *, fresh: bool = False) -> tuple[Completion, bool]:
         """The model's answer to `chat`, and whether it came from the cache.
@@ -169,7 +173,7 @@ class Executor:
         if not fresh and (cached := await self._cache.get(chat.key)) is not None:
             return self._from_cache(chat, cached)
         await self._transport.prepare()
-        trace = _Trace(time.time())
+        trace, held = _Trace(time.time()), 0.0
         while True:
             asked = time.monotonic()
             async with self._limits.in_flight():
@@ -180,9 +184,24 @@ class Executor:
             # Another process asks for it: its answer will do, also where a new one was wanted.
             self.counts["waits_for_other_runs"] += 1
             fresh = False
+            held = held or time.monotonic()
+            await self._tell_wait(chat, held)
             await asyncio.sleep(_HELD_S)
             if (cached := await self._cache.get(chat.key)) is not None:
                 return self._from_cache(chat, cached)
+
+    async def _tell_wait(self, chat: AnyChat, begun: float) -> None:
+        """Say for whom this run waits, and for how long: one line a minute, not one a request."""
+        now = time.monotonic()
+        if now - begun < _TELL_S or now - self._told < 2 * _TELL_S:
+            return
+        self._told = now
+        holder = await asyncio.to_thread(self._cache.holder, chat.key)
+        _LOG.warning(
+            f"waiting for {holder.told() if holder else 'another run'}, which asks the same:"
+            f" {now - begun:.0f} s so far ({chat.purpose} of {chat.subject}); this run goes on when"
+            " the answer is there, or that process is gone"
+        )
 
     async def _buy(
         self, chat: AnyChat, trace: _Trace, fresh: bool

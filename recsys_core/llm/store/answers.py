@@ -35,6 +35,7 @@ from recsys_core.llm.store.database import (
     upsert,
 )
 from recsys_core.llm.store.leases import Claim, Outcome, is_gone
+from recsys_core.llm.store.run_ledgers import open_run
 from recsys_core.llm.transport.base import Completion
 from recsys_core.processes import Process
 
@@ -111,11 +112,13 @@ class AnswerCache:
         """End the lease of a request that was not sent or was rejected; does not wait."""
         self._jobs.put(_Job(partial(leases.drop, key=key, session=session), None, None))
 
-    def open_session(self, session: str) -> None:
-        """Write down an open provider; what providers that are gone left is counted as lost."""
+    def open_session(self, session: str, run: str | None = None) -> None:
+        """Write down an open provider, and its run; what others that are gone left is lost."""
 
         def action(connection: sa.Connection) -> None:
             leases.open_session(connection, session)
+            if run is not None:
+                open_run(connection, run)
             leases.settle_gone(connection)
 
         self.work(action)
@@ -125,6 +128,10 @@ class AnswerCache:
         """A provider is closed: what it left under way is counted as lost."""
         self._sessions.discard(session)
         self.work(partial(leases.close_session, session=session))
+
+    def holder(self, key: str) -> Process | None:
+        """The process that asks for the answer to `key` at the moment; None where nobody does."""
+        return self.work(partial(leases.holder, key=key))
 
     def totals(self, run: str) -> Totals:
         """What `run`, and all runs together, have spent so far."""

@@ -55,6 +55,17 @@ CALLS: Final = sa.Table(
     sa.Column(c.ATTEMPTS, sa.Integer, nullable=False),
     sa.Column(c.VERDICT, sa.Text, nullable=False),
     sa.Column(c.STARTED, sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.Text, nullable=True),  # the run whose report shows it; null: `run`
+)
+RUNS: Final = sa.Table(  # their processes, and when their report was there
+    "runs",
+    METADATA,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("host", sa.String(8), nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("started", sa.BigInteger, nullable=False),
+    sa.Column("seen", sa.Float, nullable=False),
+    sa.Column("published", sa.Float, nullable=True),
 )
 SESSIONS: Final = sa.Table(  # open providers; `place` is the artifact that holds their ledger
     "sessions",
@@ -176,6 +187,7 @@ def open_engine(url: str) -> sa.Engine:
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+            _add_holders(connection)
             _seal_answers(connection)
     except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
         raise storage_error(url, error) from error
@@ -187,9 +199,19 @@ def answer_seal(key: str, text: str, refusal: str, cut: object) -> str:
     return content_hash([key, text, refusal, bool(cut)])
 
 
+def _columns(connection: sa.Connection, table: sa.Table) -> set[str]:
+    return {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+
+
+def _add_holders(connection: sa.Connection) -> None:
+    """Bring the table of an earlier version up to date: its calls stand in their own runs."""
+    if "holder" not in _columns(connection, CALLS):
+        connection.execute(sa.text("ALTER TABLE calls ADD COLUMN holder TEXT"))
+
+
 def _seal_answers(connection: sa.Connection) -> None:
     """Bring the table of an earlier version up to date: its answers get their seals once."""
-    columns = {column["name"] for column in sa.inspect(connection).get_columns(ANSWERS.name)}
+    columns = _columns(connection, ANSWERS)
     if "seal" in columns:
         return
     connection.execute(sa.text("ALTER TABLE answers ADD COLUMN seal VARCHAR(64)"))

@@ -141,6 +141,15 @@ def drop(connection: sa.Connection, key: str, session: str) -> None:
     connection.execute(sa.delete(LEASES).where(mine))
 
 
+def holder(connection: sa.Connection, key: str) -> Process | None:
+    """The process that holds the lease on an answer."""
+    query = sa.select(SESSIONS.c.host, SESSIONS.c.pid, SESSIONS.c.started).join(
+        LEASES, LEASES.c.session == SESSIONS.c.session
+    )
+    row = connection.execute(query.where(LEASES.c[c.KEY] == key)).mappings().one_or_none()
+    return Process.model_validate(dict(row)) if row else None
+
+
 def settle(connection: sa.Connection, session: str, key: str | None = None) -> None:
     """Turn leases that nobody will end into ledger rows: their requests may be billed.
 

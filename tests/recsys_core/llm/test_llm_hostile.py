@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from recsys_core.artifacts import content_hash
 from recsys_core.errors import BudgetExceeded, ConfigError, LLMRefused
 from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.config import LLMConfig
+from recsys_core.llm.execution import executor
 from recsys_core.llm.store.answers import AnswerCache
 from tests.fake_openai import FakeOpenAI
 from tests.recsys_core.llm.llm_world import echo, script
@@ -295,6 +298,33 @@ def test_what_was_under_way_at_a_kill_stands_in_the_ledger(
     _, usage = ask_all(limited, [echo(f"{i}") for i in range(100)], run="second")
     assert len(server.requests()) <= 100 + 8
     assert usage.calls[c.ATTEMPTS].sum() >= len(server.requests())
+
+
+@pytest.mark.slow
+def test_a_run_says_for_whom_it_waits_and_goes_on_when_that_is_gone(
+    server: FakeOpenAI, config: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(executor, "_TELL_S", 0.3)
+    server.latency = 0.5
+    other = rival(config(), tmp_path / "prompts", "stopped", 1)
+    start_together(other)
+    while not server.requests():
+        assert other.poll() is None
+    os.kill(other.pid, signal.SIGSTOP)
+    try:
+        threading.Timer(2.5, other.kill).start()
+        begun = time.monotonic()
+        replies, _ = ask_all(config(), [echo("0"), echo("another")])
+        assert time.monotonic() - begun > 2, "who is only stopped still holds its lease"
+    finally:
+        other.kill()
+        other.communicate()
+    assert [reply.status for reply in replies] == ["ok", "ok"]
+    waits = [one.getMessage() for one in caplog.records if "waiting for" in one.getMessage()]
+    assert 2 <= len(waits) <= 5
+    assert f"waiting for process {other.pid} (stopped), which asks the same: " in waits[0]
+    assert len(server.requests()) == 3, "what was under way, again"
 
 
 def test_a_rebuilt_artifact_shows_what_its_answers_cost(

@@ -110,9 +110,8 @@ def summary_of(endpoint: Endpoint, run: str) -> Summary:
 
 
 def ledger(first: First) -> pl.DataFrame:
-    """Every call of both attempts: that of the step which the first one finished, and the run's."""
-    calls = pl.read_parquet(Path(first.summary.folder) / "llm_calls.parquet")
-    return pl.concat([first.table("item_profiles", "llm_calls"), calls])
+    """Every call of both attempts, those of the step which the first one finished among them."""
+    return pl.read_parquet(Path(first.summary.folder) / "llm_calls.parquet")
 
 
 # Killed in the middle

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -54,7 +55,7 @@ def check_not_packed(place: str, head: bytes) -> None:
 
 
 def check_parquet(place: str, source: Path | io.BytesIO, columns: Sequence[str] | None) -> None:
-    """Refuse a Parquet file whose rows cannot be held: a page of one value stands for any number.
+    """Refuse a Parquet file that cannot be held: a page of one value stands for any number.
 
     Args:
         place: for the message.
@@ -62,7 +63,7 @@ def check_parquet(place: str, source: Path | io.BytesIO, columns: Sequence[str] 
         columns: those that are wanted; None for all.
 
     Raises:
-        DataError: the rows need more memory than there is, or the file is no Parquet file.
+        DataError: its values need more memory than there is, or the file is no Parquet file.
     """
     try:
         footer = pq.read_metadata(source)
@@ -71,12 +72,38 @@ def check_parquet(place: str, source: Path | io.BytesIO, columns: Sequence[str] 
     finally:
         if isinstance(source, io.BytesIO):
             source.seek(0)
-    count = footer.num_columns if columns is None else len(columns)
-    needed, there = footer.num_rows * count * _LEAST_PER_VALUE, memory_limit()
+    values, least = _least(footer, columns)
+    _refuse_beyond(least, f"{place} stands for {footer.num_rows:,} rows of {values:,} values")
+
+
+def check_expanded(place: str, frame: pl.DataFrame) -> None:
+    """Refuse a table of texts that no memory holds: one text of a file can stand in every row.
+
+    Raises:
+        DataError: they need more memory than there is.
+    """
+    _refuse_beyond(frame.estimated_size(), f"{place} holds {frame.height:,} rows of long texts")
+
+
+def _least(footer: pq.FileMetaData, columns: Sequence[str] | None) -> tuple[int, int]:
+    """Values in the wanted columns, those in lists among them, and the fewest bytes of them."""
+    below = tuple(f"{name}." for name in columns or ())
+    values = size = 0
+    for group in range(footer.num_row_groups):
+        for number in range(footer.num_columns):
+            chunk = footer.row_group(group).column(number)
+            path = chunk.path_in_schema
+            if columns is None or path in columns or path.startswith(below):
+                values += chunk.num_values
+                size += max(chunk.num_values * _LEAST_PER_VALUE, chunk.total_uncompressed_size)
+    return values, size
+
+
+def _refuse_beyond(needed: float, what: str) -> None:
+    there = memory_limit()
     if needed > there:
         raise DataError(
-            f"{place} stands for {footer.num_rows:,} rows of {count} columns: at least"
-            f" {needed / 2**30:,.1f} GiB.",
+            f"{what}: at least {needed / 2**30:,.1f} GiB.",
             expected=f"no more than {there / 2**30:,.1f} GiB, half of what this machine has.",
             fix="get the file again, or use a machine with more memory.",
         )

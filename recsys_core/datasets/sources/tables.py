@@ -20,6 +20,7 @@ import polars as pl
 from recsys_core.columns import ITEM, USER
 from recsys_core.datasets.sources.aliases import FIRST_UNNAMED
 from recsys_core.datasets.sources.bounds import (
+    check_expanded,
     check_not_packed,
     check_parquet,
     check_unpacked,
@@ -151,14 +152,16 @@ class Table:
         place = f"{self.files.place}/{name}"
         if suffix(name) not in PARQUET:
             check_not_packed(place, source[:HEAD] if isinstance(source, bytes) else _head(source))
-        elif rows is None:
+        else:  # for the head, too: its first row may be a list of any length
             names = None if columns is None else list(columns.values())
             check_parquet(place, _stream(source), names)
         reader = _reader(suffix(name))
         try:
-            return reader(source, columns, rows)
+            frame = reader(source, columns, rows)
         except (pl.exceptions.PolarsError, OSError, ValueError) as error:
             raise corrupt(place, f"a whole {_form(name)} file", _first_line(error)) from error
+        check_expanded(place, frame)
+        return frame
 
     def _head(self, name: str) -> bytes:
         """The first bytes, unpacked."""

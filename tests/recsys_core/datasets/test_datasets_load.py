@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys_core.datasets import published
@@ -256,7 +258,35 @@ def test_rows_that_no_memory_holds_are_refused_by_the_footer(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "memory_limit", lambda: 20)
-    with pytest.raises(DataError, match=r"stands for \d+ rows of \d columns: at least"):
+    with pytest.raises(DataError, match=r"stands for \d+ rows of [\d,]+ values: at least"):
+        load_dataset(DataConfig(source=str(mine)), tmp_path / "cache")
+
+
+def test_a_list_that_no_memory_holds_is_refused_by_the_footer(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row of ten million genres takes 400 bytes of file."""
+    monkeypatch.setattr(bounds, "memory_limit", lambda: 20 << 20)
+    items, count = pq.read_table(mine / "items.parquet"), 10_000_000
+    ends = pa.array([0, count, count], pa.int32())
+    zeros = pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), ["Drama"])
+    genres = pa.ListArray.from_arrays(ends, zeros)
+    pq.write_table(items.append_column("genres", genres), mine / "items.parquet")
+    assert (mine / "items.parquet").stat().st_size < 1 << 20
+    with pytest.raises(DataError, match=r"items.parquet stands for .* values: at least"):
+        load_dataset(DataConfig(source=str(mine)), tmp_path / "cache")
+
+
+def test_a_text_that_stands_in_every_row_is_counted_in_every_row(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "memory_limit", lambda: 20 << 20)
+    items = pq.read_table(mine / "items.parquet")
+    wide = pa.DictionaryArray.from_arrays(np.zeros(items.num_rows, np.int32), ["x" * (15 << 20)])
+    at = items.column_names.index("title")
+    pq.write_table(items.set_column(at, "title", wide), mine / "items.parquet", store_schema=False)
+    assert (mine / "items.parquet").stat().st_size < 1 << 20
+    with pytest.raises(DataError, match="rows of long texts: at least"):
         load_dataset(DataConfig(source=str(mine)), tmp_path / "cache")
 
 

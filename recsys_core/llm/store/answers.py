@@ -26,9 +26,11 @@ from recsys_core.llm.store import leases
 from recsys_core.llm.store.database import (
     ANSWERS,
     CALLS,
+    FAILURES,
     REPORTED,
     SESSIONS,
     answer_seal,
+    keep_in_file,
     now,
     open_engine,
     storage_error,
@@ -189,7 +191,7 @@ class AnswerCache:
                     level = "FULL" if durable else "NORMAL"
                     connection.exec_driver_sql(f"PRAGMA synchronous={level}")
                 return action(connection)
-        except (sa.exc.SQLAlchemyError, OSError) as error:
+        except FAILURES as error:
             raise storage_error(self.url, error) from error
 
     async def close(self) -> None:
@@ -218,8 +220,9 @@ class AnswerCache:
                 self._answer(action, [job for job in jobs if isinstance(job.work, kind)])
             if self._sessions and time.monotonic() - beaten > leases.BEAT_S:
                 beaten = time.monotonic()
-                with suppress(StorageError):  # told to who stores the next answer
+                with suppress(StorageError, *FAILURES):  # told to who stores the next answer
                     self.work(partial(leases.beat, sessions=sorted(self._sessions)))
+                    keep_in_file(self.engine)
 
     def _next_group(self) -> list[_Job | None]:
         try:

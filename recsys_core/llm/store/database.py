@@ -5,6 +5,7 @@ loses nothing that was committed. A PostgreSQL URL serves several machines.
 """
 
 import os
+import sqlite3
 import time
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,9 @@ _CREATION: Final = 20_250_803
 """Any number: the advisory lock under which the tables are made."""
 METADATA: Final = sa.MetaData()
 
+FAILURES: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, UnicodeError)
+"""What a data base raises that does not work; a damaged schema may be no UTF-8."""
+_NEW_S: Final = 60.0
 ANSWERS: Final = sa.Table(
     "answers",
     METADATA,
@@ -171,27 +175,61 @@ def open_engine(url: str) -> sa.Engine:
     Raises:
         StorageError: the data base cannot be opened or written.
     """
+    engine = None
     try:
         parsed = sa.make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")  # the driver that is installed
         if parsed.get_backend_name() == "sqlite":
             Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+            _refuse_emptied(Path(parsed.database or ""))
         engine = sa.create_engine(parsed, pool_size=2, max_overflow=2, pool_pre_ping=True)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _tune)
         with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":  # "if not exists" does not survive a race there
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION)))
-            for table in METADATA.sorted_tables:
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
-            _add_holders(connection)
-            _seal_answers(connection)
-    except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
+            _make_tables(connection)
+        keep_in_file(engine)
+    except (*FAILURES, ImportError) as error:
+        if engine is not None:
+            engine.dispose()
         raise storage_error(url, error) from error
     return engine
+
+
+def _make_tables(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":  # "if not exists" does not survive a race there
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION)))
+    for table in METADATA.sorted_tables:
+        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+        for index in table.indexes:
+            connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+    _add_holders(connection)
+    _seal_answers(connection)
+
+
+def keep_in_file(engine: sa.Engine) -> None:
+    """Bring what stands in SQLite's log (-wal) into its file, as far as nobody reads it.
+
+    A log that is lost or damaged loses what it holds without a word; so it shall hold little.
+    """
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _refuse_emptied(file: Path) -> None:
+    """Refuse a file that has lost its content: SQLite would take it for a new one in silence.
+
+    Raises:
+        DatabaseError: the file is empty, and not because it is being made at the moment.
+    """
+    try:
+        found = file.stat()
+    except OSError:  # not there yet, or told by who opens it
+        return
+    left = any(file.with_name(file.name + one).exists() for one in ("-wal", "-journal"))
+    if file.is_file() and not found.st_size and not left and time.time() - found.st_mtime > _NEW_S:
+        raise sqlite3.DatabaseError("the file is empty")
 
 
 def answer_seal(key: str, text: str, refusal: str, cut: object) -> str:
@@ -262,8 +300,15 @@ def _tune(connection: Any, _: object) -> None:
 def storage_error(url: str, error: Exception) -> StorageError:
     """The error for a cache that does not work; passwords in the URL are masked."""
     shown = sa.make_url(url).render_as_string(hide_password=True)
+    cause = getattr(error, "orig", error)
+    fix = "check the path or server, or set llm.cache_url to another place. Stored answers stay."
+    if isinstance(cause, UnicodeError) or type(cause) is sqlite3.DatabaseError:
+        fix = (
+            "the file is damaged: restore it from a backup (`python -m deployments.backup`), or"
+            " remove it and what lies beside it (-wal, -shm); its answers are then paid for again."
+        )
     return StorageError(
-        f"The cache of LLM answers at {shown} does not work: {getattr(error, 'orig', error)}",
+        f"The cache of LLM answers at {shown} does not work: {cause}",
         expected="a data base that can be written, with enough room on its disk.",
-        fix="check the path or server, or set llm.cache_url to another place. Stored answers stay.",
+        fix=fix,
     )

@@ -13,7 +13,15 @@ import sqlalchemy as sa
 
 from recsys_core import columns as c
 from recsys_core.llm.accounting.ledger import ledger
-from recsys_core.llm.store.database import CALLS, RUNS, now, open_engine, storage_error, upsert
+from recsys_core.llm.store.database import (
+    CALLS,
+    FAILURES,
+    RUNS,
+    now,
+    open_engine,
+    storage_error,
+    upsert,
+)
 from recsys_core.processes import Process, this_process
 
 T = TypeVar("T")
@@ -96,7 +104,7 @@ def _work(url: str, action: Callable[[sa.Connection], T]) -> T:
     try:
         with engine.begin() as connection:
             return action(connection)
-    except sa.exc.SQLAlchemyError as error:
+    except FAILURES as error:
         raise storage_error(url, error) from error
     finally:
         engine.dispose()

@@ -22,6 +22,7 @@ from recsys_core import columns as c
 from recsys_core.artifacts import local_folder, sweep_root
 from recsys_core.errors import ConfigError, RecsysError, StorageError
 from recsys_core.llm.store.database import ANSWERS, CALLS, LEASES, cache_url, open_engine
+from recsys_core.report.folder import is_run
 
 FORGOTTEN: Final = "user:forgotten"
 _STATE: Final = "state"
@@ -47,7 +48,7 @@ def artifacts_of(root: Path, user: str) -> Iterator[Path]:
 
 
 def runs_of(root: Path, user: str) -> Iterator[Path]:
-    """Folders of runs with a table that holds the user."""
+    """Folders with a table that holds the user, beside one another: of runs, and of others."""
     for folder in sorted(path for path in root.glob("*") if path.is_dir()):
         if not folder.is_symlink() and any(
             _holds(table, user) for table in sorted(folder.rglob("*.parquet"))
@@ -56,12 +57,13 @@ def runs_of(root: Path, user: str) -> Iterator[Path]:
 
 
 def answers_of(engine: sa.Engine, user: str) -> list[str]:
-    """Keys of answers to requests about the user, by the subjects that the ledger names."""
-    about = (CALLS.c[c.SUBJECT] == _subject(user)) | CALLS.c[c.SUBJECT].startswith(
-        f"{_subject(user)} ", autoescape=True
-    )
+    """Keys of answers to requests about the user, and of such that are, or were, under way."""
+    told = [
+        sa.select(table.c[c.KEY]).where(table.c[c.SUBJECT] == _subject(user))
+        for table in (CALLS, LEASES)
+    ]
     with engine.connect() as connection:
-        return sorted(set(connection.execute(sa.select(CALLS.c[c.KEY]).where(about)).scalars()))
+        return sorted(set(connection.execute(sa.union(*told)).scalars()))
 
 
 def _subject(user: str) -> str:
@@ -132,7 +134,8 @@ def forget(
     engine = open_engine(url) if _exists(url) else None
     try:
         keys = answers_of(engine, user) if engine else []
-        folders = [*artifacts_of(root, user), *runs_of(Path(runs).expanduser().resolve(), user)]
+        shown = list(runs_of(Path(runs).expanduser().resolve(), user))
+        folders = [*artifacts_of(root, user), *filter(is_run, shown)]
         found = [f"folder {folder}" for folder in folders]
         states = [one for one in sorted((root / _STATE).rglob("*.parquet")) if _holds(one, user)]
         found += [f"file {one}" for one in states]
@@ -140,7 +143,7 @@ def forget(
         if not dry_run:
             sweep_root(str(root))  # what killed processes left half written may hold anybody
             for folder in folders:
-                shutil.rmtree(folder)
+                folder.unlink() if folder.is_symlink() else shutil.rmtree(folder)
             for path in states:  # the next look records anew and announces nobody
                 path.unlink()
             if engine and keys:
@@ -148,7 +151,8 @@ def forget(
     finally:
         if engine:
             engine.dispose()
-    return found
+    foreign = [folder for folder in shown if not is_run(folder)]
+    return found + [f"nothing of {folder}, which no run wrote: see to it" for folder in foreign]
 
 
 def _exists(url: str) -> bool:

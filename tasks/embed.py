@@ -55,7 +55,7 @@ def _shifted(report: Report, before: int, done: int) -> None:
 
 @step(
     "embeddings",
-    version="9",
+    version="10",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
     libraries=("scikit-learn",),

@@ -22,7 +22,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "item_profiles",
-    version="7",
+    version="8",
     returns=ItemProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

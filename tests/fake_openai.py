@@ -15,6 +15,7 @@ stays), or by a rule. Words:
     echo         401 that repeats the key       nousage           no token counts
     escaped      the same, JSON-escaped         echo200           an answer that repeats the key
     usage/X      X as the counts of tokens      redirect          307 to `elsewhere`
+    counts/JSON  that as the usage              as/STATUS         a valid answer with that status
     packed       an answer in gzip
     deep         nested 100,000 times           huge/MIB bomb/MIB a body of that size, plain or gzip
 
@@ -274,6 +275,10 @@ class FakeOpenAI:
         if word == "echo200":
             completion["choices"][0]["message"]["content"] = f"Key {received.authorization}"
             return 200, json.dumps(completion).encode(), ""
+        if word == "counts":
+            return 200, json.dumps(completion | {"usage": json.loads(argument)}).encode(), ""
+        if word == "as":
+            return int(argument), json.dumps(completion).encode(), ""
         if word == "usage":
             told = rf'"\1_tokens": {argument}'
             counts = r'"(prompt|completion)_tokens": \d+'

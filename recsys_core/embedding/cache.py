@@ -50,7 +50,7 @@ class VectorCache:
         found = {}
         with self._open() as database:
             for key, vector, checksum in self._select(database, list(text_of)):
-                if zlib.crc32(vector) == checksum:
+                if _checksum(key, vector) == checksum:
                     found[text_of[key]] = np.frombuffer(vector, np.float32)
         return found
 
@@ -58,7 +58,7 @@ class VectorCache:
         self, database: sqlite3.Connection, keys: list[str]
     ) -> Iterator[tuple[str, bytes, int]]:
         try:
-            database.execute(_TABLE)
+            _prepare(database)
             yield from _select(database, keys)
         except sqlite3.OperationalError:  # locked, or the disk fails: not the file's fault
             raise
@@ -76,13 +76,12 @@ class VectorCache:
         """
         if self._path is None or not texts:
             return
-        rows = [
-            (self._key(text), vector.tobytes(), zlib.crc32(vector.tobytes()))
-            for text, vector in zip(texts, vectors, strict=True)
-        ]
-        with self._open() as database, database:
-            database.execute(_TABLE)
-            database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+        made = [(self._key(text), one.tobytes()) for text, one in zip(texts, vectors, strict=True)]
+        rows = [(key, vector, _checksum(key, vector)) for key, vector in made]
+        with self._open() as database:
+            _prepare(database)
+            with database:
+                database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
 
     def _key(self, text: str) -> str:
         return content_hash([self._model, text])
@@ -104,6 +103,25 @@ class VectorCache:
                 fix="check its permissions and the room on its disk; remove the file if it is"
                 " damaged (its texts are then embedded again).",
             ) from error
+
+
+def _checksum(key: str, vector: bytes) -> int:
+    """Of a vector and of what it is one: two rows whose vectors were exchanged are wrong, too."""
+    return zlib.crc32(vector, zlib.crc32(key.encode()))
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    """Make the table; the checksums of an earlier version get their keys once."""
+    database.execute(_TABLE)
+    if database.execute("PRAGMA user_version").fetchone() != (0,):
+        return
+    database.create_function("bound", 2, _checksum, deterministic=True)
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(
+            "UPDATE vectors SET checksum = bound(key, vector) WHERE checksum = bound('', vector)"
+        )
+        database.execute("PRAGMA user_version = 1")
 
 
 def _select(database: sqlite3.Connection, keys: list[str]) -> Iterator[tuple[str, bytes, int]]:

@@ -96,6 +96,11 @@ def publish(root: str, run_name: str, files: Mapping[str, bytes], *, latest: boo
 def _replaceable(folder: Path) -> bool:
     if folder.is_symlink() or not folder.exists():
         return not folder.is_symlink()
+    return is_run(folder)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run of this project wrote the folder."""
     return folder.is_dir() and ((folder / MARK).is_file() or _has_summary(folder))
 
 

@@ -32,7 +32,7 @@ from tasks.runtime.vector_tables import write_vectors
 
 @step(
     "plain_vectors",
-    version="10",
+    version="11",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
 )

@@ -14,7 +14,7 @@ from recsys_core.artifacts import ArtifactStore
 from recsys_core.llm.store.answers import AnswerCache
 from recsys_core.processes import temporary_name, this_process
 from recsys_core.report.folder import publish
-from tests.recsys_core.llm.store.test_store_answers import call, record
+from tests.recsys_core.llm.store.test_store_answers import call, claim, record
 
 SECRET = "loves films about a very particular lighthouse"
 
@@ -133,3 +133,39 @@ def test_what_cannot_be_read_is_told_before_anything_is_removed(
     assert "whether it holds the user is not known" in told
     assert str(damaged) in told
     assert of(place)[:2] == before
+
+
+def test_what_is_under_way_about_a_user_is_found_and_nobody_of_a_like_name(place: Path) -> None:
+    """A killed process left a lease: its subject would become a row of the ledger later."""
+    url = f"sqlite:///{place / 'artifacts' / 'llm.sqlite'}"
+
+    async def under_way() -> None:
+        cache = AnswerCache(url)
+        cache.open_session("gone")
+        for name in ("ann", "ann lee"):
+            asked = claim(f"never answered {name}", session="gone", subject=f"user:{name}")
+            assert await cache.claim(asked) == "granted"
+        await cache.close()
+
+    async def settled() -> set[str]:
+        cache = AnswerCache(url)
+        cache.close_session("gone")
+        try:
+            return {row[c.SUBJECT] for row in cache.calls()}
+        finally:
+            await cache.close()
+
+    asyncio.run(under_way())
+    forget("ann", **roots(place))
+    subjects = asyncio.run(settled())
+    assert "user:ann" not in subjects
+    assert {"user:forgotten", "user:ann lee"} <= subjects
+
+
+def test_a_folder_that_no_run_wrote_is_told_and_left(place: Path) -> None:
+    mine = place / "runs" / "mine"
+    mine.mkdir()
+    pl.DataFrame({c.USER: ["ann"]}).write_parquet(mine / "ratings.parquet")
+    told = forget("ann", **roots(place))
+    assert (mine / "ratings.parquet").exists()
+    assert any(str(mine) in one for one in told)

@@ -23,7 +23,7 @@ from recsys_core.http.backoff import Backoff
 from recsys_core.llm.accounting.budget import Budget, Spending
 from recsys_core.llm.accounting.ledger import Call, Verdict
 from recsys_core.llm.accounting.prices import Price
-from recsys_core.llm.accounting.tokens import TokenEstimator, guess
+from recsys_core.llm.accounting.tokens import TokenEstimator, believable, guess
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.execution.dialects import Dialects
 from recsys_core.llm.execution.rate_limits import Limits
@@ -300,19 +300,26 @@ class Executor:
             raise
         finally:
             trace.latency += time.monotonic() - begun
-        if completion.billed:
-            self._tokens.learn(
-                chat.purpose, chat.prompt_tokens, completion.tokens_in, completion.tokens_out
-            )
         return self._checked(completion, chat, claim)
 
     def _checked(self, completion: Completion, chat: AnyChat, claim: Claim) -> Completion:
-        """Secrets blanked, and tokens estimated from the texts where no usage came."""
-        if not completion.billed:
+        """Secrets blanked, and tokens estimated from the texts where no usage came.
+
+        Nor is one believed that counts fewer tokens than such texts can have.
+        """
+        told_in, told_out = completion.tokens_in, completion.tokens_out
+        written = guess([{"content": completion.text}]) if completion.text else 0
+        read = believable(told_in, *(message["content"] for message in chat.messages))
+        believed = read and believable(told_out, completion.text)
+        if completion.billed and believed:
+            self._tokens.learn(chat.purpose, chat.prompt_tokens, told_in, told_out)
+        else:
             self.counts["answers_without_usage"] += 1
             hidden = completion.cut or reasons(self._config)  # more than the text was written
-            answer = chat.max_answer_tokens if hidden else guess([{"content": completion.text}])
-            completion = replace(completion, tokens_in=claim.tokens_in, tokens_out=answer)
+            answer = chat.max_answer_tokens if hidden else written
+            tokens_in = max(claim.tokens_in, told_in)
+            answer = max(answer, told_out, told_in + told_out - tokens_in)
+            completion = replace(completion, tokens_in=tokens_in, tokens_out=answer)
         text = known_blanked(completion.text, self._secrets)
         refusal = known_blanked(completion.refusal, self._secrets)
         return replace(completion, text=text, refusal=refusal)

@@ -9,7 +9,7 @@ import polars as pl
 
 from recsys_core.columns import LLM_CALLS
 from recsys_core.llm.accounting.budget import Planned
-from recsys_core.llm.accounting.tokens import guess
+from recsys_core.llm.accounting.tokens import likely
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.providers.base import A, Reply, Request, Usage, V
 from recsys_core.llm.request.chat_request import build_chat_request
@@ -51,7 +51,7 @@ class DryRunProvider:
                 self._cached[name] += 1
             else:
                 self._calls[name] += 1
-                self._tokens_in[name] += guess(chat.messages)
+                self._tokens_in[name] += likely(chat.messages)
                 self._tokens_out[name] += len(answer.model_dump_json()) // _CHARACTERS_PER_TOKEN + 1
         if known is not None:
             with suppress(Declined, InvalidAnswer):  # then the rule answers here as there

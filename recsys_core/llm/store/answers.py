@@ -28,7 +28,8 @@ from recsys_core.llm.store.database import (
     CALLS,
     REPORTED,
     SESSIONS,
-    answer_checksum,
+    answer_seal,
+    now,
     open_engine,
     storage_error,
     upsert,
@@ -156,7 +157,7 @@ class AnswerCache:
         def action(connection: sa.Connection) -> list[dict[str, Any]]:
             leases.open_session(connection, session)
             mine = SESSIONS.c.session == session
-            told = {"reported": time.time(), "place": place}
+            told = {"reported": now(connection), "place": place}
             connection.execute(sa.update(SESSIONS).where(mine).values(**told))
             _take_over(connection, session, sorted(found))
             return _calls(connection, CALLS.c.session == session)
@@ -298,7 +299,10 @@ def _totals(connection: sa.Connection, run: str) -> Totals:
 
 
 def _found(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Completion]:
-    query = sa.select(ANSWERS).where(ANSWERS.c[c.KEY].in_(set(keys)))
+    # SQLite keeps values of any type: a truth value that was altered must not fail to be read.
+    others = [one for one in ANSWERS.c if one.name != "cut"]
+    cut = sa.cast(ANSWERS.c.cut, sa.Integer).label("cut")
+    query = sa.select(*others, cut).where(ANSWERS.c[c.KEY].in_(set(keys)))
     rows = connection.execute(query).mappings()
     return {row[c.KEY]: _completion(dict(row)) for row in rows if _is_intact(dict(row))}
 
@@ -343,7 +347,7 @@ def _shows_its_rows(connection: sa.Connection, session: str) -> bool:
         return True
     # Told a moment ago by a process that lives: the artifact is about to be committed.
     process = Process(host=row["host"], pid=row["pid"], started=row["started"])
-    return not process.is_gone() and time.time() - row["reported"] < _COMMITTED_S
+    return not process.is_gone() and now(connection) - row["reported"] < _COMMITTED_S
 
 
 def _answer_row(record: Record) -> dict[str, Any]:
@@ -357,20 +361,21 @@ def _answer_row(record: Record) -> dict[str, Any]:
         "cut": completion.cut,
         c.TOKENS_IN: completion.tokens_in,
         c.TOKENS_OUT: completion.tokens_out,
-        "checksum": answer_checksum(completion.text, completion.refusal, completion.cut),
+        "seal": answer_seal(record.call.key, completion.text, completion.refusal, completion.cut),
     }
 
 
 def _is_intact(row: Mapping[str, Any]) -> bool:
-    expected: str = answer_checksum(row["text"], row["refusal"], row["cut"])
-    return bool(row["checksum"] == expected)
+    texts = (row[c.KEY], row["text"], row["refusal"])
+    whole = all(isinstance(one, str) for one in texts)
+    return whole and bool(row["seal"] == answer_seal(*texts, row["cut"]))
 
 
 def _completion(row: Mapping[str, Any]) -> Completion:
     return Completion(
         text=row["text"],
         refusal=row["refusal"],
-        cut=row["cut"],
+        cut=bool(row["cut"]),
         tokens_in=row[c.TOKENS_IN],
         tokens_out=row[c.TOKENS_OUT],
     )

@@ -5,6 +5,8 @@ loses nothing that was committed. A PostgreSQL URL serves several machines.
 """
 
 import os
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +34,7 @@ ANSWERS: Final = sa.Table(
     sa.Column("cut", sa.Boolean, nullable=False),
     sa.Column(c.TOKENS_IN, sa.BigInteger, nullable=False),
     sa.Column(c.TOKENS_OUT, sa.BigInteger, nullable=False),
-    sa.Column("checksum", sa.String(64), nullable=True),
+    sa.Column("seal", sa.String(64), nullable=True),
 )
 CALLS: Final = sa.Table(
     "calls",
@@ -174,27 +176,32 @@ def open_engine(url: str) -> sa.Engine:
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
-            _add_checksums(connection)
+            _seal_answers(connection)
     except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
         raise storage_error(url, error) from error
     return engine
 
 
-def answer_checksum(text: str, refusal: str, cut: bool) -> str:
-    """What an answer's row must say of itself to be believed."""
-    return content_hash([text, refusal, bool(cut)])
+def answer_seal(key: str, text: str, refusal: str, cut: object) -> str:
+    """What an answer's row must say of itself to be believed: the answer, and to what it is one."""
+    return content_hash([key, text, refusal, bool(cut)])
 
 
-def _add_checksums(connection: sa.Connection) -> None:
-    """Bring the table of an earlier version up to date: its answers get their checksums once."""
+def _seal_answers(connection: sa.Connection) -> None:
+    """Bring the table of an earlier version up to date: its answers get their seals once."""
     columns = {column["name"] for column in sa.inspect(connection).get_columns(ANSWERS.name)}
-    if "checksum" in columns:
+    if "seal" in columns:
         return
-    connection.execute(sa.text("ALTER TABLE answers ADD COLUMN checksum VARCHAR(64)"))
-    found = sa.select(ANSWERS.c[c.KEY], ANSWERS.c.text, ANSWERS.c.refusal, ANSWERS.c.cut)
-    for key, *answer in connection.execute(found).all():
-        change = sa.update(ANSWERS).where(ANSWERS.c[c.KEY] == key)
-        connection.execute(change.values(checksum=answer_checksum(*answer)))
+    connection.execute(sa.text("ALTER TABLE answers ADD COLUMN seal VARCHAR(64)"))
+    name = "checksum" if "checksum" in columns else "NULL"
+    checked: sa.ColumnClause[str | None] = sa.literal_column(name)
+    answer = (ANSWERS.c.text, ANSWERS.c.refusal, ANSWERS.c.cut)
+    for key, checksum, *parts in connection.execute(
+        sa.select(ANSWERS.c[c.KEY], checked, *answer)
+    ).all():
+        if checksum in (None, content_hash([*parts[:2], bool(parts[2])])):
+            change = sa.update(ANSWERS).where(ANSWERS.c[c.KEY] == key)
+            connection.execute(change.values(seal=answer_seal(key, *parts)))
 
 
 def upsert(connection: sa.Connection, table: sa.Table, *, replace: bool) -> Any:
@@ -208,6 +215,14 @@ def upsert(connection: sa.Connection, table: sa.Table, *, replace: bool) -> Any:
     return statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed)
 
 
+def now(connection: sa.Connection) -> float:
+    """Unix seconds by the one clock that all who share this data base have in common."""
+    if connection.dialect.name == "postgresql":
+        clock = sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()))
+        return float(connection.execute(clock).scalar_one())
+    return time.time()  # SQLite's processes are on one machine
+
+
 def insert(connection: sa.Connection, table: sa.Table) -> Any:
     """An insert of this data base's dialect, which knows `ON CONFLICT`."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -215,6 +230,8 @@ def insert(connection: sa.Connection, table: sa.Table) -> Any:
 
 
 def _tune(connection: Any, _: object) -> None:
+    # Bytes that a failing disk altered are no reason to end a run: their rows are not believed.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     connection.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_MS}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode=WAL")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from recsys_core import columns as c
 from recsys_core.llm.accounting.budget import BudgetScope, Ceiling, Spending
-from recsys_core.llm.store.database import CALLS, LEASES, SESSIONS, SPENDING, insert, upsert
+from recsys_core.llm.store.database import CALLS, LEASES, SESSIONS, SPENDING, insert, now, upsert
 from recsys_core.processes import Process, this_process
 
 BEAT_S: Final = 10.0
@@ -77,23 +77,23 @@ Outcome = Literal["granted", "held"] | OverBudget
 
 def open_session(connection: sa.Connection, session: str) -> None:
     """Write down an open provider and its process."""
-    here, now = this_process(), time.time()
+    here = this_process()
     row = {"session": session, "host": here.host, "pid": here.pid, "started": here.started,
-           "beat": now, "closed": False, "reported": None, "place": None}  # fmt: skip
+           "beat": now(connection), "closed": False, "reported": None, "place": None}  # fmt: skip
     connection.execute(upsert(connection, SESSIONS, replace=False), [row])
 
 
 def beat(connection: sa.Connection, sessions: Sequence[str]) -> None:
     """A sign of life of these providers."""
     mine = SESSIONS.c.session.in_(sessions)
-    connection.execute(sa.update(SESSIONS).where(mine).values(beat=time.time()))
+    connection.execute(sa.update(SESSIONS).where(mine).values(beat=now(connection)))
 
 
 def close_session(connection: sa.Connection, session: str) -> None:
     """A provider is closed: it holds no lease any more, and counts its own losses."""
     settle(connection, session)
     mine = SESSIONS.c.session == session
-    connection.execute(sa.update(SESSIONS).where(mine).values(closed=True, beat=time.time()))
+    connection.execute(sa.update(SESSIONS).where(mine).values(closed=True, beat=now(connection)))
 
 
 def take(connection: sa.Connection, claim: Claim) -> Outcome:
@@ -175,7 +175,7 @@ def is_gone(connection: sa.Connection, session: str) -> bool:
     if row is None or row["closed"]:
         return True
     process = Process(host=row["host"], pid=row["pid"], started=row["started"])
-    silent = time.time() - row["beat"] > SILENT_S
+    silent = now(connection) - row["beat"] > SILENT_S
     return process.is_gone() or (process.host != this_process().host and silent)
 
 
@@ -216,7 +216,9 @@ def _insert(connection: sa.Connection, claim: Claim) -> bool:
         c.STARTED: int(time.time() * 1e6), "durable": claim.durable,
     }  # fmt: skip
     statement = insert(connection, LEASES).values(row).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    # Not `rowcount`, which the driver of PostgreSQL does not tell of an insert.
+    written = connection.execute(statement.returning(LEASES.c[c.KEY])).scalar_one_or_none()
+    return written is not None
 
 
 def _lost_row(lease: Mapping[Any, Any]) -> dict[str, Any]:

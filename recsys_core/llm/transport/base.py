@@ -51,7 +51,8 @@ class Completion:
         cut: the answer ended because `max_tokens` was reached.
         tokens_in: prompt tokens, `tokens_cached` among them (cheaper with some endpoints).
         tokens_out: completion tokens, reasoning among them.
-        billed: False where no usage came with the answer, so tokens are our estimate.
+        billed: False where no usage came with the answer: the counts are then the least that it
+            can have cost, and the rest is our estimate.
     """
 
     text: str
@@ -134,6 +135,11 @@ class Transport(Protocol):
         """Release connections."""
 
 
+def is_answer(status: object) -> bool:
+    """Whether a status says that the request was answered, and so billed."""
+    return isinstance(status, int) and 200 <= status < 300
+
+
 def read_json(raw: bytes) -> Any:
     """The value of a response body.
 
@@ -151,7 +157,8 @@ def read_completion(body: Any) -> Completion:
     """The completion in an OpenAI-style response body (a dict).
 
     Counts of tokens that are missing or cannot be believed leave `billed` False, so that they are
-    estimated from the texts.
+    estimated from the texts. Reasoning that stands beside the answer's own count (xAI), or only in
+    the total (Gemini), is billed, too.
 
     Raises:
         SendFailed: (malformed) the body is no completion.
@@ -169,18 +176,27 @@ def read_completion(body: Any) -> Completion:
         ) from None
     usage = body.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    tokens_in, tokens_out = (_count(usage.get(f"{one}_tokens")) for one in ("prompt", "completion"))
+    tokens_in, tokens_out, total = (
+        _count(usage.get(f"{one}_tokens")) for one in ("prompt", "completion", "total")
+    )
+    cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    answered, read = tokens_out or 0, tokens_in or 0
+    beside = reasoning if reasoning > answered else 0
     return Completion(
         text=text,
         refusal=refusal,
         cut=cut,
-        tokens_in=tokens_in or 0,
-        tokens_out=tokens_out or 0,
-        tokens_cached=min(_count(cached) or 0, tokens_in or 0),
+        tokens_in=read,
+        tokens_out=max(answered + beside, (total or 0) - read),
+        tokens_cached=min(cached, read),
         billed=bool(tokens_in) and tokens_out is not None,
     )
+
+
+def _detail(usage: Mapping[str, Any], place: str, name: str) -> int:
+    details = usage.get(place)
+    return (_count(details.get(name)) if isinstance(details, Mapping) else None) or 0
 
 
 def _count(value: object) -> int | None:

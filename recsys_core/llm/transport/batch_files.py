@@ -15,7 +15,13 @@ import sqlalchemy as sa
 from recsys_core import columns as c
 from recsys_core.llm.store.answers import AnswerCache
 from recsys_core.llm.store.database import ANSWERS, BATCH_CALLS, BATCHES, upsert
-from recsys_core.llm.transport.base import Completion, Payload, SendFailed, read_completion
+from recsys_core.llm.transport.base import (
+    Completion,
+    Payload,
+    SendFailed,
+    is_answer,
+    read_completion,
+)
 from recsys_core.llm.transport.openai_http import chat_body
 
 MAX_LINES: Final = 50_000
@@ -53,7 +59,7 @@ def results(content: bytes) -> Iterator[tuple[str, Completion | SendFailed]]:
 
 def _outcome(response: dict[str, Any], error: object) -> Completion | SendFailed:
     status = response.get("status_code")
-    if status == 200:
+    if is_answer(status):
         try:
             return read_completion(response.get("body"))
         except SendFailed as failure:

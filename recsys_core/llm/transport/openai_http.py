@@ -21,6 +21,7 @@ from recsys_core.llm.transport.base import (
     Completion,
     Payload,
     SendFailed,
+    is_answer,
     read_completion,
     read_json,
 )
@@ -72,7 +73,7 @@ class OpenAIHttpTransport:
 
     @staticmethod
     def _read(status: int, raw: bytes, wait: float | None) -> Completion:
-        if status != 200:
+        if not is_answer(status):
             message = f"HTTP {status}: {raw[:_SHOWN].decode(errors='replace')}"
             raise SendFailed(message, status=status, retry_after=wait)
         return read_completion(read_json(raw))

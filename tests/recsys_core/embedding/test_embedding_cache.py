@@ -1,6 +1,7 @@
 """Vectors on disk: exactly the changed texts are embedded, and damage only costs time."""
 
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +80,35 @@ def test_an_altered_vector_is_embedded_again(path: Path) -> None:
         database.execute("UPDATE vectors SET vector = ? WHERE key = ?", (b"12345678", key))
     database.close()
     assert set(cache.get(["a", "b"])) == {"b"}
+
+
+def test_vectors_that_changed_places_are_embedded_again(path: Path) -> None:
+    cache = VectorCache(path, "model")
+    cache.put(["a", "b", "c"], np.arange(6, dtype=np.float32).reshape(3, 2))
+    keys = [cache._key(text) for text in "ab"]
+    with sqlite3.connect(path) as database:
+        found = [
+            database.execute("SELECT vector, checksum FROM vectors WHERE key = ?", [key]).fetchone()
+            for key in keys
+        ]
+        for key, row in zip(keys, found[::-1], strict=True):
+            database.execute(
+                "UPDATE vectors SET vector = ?, checksum = ? WHERE key = ?", [*row, key]
+            )
+    database.close()
+    assert set(cache.get(["a", "b", "c"])) == {"c"}
+
+
+def test_the_vectors_of_an_earlier_version_are_found(path: Path) -> None:
+    cache = VectorCache(path, "model")
+    cache.put(["a", "b"], np.ones((2, 2), np.float32))
+    with sqlite3.connect(path) as database:  # as they were: the checksum of the vector alone
+        for (vector,) in database.execute("SELECT vector FROM vectors").fetchall():
+            database.execute("UPDATE vectors SET checksum = ?", [zlib.crc32(vector)])
+        database.execute("UPDATE vectors SET checksum = 1 WHERE key = ?", [cache._key("b")])
+        database.execute("PRAGMA user_version = 0")
+    database.close()
+    assert set(cache.get(["a", "b"])) == {"a"}
 
 
 @pytest.mark.parametrize("content", [b"no data base" * 100, b""])

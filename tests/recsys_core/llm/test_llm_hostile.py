@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from recsys_core import columns as c
+from recsys_core.artifacts import content_hash
 from recsys_core.errors import BudgetExceeded, ConfigError, LLMRefused
 from recsys_core.llm.accounting.budget import Spending
 from recsys_core.llm.config import LLMConfig
@@ -70,6 +71,48 @@ def test_counts_of_tokens_that_cannot_be_believed_are_estimated(
     assert usage.facts["answers_without_usage"] == 1
     assert 10 < usage.calls[c.TOKENS_IN][0] < 1000
     assert 5 < usage.calls[c.TOKENS_OUT][0] <= 100
+
+
+@pytest.mark.parametrize(
+    ("counts", "tokens_in", "tokens_out", "estimated"),
+    [
+        # Reasoning beside the answer's own count (xAI), and only in the total (Gemini).
+        ('{"prompt_tokens": 90, "completion_tokens": 20, "total_tokens": 410, '
+         '"completion_tokens_details": {"reasoning_tokens": 300}}', 90, 320, 0),
+        ('{"prompt_tokens": 90, "completion_tokens": 20, "total_tokens": 410}', 90, 320, 0),
+        # Reasoning among the answer's tokens (OpenAI) is counted once.
+        ('{"prompt_tokens": 90, "completion_tokens": 320, "total_tokens": 410, '
+         '"completion_tokens_details": {"reasoning_tokens": 300}}', 90, 320, 0),
+        ('{"total_tokens": 5000}', 1, 4000, 1),  # whatever is told, and at least that
+        ('{"prompt_tokens": 90, "completion_tokens": 0, "total_tokens": 90}', 90, 5, 1),
+        ('{"prompt_tokens": 1, "completion_tokens": 20}', 20, 20, 1),
+        ('{"prompt_tokens": 90, "total_tokens": 2000}', 90, 1900, 1),
+    ],
+)  # fmt: skip
+def test_tokens_are_found_wherever_they_are_told(
+    server: FakeOpenAI, config: Make, counts: str, tokens_in: int, tokens_out: int, estimated: int
+) -> None:
+    server.rule = lambda _: f"counts/{counts}"
+    reply, usage = ask(config(), "any")
+    assert reply.status == "ok"
+    told = (usage.calls[c.TOKENS_IN][0], usage.calls[c.TOKENS_OUT][0])
+    assert usage.facts.get("answers_without_usage", 0) == estimated
+    if estimated:
+        assert told[0] >= tokens_in
+        assert told[1] >= tokens_out
+    else:
+        assert told == (tokens_in, tokens_out)
+
+
+@pytest.mark.parametrize("status", [201, 203, 206, 299])
+def test_an_answer_of_any_status_that_says_so_is_read_and_counted(
+    server: FakeOpenAI, config: Make, status: int
+) -> None:
+    server.rule = lambda _: f"as/{status}"
+    reply, usage = ask(config(), "any")
+    assert reply.status == "ok"
+    assert usage.calls[c.TOKENS_OUT].to_list() > [0]
+    check_ledger(usage, server)
 
 
 def test_no_ceiling_is_passed_where_no_usage_comes(server: FakeOpenAI, config: Make) -> None:
@@ -149,11 +192,11 @@ def test_a_key_that_no_header_can_carry_is_one_message(
 
 
 def test_a_ceiling_of_the_root_holds_over_all_its_runs(server: FakeOpenAI, config: Make) -> None:
-    limited = config(max_tokens=900, budget_scope="root")
+    limited = config(max_tokens=1500, budget_scope="root")
     for run in ("one", "two", "three"):
-        requests = [echo(f"{run} {i}") for i in range(40)]
+        requests = [echo(f"{run} {i}") for i in range(90)]
         replies, usage = ask_all(limited, requests, run=run)
-        assert 600 < usage.facts["root_tokens"] <= 900
+        assert 900 < usage.facts["root_tokens"] <= 1500
     # Requests are under way together, so any of them may be the last that still fits.
     exceeded = [one for one in replies if isinstance(one, BudgetExceeded)]
     assert exceeded
@@ -272,13 +315,18 @@ def test_a_rebuilt_artifact_shows_what_its_answers_cost(
     assert len(server.requests()) == 5
 
 
-@pytest.mark.parametrize("column", ["text", "refusal", "cut", "checksum"])
+@pytest.mark.parametrize("value", ["1", "'odd'", "x'ff00'", "cast(x'ff00' AS TEXT)", "''"])
+@pytest.mark.parametrize("column", ["text", "refusal", "cut", "seal"])
 def test_an_answer_that_was_altered_is_not_trusted_but_asked_again(
-    server: FakeOpenAI, config: Make, tmp_path: Path, column: str
+    server: FakeOpenAI, config: Make, tmp_path: Path, column: str, value: str
 ) -> None:
+    if (column, value) == ("refusal", "''"):
+        value = "'no'"
+    if column == "cut":
+        value = value if value == "1" else "2"
     ask(config(), "ok")
     with sqlite3.connect(tmp_path / "llm.sqlite") as cache:
-        cache.execute(f"UPDATE answers SET {column} = 1")
+        cache.execute(f"UPDATE answers SET {column} = {value}")
     reply, usage = ask(config(), "ok")
     assert reply.status == "ok"
     assert len(server.requests()) == 2
@@ -287,12 +335,36 @@ def test_an_answer_that_was_altered_is_not_trusted_but_asked_again(
     assert usage.facts["cached_answers"] == 1
 
 
-def test_a_cache_of_an_earlier_version_is_brought_up_to_date(
+def test_answers_that_changed_places_are_asked_again(
     server: FakeOpenAI, config: Make, tmp_path: Path
+) -> None:
+    server.answer = lambda received: {"word": received.text[-3:], "rows": [{"id": "text"}]}
+    asked = [echo("one"), echo("two"), echo("six")]
+    ask_all(config(), asked)
+    with sqlite3.connect(tmp_path / "llm.sqlite") as cache:
+        rows = cache.execute("SELECT key, text, seal FROM answers").fetchall()
+        places = {word: next(row for row in rows if word in row[1]) for word in ("one", "two")}
+        for word, other in (("one", "two"), ("two", "one")):
+            change = "UPDATE answers SET text = ?, seal = ? WHERE key = ?"
+            cache.execute(change, [*places[other][1:], places[word][0]])
+    replies, usage = ask_all(config(), asked)
+    assert [reply.answer.word for reply in replies] == ["one", "two", "six"]
+    assert usage.facts["cached_answers"] == 1
+    assert len(server.requests()) == 5
+
+
+@pytest.mark.parametrize("with_checksums", [True, False])
+def test_a_cache_of_an_earlier_version_is_brought_up_to_date(
+    server: FakeOpenAI, config: Make, tmp_path: Path, with_checksums: bool
 ) -> None:
     ask(config(), "ok")
     with sqlite3.connect(tmp_path / "llm.sqlite") as cache:
-        cache.execute("ALTER TABLE answers DROP COLUMN checksum")
+        cache.execute("ALTER TABLE answers DROP COLUMN seal")
+        if with_checksums:
+            ((text, refusal),) = cache.execute("SELECT text, refusal FROM answers").fetchall()
+            cache.execute("ALTER TABLE answers ADD COLUMN checksum VARCHAR(64)")
+            checksum = content_hash([text, refusal, False])
+            cache.execute("UPDATE answers SET checksum = ?", [checksum])
         for table in ("sessions", "leases"):
             cache.execute(f"DROP TABLE {table}")
     _, usage = ask(config(), "ok")

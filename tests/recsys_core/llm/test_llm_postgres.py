@@ -20,8 +20,12 @@ import pytest
 
 from recsys_core import columns as c
 from recsys_core.llm.accounting.budget import Spending
+from recsys_core.llm.store import leases
 from recsys_core.llm.store.answers import AnswerCache
-from tests.recsys_core.llm.store.test_store_answers import ROOT, record
+from recsys_core.processes import Process
+from tests.fake_openai import FakeOpenAI
+from tests.recsys_core.llm.store.test_store_answers import ROOT, claim, record
+from tests.recsys_core.llm.test_llm_hostile import Make, rival, start_together
 
 T = TypeVar("T")
 
@@ -144,3 +148,37 @@ def test_processes_write_at_once_and_the_first_answer_stays(url: str) -> None:
     texts, spent, rows = with_caches(url, work, 1)
     assert texts <= {"0", "1", "2"}
     assert (spent, rows) == (Spending(dollars=75.0, tokens=4500), 300)
+
+
+@pytest.mark.parametrize("wrong_s", [3600.0, -3600.0])
+def test_clocks_that_differ_end_nobodys_lease(
+    url: str, monkeypatch: pytest.MonkeyPatch, wrong_s: float
+) -> None:
+    """Two machines: who is silent is told by the data base's clock, not by either's own."""
+    key, right = f"clock {wrong_s}", time.time
+
+    async def work(one: AnswerCache, other: AnswerCache) -> None:
+        with monkeypatch.context() as there:
+            elsewhere = Process(host="elsewhere"[:8], pid=1, started=1)
+            there.setattr(leases, "this_process", lambda: elsewhere)
+            one.open_session(key)
+            assert await one.claim(claim(key, session=key)) == "granted"
+        with monkeypatch.context() as here:
+            here.setattr(time, "time", lambda: right() + wrong_s)
+            other.open_session(f"rival {key}")
+            assert await other.claim(claim(key, session=f"rival {key}")) == "held"
+
+    with_caches(url, work, 2)
+
+
+def test_two_runs_at_once_pay_once_and_every_attempt_stands_in_one_ledger(
+    url: str, server: FakeOpenAI, config: Make, tmp_path: Path
+) -> None:
+    server.latency = 0.05
+    shared = config(max_in_flight=8, cache_url=url)
+    runs = [rival(shared, tmp_path / "prompts", f"rival {name}", 60) for name in ("one", "two")]
+    start_together(*runs)
+    told = [one.communicate(timeout=60)[0].split() for one in runs]
+    assert [answered for answered, _ in told] == ["60", "60"]
+    assert len(server.requests()) == 60
+    assert sum(int(attempts) for _, attempts in told) == 60

@@ -1,4 +1,10 @@
 import asyncio
+import importlib.util
+import json
+import string
+from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +20,7 @@ from recsys_core.llm.accounting.budget import (
     shared_budget,
 )
 from recsys_core.llm.accounting.prices import Price, price_of
-from recsys_core.llm.accounting.tokens import TokenEstimator, guess
+from recsys_core.llm.accounting.tokens import TokenEstimator, believable, guess, likely
 from recsys_core.llm.config import LLMConfig
 from recsys_core.llm.providers.dry_run import DryRunProvider
 from recsys_core.llm.request.chat_request import decoding, reasons
@@ -146,13 +152,76 @@ def test_reasoning_models_get_room_and_no_temperature() -> None:
 
 def test_tokens_are_guessed_from_above_and_learned() -> None:
     prose = [{"role": "user", "content": "The quick brown fox jumps over the lazy dog. " * 100}]
-    assert 1000 <= guess(prose) <= 2000  # about 1,000 by byte-pair vocabularies
+    assert 1000 <= guess(prose) <= 3500  # about 1,000 by byte-pair vocabularies
+    assert likely(prose) < guess(prose)
     assert guess([{"content": "日本語"}]) >= 9
     tokens = TokenEstimator()
     assert (tokens.prompt(100), tokens.answer("p", 500)) == (100, 500)
     tokens.learn("p", 100, 150, 80)
     tokens.learn("p", 100, 50, 60)
     assert (tokens.prompt(100), tokens.answer("p", 500), tokens.answer("q", 500)) == (150, 80, 500)
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        # Counted by cl100k_base; larger vocabularies count less.
+        (json.dumps(["B00005N7P0", "B0A1WXQZ7K", "B07XJ8C8F5"] * 33), 1023),
+        (json.dumps({"id": "B00005N7P0", "title": "The Matrix", "year": 1999}) * 30, 780),
+        ("!?#$%^&*()_+-=[]{}|;:,./" * 40, 560), ("QXZKJVWPGH" * 100, 701),
+        ("a b c d e f g h i j " * 50, 501), ("1 2 3 4 5 6 7 8 9 0 " * 50, 1000),
+        ("a\nB\n" * 250, 1000),
+    ],
+)  # fmt: skip
+def test_no_text_of_ids_and_marks_is_guessed_too_low(text: str, counted: int) -> None:
+    assert guess([{"content": text}]) >= counted
+
+
+ALPHABETS = [
+    "0123456789abcdef-", string.ascii_lowercase, "xzqjkvwpg", "bcdfghjklmnpqrstvwxz2456789",
+    string.ascii_uppercase, "XZQJKVWPG", string.ascii_uppercase + string.digits,
+    string.ascii_letters, string.ascii_letters + string.digits, string.printable, " \t\n",
+    "ăâîșțžšďřůłńśźż", "aä bö",
+    "".join(map(chr, range(0xE0020, 0xE007F))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("vocabulary", ["cl100k_base", "o200k_base", "p50k_base"])
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+def test_no_vocabulary_counts_more_than_was_guessed(
+    monkeypatch: pytest.MonkeyPatch, vocabulary: str, alphabet: str
+) -> None:
+    """Random ids of 1 to 40 characters, by the vocabularies that litellm brings along."""
+    encoding = bytepairs(monkeypatch, vocabulary)
+    random = Random(alphabet)
+    for length in (1, 2, 3, 4, 6, 8, 10, 16, 22, 40):
+        for between in (" ", "\n", '", "'):
+            ids = ["".join(random.choices(alphabet, k=length)) for _ in range(40)]
+            text = between.join(ids)
+            counted = len(encoding.encode(text, disallowed_special=()))
+            assert guess([{"content": text}]) - 8 >= counted, (length, between)
+
+
+def bytepairs(monkeypatch: pytest.MonkeyPatch, vocabulary: str) -> Any:
+    tiktoken = pytest.importorskip("tiktoken")
+    litellm = importlib.util.find_spec("litellm")
+    if litellm is None or not litellm.submodule_search_locations:
+        pytest.skip("litellm is not installed")
+    folder = Path(litellm.submodule_search_locations[0], "litellm_core_utils", "tokenizers")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
+    return tiktoken.get_encoding(vocabulary)
+
+
+@pytest.mark.parametrize(("told", "believed"), [(0, False), (6, False), (7, True), (30, True)])
+def test_a_count_that_no_text_can_have_is_not_believed(told: int, believed: bool) -> None:
+    text = "The quick brown fox jumps over the lazy dog. " * 3
+    assert believable(told, text) is believed
+
+
+def test_a_text_without_words_has_a_token_at_least() -> None:
+    assert believable(1, "\n" * 3000)
+    assert believable(0, "")
+    assert not believable(0, "日本語")
 
 
 def test_a_plan_counts_every_distinct_request_once_and_asks_nobody() -> None:

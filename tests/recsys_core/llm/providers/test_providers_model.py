@@ -295,14 +295,14 @@ def test_the_budget_ends_the_run_and_keeps_what_was_bought(
     server: FakeOpenAI, config: Make
 ) -> None:
     requests = [echo(f"{i}") for i in range(30)]
-    limited = config(max_tokens=400, max_in_flight=8)
+    limited = config(max_tokens=900, max_in_flight=8)
     replies, usage = ask_all(limited, requests)
     exceeded = [reply for reply in replies if isinstance(reply, BudgetExceeded)]
     bought = len(server.requests())
     assert exceeded
     assert 5 <= bought == usage.calls.height
     tokens = usage.calls[c.TOKENS_IN].sum() + usage.calls[c.TOKENS_OUT].sum()
-    assert 100 < tokens <= 400
+    assert 100 < tokens <= 900
     assert usage.facts["run_tokens"] == tokens
     replies, usage = ask_all(config(), requests)
     assert {reply.status for reply in replies} == {"ok"}

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from recsys_core import columns as c
 from recsys_core.errors import ConfigError, StorageError
-from recsys_core.llm.accounting.budget import Spending
+from recsys_core.llm.accounting.budget import Ceiling, Spending
 from recsys_core.llm.accounting.ledger import Call, ledger, totals
 from recsys_core.llm.store.answers import AnswerCache, Record, Totals
 from recsys_core.llm.store.database import cache_url
+from recsys_core.llm.store.leases import Claim
 from recsys_core.llm.transport.base import Completion
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -33,6 +34,15 @@ def call(key: str, **fields: object) -> Call:
 def record(key: str, text: str = "answer", **fields: object) -> Record:
     usual = {"run": "run", "session": "s", "completion": Completion(text=text, tokens_in=10)}
     return Record(**(usual | {"call": call(key)} | fields))
+
+
+def claim(key: str, **fields: object) -> Claim:
+    usual = {
+        "key": key, "session": "s", "run": "run", "purpose": "p", "subject": "item:1", "model": "m",
+        "prompt_version": "v", "tokens_in": 10, "tokens_out": 5, "cost": 0.25,
+        "ceiling": Ceiling(), "durable": False, "fresh": False,
+    }  # fmt: skip
+    return Claim(**(usual | fields))
 
 
 def url(tmp_path: Path) -> str:

@@ -1,5 +1,7 @@
 """The service with a model of MovieLens 1M's size, asked by 16 clients on loopback.
 
+With `RECSYS_BENCH_RUN=runs/NAME` the model is that of a finished run, and is not exchanged.
+
 At least 100 requests/s for known users and 20/s for histories with reasons, 95th percentiles of 100
 and 250 ms, no error while the model is exchanged; on two idle cores. On a busy machine the
 processor's time per request says more than the seconds.
@@ -7,6 +9,7 @@ processor's time per request says more than the seconds.
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,49 +17,70 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
-from recsys_core.serving.product.pointer import promote
+from recsys_core.interactions.feedback import RatingScale
+from recsys_core.serving import open_model
+from recsys_core.serving.product.pointer import SERVED, promote
 from tests.benchmarks.bars import Bars
 from tests.benchmarks.serving_data import ITEMS, USERS, write_product
 from tests.local_server import free_port, wait_for
 
+RUN = "RECSYS_BENCH_RUN"
 CLIENTS, SECONDS, MOST_SECONDS, PROCESSES = 16, 8.0, 60.0, 2
 Body = dict[str, Any]
 
 
 def main() -> int:
     bars = Bars()
+    if finished := os.environ.get(RUN):
+        model = open_model(finished)
+        asking = _Bodies(
+            users=model.user_ids.to_list(), items=model.item_ids.to_list(), scale=model.scale
+        )
+        with _service(Path(finished).parent, Path(finished).name) as (process, port):
+            _judge(bars, _Load(process, port), asking)
+        return bars.missed
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for seed, name in enumerate(("first", "second")):
             write_product(root, name, seed)
         promote(str(root / "runs"), "first", "by hand")
-        with _service(root / "runs") as (process, port):
-            print(f"loaded: {_memory(process)}")
+        users, items = (list(range(1, count + 1)) for count in (USERS, ITEMS))
+        asking = _Bodies(users=users, items=items, scale=RatingScale())
+        with _service(root / "runs", SERVED) as (process, port):
             asked = _Load(process, port)
-            asked.judge(bars, "known users, each for the first time", _each_user(), 100, 0.1)
-            asked.judge(bars, "known users, asked again and again", _any_user(100), 100, 0.1)
-            asked.judge(bars, "histories with reasons", _histories(), 20, 0.25)
+            _judge(bars, asked, asking)
             asked.models.clear()
             exchange = threading.Timer(1, promote, (str(root / "runs"), "second", "by hand"))
             exchange.start()
-            asked.judge(bars, "known users while the model is exchanged", _any_user(), 100, 0.1, 2)
+            asked.judge(
+                bars, "known users while the model is exchanged", asking.any_user(), 100, 0.1, 2
+            )
             exchange.join()
             bars.at_least("models that answered", len(asked.models), 2)
             print(f"in the end: {_memory(process)}")
     return bars.missed
 
 
+def _judge(bars: Bars, asked: "_Load", asking: "_Bodies") -> None:
+    print(f"loaded: {_memory(asked.process)}")
+    asked.judge(bars, "known users, each for the first time", asking.each_user(), 100, 0.1)
+    asked.judge(bars, "known users, asked again and again", asking.any_user(100), 100, 0.1)
+    asked.judge(bars, "histories with reasons", asking.histories(), 20, 0.25)
+    print(f"then: {_memory(asked.process)}")
+
+
 @contextmanager
-def _service(runs: Path) -> Iterator[tuple[psutil.Process, int]]:
+def _service(runs: Path, run: str) -> Iterator[tuple[psutil.Process, int]]:
     port = free_port()
-    command = [sys.executable, "-m", "deployments.serve", "--runs-root", str(runs)]
+    command = [sys.executable, "-m", "deployments.serve", "--runs-root", str(runs), "--run", run]
     command += ["--port", str(port), "--look-every", "1", "--processes", str(PROCESSES)]
     started = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
@@ -146,28 +170,38 @@ class _Load:
                 self._wrong.append(answer.status)
 
 
-def _each_user() -> Callable[[], Body]:
-    users = iter(np.random.default_rng(0).permutation(USERS) + 1)
-    more = count(1)  # a machine that is quicker than 6,040 users begins again
+@dataclass(frozen=True, kw_only=True)
+class _Bodies:
+    """What clients ask a model: its users, and histories of its items."""
 
-    def body() -> Body:
-        return {"user": int(next(users, next(more)))}
+    users: list[Any]
+    items: list[Any]
+    scale: RatingScale
 
-    return body
+    def each_user(self) -> Callable[[], Body]:
+        """Each user once; a machine that is quicker than all of them begins again."""
+        order = cycle(np.random.default_rng(0).permutation(len(self.users)).tolist())
+        return lambda: {"user": self.users[next(order)]}
+
+    def any_user(self, among: int | None = None) -> Callable[[], Body]:
+        """Some of the first `among` users."""
+        rng, some = np.random.default_rng(1), self.users[:among]
+        return lambda: {"user": some[int(rng.integers(len(some)))]}
+
+    def histories(self) -> Callable[[], Body]:
+        """Three to twenty-nine ratings of a new person."""
+        rng = np.random.default_rng(2)
+        levels = np.arange(self.scale.rating_min, self.scale.rating_max + 1)
+
+        def body() -> Body:
+            rated = rng.choice(len(self.items), int(rng.integers(3, 30)), replace=False)
+            return {"history": [
+                {"item_id": self.items[one], "rating": float(rng.choice(levels))}
+                for one in rated.tolist()
+            ]}  # fmt: skip
+
+        return body
 
 
-def _any_user(among: int = USERS) -> Callable[[], Body]:
-    rng = np.random.default_rng(1)
-    return lambda: {"user": int(rng.integers(1, among + 1))}
-
-
-def _histories() -> Callable[[], Body]:
-    rng = np.random.default_rng(2)
-
-    def body() -> Body:
-        rated = rng.choice(ITEMS, int(rng.integers(3, 30)), replace=False) + 1
-        return {"history": [
-            {"item_id": int(one), "rating": int(rng.integers(1, 6))} for one in rated
-        ]}  # fmt: skip
-
-    return body
+if __name__ == "__main__":
+    sys.exit(main())

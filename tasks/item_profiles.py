@@ -22,7 +22,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "item_profiles",
-    version="8",
+    version="9",
     returns=ItemProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

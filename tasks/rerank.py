@@ -34,7 +34,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @sharded(
     "rerank",
-    version="15",
+    version="16",
     returns=JudgementsRef,
     lists="candidates",
     tables={"judged": JUDGED, LEDGER: LLM_CALLS},

@@ -32,7 +32,7 @@ from tasks.runtime.vector_tables import write_vectors
 
 @step(
     "plain_vectors",
-    version="11",
+    version="12",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
 )

@@ -164,7 +164,7 @@ def test_the_summary_counts_what_the_run_rests_on(first: First) -> None:
     assert first.summary.llm.calls == calls.height
     assert first.summary.llm.tokens_in == calls[TOKENS_IN].sum()
     assert first.summary.llm.cost_usd == calls[COST].sum() == 0
-    assert set(calls[PURPOSE]) == {"user_profile", "prompt_level", "explanation"}
+    assert set(calls[PURPOSE]) == {"item_profile", "user_profile", "prompt_level", "explanation"}
     assert "fake: " in first.said.replace("openai/", "")
     assert "user_profile: " in first.said
 

@@ -312,7 +312,9 @@ class _Bomb:
 
 
 @pytest.mark.parametrize("submitted", [False, True])
-def test_records_that_changed_places_are_not_believed(store: ArtifactStore, submitted: bool) -> None:
+def test_records_that_changed_places_are_not_believed(
+    store: ArtifactStore, submitted: bool
+) -> None:
     """Each of them is ours and intact: it is an answer to another question."""
 
     @flow
@@ -326,8 +328,7 @@ def test_records_that_changed_places_are_not_believed(store: ArtifactStore, subm
     storage = get_current_settings().results.local_storage_path
     files = [path for path in storage.rglob("*") if path.is_file()]
     places = [
-        next(path for path in files if one.uri in path.read_text(errors="replace"))
-        for one in right
+        next(path for path in files if one.uri in path.read_text(errors="replace")) for one in right
     ]
     texts = [path.read_text() for path in places]
     for path, text in zip(places, texts[::-1], strict=True):

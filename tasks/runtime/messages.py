@@ -1,20 +1,27 @@
-"""The log of a run: a sentence per step, warnings once, one message per expected error."""
+"""The log of a run: a sentence per step, warnings once, one message per expected error.
+
+A step that takes long says in between how far it is.
+"""
 
 import logging
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from prefect import get_run_logger
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import MissingContextError
+from prefect.logging.handlers import PrefectConsoleHandler
 
 from recsys_core.artifacts import ArtifactRef
 from recsys_core.errors import RecsysError
 
+SILENCE_S: Final = 60.0
+"""A log that has said nothing for so long takes the next message of what is going on."""
 _LEVELS: Final = {"recsys_core": logging.WARNING, "tasks": logging.INFO}
 """Loggers whose messages are handed to the run's log, from these levels up. What else the library
-says is in the sentence of its step."""
+says is in the sentence of its step; where that takes long, some of it is told before."""
 _PREFECT: Final = (
     "prefect.task_runs",
     "prefect.flow_runs",
@@ -27,8 +34,29 @@ _LONGEST: Final = 120
 _HASH: Final = re.compile("[0-9a-f]{32,}")
 
 
+class _Lines:
+    """When this process told its last line; one that is read twice at a time does no harm."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def are_due(self) -> bool:
+        """Whether the log was silent for long."""
+        return time.monotonic() - self.last >= SILENCE_S
+
+
+_LINES: Final = _Lines()
+
+
+def tell_if_silent(message: Callable[[], str]) -> None:
+    """Write a line if there was none for `SILENCE_S`."""
+    if _LINES.are_due():
+        tell(message())
+
+
 def tell(message: str) -> None:
     """Write a line to the log of the run in progress; outside of one, nowhere."""
+    _LINES.last = time.monotonic()
     try:
         get_run_logger().info(message)
     except MissingContextError:
@@ -55,13 +83,19 @@ def facts(given: Mapping[str, Any]) -> list[str]:
 
 
 class _ToRunLog(logging.Handler):
-    """Hands messages to the log of the run in progress, each once per run."""
+    """Hands messages to the log of the run in progress, each once per run.
+
+    Those below `level` are handed on where the log was silent for long.
+    """
 
     def __init__(self, level: int) -> None:
-        super().__init__(level)
+        super().__init__(logging.INFO)
+        self._least = level
         self._told: set[tuple[str, str]] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < self._least and not _LINES.are_due():
+            return
         try:
             logger = get_run_logger()
         except MissingContextError:  # a thread of the library's own, or no run at all
@@ -72,7 +106,16 @@ class _ToRunLog(logging.Handler):
         key = (_run_id(), message)
         if key not in self._told:
             self._told.add(key)
+            _LINES.last = time.monotonic()
             logger.log(record.levelno, message)
+
+
+class _Elsewhere(logging.Filter):
+    """Keeps the console of Prefect's root logger from repeating what the log of the run says."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        ours = any(record.name == name or record.name.startswith(f"{name}.") for name in _LEVELS)
+        return not ours or (record.levelno >= logging.WARNING and not _run_id())
 
 
 class _InWords(logging.Filter):
@@ -103,12 +146,16 @@ def _run_id() -> str:
 
 _HANDLERS: Final = {name: _ToRunLog(level) for name, level in _LEVELS.items()}
 _IN_WORDS: Final = _InWords()
+_ELSEWHERE: Final = _Elsewhere()
 
 
 def install() -> None:
     """Let the run in progress say it in words; calling it again changes nothing."""
     for name, handler in _HANDLERS.items():
         logging.getLogger(name).addHandler(handler)
-    logging.getLogger("tasks").setLevel(_LEVELS["tasks"])
+        logging.getLogger(name).setLevel(logging.INFO)
+    for console in logging.getLogger().handlers:
+        if isinstance(console, PrefectConsoleHandler):
+            console.addFilter(_ELSEWHERE)
     for name in _PREFECT:
         logging.getLogger(name).addFilter(_IN_WORDS)

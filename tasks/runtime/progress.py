@@ -1,4 +1,8 @@
-"""Progress of the long steps: a bar on a terminal, an artifact where a Prefect server is set."""
+"""Progress of the long steps: a bar on a terminal, an artifact where a Prefect server is set.
+
+Where there is no terminal, the log of the run says how far a step is and how long it will take,
+about once a minute.
+"""
 
 import logging
 import sys
@@ -14,6 +18,8 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.settings import get_current_settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tasks.runtime.messages import tell_if_silent
 
 Report = Callable[..., None]
 """Called with what is done so far; more arguments are taken and ignored."""
@@ -49,10 +55,39 @@ def _nowhere(_: int) -> None:
     """Report to nobody."""
 
 
+class _Lines:
+    """Lines in the log of the run; a number that falls begins another pass."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self.label, self.total = label, total
+        self._first, self._done, self._since = 0, 0, time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        if done < self._done:
+            self._first, self._since = done, time.monotonic()
+        self._done = done
+        tell_if_silent(self._line)
+
+    def _line(self) -> str:
+        line = f"{self.label}: {self._done:,} of {self.total:,}"
+        made = self._done - self._first
+        if made <= 0 or self._done >= self.total:
+            return line
+        left = (time.monotonic() - self._since) / made * (self.total - self._done)
+        return f"{line}, about {in_words(left)} left"
+
+
+def in_words(seconds: float) -> str:
+    """`40 s`, `12 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 @contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
-        yield _nowhere
+        yield _Lines(label, total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)

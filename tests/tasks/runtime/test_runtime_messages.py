@@ -10,6 +10,7 @@ from prefect import flow, task
 
 from recsys_core.errors import ConfigError
 from tasks.runtime import messages
+from tasks.runtime import progress as shown
 from tasks.runtime.messages import facts, step_ended
 
 
@@ -82,6 +83,67 @@ def test_warnings_come_once_and_infos_of_the_library_not_at_all(
     assert said.count("3 items changed") == 1
     assert "detail" not in said
     assert not [one for one in said if one.startswith("Finished in state Completed()")][1:]
+
+
+def test_a_log_that_is_silent_for_long_says_how_far_a_step_is(
+    prefect_server: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = logging.getLogger("recsys_core.somewhere")
+    now = SimpleNamespace(at=1000.0)
+    clock = SimpleNamespace(monotonic=lambda: now.at)
+    monkeypatch.setattr(messages, "time", clock)
+    monkeypatch.setattr(shown, "time", clock)
+    monkeypatch.setattr(messages._LINES, "last", now.at)
+
+    @task
+    def long() -> None:
+        with shown.progress("graph training", 60) as report:
+            for epoch in range(1, 61):
+                now.at += 2
+                report(epoch)
+            now.at += 7
+            library.info("at once")
+            now.at += 54
+            library.info("components chosen")
+            now.at += 60
+            report(1)
+            now.at += 600
+            report(2)
+
+    @flow
+    def run() -> None:
+        messages.install()
+        long()
+
+    run()
+    said = [one.getMessage() for one in caplog.records if one.name.startswith("prefect.")]
+    told = [one for one in said if one.startswith(("graph", "components", "at once"))]
+    assert told == [
+        "graph training: 30 of 60, about 60 s left", "graph training: 60 of 60",
+        "components chosen", "graph training: 1 of 60",
+        "graph training: 2 of 60, about 9.7 h left",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (9000, "2.5 h")]
+)
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert shown.in_words(seconds) == words
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_the_console_repeats_nothing_of_the_runs_log(prefect_server: None, level: int) -> None:
+    one = logging.LogRecord("recsys_core.somewhere", level, "f.py", 1, "what", None, None)
+    other = logging.LogRecord("recsys_corex", level, "f.py", 1, "what", None, None)
+    assert messages._ELSEWHERE.filter(other)
+    assert messages._ELSEWHERE.filter(one) is (level == logging.WARNING), "outside of a run"
+
+    @flow
+    def run() -> bool:
+        return messages._ELSEWHERE.filter(one)
+
+    assert run() is False
 
 
 def test_outside_of_a_run_warnings_are_not_lost(capsys: pytest.CaptureFixture[str]) -> None:

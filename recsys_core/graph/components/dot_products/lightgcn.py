@@ -19,6 +19,7 @@ from scipy import sparse
 from torch.nn import functional
 
 from recsys_core.graph.components.dot_products.fitter import vectors_of
+from recsys_core.graph.components.effort import BUDGETS
 from recsys_core.graph.components.histories import Histories, HistoryInput, InputRows
 from recsys_core.graph.components.item_maps import Scorer
 from recsys_core.graph.components.settings import Ladder, Settings
@@ -45,6 +46,8 @@ _LAYERS: Final = 2
 _NEGATIVES: Final = 1500
 """Sampled items per step, shared by its users."""
 _LEARNING_RATE: Final = 5e-3
+_COST: Final = 60
+"""Times that a training reads the interactions, as the budget of an effort counts."""
 _WARM_UP: Final = 20
 _FLOOR: Final = 0.1
 """The learning rate ends at this share of its peak, by half a cosine."""
@@ -145,17 +148,22 @@ def lightgcn(spec: TrainingSpec) -> LightGcnFitter | str:
 def needless(spec: TrainingSpec) -> str:
     """Why it is not worth a training of its own; empty where it is.
 
-    On MovieLens 100K it got no weight beside the network and EASE, at a sixth of the
-    whole time (docs/experiments.md, 2026-11-29).
+    On sparse data the sum rests on it, whatever it costs. On dense data it adds one to four
+    hundredths (docs/experiments.md, 2026-11-30), as far as the effort reaches: each of its steps
+    passes messages over all interactions.
     """
-    graph = spec.graph
-    density = len(graph.edges) / math.sqrt(max(1, graph.n_users * graph.n_items))
-    if density < SPARSE_BELOW or spec.config.effort == "thorough":
+    edges, most = len(spec.graph.edges), BUDGETS[spec.config.effort].fitted // _COST
+    if _density(spec.graph) < SPARSE_BELOW or edges <= most:
         return ""
     return (
-        f"{density:.0f} interactions per node: on dense data the network and EASE leave it no"
-        " weight, so that effort thorough alone tries it"
+        f"{edges:,} interactions of dense data are beyond the {most:,} that effort"
+        f" {spec.config.effort} trains it on"
     )
+
+
+def _density(graph: InteractionGraph) -> float:
+    """Interactions per node."""
+    return len(graph.edges) / math.sqrt(max(1, graph.n_users * graph.n_items))
 
 
 def _fitted(spec: TrainingSpec) -> LightGcn:
@@ -171,7 +179,7 @@ def _fitted(spec: TrainingSpec) -> LightGcn:
     density = rows.nnz / np.sqrt(graph.n_users * graph.n_items)
     temperature = sparse_temperature(density)
     width = _WIDTHS[int(share_of_dense(density) >= 1 or spec.config.effort == "quick")]
-    short = spec.config.effort == "quick"
+    short = spec.config.effort == "quick" or _density(graph) >= SPARSE_BELOW
     steps = STEPS // 2 if short else STEPS
     base = None if spec.start is None else spec.start.lightgcn(graph)
     if spec.start is None or base is None:

@@ -6,6 +6,7 @@ try takes a hundredth of a second.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,8 @@ from recsys_core.interactions.topk import best_columns
 
 _BLOCK_CELLS: Final = 32_000_000
 """Scores held at once (128 MB): bounds memory, changes nothing."""
+_RANKED_CELLS: Final = 2_000_000
+"""Scores that the ranks of relevant candidates are counted in at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +133,34 @@ class CandidatePool:
     k: int
 
     def ndcg(self, total: torch.Tensor) -> torch.Tensor:
-        """(n_users,) NDCG@k of summed scores (n_users, width)."""
+        """(n_users,) NDCG@k of summed scores (n_users, width).
+
+        Few candidates are relevant: their ranks take less time than the best k of all.
+        """
         ranked = total.masked_fill(~self.filled, -torch.inf)
-        # Ties go to the lower item, as in the lists that are served: candidates stand by number.
-        _, best = best_columns(ranked, min(self.k, total.shape[1]))
-        discount = 1.0 / torch.log2(torch.arange(best.shape[1], dtype=torch.float32) + 2.0)
-        return (self.relevant.gather(1, best) * discount).sum(1) / self.ideal
+        gain = torch.zeros(len(self.ideal))
+        users, hits = self._hits
+        number, step = torch.arange(total.shape[1]), max(1, _RANKED_CELLS // total.shape[1])
+        for start in range(0, len(users), step):
+            some, places = users[start : start + step], hits[start : start + step, None]
+            scores = ranked[some]
+            own = scores.gather(1, places)
+            # Ties go to the lower item, as in the lists that are served: candidates stand in order.
+            before = (scores == own) & (number < places)
+            rank = (scores > own).sum(1) + before.sum(1)
+            gain.index_add_(0, some, (rank < self.k) / torch.log2(rank + 2.0))
+        return gain / self.ideal
+
+    @cached_property
+    def _hits(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Users and places of the relevant candidates."""
+        users, places = torch.nonzero(self.relevant, as_tuple=True)
+        return users, places
+
+    @property
+    def hits_per_user(self) -> float:
+        """Relevant candidates of a user, in the mean."""
+        return max(len(self._hits[0]), 1) / max(len(self.ideal), 1)
 
     def total(self, weights: npt.NDArray[np.float64]) -> torch.Tensor:
         """(n_users, width) sum of the scores by weights (n_components,) of scaled scores."""

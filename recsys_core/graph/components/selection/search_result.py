@@ -26,8 +26,8 @@ from recsys_core.graph.components.selection.refit import (
 )
 from recsys_core.graph.components.selection.stacking import (
     StackedWeights,
+    best_sum,
     learn_weights,
-    learn_weights_of_few,
 )
 from recsys_core.graph.components.settings import Ladder, Settings
 from recsys_core.graph.interaction_graph import Floats, Indices
@@ -120,12 +120,11 @@ class ComponentSearch:
         if self.target is None:
             return _unlearned(next(iter(scorers)))
         pool = pooled_candidates(scorers, self.target, top=top_of_pool(self.target.k))
-        budget = self._budget.weights
-        if len(pool.ideal) < LEAST_USERS:
-            kept = _POPULAR_LATELY if self.later else None
-            learned = learn_weights_of_few(pool, budget=budget, seed=self.data.seed, kept=kept)
-        else:
-            learned = learn_weights(pool, budget=budget)
+        few = len(pool.ideal) < LEAST_USERS
+        learned = learn_weights(
+            pool, budget=self._budget.weights, seed=self.data.seed,
+            kept=_POPULAR_LATELY if few and self.later else None,
+        )  # fmt: skip
         return replace(learned, cut=self._cut(learned, external))
 
     def refit(
@@ -255,7 +254,7 @@ def beside(base: Scorer, scorer: Scorer, target: Target) -> float:
     """NDCG@k of the best sum of two scorers."""
     scorers = {"base": base, "component": scorer}
     pool = pooled_candidates(scorers, target, top=top_of_pool(target.k))
-    return learn_weights(pool, budget=_JUDGED, noise=0.0).ndcg
+    return best_sum(pool, budget=_JUDGED)
 
 
 def top_of_pool(k: int) -> int:

@@ -1,17 +1,17 @@
 """Weights of a sum of components, learned on validation: stacking by coordinate search on NDCG.
 
-The search starts from the best component alone. In rounds it takes every component, the best one
-first, and tries a few multiples of its weight, and zero; a try that gains enough is kept. The
-result is never behind the best component on the users it is learned on. At the end a component
-goes whose loss is within the noise of these users, for it costs time and gains nothing sure.
+A search starts from the best component alone. In rounds it takes every component, the best one
+first, and tries a few multiples of its weight, and zero; a try that gains enough is kept.
 
-A few users decide little: on fewer than `effort.LEAST_USERS` the search takes what falls well for
-them for what is better. There the weights are means over searches on random halves of the users
-(bagging), by an NDCG that is cut off deeper, where each user has more hits to tell sums apart.
+What validation users like says less about sums than it seems to: of one search on all of them much
+is what falls well for them. So the weights are means over searches on random parts of the users
+(bagging), by an NDCG that is cut off deeper than the lists are, where each user has more hits to
+tell sums apart (docs/experiments.md, 2026-11-30). By that NDCG the result is never behind the best
+component on the users it is learned on.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -25,12 +25,14 @@ Doubles = npt.NDArray[np.float64]
 
 _ENTRIES: Final = (0.1, 0.3, 1.0)
 """Weights tried for a component that has none, as multiples of the sum of the others."""
-_HALVES: Final = 12
-"""Halves of few users that weights are means over."""
-_DEEP: Final = 100
-"""Cut-off of NDCG on these."""
+BAGS: Final = 8
+"""Random parts of the users that weights are means over."""
+_HITS: Final = 4_000
+"""Relevant items in a part at most: more of them tell little more, and each costs time."""
+DEEP: Final = 100
+"""Cut-off of NDCG that weights are learned by, or that of the lists where it is deeper."""
 _LEAST_SHARE: Final = 0.02
-"""Share of the weights below which a component is left out of such means."""
+"""Share of the weights below which a component is left out."""
 _KEPT: Final = 0.5
 """What a kept component gets beside the mean of the searches, relative to their weights."""
 _FACTORS: Final = (0.0, 0.5, 0.75, 1.33, 2.0)
@@ -76,16 +78,20 @@ class StackedWeights:
 
 
 def learn_weights(
-    pool: CandidatePool, *, budget: int, gain: float = 2e-4, noise: float = 1.0
+    pool: CandidatePool, *, budget: int, seed: int, gain: float = 2e-4, kept: str | None = None
 ) -> StackedWeights:
     """The weights of the components of a pool.
 
+    Where time has passed between what was learned and what is held out, more may have changed than
+    a few users tell, and the next stretch of time will change again. `kept` names the component
+    that such changes spare (what is popular lately): it has a third of the weights at least.
+
     Args:
         pool: candidates of validation users.
-        budget: tries at most; at least one per component and one more.
+        budget: tries of each search at most; at least one per component and one more.
+        seed: of the parts.
         gain: relative gain from which on a try is kept.
-        noise: a component goes whose removal costs less than so many standard errors of the
-            paired difference.
+        kept: a component that is part of the sum whatever the users say; None for none.
 
     Raises:
         ConfigError: the budget does not reach for the components alone.
@@ -96,64 +102,45 @@ def learn_weights(
             expected=f"at least {len(pool.names) + 1}: each one alone, and a first sum.",
             fix="raise the effort, or name fewer components.",
         )
-    search = _Search(pool, budget, gain)
-    search.run()
-    search.remove(noise)
-    without = search.without()
+    deep = pool.at(max(DEEP, pool.k))
+    found = _Search(deep, budget, gain)
+    users, most = len(pool.ideal), max(1, int(_HITS / pool.hits_per_user))
+    parts = [found]
+    rng = np.random.default_rng(seed)
+    for _ in range(BAGS if users > 1 and len(pool.names) > 1 else 0):
+        some = rng.permutation(users)[: min(users // 2, most)]
+        parts.append(_Search(deep.of_users(some), budget, gain))
+        parts[-1].run()
+    found.weights = _mean([one.weights for one in parts[1:] or parts])
+    if kept in pool.names:
+        found.weights[pool.names.index(kept)] += _KEPT * found.weights.sum()
+    elif found.ndcg_of(found.weights) < found.best:
+        found.start()
+        found.run()
+    told = _Search(pool, budget, gain)
+    told.weights = found.weights
     return StackedWeights(
-        weights=search.named(),
-        alone=dict(zip(pool.names, search.alone, strict=True)),
-        without=without,
-        ndcg=float(pool.ndcg(pool.total(search.weights)).mean()),
-        users=len(pool.ideal),
-        evaluations=search.spent,
-        budget=budget,
+        weights=told.named(),
+        alone=dict(zip(pool.names, told.alone, strict=True)),
+        without=told.without(),
+        ndcg=told.ndcg_of(told.weights),
+        users=users,
+        evaluations=sum(one.spent for one in parts),
+        budget=budget * len(parts),
     )
 
 
-def learn_weights_of_few(
-    pool: CandidatePool, *, budget: int, seed: int, gain: float = 2e-4, kept: str | None = None
-) -> StackedWeights:
-    """The weights of the components of a pool of few users (docs/experiments.md, 2026-11-30).
+def best_sum(pool: CandidatePool, *, budget: int, gain: float = 2e-4) -> float:
+    """NDCG@k of the best sum that one search on all users finds."""
+    search = _Search(pool, budget, gain)
+    search.run()
+    return search.best
 
-    Where the mean of the searches is behind the best component on all users, that search is
-    taken which saw all of them.
 
-    Where time has passed between what was learned and what is held out, more may have changed than
-    a few users tell, and the next stretch of time will change again. `kept` names the component
-    that such changes spare (what is popular lately): it has a third of the weights at least.
-
-    Args:
-        pool: candidates of validation users.
-        budget: tries of each search at most, as in `learn_weights`.
-        seed: of the halves.
-        gain: relative gain from which on a try is kept.
-        kept: a component that is part of the sum whatever these users say; None for none.
-
-    Raises:
-        ConfigError: the budget does not reach for the components alone.
-    """
-    whole = learn_weights(pool, budget=budget, gain=gain)
-    users, deep, rng = len(pool.ideal), pool.at(_DEEP), np.random.default_rng(seed)
-    if users < 2:
-        return whole
-    shares, spent = np.zeros(len(pool.names)), whole.evaluations
-    for _ in range(_HALVES):
-        search = _Search(deep.of_users(rng.permutation(users)[: users // 2]), budget, gain)
-        search.run()
-        shares += search.weights / search.weights.sum() / _HALVES
-        spent += search.spent
-    mean = _Search(pool, budget, gain)
-    mean.weights = np.where(shares >= _LEAST_SHARE, shares, 0.0)
-    if kept in pool.names:
-        mean.weights[pool.names.index(kept)] += _KEPT * mean.weights.sum()
-    found = float(pool.ndcg(pool.total(mean.weights)).mean())
-    if kept not in pool.names and found < max(mean.alone):
-        return replace(whole, evaluations=spent, budget=budget * (_HALVES + 1))
-    return replace(
-        whole, weights=mean.named(), without=mean.without(), ndcg=found, evaluations=spent,
-        budget=budget * (_HALVES + 1),
-    )  # fmt: skip
+def _mean(found: list[Doubles]) -> Doubles:
+    """Mean of weights, each relative to their sum, without what has next to nothing."""
+    shares: Doubles = np.mean([one / one.sum() for one in found], axis=0)
+    return np.where(shares >= _LEAST_SHARE, shares, 0.0)
 
 
 class _Search:
@@ -162,8 +149,12 @@ class _Search:
     def __init__(self, pool: CandidatePool, budget: int, gain: float) -> None:
         self.pool, self.budget, self.gain, self.spent = pool, budget, gain, 0
         self.alone = [self._value(pool.scores[c]) for c in range(len(pool.names))]
+        self.start()
+
+    def start(self) -> None:
+        """The best component alone."""
         best = int(np.argmax(self.alone))
-        self.weights: Doubles = np.zeros(len(pool.names))
+        self.weights: Doubles = np.zeros(len(self.pool.names))
         self.weights[best] = 1.0
         self.best = self.alone[best]
 
@@ -198,23 +189,9 @@ class _Search:
         alone = np.count_nonzero(self.weights) == 1
         return [] if alone else [own * factor for factor in _FACTORS]
 
-    def remove(self, noise: float) -> None:
-        """Remove what does not earn its place, the smallest weight first.
-
-        The best component alone stays: the sum is never behind it.
-        """
-        strongest = int(np.argmax(self.alone))
-        for c in np.argsort(self.weights):
-            if not self.weights[c] or np.count_nonzero(self.weights) == 1:
-                continue
-            less = self.weights.copy()
-            less[c] = 0.0
-            values = self.pool.ndcg(self.pool.total(less))
-            lost = self.pool.ndcg(self.pool.total(self.weights)) - values
-            error = float(lost.std()) / len(lost) ** 0.5
-            small = float(lost.mean()) <= noise * error
-            if small and c != strongest and float(values.mean()) >= max(self.alone):
-                self.weights = less
+    def ndcg_of(self, weights: Doubles) -> float:
+        """Mean NDCG@k of a sum."""
+        return self._value(self.pool.total(weights))
 
     def named(self) -> dict[str, float]:
         """Component -> factor of its scores as they are, where it has one."""

@@ -43,7 +43,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="39",
+    version="40",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),
@@ -118,7 +118,7 @@ def train(
             ratings,
             seed,
             epochs=epochs,
-            on_epoch=report,
+            on_epoch=lambda epoch, epochs, *_: report(epoch, epochs),
             scratch=out.scratch,
             choice=None if chosen is None else Choice(**chosen),
             earlier=on,

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tasks.runtime.messages import tell_if_silent
 
 Report = Callable[..., None]
-"""Called with what is done so far; more arguments are taken and ignored."""
+"""Called with what is done so far, and perhaps of how much: passes over the data may differ."""
 
 _LOG: Final = logging.getLogger(__name__)
 _SECONDS_BETWEEN_UPDATES: Final = 2.0
@@ -37,21 +37,21 @@ def progress(label: str, total: int, *, shown: bool = True) -> Iterator[Report]:
     if not shown:
         yield _to_nobody
         return
-    with _bar(label, total) as bar, nullcontext(_artifact(label, total)) as artifact:
+    with _bar(label, total) as bar, nullcontext(_artifact(label)) as artifact:
 
-        def report(done: int, *_: object) -> None:
-            bar(done)
-            artifact(done)
+        def report(done: int, of: int = total) -> None:
+            bar(done, of)
+            artifact(done, of)
 
         yield report
         report(total)  # what was found in a cache was not reported, and the bar must end
 
 
-def _to_nobody(_: int, *__: object) -> None:
+def _to_nobody(*_: int) -> None:
     """Report to nobody, whatever is told."""
 
 
-def _nowhere(_: int) -> None:
+def _nowhere(*_: int) -> None:
     """Report to nobody."""
 
 
@@ -59,21 +59,21 @@ class _Lines:
     """Lines in the log of the run; a number that falls begins another pass."""
 
     def __init__(self, label: str, total: int) -> None:
-        self.label, self.total = label, total
+        self.label, self.of = label, total
         self._first, self._done, self._since = 0, 0, time.monotonic()
 
-    def __call__(self, done: int) -> None:
+    def __call__(self, done: int, of: int) -> None:
         if done < self._done:
             self._first, self._since = done, time.monotonic()
-        self._done = done
+        self._done, self.of = done, of
         tell_if_silent(self._line)
 
     def _line(self) -> str:
-        line = f"{self.label}: {self._done:,} of {self.total:,}"
+        line = f"{self.label}: {self._done:,} of {self.of:,}"
         made = self._done - self._first
-        if made <= 0 or self._done >= self.total:
+        if made <= 0 or self._done >= self.of:
             return line
-        left = (time.monotonic() - self._since) / made * (self.total - self._done)
+        left = (time.monotonic() - self._since) / made * (self.of - self._done)
         return f"{line}, about {in_words(left)} left"
 
 
@@ -85,7 +85,7 @@ def in_words(seconds: float) -> str:
 
 
 @contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def _bar(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield _Lines(label, total)
         return
@@ -93,10 +93,10 @@ def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as shown:
         task = shown.add_task(label, total=total)
-        yield lambda done: shown.update(task, completed=done)
+        yield lambda done, of: shown.update(task, completed=done, total=of)
 
 
-def _artifact(label: str, total: int) -> Callable[[int], None]:
+def _artifact(label: str) -> Callable[[int, int], None]:
     """A reporter into a Prefect progress artifact; a no-op without a server or outside of a run."""
     in_run = TaskRunContext.get() or FlowRunContext.get()
     if not (in_run and get_current_settings().api.url):
@@ -111,13 +111,13 @@ def _artifact(label: str, total: int) -> Callable[[int], None]:
         return _nowhere
     last = time.monotonic()
 
-    def report(done: int) -> None:
+    def report(done: int, of: int) -> None:
         nonlocal last
-        if done < total and time.monotonic() - last < _SECONDS_BETWEEN_UPDATES:
+        if done < of and time.monotonic() - last < _SECONDS_BETWEEN_UPDATES:
             return
         last = time.monotonic()
         # A server that is away for a moment misses a mark on a bar, and the step goes on.
         with suppress(httpx.HTTPError):
-            update_progress_artifact(artifact, 100.0 * done / max(total, 1), **sync)
+            update_progress_artifact(artifact, 100.0 * done / max(of, 1), **sync)
 
     return report

@@ -106,9 +106,9 @@ def test_a_log_that_is_silent_for_long_says_how_far_a_step_is(
             now.at += 54
             library.info("components chosen")
             now.at += 60
-            report(1)
+            report(1, 300)
             now.at += 600
-            report(2)
+            report(2, 300)
 
     @flow
     def run() -> None:
@@ -120,8 +120,8 @@ def test_a_log_that_is_silent_for_long_says_how_far_a_step_is(
     told = [one for one in said if one.startswith(("graph", "components", "at once"))]
     assert told == [
         "graph training: 30 of 60, about 60 s left", "graph training: 60 of 60",
-        "components chosen", "graph training: 1 of 60",
-        "graph training: 2 of 60, about 9.7 h left",
+        "components chosen", "graph training: 1 of 300",
+        "graph training: 2 of 300, about 49.7 h left",
     ]  # fmt: skip
 
 

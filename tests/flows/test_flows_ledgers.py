@@ -138,8 +138,12 @@ def test_a_run_goes_on_while_another_is_killed_and_waits_for_one_that_is_stopped
     sent = len(endpoint.prompts)
     time.sleep(2)
     assert len(endpoint.prompts) == sent, "nothing is asked that the other asks for"
+    other.process.send_signal(signal.SIGINT)
+    assert other.process.wait(5) == 130, other.said.read_text()
+    last = run("three")
+    last.until(lambda: waits in last.said.read_text())
     first.kill()
-    other.succeeds()
+    last.succeeds()
     assert repeated(endpoint.prompts) <= IN_FLIGHT
     calls = check_the_sum(endpoint)
-    assert set(calls["run"]) == {"two"}
+    assert set(calls["run"]) == {"three"}

@@ -25,7 +25,7 @@ Doubles = npt.NDArray[np.float64]
 
 _ENTRIES: Final = (0.1, 0.3, 1.0)
 """Weights tried for a component that has none, as multiples of the sum of the others."""
-BAGS: Final = 8
+BAGS: Final = 12
 """Random parts of the users that weights are means over."""
 _HITS: Final = 4_000
 """Relevant items in a part at most: more of them tell little more, and each costs time."""

@@ -38,7 +38,7 @@ class Split:
 
 def interaction_columns(table: pl.DataFrame) -> list[str]:
     """Those of `INTERACTIONS`, and `position` where there is one: an order without times."""
-    return [*INTERACTIONS, *(name for name in (POSITION,) if name in table.columns)]
+    return [*INTERACTIONS, POSITION] if POSITION in table.columns else [*INTERACTIONS]
 
 
 def parted(

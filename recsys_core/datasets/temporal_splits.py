@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from recsys_core.columns import ITEM, POSITION, ROW, TIMESTAMP, USER
+from recsys_core.columns import ITEM, ROW, TIMESTAMP, USER
 from recsys_core.datasets.split_parts import Split, parted, too_few
 from recsys_core.errors import ConfigError, DataError
+from recsys_core.interactions.order import ORDERS
 
 if TYPE_CHECKING:
     from recsys_core.datasets.config import SplitConfig
@@ -60,7 +61,7 @@ def by_last(interactions: pl.DataFrame, config: "SplitConfig", _: int) -> Split:
     Raises:
         DataError: no user has two interactions.
     """
-    keys = [name for name in (TIMESTAMP, POSITION) if name in interactions.columns]
+    keys = [name for name in ORDERS if name in interactions.columns]
     order = (
         interactions.select(USER, *keys)
         .with_row_index(ROW)

@@ -34,29 +34,29 @@ _LONGEST: Final = 120
 _HASH: Final = re.compile("[0-9a-f]{32,}")
 
 
-class _Lines:
+class _LastLine:
     """When this process told its last line; one that is read twice at a time does no harm."""
 
     def __init__(self) -> None:
-        self.last = time.monotonic()
+        self.told = time.monotonic()
 
-    def are_due(self) -> bool:
+    def is_long_ago(self) -> bool:
         """Whether the log was silent for long."""
-        return time.monotonic() - self.last >= SILENCE_S
+        return time.monotonic() - self.told >= SILENCE_S
 
 
-_LINES: Final = _Lines()
+_LAST_LINE: Final = _LastLine()
 
 
 def tell_if_silent(message: Callable[[], str]) -> None:
     """Write a line if there was none for `SILENCE_S`."""
-    if _LINES.are_due():
+    if _LAST_LINE.is_long_ago():
         tell(message())
 
 
 def tell(message: str) -> None:
     """Write a line to the log of the run in progress; outside of one, nowhere."""
-    _LINES.last = time.monotonic()
+    _LAST_LINE.told = time.monotonic()
     try:
         get_run_logger().info(message)
     except MissingContextError:
@@ -94,7 +94,7 @@ class _ToRunLog(logging.Handler):
         self._told: set[tuple[str, str]] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < self._least and not _LINES.are_due():
+        if record.levelno < self._least and not _LAST_LINE.is_long_ago():
             return
         try:
             logger = get_run_logger()
@@ -106,7 +106,7 @@ class _ToRunLog(logging.Handler):
         key = (_run_id(), message)
         if key not in self._told:
             self._told.add(key)
-            _LINES.last = time.monotonic()
+            _LAST_LINE.told = time.monotonic()
             logger.log(record.levelno, message)
 
 

@@ -2,7 +2,7 @@
 
 A step is declared by decorating a function that fills an `ArtifactWriter`:
 
-    @step("split", version="3", returns=SplitRef)
+    @step("split", version="4", returns=SplitRef)
     def split(out: ArtifactWriter, *, data: DatasetRef, config: SplitConfig, seed: int) -> None:
         ...
 
@@ -20,7 +20,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -256,11 +256,14 @@ def _as_task(
         key = content_key(name, version, keyed, rests_on)
         found = store.find(name, key)
         if found is None:
-            with building(store.uri(name, key)) if ASKS in tags else nullcontext():
-                found = store.find(name, key)
-                if found is None:
-                    work = partial(build, **inputs)
-                    found = _build(work, store, name, version, key, keyed, rests_on)
+            made = partial(
+                _build, partial(build, **inputs), store, name, version, key, keyed, rests_on
+            )
+            if ASKS in tags:
+                with building(store.uri(name, key)):
+                    found = store.find(name, key) or made()
+            else:
+                found = made()
         return found.as_type(returns)
 
     return run

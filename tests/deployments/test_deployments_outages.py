@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.local_process import LocalProcess
 from tests.local_server import ROOT, LocalServer, serving
 from tests.small_data import run_arguments, write_small
 
@@ -26,7 +27,7 @@ STEPS = ("split", "embeddings", "explain")
 """Steps after which something happens to the server: the next one takes its slots from it."""
 
 
-class Run:
+class Run(LocalProcess):
     """The pipeline's command line on a small data set."""
 
     def __init__(self, place: Path, **environment: str) -> None:
@@ -59,14 +60,6 @@ class Run:
         assert len(more.strip().splitlines()) <= lines, more
         assert more.count("To fix it:") == 1, more
         assert all(word in more for word in words), more
-
-    def succeeds(self) -> None:
-        assert self.process.wait(300) == 0, self.said.read_text()
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @contextmanager

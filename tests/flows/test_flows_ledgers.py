@@ -15,6 +15,7 @@ import pytest
 
 from recsys_core import columns as c
 from tests.flows.llm_run import KEY, KEY_ENV, ROOT, Endpoint, repeated, write_data
+from tests.local_process import LocalProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 IN_FLIGHT = 4
@@ -28,7 +29,7 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
         yield served
 
 
-class Run:
+class Run(LocalProcess):
     """The command line in a process of its own, with a Prefect home of its own."""
 
     def __init__(self, endpoint: Endpoint, name: str) -> None:
@@ -51,14 +52,6 @@ class Run:
             assert self.process.poll() is None, self.said.read_text()
             assert time.monotonic() < deadline, self.said.read_text()
             time.sleep(0.02)
-
-    def succeeds(self) -> None:
-        assert self.process.wait(300) == 0, self.said.read_text()
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @pytest.fixture

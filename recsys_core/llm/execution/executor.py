@@ -39,9 +39,9 @@ _LOG: Final = logging.getLogger(__name__)
 FIRST_WAIT_S: Final = 1.0
 """Wait before the second attempt."""
 _HELD_S: Final = 0.1
+"""Seconds between two looks at an answer that another process is asking for."""
 _TELL_S: Final = 30.0
 """Seconds of waiting for another run after which it is told."""
-"""Seconds between two looks at an answer that another process is asking for."""
 _MALFORMED_ATTEMPTS: Final = 3
 """Attempts after which a request whose response can never be read is set aside."""
 _STOP_S: Final = 3.0

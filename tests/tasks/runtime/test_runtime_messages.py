@@ -93,7 +93,7 @@ def test_a_log_that_is_silent_for_long_says_how_far_a_step_is(
     clock = SimpleNamespace(monotonic=lambda: now.at)
     monkeypatch.setattr(messages, "time", clock)
     monkeypatch.setattr(shown, "time", clock)
-    monkeypatch.setattr(messages._LINES, "last", now.at)
+    monkeypatch.setattr(messages._LAST_LINE, "told", now.at)
 
     @task
     def long() -> None:

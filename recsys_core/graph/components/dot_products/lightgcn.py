@@ -148,9 +148,9 @@ def lightgcn(spec: TrainingSpec) -> LightGcnFitter | str:
 def needless(spec: TrainingSpec) -> str:
     """Why it is not worth a training of its own; empty where it is.
 
-    On sparse data the sum rests on it, whatever it costs. On dense data it adds one to four
-    hundredths (docs/experiments.md, 2026-11-30), as far as the effort reaches: each of its steps
-    passes messages over all interactions.
+    On sparse data the sum rests on it, whatever it costs. On dense data it adds up to four
+    percent of NDCG (docs/experiments.md, 2026-11-30), as far as the effort reaches: each of its
+    steps passes messages over all interactions.
     """
     edges, most = len(spec.graph.edges), BUDGETS[spec.config.effort].fitted // _COST
     if _density(spec.graph) < SPARSE_BELOW or edges <= most:

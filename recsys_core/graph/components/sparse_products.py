@@ -1,27 +1,18 @@
 """Products of sparse matrices that are cut to the best entries of each row as they are made."""
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsys_core.concurrency import in_threads
 from recsys_core.graph.interaction_graph import Indices
-
-R = TypeVar("R")
 
 PRODUCTS: Final = 20_000_000
 """Multiplications per block: bounds the memory of a block to about 240 MB, changes no result."""
-
-
-def threaded(work: Callable[[int, int], R], ranges: list[tuple[int, int]]) -> list[R]:
-    """`work(start, stop)` of each range, on every core; scipy and LAPACK release the GIL."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(lambda ends: work(*ends), ranges))
 
 
 def work_of_rows(left: sparse.csr_matrix, right: sparse.csr_matrix) -> Indices:
@@ -62,8 +53,9 @@ def _long_rows(starts: npt.NDArray[np.int32], most: int) -> Iterator[tuple[int, 
 def cut_product(left: sparse.csr_matrix, right: sparse.csr_matrix, most: int) -> sparse.csr_matrix:
     """The product left @ right with the `most` largest entries of every row, never held in full."""
 
-    def block(start: int, stop: int) -> sparse.csr_matrix:
+    def block(rows: tuple[int, int]) -> sparse.csr_matrix:
+        start, stop = rows
         return largest_of_rows(left[start:stop] @ right, most)
 
-    parts = threaded(block, ranges_of(work_of_rows(left, right)))
+    parts = in_threads(block, ranges_of(work_of_rows(left, right)))
     return sparse.vstack(parts, format="csr", dtype=np.float32)

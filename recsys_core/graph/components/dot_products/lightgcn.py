@@ -242,7 +242,7 @@ def _schedule(step: int, steps: int) -> float:
 
 
 class _Propagation:
-    """Product with a symmetric sparse matrix, by the fastest kernel of torch on the CPU."""
+    """Product with a sparse matrix, by the fastest kernel of torch on the CPU."""
 
     def __init__(self, matrix: sparse.csr_matrix) -> None:
         self._columns = torch.from_numpy(matrix.indices.astype(np.int64))
@@ -257,7 +257,7 @@ class _Propagation:
         return summed
 
     def layers(self, start: torch.Tensor) -> torch.Tensor:
-        """Sum of the input and of every layer (Horner)."""
+        """Sum of the input and of every layer (Horner), of a symmetric matrix."""
         state = self(start)
         for _ in range(_LAYERS - 1):
             state = self(state.add_(start))
@@ -291,21 +291,15 @@ def _gradient(
     length = torch.linalg.vector_norm(final, dim=1, keepdim=True).clamp_min_(1e-12)
     final.div_(length)
     places, items = torch.from_numpy(batch), torch.from_numpy(drawn) + n_users
-    columns = torch.from_numpy(rows.indices.astype(np.int64)) + n_users
-    starts = torch.from_numpy(rows.indptr.astype(np.int64))
-    weights = torch.from_numpy((rows.data / rows.data.sum()).astype(np.float32))
-    owners = torch.repeat_interleave(torch.arange(len(batch)), starts.diff())
-    users = final[places].div_(temperature)
-    pulled = functional.embedding_bag(
-        columns, final, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
-    )
-    others = final[items]
-    odds = torch.softmax(users @ others.T, 1)
-    odds.mul_(torch.zeros(len(batch)).index_add_(0, owners, weights)[:, None])
+    rows = rows * np.float32(1 / rows.data.sum())
+    shares = torch.from_numpy(np.asarray(rows.sum(1), np.float32))
+    users, others = final[places].div_(temperature), final[items]
+    odds = torch.softmax(users @ others.T, 1).mul_(shares)
     gradient = torch.zeros_like(final)
+    pulled = _Propagation(rows)(final[n_users:])
     gradient[places] = torch.mm(odds, others).sub_(pulled).div_(temperature)
-    gradient.index_add_(0, items, odds.T @ users)
-    gradient.index_add_(0, columns, users[owners].mul_(-weights[:, None]))
+    gradient[items] = torch.mm(odds.T, users)
+    gradient[n_users:].sub_(_Propagation(rows.T.tocsr())(users))
     # Through the scale to length one, then back through the layers, which are symmetric.
     gradient.addcmul_(final, (final * gradient).sum(1, keepdim=True), value=-1).div_(length)
     return graph.layers(gradient)

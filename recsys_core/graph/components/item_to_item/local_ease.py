@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from recsys_core.concurrency import in_threads
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.item_to_item.neighbour_lists import NeighbourLists, Numbers
-from recsys_core.graph.components.sparse_products import threaded
 from recsys_core.graph.interaction_graph import Floats
 
 _CELLS: Final = 4_000_000
@@ -57,7 +57,8 @@ def local_ridge(
     neighbours, gram = targets.items[:, :size], targets.gram[:, :size]
     solved = [np.zeros((n_items, size), np.float32) for _ in lambdas]
 
-    def solve(start: int, stop: int) -> None:
+    def solve(some: tuple[int, int]) -> None:
+        start, stop = some
         block = neighbours[start:stop]
         small = _small_grams(block, source) if dense is None else _looked_up(block, dense)
         right = torch.from_numpy(gram[start:stop, :, None].copy())
@@ -65,7 +66,7 @@ def local_ridge(
             out[start:stop] = _ridge(small, right, strength)
 
     batch = max(1, _CELLS // size**2)
-    threaded(solve, [(a, min(a + batch, n_items)) for a in range(0, n_items, batch)])
+    in_threads(solve, [(a, min(a + batch, n_items)) for a in range(0, n_items, batch)])
     filled = neighbours >= 0
     starts = np.append(0, np.cumsum(filled.sum(1)))
     shape = (n_items, n_items)

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsys_core.graph.components.sparse_products import ranges_of, threaded, work_of_rows
+from recsys_core.concurrency import in_threads
+from recsys_core.graph.components.sparse_products import ranges_of, work_of_rows
 from recsys_core.graph.interaction_graph import Floats
 
 Numbers = npt.NDArray[np.int32]
@@ -79,10 +80,11 @@ def _lists(rows: sparse.csr_matrix, targets: sparse.csr_matrix, width: int) -> N
         diagonal=diagonal,
     )
 
-    def fill(start: int, stop: int) -> None:
+    def fill(some: tuple[int, int]) -> None:
+        start, stop = some
         _fill(lists, columns[start:stop] @ rows, start)
 
-    threaded(fill, ranges_of(work_of_rows(columns, rows)))
+    in_threads(fill, ranges_of(work_of_rows(columns, rows)))
     return lists
 
 

@@ -12,14 +12,16 @@ component on the users it is learned on.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsys_core.concurrency import in_threads
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.selection.candidate_pool import CandidatePool
+from recsys_core.graph.interaction_graph import Indices
 
 Doubles = npt.NDArray[np.float64]
 
@@ -104,14 +106,9 @@ def learn_weights(
         )
     deep = pool.at(max(DEEP, pool.k))
     found = _Search(deep, budget, gain)
-    users, most = len(pool.ideal), max(1, int(_HITS / pool.hits_per_user))
-    parts = [found]
-    rng = np.random.default_rng(seed)
-    for _ in range(BAGS if users > 1 and len(pool.names) > 1 else 0):
-        some = rng.permutation(users)[: min(users // 2, most)]
-        parts.append(_Search(deep.of_users(some), budget, gain))
-        parts[-1].run()
-    found.weights = _mean([one.weights for one in parts[1:] or parts])
+    parts = _searches_of_parts(deep, budget, gain, seed)
+    if parts:
+        found.weights = _mean([one.weights for one in parts])
     if kept in pool.names:
         found.weights[pool.names.index(kept)] += _KEPT * found.weights.sum()
     elif found.ndcg_of(found.weights) < found.best:
@@ -124,10 +121,33 @@ def learn_weights(
         alone=dict(zip(pool.names, told.alone, strict=True)),
         without=told.without(),
         ndcg=told.ndcg_of(told.weights),
-        users=users,
-        evaluations=sum(one.spent for one in parts),
-        budget=budget * len(parts),
+        users=len(pool.ideal),
+        evaluations=found.spent + sum(one.spent for one in parts),
+        budget=budget * (1 + len(parts)),
     )
+
+
+def _searches_of_parts(pool: CandidatePool, budget: int, gain: float, seed: int) -> list["_Found"]:
+    """Searches on random halves of the users, or fewer where these have hits enough."""
+    users, most = len(pool.ideal), max(1, int(_HITS / pool.hits_per_user))
+    if users == 1 or len(pool.names) == 1:
+        return []
+    rng = np.random.default_rng(seed)
+    parts = [rng.permutation(users)[: min(users // 2, most)] for _ in range(BAGS)]
+
+    def search(some: Indices) -> _Found:
+        part = _Search(pool.of_users(some), budget, gain)
+        part.run()
+        return _Found(part.weights, part.spent)
+
+    return in_threads(search, parts)
+
+
+class _Found(NamedTuple):
+    """What one search found: weights of scaled scores, and tries."""
+
+    weights: Doubles
+    spent: int
 
 
 def best_sum(pool: CandidatePool, *, budget: int, gain: float = 2e-4) -> float:

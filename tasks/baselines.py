@@ -1,20 +1,23 @@
 """Step `baselines`: the lists that the graph model's are compared with."""
 
+from dataclasses import replace
+
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import MatrixRecommender
-from recsys_core.recommenders.methods import BASELINES, builders, grid_of
-from recsys_core.recommenders.tuning import tuned
+from recsys_core.recommenders.methods import BASELINES, Builders, builders, grid_of
+from recsys_core.recommenders.tuning import Tuned, tuned
+from tasks.runtime.progress import progress
 from tasks.runtime.references import BaselinesRef, ItemIdsRef, SplitRef, UsersRef
 from tasks.runtime.step import step
 
 
 @step(
     "baselines",
-    version="7",
+    version="8",
     returns=BaselinesRef,
     rests_on=lambda _: {
         "grid": {name: grid_of(name) for name, one in BASELINES.items() if one.in_every_run}
@@ -40,7 +43,6 @@ def baselines(
         ratings: thresholds.
         k: length of the lists.
     """
-    train, valid = split.table("train"), split.table("valid")
     items, users = item_ids.ids, known_users.table("users")[USER]
     for name, one in BASELINES.items():
         if not one.in_every_run:
@@ -49,24 +51,32 @@ def baselines(
             told = f"{name}: {items.len():,} items, its matrix is made for {one.max_items:,}"
             out.fact("skipped", told)
             continue
-        found = tuned(builders(name, ratings), train, valid, items, like_from=ratings.like_from)
+        found = tuned_on(split, items, name, builders(name, ratings), ratings)
         if found.valid_ndcg:
             out.fact(f"{name}_choice", found.choice)
-        recommender = as_served(found.recommender, split, items)
-        lists = recommender.recommend(
+        lists = found.recommender.recommend(
             users, k, exclude=split.masked, among=item_ids.candidate_items
         )
         out.table(name, lists, CANDIDATES)
 
 
-def as_served(tuned_: MatrixRecommender, split: SplitRef, items: pl.Series) -> MatrixRecommender:
-    """The recommender of the best candidate, which knows train and valid, as the split wants it.
+def tuned_on(
+    split: SplitRef, items: pl.Series, name: str, candidates: Builders, ratings: RatingScale
+) -> Tuned[MatrixRecommender]:
+    """The candidate that validation prefers, fitted on what the split has models learn from.
 
     Args:
-        tuned_: fitted on train and valid.
         split: says what is learned from, and what is shown of users.
         items: ids of all items.
+        name: of the baseline.
+        candidates: name -> makes an unfitted recommender.
+        ratings: thresholds.
     """
+    with progress(f"tuning {name}", len(candidates) + 1) as report:
+        found = tuned(
+            candidates, split.table("train"), split.table("valid"), items,
+            learned=split.learned, like_from=ratings.like_from, on_fit=report,
+        )  # fmt: skip
     if split.learns_from_valid:
-        return tuned_
-    return tuned_.fit(split.learned, items).fold_in(split.shown)
+        return found
+    return replace(found, recommender=found.recommender.fold_in(split.shown))

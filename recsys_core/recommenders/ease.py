@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from recsys_core.errors import ConfigError
+from recsys_core.errors import ConfigError, TrainingError
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.base import MatrixRecommender
 from recsys_core.recommenders.rating_matrix import Rows, Scores
@@ -18,7 +18,7 @@ from recsys_core.recommenders.rating_matrix import Rows, Scores
 if TYPE_CHECKING:  # loaded when a recommender learns: commands name the methods without it
     from scipy import sparse
 
-Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 
 GRID: Final = tuple({"regularisation": value} for value in (100.0, 10.0, 30.0, 200.0, 500.0))
 """The candidates that are tried on validation: sparse data want the small ones. The first is taken
@@ -31,7 +31,7 @@ PRIOR_GRID: Final = (
 )
 """The candidates with a popularity prior."""
 MAX_ITEMS: Final = 20_000
-"""B is dense: 20,000 items need 3.2 GB for it and as much again to compute it."""
+"""B is dense: 20,000 items need 1.6 GB for it, and up to twice that again to compute it."""
 
 
 class Ease(MatrixRecommender):
@@ -56,37 +56,67 @@ class Ease(MatrixRecommender):
         self.regularisation, self.prior = regularisation, prior
 
     def _learn(self) -> None:
-        matrix = self.weights.matrix
+        matrix = self.weights.matrix.astype(np.float32)
         popularity = np.asarray(matrix.sum(axis=0)).ravel()
-        self._prior = self.prior * popularity / max(popularity.max(initial=0.0), 1.0)
+        self._prior = self.prior * popularity / max(popularity.max(initial=0.0), np.float32(1))
         if matrix.shape[1] > MAX_ITEMS:
             raise ConfigError(
                 f"EASE: {matrix.shape[1]} items need a dense matrix of their square.",
                 expected=f"at most {MAX_ITEMS} items.",
                 fix="leave EASE out of the baselines for this data set.",
             )
-        self._item_to_item = regression(gram_matrix(matrix, self.regularisation))
+        self._item_to_item = regression(gram_of(matrix), self.regularisation)
 
     def _scores(self, rows: Rows) -> Scores:
-        scores: Scores = self.weights.matrix[rows] @ self._item_to_item + self._prior
+        known = self.weights.matrix[rows].astype(np.float32)
+        scores: Scores = known @ self._item_to_item + self._prior
         return scores
 
 
-def gram_matrix(matrix: "sparse.csr_matrix", regularisation: float) -> Doubles:
-    """How often weights (n_users, n_items) go together, lambda added to the diagonal."""
-    gram: Doubles = (matrix.T @ matrix).toarray()
-    gram[np.diag_indices_from(gram)] += regularisation
-    return gram
-
-
-def regression(gram: Doubles) -> Doubles:
-    """B (n_items, n_items) of EASE for a regularised Gram matrix, which is overwritten.
+def regression(gram: Floats, strength: float) -> Floats:
+    """B (n_items, n_items) of EASE for a Gram matrix in Fortran order, which is overwritten.
 
     Its diagonal is zero.
     """
-    from scipy import linalg
+    found = inverse_of(gram, strength)
+    found /= -np.diag(found)
+    np.fill_diagonal(found, 0.0)
+    return found
 
-    inverse: Doubles = linalg.inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
-    inverse /= -np.diag(inverse)
-    np.fill_diagonal(inverse, 0.0)
+
+def gram_of(rows: "sparse.csr_matrix") -> Floats:
+    """(n_items, n_items) how often the columns of float32 rows go together, in Fortran order."""
+    return np.asfortranarray((rows.T @ rows).toarray())
+
+
+def inverse_of(gram: Floats, strength: float) -> Floats:
+    """(gram + strength I)^-1 by Cholesky (LAPACK spotrf, spotri), in the memory of `gram`.
+
+    Args:
+        gram: (n, n) symmetric, in Fortran order; overwritten.
+        strength: added to the diagonal.
+
+    Raises:
+        TrainingError: the matrix is not positive definite.
+    """
+    from scipy.linalg import lapack
+
+    gram[np.diag_indices_from(gram)] += np.float32(strength)
+    factor, failed = lapack.spotrf(gram, lower=0, overwrite_a=1, clean=0)
+    if failed:
+        raise TrainingError(
+            f"EASE: the Gram matrix is not positive definite in float32 (lambda {strength:g}).",
+            fix="raise the regularisation.",
+        )
+    inverse: Floats = lapack.spotri(factor, lower=0, overwrite_c=1)[0]
+    _mirror(inverse)
     return inverse
+
+
+def _mirror(upper: Floats, block: int = 512) -> None:
+    """Copy the upper triangle to the lower one, block by block, so that both stay in the cache."""
+    for start in range(0, len(upper), block):
+        place = slice(start, start + block)
+        upper[start + block :, place] = upper[place, start + block :].T
+        corner = upper[place, place]
+        corner[:] = np.triu(corner) + np.triu(corner, 1).T

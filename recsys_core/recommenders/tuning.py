@@ -1,4 +1,4 @@
-"""Hyperparameter choice on the validation split, then a refit on training and validation rows."""
+"""Hyperparameter choice on the validation split, then a refit on all that is learned from."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -16,12 +16,14 @@ from recsys_core.recommenders.base import Recommender
 
 R = TypeVar("R", bound=Recommender)
 
+OnFit = Callable[[int, int], None]
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned(Generic[R]):
-    """The winner, refitted on train and validation, and what every candidate reached.
+    """The winner, refitted, and what every candidate reached.
 
     Attributes:
         recommender: the winner.
@@ -43,6 +45,8 @@ def tuned(
     *,
     like_from: float,
     k: int = 10,
+    learned: pl.DataFrame | None = None,
+    on_fit: OnFit | None = None,
 ) -> Tuned[R]:
     """Fit each candidate on train, keep the one with the best `full` NDCG@k on validation.
 
@@ -55,24 +59,25 @@ def tuned(
         items: ids of all items of the data set.
         like_from: lowest rating that counts as relevant.
         k: cut-off.
+        learned: what the winner is refitted on; None: train and valid.
+        on_fit: called with (fits done, fits in all).
 
     Raises:
         ConfigError: there is no candidate.
     """
+    final = pl.concat([train, valid]) if learned is None else learned
 
     def reached(recommender: R) -> float:
         return _ndcg(recommender.fit(train, items), train, valid, like_from, k)
 
-    def refitted(recommender: R) -> R:
-        return recommender.fit(pl.concat([train, valid]), items)
-
-    return choose(builders, reached, refitted)
+    return choose(builders, reached, lambda recommender: recommender.fit(final, items), on_fit)
 
 
 def choose(
     builders: Mapping[str, Callable[[], R]],
     reached: Callable[[R], float],
     refitted: Callable[[R], R],
+    on_fit: OnFit | None = None,
 ) -> Tuned[R]:
     """Build each candidate, measure it, refit a fresh copy of the best.
 
@@ -80,6 +85,7 @@ def choose(
         builders: name -> makes an unfitted recommender; with equal results the first wins.
         reached: fits a candidate and measures it, on data other than test.
         refitted: fits the winner for good.
+        on_fit: called with (fits done, fits in all) after each candidate.
 
     Raises:
         ConfigError: there is no candidate.
@@ -89,7 +95,11 @@ def choose(
     if len(builders) == 1:  # nothing to choose, so nothing to measure
         ((only, build),) = builders.items()
         return Tuned(recommender=refitted(build()), choice=only, valid_ndcg={})
-    results = {name: reached(build()) for name, build in builders.items()}
+    results: dict[str, float] = {}
+    for name, build in builders.items():
+        results[name] = reached(build())
+        if on_fit:
+            on_fit(len(results), len(builders) + 1)
     # NaN compares false with everything: a NaN never replaces the first candidate.
     choice = max(results, key=lambda name: results[name])
     logger.info("tuned %s", choice, extra={"choice": choice, "valid_ndcg": results})

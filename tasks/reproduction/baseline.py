@@ -4,15 +4,14 @@ from recsys_core.artifacts import ArtifactWriter
 from recsys_core.columns import CANDIDATES, USER
 from recsys_core.interactions.feedback import RatingScale
 from recsys_core.recommenders.methods import builders, grid_of
-from recsys_core.recommenders.tuning import tuned
-from tasks.baselines import as_served
+from tasks.baselines import tuned_on
 from tasks.runtime.references import ItemIdsRef, ListsRef, SplitRef, UsersRef
 from tasks.runtime.step import HOUR, step
 
 
 @step(
     "baseline",
-    version="7",
+    version="8",
     returns=ListsRef,
     timeout_seconds=6 * HOUR,
     rests_on=lambda inputs: {"grid": grid_of(inputs["method"])},
@@ -41,10 +40,8 @@ def baseline(
         k: length of the lists.
         seed: of the methods that draw.
     """
-    train, valid, items = split.table("train"), split.table("valid"), item_ids.ids
-    candidates = builders(method, ratings, seed=seed)
-    found = tuned(candidates, train, valid, items, like_from=ratings.like_from)
-    lists = as_served(found.recommender, split, items).recommend(
+    found = tuned_on(split, item_ids.ids, method, builders(method, ratings, seed=seed), ratings)
+    lists = found.recommender.recommend(
         known_users.table("users")[USER], k, exclude=split.masked, among=item_ids.candidate_items
     )
     out.table("candidates", lists, CANDIDATES)

@@ -14,7 +14,7 @@ from recsys_core.graph.interaction_graph import Edges, Floats, InteractionGraph
 from recsys_core.graph.training.score_sum import histories_of, item_scores
 from recsys_core.graph.training.trainer import train
 from recsys_core.interactions.feedback import RatingScale, rating_weights
-from recsys_core.recommenders.ease import gram_matrix, regression
+from recsys_core.recommenders.ease import gram_of, regression
 from tests.graph_world import edges_of
 
 K = 10
@@ -95,7 +95,7 @@ def ease(graph: InteractionGraph, valid: Edges, test: Edges, shape: Shape) -> Fl
         from scipy import sparse
 
         rows = sparse.csr_matrix(matrix(edges))
-        return np.asarray(rows @ regression(gram_matrix(rows, strength)))
+        return np.asarray(rows @ regression(gram_of(rows), strength))
 
     best = max(
         LAMBDAS,

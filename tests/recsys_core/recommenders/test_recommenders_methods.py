@@ -28,7 +28,7 @@ class TestEaseWithPrior:
         rows = np.arange(3)
         added = fitted._scores(rows) - plain._scores(rows)
         popularity = np.array([3, 2, 1.5, 0, 0, 0, 0, 0])
-        np.testing.assert_allclose(added, np.tile(0.1 * popularity / 3, (3, 1)), atol=1e-12)
+        np.testing.assert_allclose(added, np.tile(0.1 * popularity / 3, (3, 1)), atol=1e-6)
 
 
 class TestItemKNN:

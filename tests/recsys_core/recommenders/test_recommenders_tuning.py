@@ -29,6 +29,18 @@ def test_the_best_on_validation_wins_and_learns_from_both_splits():
     assert result.recommender.weights.matrix.sum() == 6 * 1.0 + 0.5 + 1.0
 
 
+def test_the_winner_learns_from_what_it_is_given_and_every_fit_is_told():
+    builders = {"worst": lambda: Worst(CONFIG), "popular": lambda: Popularity(CONFIG)}
+    told: list[tuple[int, int]] = []
+    result = tuned(
+        builders, TRAIN, VALID, ITEMS, like_from=4.0, learned=TRAIN[:2],
+        on_fit=lambda done, of: told.append((done, of)),
+    )  # fmt: skip
+    assert result.choice == "popular"
+    assert result.recommender.weights.matrix.nnz == 2
+    assert told == [(1, 3), (2, 3)]
+
+
 def test_nothing_relevant_in_validation_keeps_the_first_candidate():
     disliked = VALID.with_columns(pl.lit(1.0, pl.Float32).alias(RATING))
     for valid in (disliked, VALID.clear()):

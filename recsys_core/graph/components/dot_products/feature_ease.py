@@ -24,11 +24,11 @@ from recsys_core.graph.components.dot_products.fitter import Component, vectors_
 from recsys_core.graph.components.effort import BUDGETS
 from recsys_core.graph.components.histories import InputRows
 from recsys_core.graph.components.item_maps import Scorer
-from recsys_core.graph.components.item_to_item.exact_ease import inverse_of
 from recsys_core.graph.components.settings import Ladder, Settings
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.graph.training.spec import TrainingSpec
 from recsys_core.memory import memory_limit
+from recsys_core.recommenders.ease import inverse_of
 
 _BYTES: Final = 16
 """Per cell of items x items: the Gram matrix, the cosines, and a product of either."""

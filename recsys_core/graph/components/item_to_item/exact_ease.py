@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from recsys_core.errors import TrainingError
 from recsys_core.graph.interaction_graph import Floats
+from recsys_core.recommenders.ease import gram_of, inverse_of
 
 _Rows = Callable[[int, int], Floats]
 """Rows [start, stop) of the inverse."""
@@ -36,7 +36,7 @@ def exact_ease(
     rows = sparse.csr_matrix(matrix, dtype=np.float32)
     if kernel is None and rows.shape[0] < rows.shape[1]:
         return _by_users(rows, strength, most)
-    gram = np.asfortranarray((rows.T @ rows).toarray())
+    gram = gram_of(rows)
     if kernel is not None:
         gram += kernel
     inverse = inverse_of(gram, strength)
@@ -49,41 +49,8 @@ def smaller_side(shape: tuple[int, int], *, with_kernel: bool = False) -> int:
     return shape[1] if with_kernel else min(shape)
 
 
-def inverse_of(gram: Floats, strength: float) -> Floats:
-    """(gram + strength I)^-1 by Cholesky (LAPACK spotrf, spotri), in the memory of `gram`.
-
-    Args:
-        gram: (n, n) symmetric, in Fortran order; overwritten.
-        strength: added to the diagonal.
-
-    Raises:
-        TrainingError: the matrix is not positive definite.
-    """
-    from scipy.linalg import lapack
-
-    gram[np.diag_indices_from(gram)] += np.float32(strength)
-    factor, failed = lapack.spotrf(gram, lower=0, overwrite_a=1, clean=0)
-    if failed:
-        raise TrainingError(
-            f"EASE: the Gram matrix is not positive definite in float32 (lambda {strength:g}).",
-            fix="raise the regularisation.",
-        )
-    inverse: Floats = lapack.spotri(factor, lower=0, overwrite_c=1)[0]
-    _mirror(inverse)
-    return inverse
-
-
-def _mirror(upper: Floats, block: int = 512) -> None:
-    """Copy the upper triangle to the lower one, block by block, so that both stay in the cache."""
-    for start in range(0, len(upper), block):
-        place = slice(start, start + block)
-        upper[start + block :, place] = upper[place, start + block :].T
-        corner = upper[place, place]
-        corner[:] = np.triu(corner) + np.triu(corner, 1).T
-
-
 def _by_users(rows: sparse.csr_matrix, strength: float, most: int) -> sparse.csr_matrix:
-    among_users = inverse_of(np.asfortranarray((rows @ rows.T).toarray()), strength)
+    among_users = inverse_of(gram_of(rows.T), strength)
     right = np.asarray(among_users @ rows, np.float32)  # K X
     columns = rows.T.tocsr()
     explained = np.asarray(columns.multiply(right.T).sum(1)).ravel()

@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from recsys_core.graph.components.dot_products.feature_ease import ALL, DenseScorer, FeatureEase
-from recsys_core.recommenders.ease import gram_matrix, regression
+from recsys_core.recommenders.ease import gram_of, regression
 
 LAMBDA, LIKENESS = 40.0, 20.0
 SETTINGS = {"lambda": LAMBDA, "likeness": LIKENESS / LAMBDA, "sharpness": 3.0, "rank": ALL}
@@ -31,18 +31,18 @@ def slopes(weights, known_by, also=None) -> np.ndarray:
 
 
 def plain(weights: sparse.csr_matrix) -> np.ndarray:
-    return regression(gram_matrix(weights, LAMBDA))
+    return regression(gram_of(weights.astype(np.float32)), LAMBDA)
 
 
 def test_it_is_the_regression_whose_items_are_alike_in_advance() -> None:
     weights, known_by = matrix(), features()
-    gram = gram_matrix(weights, LAMBDA)
+    gram = gram_of(weights.astype(np.float32))
     for one in range(29):
         for other in range(29):
             x, y = known_by[one].astype(float), known_by[other].astype(float)
             cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
             gram[one, other] += LIKENESS * np.exp(3.0 * (cosine - 1))
-    assert np.abs(slopes(weights, known_by) - regression(gram)).max() < 1e-4
+    assert np.abs(slopes(weights, known_by) - regression(gram, LAMBDA)).max() < 1e-4
 
 
 def test_items_without_features_have_the_plain_regression() -> None:
@@ -76,7 +76,7 @@ def test_few_directions_come_close_and_are_cut_from_the_same_ones() -> None:
 
 def test_more_rows_are_learned_from_and_not_scored() -> None:
     weights, more = matrix(), sparse.csr_matrix(np.eye(30)[[4, 4, 9]] + np.eye(30)[[7, 7, 2]])
-    wanted = regression(gram_matrix(sparse.vstack([weights, more]), LAMBDA))
+    wanted = regression(gram_of(sparse.vstack([weights, more], dtype=np.float32)), LAMBDA)
     assert np.abs(slopes(weights, 0 * features(), more) - wanted).max() < 1e-4
     scorer = DenseScorer(matrix=weights, slopes=wanted.astype(np.float32))
     users = np.array([0, 3])

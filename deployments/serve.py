@@ -224,8 +224,8 @@ def main(argv: Sequence[str]) -> int:
     else:
         del models  # it can be opened; each of the processes does so for itself
         os.environ[_OPTIONS] = json.dumps([options.run, options.runs_root, options.look_every])
-        several = "deployments.serve:of_process"
-        uvicorn.run(several, factory=True, workers=options.processes, **more)
+        several, loop = "deployments.serve:of_process", "deployments.serve_processes:SharingLoop"
+        uvicorn.run(several, factory=True, workers=options.processes, loop=loop, **more)
     return 0
 
 

@@ -21,7 +21,7 @@ from tasks.runtime.step import step
 from tasks.train import CHOSEN_ANEW
 
 
-@step("attribute", version="19", returns=AttributionsRef, hints=("last",))
+@step("attribute", version="20", returns=AttributionsRef, hints=("last",))
 def attribute(
     out: ArtifactWriter,
     *,

@@ -18,7 +18,7 @@ from tasks.runtime.references import (
 from tasks.runtime.step import step
 
 
-@step("explanation_metrics", version="6", returns=MetricsRef)
+@step("explanation_metrics", version="7", returns=MetricsRef)
 def explanation_metrics(
     out: ArtifactWriter,
     *,

@@ -21,7 +21,7 @@ from tasks.runtime.saved_models import read_model
 from tasks.runtime.step import step
 
 
-@step("fidelity", version="14", returns=MetricsRef)
+@step("fidelity", version="15", returns=MetricsRef)
 def fidelity(
     out: ArtifactWriter,
     *,

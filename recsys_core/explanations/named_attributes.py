@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final
 
 from recsys_core.explanations.attributes import GENRE, TAG, is_fact, kind, label, normalise_key
@@ -20,6 +21,8 @@ from recsys_core.explanations.vocabulary import (
 
 _WORDS: Final = ("NASA", "NATO", "SWAT", "FIFA", "LEGO", "SIM", "FEMA", "RAID", "ROM", "HIPAA")
 """Abbreviations that are read as words."""
+_KEPT: Final = 65_536
+"""Attributes of which is kept how they read: the same ones come for every user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class NamedAttributes:
             return ()
         return (*self.genres, *self.adjectives, *self.themes, *self.facts)
 
-    @property
+    @cached_property
     def noun(self) -> str:
         """`quirky thriller`, `crime thriller`; empty if no genre is shared."""
         if not self.genres:
@@ -77,7 +80,7 @@ class NamedAttributes:
         before = [label(key).casefold() for key in self.adjectives]
         return " ".join([*before, genre_phrase([label(key) for key in self.genres])])
 
-    @property
+    @cached_property
     def theme(self) -> str:
         """Behind `its` or `the`: `serial killer and police themes`, `author Ursula K. Le Guin`."""
         if self.facts:
@@ -88,7 +91,7 @@ class NamedAttributes:
             [one for one in (words, f"ties to {joined(places)}" if places else "") if one]
         )
 
-    @property
+    @cached_property
     def a_theme(self) -> str:
         """Behind `with`: `a prison theme`, `ties to Russia`, `the same author, Umberto Eco`."""
         if self.facts:
@@ -107,7 +110,7 @@ class NamedAttributes:
         one = COLUMNS.get(column, singular(column))
         return one if len(self.facts) == 1 else f"{one.removesuffix('s')}s"
 
-    @property
+    @cached_property
     def _themes(self) -> tuple[list[str], list[str]]:
         """Themes as they stand before that word, and places behind `ties to`."""
         names = [label(key) for key in self.themes]
@@ -118,6 +121,7 @@ class NamedAttributes:
         )
 
 
+@lru_cache(maxsize=_KEPT)
 def theme_words(tag: str) -> str:
     """A theme before that word: `serial killer`, `alien` (of Aliens), `seafaring` (of At Sea)."""
     said = in_sentence(tag)
@@ -135,6 +139,7 @@ def singular(noun: str) -> str:
     return f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("s")
 
 
+@lru_cache(maxsize=_KEPT)
 def is_mood(key: str) -> bool:
     """Whether an attribute is a tag that reads as an adjective."""
     return kind(key) == TAG and label(key).casefold() in ADJECTIVES
@@ -153,6 +158,7 @@ def genre_phrase(genres: Sequence[str]) -> str:
     return " ".join([*before, end])
 
 
+@lru_cache(maxsize=_KEPT)
 def in_sentence(tag: str) -> str:
     """A tag as it stands within a sentence: lower case, but for names and abbreviations."""
     words = re.split(r"[\s-]+", tag)

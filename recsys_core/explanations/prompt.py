@@ -1,6 +1,5 @@
 """The explanation prompt: its variables, the answer's schema, the check of citations, the rule."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Final
@@ -11,7 +10,7 @@ from recsys_core.columns import MAX_ID_CHARS
 from recsys_core.explanations.attributes import normalise_key
 from recsys_core.explanations.attribution.strengths import MAIN, STRENGTHS
 from recsys_core.explanations.evaluation.claims import QUOTED, title_key, words
-from recsys_core.explanations.rule_explainer import RuleExplainer, telling
+from recsys_core.explanations.rule_explainer import RuleExplainer, reasons_of, telling
 from recsys_core.explanations.rule_tables import LikedCause, LikedTitle, RecommendedTitle
 from recsys_core.explanations.vocabulary import verb_of
 from recsys_core.llm.providers.base import Choices, Purpose
@@ -141,7 +140,8 @@ def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
     """A reason for every title from shared attributes; see `rule_explainer`."""
     targets = [
         RecommendedTitle(
-            title=one.title, attributes=one.attributes, rests_on=one.rests_on, people=one.people,
+            id=one.id, title=one.title, attributes=one.attributes, rests_on=one.rests_on,
+            people=one.people, place=one.place,
             causes=tuple(
                 LikedCause(
                     id=cause.id, influence=cause.influence, people=cause.people,
@@ -154,30 +154,21 @@ def explain_with_rules(variables: ExplanationInput) -> ExplanationAnswer:
     ]  # fmt: skip
     wanted = (*variables.taste.genres, *variables.taste.tags)
     writer = RuleExplainer(
-        _citable(variables.liked), targets, wanted, variables.taste.dislikes,
+        [citable(one) for one in variables.liked], targets, wanted, variables.taste.dislikes,
         has_liked=variables.has_liked, implicit=variables.implicit,
     )  # fmt: skip
-    reasons: dict[int, Reason] = {}
-    # As they are read, so that neighbours in the list are worded differently.
-    for at in sorted(range(len(targets)), key=lambda one: variables.items[one].place):
-        written = writer.write(targets[at])
-        reasons[at] = Reason(
-            id=variables.items[at].id, sentence=written.sentence, liked_ids=written.liked,
-            attributes=written.attributes,
-        )  # fmt: skip
-    return ExplanationAnswer(reasons=tuple(reasons[at] for at in range(len(targets))))
-
-
-def _citable(liked: Sequence[KnownItem]) -> list[LikedTitle]:
-    return [
-        LikedTitle(
-            id=one.id,
-            title=one.title,
-            year=one.year,
-            keys=_keys(one.attributes),
+    reasons = tuple(
+        Reason(
+            id=target.id, sentence=one.sentence, liked_ids=one.liked, attributes=one.attributes
         )
-        for one in liked
-    ]
+        for target, one in zip(targets, reasons_of(writer, targets), strict=True)
+    )  # fmt: skip
+    return ExplanationAnswer(reasons=reasons)
+
+
+def citable(liked: KnownItem) -> LikedTitle:
+    """A liked title as rules cite it."""
+    return LikedTitle(id=liked.id, title=liked.title, year=liked.year, keys=_keys(liked.attributes))
 
 
 @lru_cache(maxsize=65_536)

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from recsys_core.explanations.attributes import (
@@ -279,6 +280,15 @@ class RuleExplainer:
         return RuleReason(sentence=self._said(f"rests on {target.rests_on}", forms))
 
 
+def reasons_of(writer: RuleExplainer, targets: Sequence[RecommendedTitle]) -> list[RuleReason]:
+    """The reasons, written in the order in which they are read: neighbours are worded unlike."""
+    written = {
+        at: writer.write(targets[at])
+        for at in sorted(range(len(targets)), key=lambda one: targets[one].place)
+    }
+    return [written[at] for at in range(len(targets))]
+
+
 def opening(sentence: str) -> str:
     """How a sentence begins, whatever title or number it names: two words."""
     return " ".join(_NUMBER.sub("N", QUOTED.sub("T", sentence)).split()[:2])
@@ -289,6 +299,7 @@ def telling(people: int, both: int) -> bool:
     return both >= max(_FEW, _TENTH * people)
 
 
+@lru_cache(maxsize=65_536)
 def weight(key: str) -> float:
     """How much it says that two titles share this attribute, before its rarity counts."""
     return _KIND_WEIGHT.get(kind(key), _FACT_WEIGHT) / (3 if is_mood(key) else 1)

@@ -27,11 +27,14 @@ class LikedCause:
 class RecommendedTitle:
     """A recommended title that needs a reason (`ExplainedItem`)."""
 
+    id: str
     title: str
     attributes: tuple[str, ...]
     causes: tuple[LikedCause, ...] = ()
     rests_on: str = ""
     people: int = 0
+    place: int = 0
+    """In the list, from 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

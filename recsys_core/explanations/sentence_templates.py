@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from recsys_core.explanations.attribution.kinds import ATTRIBUTES, PROFILE, TIME
@@ -12,6 +13,7 @@ _TITLE_CHARS: Final = 80
 _ARTICLE_LAST = re.compile(r"^(.+), (The|A|An)$")
 
 
+@lru_cache(maxsize=65_536)
 def shown_title(title: str) -> str:
     """A title in quotation marks, its article in front: “The Godfather”."""
     title = _ARTICLE_LAST.sub(r"\2 \1", " ".join(title.split()))

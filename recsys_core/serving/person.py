@@ -24,14 +24,9 @@ from recsys_core.columns import (
 )
 from recsys_core.explanations.attribution.kinds import POPULARITY
 from recsys_core.explanations.attribution.strengths import CITABLE, CITED_FROM
-from recsys_core.explanations.prompt import (
-    Cause,
-    ExplainedItem,
-    ExplanationInput,
-    KnownItem,
-    Reason,
-    explain_with_rules,
-)
+from recsys_core.explanations.prompt import KnownItem, citable
+from recsys_core.explanations.rule_explainer import RuleExplainer, reasons_of
+from recsys_core.explanations.rule_tables import LikedCause, RecommendedTitle, RuleReason
 from recsys_core.explanations.user_context import known_item
 from recsys_core.graph.interaction_graph import Edges, Floats, Indices
 from recsys_core.interactions.order import Times, order_of
@@ -96,8 +91,7 @@ class People:
         facts = item_facts(model.items, model.item_profiles)
         by_id = {row[ITEM]: known_item(row) for row in facts.iter_rows(named=True)}
         self._known: list[KnownItem] = [by_id[item] for item in ids]
-        self._fields = [one.model_dump() for one in self._known]
-        self._by_id = {one.id: one for one in self._known}
+        self._liked = {one.id: citable(one) for one in self._known}
         self._ids = ids
         self._titles = model.items.select(TITLE, YEAR).rows()
         shown: dict[Any, RatedItem] = shown_items(model.items, model.item_profiles)
@@ -228,35 +222,31 @@ class People:
         self, located: Located, status: str, has_liked: bool, taste: Taste, k: int
     ) -> PersonalList:
         ((places, scores),) = self.model.best(located, k)
-        explained = self._explained(located, places)
-        shown = sorted(explained, key=lambda one: one.id)
+        targets = sorted(self._targets(located, places), key=lambda one: one.id)
         batch = self.model.config.explanations.batch
-        reasons: list[Reason] = []
-        for at in range(0, len(shown), batch):
-            items = tuple(shown[at : at + batch])
-            liked = {cause.id: self._by_id[cause.id] for item in items for cause in item.causes}
-            asked = ExplanationInput(
-                taste=taste,
-                liked=tuple(liked.values()),
-                items=items,
-                has_liked=has_liked,
-                implicit=self.model.scale.is_implicit,
-            )
-            reasons += explain_with_rules(asked).reasons
-        by_id = {one.id: one for one in reasons}
+        reasons: dict[str, RuleReason] = {}
+        for at in range(0, len(targets), batch):
+            some = targets[at : at + batch]
+            liked = {cause.id: self._liked[cause.id] for one in some for cause in one.causes}
+            writer = RuleExplainer(
+                list(liked.values()), some, (*taste.genres, *taste.tags), taste.dislikes,
+                has_liked=has_liked, implicit=self.model.scale.is_implicit,
+            )  # fmt: skip
+            found = reasons_of(writer, some)
+            reasons |= {one.id: reason for one, reason in zip(some, found, strict=True)}
         entries = tuple(
             Entry(
                 item=self._ids[at], title=self._titles[at][0], year=self._titles[at][1],
                 score=float(score), reason=reason.sentence,
-                because=tuple(self._by_id[one].title for one in reason.liked_ids),
+                because=tuple(self._liked[one].title for one in reason.liked),
                 shares=reason.attributes,
             )
             for at, score in zip(places, scores, strict=True)
-            for reason in (by_id[self._known[at].id],)
+            for reason in (reasons[self._known[at].id],)
         )  # fmt: skip
         return PersonalList(status=status, entries=entries)
 
-    def _explained(self, located: Located, places: Indices) -> list[ExplainedItem]:
+    def _targets(self, located: Located, places: Indices) -> list[RecommendedTitle]:
         """The items with the causes that `causes.visitor_causes` finds."""
         model, own = self.model, located.edges
         found = drops_of(
@@ -271,18 +261,18 @@ class People:
         made = []
         for column, (place, rows) in enumerate(zip(places, cited, strict=True)):
             drops = found.drops[rows[:CITABLE], column].astype(np.float64)
-            # Everything in it is of this service's own making: nothing needs to be validated.
             causes = tuple(
-                Cause.model_construct(
+                LikedCause(
                     id=self._known[rated[row]].id, influence=int(np.floor(percent + 0.5)),
                     people=int(people[row_of[row]]), people_both=int(both[row_of[row], column]),
                 )
                 for row, percent in zip(rows, 100 * drops / drops[:1], strict=False)
                 if percent >= CITED_FROM
             )  # fmt: skip
+            known = self._known[place]
             made.append(
-                ExplainedItem.model_construct(
-                    **self._fields[place], causes=causes,
+                RecommendedTitle(
+                    id=known.id, title=known.title, attributes=known.attributes, causes=causes,
                     rests_on="" if causes else POPULARITY,
                     people=int(fans[place]) if place < len(fans) else 0, place=column + 1,
                 )

@@ -85,7 +85,9 @@ def _service(runs: Path, run: str) -> Iterator[tuple[psutil.Process, int]]:
     started = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: _answers(port), 120, "the service's answer")
-        yield psutil.Process(started.pid), port
+        process = psutil.Process(started.pid)
+        wait_for(lambda: _is_idle(process), 120, "all processes of the service")
+        yield process, port
     finally:
         started.terminate()
         started.wait(20)
@@ -103,6 +105,13 @@ def _memory(process: psutil.Process) -> str:
 def _processor(process: psutil.Process) -> float:
     """Seconds of the processor that the service has taken so far."""
     return sum(sum(one.cpu_times()[:2]) for one in _tree(process))
+
+
+def _is_idle(process: psutil.Process) -> bool:
+    """Whether none of its processes is still reading the model: the first one answers earlier."""
+    before = _processor(process)
+    time.sleep(1)
+    return _processor(process) - before < 0.2
 
 
 def _answers(port: int) -> bool:

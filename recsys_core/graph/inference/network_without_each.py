@@ -142,57 +142,48 @@ def _received(
     weights = np.exp(slopes * source + (bias - shift))  # of items below -t, and above
     users = slopes * own_part
     users = np.exp(users - users.max(0))
-    sent = np.ones((len(items), heads, 1 + hidden), np.float32)
-    sent[..., 1:] = layer.sent[items]
-    found: Floats = np.empty((len(wants), heads, 1 + hidden), np.float32)
-    for head in range(heads):
-        found[:, head] = _summed(
-            source[:, head],
-            weights[:, :, head],
-            sent[:, head],
-            -own_part[:, head],
-            users[:, :, head],
-        )
-    whole, gone = found[:, :, 0].copy(), np.maximum(left, 0)
+    sent = np.ones((heads, len(items), 1 + hidden), np.float32)
+    sent[..., 1:] = layer.sent[items].transpose(1, 0, 2)
+    found = _summed(source, weights, sent, -own_part, users.astype(np.float32))
+    whole, gone = found[..., 0].copy(), np.maximum(left, 0)
     steep = source[gone] + own_part > 0
     own = np.where(steep, users[1] * weights[1][gone], users[0] * weights[0][gone])
     own[left < 0] = 0
-    found -= own[..., None].astype(np.float32) * sent[gone]
+    found -= own.T[..., None].astype(np.float32) * sent[:, gone]
     if len(items) == 1:
-        found[left >= 0] = [1.0, *[0.0] * hidden]
+        found[:, left >= 0] = [1.0, *[0.0] * hidden]
     elif not (whole > _TINY).all() or (found[..., 0] < _LEAST * whole).any():
         return None
-    return found[..., 1:] / found[..., :1]
+    received: Floats = found[..., 1:] / found[..., :1]
+    return received.transpose(1, 0, 2)
 
 
 def _summed(
-    source: Doubles, weights: Doubles, sent: Floats, bounds: Doubles, users: Doubles
+    source: Doubles, weights: Doubles, sent: Floats, bounds: Doubles, users: Floats
 ) -> Floats:
-    """(n, d) the weighted sums of one head's messages, for each of the bounds.
+    """(heads, n, d) the weighted sums of each head's messages, for each of its bounds.
 
     Args:
-        source: (n_read,) of the items.
-        weights: (2, n_read) of an item that is below a bound, and above it.
-        sent: (n_read, d) the messages.
-        bounds: (n,) values of `source` at which the weights change.
-        users: (2, n) what the sums below and above are multiplied by.
+        source: (n_read, heads) of the items.
+        weights: (2, n_read, heads) of an item that is below a bound, and above it.
+        sent: (heads, n_read, d) the messages.
+        bounds: (n, heads) values of `source` at which the weights change.
+        users: (2, n, heads) what the sums below and above are multiplied by.
     """
-    least, most = bounds.min(), bounds.max()
-    above = source > most
-    between = ~above & (source > least)
-    shares = np.where(above, weights[1], weights[0]).astype(np.float32)
-    base = np.stack([np.where(above | between, 0, shares), np.where(above, shares, 0)]) @ sent
-    factors = users.astype(np.float32)
-    if not between.any():
-        return factors.T @ base
+    above = source > bounds.max(0)
+    between = ~above & (source > bounds.min(0))
+    shares = np.stack([np.where(above | between, 0, weights[0]), np.where(above, weights[1], 0)])
+    base = shares.transpose(2, 0, 1).astype(np.float32) @ sent
+    found: Floats = users.transpose(2, 1, 0) @ base
     # Few items are above some bounds and below others: two running sums tell for each bound.
-    at = np.flatnonzero(between)
-    at = at[np.argsort(source[at])]
-    low, high = (one[at, None].astype(np.float32) * sent[at] for one in weights)
-    sums = np.repeat(base[:, None], len(at) + 1, axis=1)
-    sums[0, 1:] += np.cumsum(low, axis=0)
-    sums[1, 1:] += np.cumsum(high[::-1], axis=0)
-    below = np.searchsorted(source[at], bounds, side="right")
-    found: Floats = factors[0][:, None] * sums[0, below]
-    found += factors[1][:, None] * sums[1, len(at) - below]
+    for head in np.flatnonzero(between.any(0)):
+        at = np.flatnonzero(between[:, head])
+        at = at[np.argsort(source[at, head])]
+        low, high = weights[:, at, head, None].astype(np.float32) * sent[head, at]
+        sums = np.zeros((2, len(at) + 1, sent.shape[2]), np.float32)
+        np.cumsum(low, axis=0, out=sums[0, 1:])
+        np.cumsum(high[::-1], axis=0, out=sums[1, 1:])
+        below = np.searchsorted(source[at, head], bounds[:, head], side="right")
+        found[head] += users[0, :, head, None] * sums[0, below]
+        found[head] += users[1, :, head, None] * sums[1, len(at) - below]
     return found

@@ -1,7 +1,8 @@
 """Item-to-item components: how their cost grows, and the top 20 of a score with a sparse part.
 
-Each size runs in a process of its own: the components chosen and fitted at effort `quick`, no
-network. The figures stand in `docs/costs.md`. `make bench ARGS=components` takes some ten minutes;
+Each size runs in a process of its own: the components chosen and fitted at effort `quick`, and then
+an epoch of the network. The figures stand in `docs/costs.md`. `make bench ARGS=components` takes
+half an hour;
 `python -m tests.benchmarks.fit_components USERS ITEMS INTERACTIONS` measures one size.
 """
 
@@ -17,7 +18,7 @@ from tests.benchmarks.bars import Bars
 
 ITEMS = (5_000, 10_000, 20_000, 50_000, 100_000)
 """Items, with 20 users for every ten items and 50 interactions per item."""
-INTERACTIONS = (100_000, 500_000, 2_500_000)
+INTERACTIONS = (100_000, 1_000_000, 5_000_000, 10_000_000)
 """Interactions, 25 per user, of 20,000 items."""
 LARGE = (200_000, 100_000, 5_000_000)
 """Users, items, interactions: the last size of `ITEMS`."""
@@ -32,11 +33,9 @@ WIDTH, PER_ROW, USERS = 256, 200, 5_000
 def main() -> int:
     bars = Bars()
     by_items = [_fit(2 * n, n, 50 * n) for n in ITEMS]
-    seconds = [one["cpu_seconds"] for one in by_items]
-    bars.at_most("exponent in items", _exponent(ITEMS, seconds), PER_ITEM)
-    by_number = [_fit(n // 25, 20_000, n)["cpu_seconds"] for n in INTERACTIONS]
-    exponent = _exponent(INTERACTIONS, by_number)
-    bars.at_most("exponent in interactions", exponent, PER_INTERACTION)
+    bars.at_most("exponent in items", _exponent(ITEMS, by_items), PER_ITEM)
+    by_number = [_fit(n // 25, 20_000, n) for n in INTERACTIONS]
+    bars.at_most("exponent in interactions", _exponent(INTERACTIONS, by_number), PER_INTERACTION)
     large = by_items[-1]
     bars.at_most("components of 100,000 items", large["seconds"], LARGE_S, " s")
     bars.at_most("  peak memory", large["peak_gib"], LARGE_GIB, " GiB")
@@ -52,14 +51,22 @@ def _fit(users: int, items: int, interactions: int) -> dict[str, float]:
     print(
         f"{users:,} users x {items:,} items, {interactions:,} interactions:"
         f" {found['seconds']:.0f} s ({found['cpu_seconds']:.0f} of the processor),"
-        f" {found['peak_gib']:.2f} GiB",
+        f" {found['peak_gib']:.2f} GiB; an epoch of the network {found['epoch_seconds']:.0f} s"
+        f" ({found['epoch_cpu_seconds']:.0f}), {found['epoch_peak_gib']:.2f} GiB;"
+        f" implicit's ALS {found['implicit_als_cpu_seconds']:.0f} of the processor"
+        + (
+            f", LAPACK's EASE {found['lapack_ease_cpu_seconds']:.0f}"
+            if "lapack_ease_cpu_seconds" in found
+            else ""
+        ),
         flush=True,
     )  # fmt: skip
     return found
 
 
-def _exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
-    """Slope of a line through the logarithms."""
+def _exponent(sizes: Sequence[int], found: Sequence[dict[str, float]]) -> float:
+    """Slope of a line through the logarithms of sizes and processor seconds."""
+    seconds = [one["cpu_seconds"] + one["epoch_cpu_seconds"] for one in found]
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 

@@ -2,8 +2,8 @@
 
 Each size runs in a process of its own: the components chosen and fitted at effort `quick`, and then
 an epoch of the network. The figures stand in `docs/costs.md`. `make bench ARGS=components` takes
-half an hour;
-`python -m tests.benchmarks.fit_components USERS ITEMS INTERACTIONS` measures one size.
+half an hour; one size is measured by `python -m tests.benchmarks.fit_components USERS ITEMS
+INTERACTIONS`.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Item-to-item components: how their cost grows, and the top 20 of a score with a sparse part.
 
 Each size runs in a process of its own: the components chosen and fitted at effort `quick`, and then
-an epoch of the network. The figures stand in `docs/costs.md`. `make bench ARGS=components` takes
-half an hour; one size is measured by `python -m tests.benchmarks.fit_components USERS ITEMS
+an epoch of the network. The figures stand in `docs/costs.md`; no whole run of it with an epoch has
+been timed. One size is measured by `python -m tests.benchmarks.fit_components USERS ITEMS
 INTERACTIONS`.
 """
 

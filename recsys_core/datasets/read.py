@@ -1,6 +1,6 @@
 """Tables as people have them, read under the contract's names; nothing is checked here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -11,6 +11,7 @@ from recsys_core.datasets.config import DataConfig
 from recsys_core.datasets.contract import RawDataset, validate_interactions
 from recsys_core.datasets.contract.casts import numeric_ids
 from recsys_core.datasets.contract.policies import Rated
+from recsys_core.datasets.described import described_items
 from recsys_core.datasets.locate import Located, table_at
 from recsys_core.datasets.published import ARCHIVES
 from recsys_core.datasets.sources import movielens
@@ -43,39 +44,63 @@ def read(found: Located, config: DataConfig) -> RawDataset:
             return raw
         return replace(raw, items=_table(found.items, ITEM_ALIASES, config, everything=True)[0])
     notes: list[str] = []
-    text = {"interactions"} if next(iter(found.interactions.values())).is_text else set()
-    interactions, counts = _interactions(found.interactions, config, notes=notes)
-    tables: dict[str, pl.DataFrame | None] = {"items": None, "users": None}
-    for kind, one, aliases in (
-        ("items", found.items, ITEM_ALIASES), ("users", found.users, USER_ALIASES),
-    ):  # fmt: skip
-        if one is not None:
-            tables[kind], _ = _table(one, aliases, config, everything=True, notes=notes)
-            text |= {kind} if one.is_text else set()
-    items = tables["items"]
-    known = None if items is None else movielens.recognised(items)
-    if known and items is not None and items.schema.get(GENRES) == pl.List(pl.String):
-        items = tidy(items)
-    elif items is not None and (split := year_split_off(items)) is not items:
-        items = split
-        notes.append("titles end in a year, which was split off")
+    first = next(iter(found.interactions.values()))
+    described = None if found.items else described_items(found.interactions, config)
+    interactions, counts = _interactions(
+        found.interactions, config, notes=notes, items=() if described is None else described.names
+    )
+    items = users = known = None
+    if found.items is not None:
+        items, _ = _table(found.items, ITEM_ALIASES, config, everything=True, notes=notes)
+    elif described is not None:
+        items = described.table
+        notes += described.notes
+    if found.users is not None:
+        users, _ = _table(found.users, USER_ALIASES, config, everything=True, notes=notes)
+    if items is not None:
+        known = movielens.recognised(items)
+        items = _tidied(items, notes, is_movielens=known is not None)
     if found.left_out:
         notes.append(f"files left out: {', '.join(found.left_out)}")
+    tables = (
+        ("interactions", first), ("items", found.items or first), ("users", found.users),
+    )  # fmt: skip
     return RawDataset(
-        name=known or name, source=source, interactions=interactions,
-        items=items, users=tables["users"], text=frozenset(text),
+        name=known or name, source=source, interactions=interactions, items=items, users=users,
+        text=frozenset(kind for kind, one in tables if one is not None and one.is_text),
         feedback="implicit" if counts else None,
         notes=tuple(dict.fromkeys(notes)),
     )  # fmt: skip
 
 
+def _tidied(items: pl.DataFrame, notes: list[str], *, is_movielens: bool) -> pl.DataFrame:
+    """Titles without the year that they end in, and MovieLens' own without moved articles."""
+    if is_movielens and items.schema.get(GENRES) == pl.List(pl.String):
+        return tidy(items)
+    split = year_split_off(items)
+    if split is not items:
+        notes.append("titles end in a year, which was split off")
+    return split
+
+
 def _interactions(
-    tables: Mapping[str, Table], config: DataConfig, *, notes: list[str]
+    tables: Mapping[str, Table],
+    config: DataConfig,
+    *,
+    notes: list[str],
+    items: Collection[str] = (),
 ) -> tuple[pl.DataFrame, bool]:
-    """All interactions, with their part where they lie apart; whether the ratings are counts."""
+    """All interactions, with their part where they lie apart; whether the ratings are counts.
+
+    Args:
+        tables: part -> where they are.
+        config: the names that were given.
+        notes: takes what was recognised.
+        items: columns that describe the items, read elsewhere.
+    """
     frames, counts = [], False
     for part, table in tables.items():
-        frame, names = _table(table, INTERACTION_ALIASES, config, notes=notes)
+        frame, names = _table(table, INTERACTION_ALIASES, config, notes=notes, elsewhere=items)
         counts |= plain(names.get(RATING, "")) in COUNTS
         frames.append(frame.with_columns(pl.lit(part).alias(PART)) if part else frame)
     return pl.concat(frames, how="diagonal_relaxed"), counts
@@ -88,6 +113,7 @@ def _table(
     *,
     everything: bool = False,
     notes: list[str] | None = None,
+    elsewhere: Collection[str] = (),
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """A table under the contract's names, and the names that it had.
 
@@ -97,6 +123,7 @@ def _table(
         config: the names that were given.
         everything: whether columns that nobody knows are read, too.
         notes: takes what was recognised.
+        elsewhere: columns that are read elsewhere.
     """
     names = table.columns
     found = resolved(names, aliases, config.columns)
@@ -110,7 +137,7 @@ def _table(
     taken = set(found.values())
     others = {one: one for one in names if one not in taken and one not in found}
     if not everything and {USER, ITEM} <= set(found):
-        if left := [name for name in others if name.strip()]:
+        if left := [name for name in others if name.strip() and name not in elsewhere]:
             said.append(f"columns of {file} left out: {', '.join(left)}")
         others = {}
     wanted = found | others

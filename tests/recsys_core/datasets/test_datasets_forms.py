@@ -299,3 +299,64 @@ def test_parts_may_lie_in_files_of_their_own(tmp_path: Path) -> None:
     data = loaded(folder, tmp_path)
     assert rows(data) == ROWS
     assert data.interactions["part"].to_list() == ["train", "valid", "test"]
+
+
+LOANS = FRAME.with_columns(
+    title=pl.Series(["Amélie (2001)", "Heat", "Heat"]), genres=pl.Series(["A|B", "C", "C"]),
+    summary=pl.Series(["lovely", "dull", "loud"]), branch=pl.lit("North"),
+)  # fmt: skip
+"""Interactions that repeat what their items are, and say what their users thought."""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_items_are_taken_from_interactions_that_describe_them(suffix: str, tmp_path: Path) -> None:
+    write = {"csv": csv, "parquet": parquet, "jsonl": lines}[suffix]
+    place = tmp_path / f"loans.{suffix}"
+    place.write_bytes(write(LOANS))
+    data = loaded(place, tmp_path)
+    assert rows(data) == ROWS
+    assert data.items.select(ITEM, TITLE, YEAR, GENRES, "overview").rows() == [
+        (10, "Amélie", 2001, ["A", "B"], None), (20, "Heat", None, ["C"], None),
+    ]  # fmt: skip
+    assert "items described by the interactions: title, genres" in data.notes
+    assert f"columns of loans.{suffix} left out: summary, branch" in data.notes
+
+
+def test_what_differs_between_rows_of_an_item_is_not_the_items(tmp_path: Path) -> None:
+    """The title of a review is none of the product; a column that was named is taken for one."""
+    place = tmp_path / "reviews.csv"
+    place.write_bytes(csv(LOANS.drop("title", "genres").rename({"summary": "title"})))
+    assert loaded(place, tmp_path).items[TITLE].to_list() == ["10", "20"]
+    data = loaded(place, tmp_path, columns={"title": "title"})
+    assert data.items[TITLE].to_list() == ["lovely", "dull"]
+    assert "1 items have more than one title: the first is taken" in data.notes
+
+
+def test_a_title_of_ones_own_name_is_taken_from_the_interactions(tmp_path: Path) -> None:
+    place = tmp_path / "leihe.csv"
+    place.write_bytes(csv(LOANS.rename({"title": "Titel", "branch": "Ort"})))
+    columns = {"title": "Titel"}
+    data = loaded(place, tmp_path, columns=columns, text_columns={"Ort": "labels"})
+    assert data.items.select(TITLE, "Ort").rows() == [("Amélie", ["North"]), ("Heat", ["North"])]
+    with pytest.raises(DataError, match="no column Stadt"):
+        loaded(place, tmp_path, columns=columns, text_columns={"Stadt": "labels"})
+
+
+def test_an_items_table_is_surer_than_what_interactions_say(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path / "mine", interactions_csv=csv(LOANS),
+        items_csv=csv(pl.DataFrame({ITEM: [10, 20], TITLE: ["One", "Two"]})),
+    )  # fmt: skip
+    data = loaded(folder, tmp_path)
+    assert data.items[TITLE].to_list() == ["One", "Two"]
+    assert "columns of interactions.csv left out: title, genres, summary, branch" in data.notes
+
+
+def test_items_of_every_part_are_described(tmp_path: Path) -> None:
+    few = FRAME.with_columns(title=pl.Series(["Amélie", "Heat", "Heat"]))
+    folder = written(
+        tmp_path / "mine", train_csv=csv(few.head(1).drop("title")), val_csv=csv(few.slice(1, 1)),
+        test_csv=csv(few.tail(1)),
+    )  # fmt: skip
+    items = loaded(folder, tmp_path).items
+    assert items.select(ITEM, TITLE, AVAILABLE).rows() == [(10, "10", True), (20, "Heat", True)]

@@ -52,7 +52,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "cold_start",
-    version="39",
+    version="40",
     returns=ColdStartRef,
     timeout_seconds=6 * HOUR,
     rests_on=_rests_on,

@@ -137,8 +137,18 @@ class CandidatePool:
 
         Few candidates are relevant: their ranks take less time than the best k of all.
         """
-        ranked = total.masked_fill(~self.filled, -torch.inf)
         gain = torch.zeros(len(self.ideal))
+        for users, rank in self._ranks(total):
+            gain.index_add_(0, users, (rank < self.k) / torch.log2(rank + 2.0))
+        return gain / self.ideal
+
+    def listed(self, total: torch.Tensor) -> int:
+        """Relevant candidates among the best k by summed scores, over all users."""
+        return sum(int((rank < self.k).sum()) for _, rank in self._ranks(total))
+
+    def _ranks(self, total: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """User and rank, from 0 on, of every relevant candidate, in blocks."""
+        ranked = total.masked_fill(~self.filled, -torch.inf)
         users, hits = self._hits
         number, step = torch.arange(total.shape[1]), max(1, _RANKED_CELLS // total.shape[1])
         for start in range(0, len(users), step):
@@ -149,8 +159,7 @@ class CandidatePool:
             # Ties go to the lower item, as in the lists that are served: candidates stand in order.
             tied = torch.nonzero(_counts(equal) > 1)[:, 0]
             rank[tied] += _counts(equal[tied] & (number < places[tied]))
-            gain.index_add_(0, some, (rank < self.k) / torch.log2(rank + 2.0))
-        return gain / self.ideal
+            yield some, rank
 
     @cached_property
     def _hits(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,12 +5,15 @@ first, and tries a few multiples of its weight, and zero; a try that gains enoug
 
 What validation users like says less about sums than it seems to: of one search on all of them much
 is what falls well for them. So the weights are means over searches on random parts of the users
-(bagging), by an NDCG that is cut off deeper than the lists are, where each user has more hits to
-tell sums apart (docs/experiments.md, 2026-11-30). By that NDCG the result is never behind the best
-component on the users it is learned on.
+(bagging). A third of the searches goes by NDCG at the cut-off of the lists, the others by cut-offs
+up to 100, where each user has more hits to tell sums apart: deep ones alone move hits from the
+first places to later ones, the lists' own alone overfits where users are few (docs/experiments.md,
+2026-11-30). A cut-off within which the best component has next to no hits has no say. By the
+deepest NDCG the result is never behind the best component
+on the users it is learned on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -21,7 +24,6 @@ import torch
 from recsys_core.concurrency import in_threads
 from recsys_core.errors import ConfigError
 from recsys_core.graph.components.selection.candidate_pool import CandidatePool
-from recsys_core.graph.interaction_graph import Indices
 
 Doubles = npt.NDArray[np.float64]
 
@@ -29,10 +31,12 @@ _ENTRIES: Final = (0.1, 0.3, 1.0)
 """Weights tried for a component that has none, as multiples of the sum of the others."""
 BAGS: Final = 12
 """Random parts of the users that weights are means over."""
+_LEAST_HITS: Final = 200
+"""Hits of the best component within a cut-off, from which on searches go by it."""
 _HITS: Final = 4_000
 """Relevant items in a part at most: more of them tell little more, and each costs time."""
 DEEP: Final = 100
-"""Cut-off of NDCG that weights are learned by, or that of the lists where it is deeper."""
+"""The deepest cut-off of NDCG that weights are learned by, or that of the lists if deeper."""
 _LEAST_SHARE: Final = 0.02
 """Share of the weights below which a component is left out."""
 _KEPT: Final = 0.5
@@ -106,7 +110,8 @@ def learn_weights(
         )
     deep = pool.at(max(DEEP, pool.k))
     found = _Search(deep, budget, gain)
-    parts = _searches_of_parts(deep, budget, gain, seed)
+    shallow = [one for one in (pool, pool.at(round((pool.k * deep.k) ** 0.5))) if _tells(one)]
+    parts = _searches_of_parts([*shallow, deep], budget, gain, seed)
     if parts:
         found.weights = _mean([one.weights for one in parts])
     if kept in pool.names:
@@ -127,20 +132,35 @@ def learn_weights(
     )
 
 
-def _searches_of_parts(pool: CandidatePool, budget: int, gain: float, seed: int) -> list["_Found"]:
-    """Searches on random halves of the users, or fewer where these have hits enough."""
+def _tells(pool: CandidatePool) -> bool:
+    """Whether there are hits enough within the cut-off to tell sums apart."""
+    return max(map(pool.listed, pool.scores)) >= _LEAST_HITS
+
+
+def _searches_of_parts(
+    pools: Sequence[CandidatePool], budget: int, gain: float, seed: int
+) -> list["_Found"]:
+    """Searches on random halves of the users, or fewer where these have hits enough.
+
+    Args:
+        pools: the same candidates at several cut-offs, which the searches take in turn.
+        budget: tries of each search.
+        gain: relative gain from which on a try is kept.
+        seed: of the parts.
+    """
+    pool = pools[0]
     users, most = len(pool.ideal), max(1, int(_HITS / pool.hits_per_user))
     if users == 1 or len(pool.names) == 1:
         return []
     rng = np.random.default_rng(seed)
     parts = [rng.permutation(users)[: min(users // 2, most)] for _ in range(BAGS)]
 
-    def search(some: Indices) -> _Found:
-        part = _Search(pool.of_users(some), budget, gain)
+    def search(number: int) -> _Found:
+        part = _Search(pools[number % len(pools)].of_users(parts[number]), budget, gain)
         part.run()
         return _Found(part.weights, part.spent)
 
-    return in_threads(search, parts)
+    return in_threads(search, range(BAGS))
 
 
 class _Found(NamedTuple):

@@ -8,6 +8,7 @@ from tests.benchmarks import bench_components, fit_components
 from tests.benchmarks.bars import Bars
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")  # of elsarec
 def test_a_size_is_fitted_and_measured(capsys: pytest.CaptureFixture[str]) -> None:
     fit_components.main(80, 40, 700)
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -15,6 +16,9 @@ def test_a_size_is_fitted_and_measured(capsys: pytest.CaptureFixture[str]) -> No
     assert found["cpu_seconds"] > 0
     assert found["epoch_peak_gib"] >= found["peak_gib"] > 0.05
     assert found["epoch_seconds"] > 0
+    assert {"implicit_als_cpu_seconds", "lapack_ease_cpu_seconds", "elsa_epoch_cpu_seconds"} < set(
+        found
+    )
 
 
 def test_lists_of_a_sum_are_timed_beside_the_product(

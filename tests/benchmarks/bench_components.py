@@ -1,9 +1,9 @@
 """Item-to-item components: how their cost grows, and the top 20 of a score with a sparse part.
 
-Each size runs in a process of its own: the components chosen and fitted at effort `quick`, and then
-an epoch of the network. The figures stand in `docs/costs.md`; no whole run of it with an epoch has
-been timed. One size is measured by `python -m tests.benchmarks.fit_components USERS ITEMS
-INTERACTIONS`.
+Each size runs in a process of its own: the components chosen and fitted at effort `quick`, then an
+epoch of the network, then peers on the same ratings. The figures stand in `docs/costs.md`; all of
+it takes half an hour. One size is measured by `python -m tests.benchmarks.fit_components USERS
+ITEMS INTERACTIONS`.
 """
 
 import json
@@ -53,7 +53,8 @@ def _fit(users: int, items: int, interactions: int) -> dict[str, float]:
         f" {found['seconds']:.0f} s ({found['cpu_seconds']:.0f} of the processor),"
         f" {found['peak_gib']:.2f} GiB; an epoch of the network {found['epoch_seconds']:.0f} s"
         f" ({found['epoch_cpu_seconds']:.0f}), {found['epoch_peak_gib']:.2f} GiB;"
-        f" implicit's ALS {found['implicit_als_cpu_seconds']:.0f} of the processor"
+        f" implicit's ALS {found['implicit_als_cpu_seconds']:.0f} of the processor,"
+        f" an epoch of elsarec {found['elsa_epoch_cpu_seconds']:.0f}"
         + (
             f", LAPACK's EASE {found['lapack_ease_cpu_seconds']:.0f}"
             if "lapack_ease_cpu_seconds" in found

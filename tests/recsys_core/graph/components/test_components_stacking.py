@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_core.errors import ConfigError
+from recsys_core.graph.components.selection import stacking
 from recsys_core.graph.components.selection.candidate_pool import CandidatePool
 from recsys_core.graph.components.selection.stacking import (
     BAGS,
@@ -117,6 +118,33 @@ def test_what_is_kept_has_a_third_of_the_weights_whatever_few_users_say() -> Non
     assert learned.weights["kept"] >= sum(learned.weights.values()) / 3 - 1e-9
     gone = learn_weights(few, budget=60, seed=0, kept="not there")
     assert gone.weights == without.weights
+
+
+@pytest.mark.parametrize(("users", "cut_offs"), [(USERS, [10, 32, 100]), (90, [100])])
+def test_a_cut_off_has_a_say_where_lists_have_hits_enough(
+    users: int, cut_offs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = drawn(5, "a", "b")
+    pool = pool_of(scores, scores["a"]).of_users(np.arange(users))
+    asked: list[int] = []
+    search_parts = stacking._searches_of_parts
+
+    def noted(pools, *args):
+        asked.extend(one.k for one in pools)
+        return search_parts(pools, *args)
+
+    monkeypatch.setattr(stacking, "_searches_of_parts", noted)
+    assert learn_weights(pool, budget=60, seed=0).ndcg == 1.0
+    assert asked == cut_offs
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, WIDTH])
+def test_hits_in_the_lists_are_counted(k: int) -> None:
+    scores = drawn(8, "a")
+    pool = pool_of(scores, drawn(9, "b")["b"]).at(k)
+    best = np.argsort(-scores["a"], axis=1)[:, :k]
+    hits = int(np.take_along_axis(pool.relevant.numpy(), best, axis=1).sum())
+    assert pool.listed(pool.scores[0]) == hits
 
 
 @settings(deadline=None, max_examples=25)

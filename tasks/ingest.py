@@ -16,7 +16,7 @@ CACHE = Path(".cache") / "datasets"
 """Where downloaded archives are kept, below the working directory."""
 
 
-@step("ingest", version="15", returns=DatasetRef, tags=("network",))
+@step("ingest", version="16", returns=DatasetRef, tags=("network",))
 def ingest(out: ArtifactWriter, *, config: DataConfig, fingerprint: str) -> None:
     """Read, check and store the interactions, items and users of a data set.
 

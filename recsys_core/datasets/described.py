@@ -1,8 +1,9 @@
 """Items that have no table of their own: what the interactions say about them, row by row.
 
 Exports often repeat the title of an item in each of its rows. A column is taken for one of the
-items when it says the same in all rows of an item, so that a review's text or summary, which
-differs from one row to the next, is never taken for the item's.
+items when it says the same in all rows of an item, and not the same of all items: a review's text
+or summary differs from one row to the next, and the one year that all rows are of is none of the
+items'.
 """
 
 from collections.abc import Mapping
@@ -60,10 +61,10 @@ def described_items(tables: Mapping[str, Table], config: DataConfig) -> Describe
     )
     chosen = {*config.columns, *config.text_columns}
     taken = [
-        name for name in sources
-        if counts[_given(name)].max()
-        and (name in chosen or (counts[name].max() == 1 and (counts[_given(name)] > 1).any()))
-    ]  # fmt: skip
+        name
+        for name in sources
+        if counts[_given(name)].max() and (name in chosen or _of_items(name, rows, counts))
+    ]
     if not taken:
         return None
     firsts = [pl.col(name).drop_nulls().first() for name in taken]
@@ -75,6 +76,15 @@ def described_items(tables: Mapping[str, Table], config: DataConfig) -> Describe
         table=rows.group_by(ITEM, maintain_order=True).agg(firsts),
         names=tuple(sources[name] for name in taken),
         notes=tuple(notes),
+    )
+
+
+def _of_items(name: str, rows: pl.DataFrame, counts: pl.DataFrame) -> bool:
+    """Whether a column says the same in all rows of an item, of which some have several."""
+    return bool(
+        counts[name].max() == 1
+        and (counts[_given(name)] > 1).any()
+        and rows[name].drop_nulls().n_unique() > 1
     )
 
 

@@ -332,6 +332,15 @@ def test_what_differs_between_rows_of_an_item_is_not_the_items(tmp_path: Path) -
     assert "1 items have more than one title: the first is taken" in data.notes
 
 
+def test_what_is_the_same_in_every_row_is_not_the_items(tmp_path: Path) -> None:
+    """An export of one year: it is the loans' year, unless a person says otherwise."""
+    place = tmp_path / "loans.csv"
+    place.write_bytes(csv(LOANS.with_columns(year=pl.lit(2023))))
+    assert loaded(place, tmp_path).items[YEAR].to_list() == [2001, None]
+    named = loaded(place, tmp_path, columns={"year": "year"})
+    assert named.items[YEAR].to_list() == [2023, 2023]
+
+
 def test_a_title_of_ones_own_name_is_taken_from_the_interactions(tmp_path: Path) -> None:
     place = tmp_path / "leihe.csv"
     place.write_bytes(csv(LOANS.rename({"title": "Titel", "branch": "Ort"})))
@@ -353,10 +362,15 @@ def test_an_items_table_is_surer_than_what_interactions_say(tmp_path: Path) -> N
 
 
 def test_items_of_every_part_are_described(tmp_path: Path) -> None:
-    few = FRAME.with_columns(title=pl.Series(["Amélie", "Heat", "Heat"]))
+    """An item is known by whichever part names it; one that no part names has its id."""
+    more = pl.DataFrame([(2, 10, 4.0, 150), (3, 30, 4.0, 150)], schema=FRAME.schema, orient="row")
+    titled = FRAME.vstack(more).with_columns(
+        pl.col(ITEM).replace_strict({10: "Amélie", 20: "Heat"}, default=None).alias(TITLE)
+    )
     folder = written(
-        tmp_path / "mine", train_csv=csv(few.head(1).drop("title")), val_csv=csv(few.slice(1, 1)),
-        test_csv=csv(few.tail(1)),
+        tmp_path / "mine", train_csv=csv(titled.filter(pl.col(ITEM) == 10)),
+        val_csv=csv(titled.slice(1, 1).drop(TITLE)), test_csv=csv(titled.filter(pl.col(USER) != 2)),
     )  # fmt: skip
-    items = loaded(folder, tmp_path).items
-    assert items.select(ITEM, TITLE, AVAILABLE).rows() == [(10, "10", True), (20, "Heat", True)]
+    items = loaded(folder, tmp_path, repeats="last").items
+    expected = [(10, "Amélie", True), (20, "Heat", True), (30, "30", True)]
+    assert items.select(ITEM, TITLE, AVAILABLE).sort(ITEM).rows() == expected

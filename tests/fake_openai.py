@@ -128,10 +128,11 @@ class FakeOpenAI:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def requests(self) -> list[dict[str, Any]]:
-        """Every request so far, from the file."""
+        """Every request so far, from the file; a line that is being written is none yet."""
         if not self.log.exists():
             return []
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        complete = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in complete.splitlines()]
 
     def __enter__(self) -> "FakeOpenAI":
         self._ready = threading.Event()

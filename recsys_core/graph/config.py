@@ -106,8 +106,8 @@ class GraphConfig(Section):
     with the model's vectors of items without ratings; 0 uses the model's alone, as the paper."""
     components: bool = True
     """Whether additive components are added to the network's score: item-to-item maps (EASE, kNN,
-    transitions), LightGCN (on dense data with effort `thorough` alone), popularity over time, each
-    with the weight that validation gives it."""
+    transitions), LightGCN (on dense data up to 100,000, 500,000 or 5 million interactions by
+    effort), popularity over time, each with the weight that validation gives it."""
     effort: Literal["quick", "standard", "thorough"] = "standard"
     """Settings of components that are tried on validation: few (a first look), those that matter,
     or all (a model to keep)."""

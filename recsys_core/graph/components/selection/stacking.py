@@ -9,8 +9,7 @@ is what falls well for them. So the weights are means over searches on random pa
 up to 100, where each user has more hits to tell sums apart: deep ones alone move hits from the
 first places to later ones, the lists' own alone overfits where users are few (docs/experiments.md,
 2026-11-30). A cut-off within which the best component has next to no hits has no say. By the
-deepest NDCG the result is never behind the best component
-on the users it is learned on.
+deepest NDCG the result is never behind the best component on the users it is learned on.
 """
 
 from collections.abc import Mapping, Sequence

@@ -25,7 +25,7 @@ from tasks.runtime.sharded import Shard, sharded
 
 @sharded(
     "explain",
-    version="26",
+    version="27",
     returns=RecommendationsRef,
     lists="reranked",
     tables={"recommendations": RECOMMENDATIONS, LEDGER: LLM_CALLS},

@@ -31,7 +31,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "explanation_judge",
-    version="19",
+    version="20",
     returns=MetricsRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -22,7 +22,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "user_profiles",
-    version="11",
+    version="12",
     returns=UserProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -54,8 +54,9 @@ def write_item_profile(item: ItemProfileInput) -> Profile:
     text = plain(item.overview)
     words, facts = _extra(item)
     known = lexicon()
-    themes = known.themes(f"{title}. {text} {words} {' | '.join(facts)}")
-    found = key_phrases(f"{text} {words}".strip())
+    prose = f"{text} {words}".strip()
+    themes = _themes(title, genres, prose, facts)
+    found = key_phrases(prose)
     moods = known.implied(genres)[:_MAX_MOODS]
     tags = _tags(themes[:_MAX_THEMES], moods, item.year, found, facts)
     return Profile(
@@ -65,6 +66,18 @@ def write_item_profile(item: ItemProfileInput) -> Profile:
         description=_description(genres, item.year, themes, moods, found),
         dislikes=_without(known.avoided(genres, themes), tags)[:_MAX_DISLIKES],
     )
+
+
+def _themes(title: str, genres: Sequence[str], prose: str, facts: Sequence[str]) -> list[str]:
+    """Themes that prose or labels speak of, of an item that may tell a story.
+
+    A title alone is no evidence (nail polish by China Glaze, Twelve Monkeys), and the words of the
+    lexicon mean other things where no story is told ("a gentle therapy for damaged hair").
+    """
+    known = lexicon()
+    if not known.may_tell_a_story(genres):
+        return []
+    return known.themes(". ".join((*((title, prose) if prose else ()), " | ".join(facts))))
 
 
 def _label(text: str) -> str:

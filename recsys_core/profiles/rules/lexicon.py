@@ -23,6 +23,7 @@ class Lexicon:
         order: place of each theme in the table.
         avoids: what the audience of a theme, or of a genre (by `genre_key`), avoids.
         moods: moods that a genre implies, by `genre_key`.
+        stories: genres of stories, by `genre_key`.
         all_moods: the tags that say how something feels rather than what it is about.
         never_disliked: themes that say nothing about what somebody avoids.
         prose: how a theme reads behind "about", where that is not its name in lower case.
@@ -33,6 +34,7 @@ class Lexicon:
     order: dict[str, int]
     avoids: dict[str, tuple[str, ...]]
     moods: dict[str, tuple[str, ...]]
+    stories: frozenset[str]
     all_moods: frozenset[str]
     never_disliked: frozenset[str]
     prose: dict[str, str]
@@ -67,6 +69,11 @@ class Lexicon:
     def implied(self, genres: Iterable[str]) -> list[str]:
         """Moods that the genres imply: all there is to say of an item without a text."""
         return list(dict.fromkeys(m for g in genres for m in self.moods.get(genre_key(g), ())))
+
+    def may_tell_a_story(self, genres: Iterable[str]) -> bool:
+        """Whether one of the genres is one of stories, or none says what the item is."""
+        keys = set(map(genre_key, genres))
+        return not keys or not keys.isdisjoint(self.stories)
 
     def avoided(self, genres: Sequence[str], themes: Sequence[str]) -> list[str]:
         """What the audience of these genres and themes would rather avoid, the surest first."""
@@ -117,6 +124,7 @@ def lexicon() -> Lexicon:
         order={name: place for place, name in enumerate(themes)},
         avoids={name: tuple(row["avoids"]) for name, row in (themes | genres).items()},
         moods=moods,
+        stories=frozenset(moods) | frozenset(table["stories"].split()),
         all_moods=frozenset(mood for implied in moods.values() for mood in implied),
         never_disliked=frozenset(table["never_disliked"]),
         prose=table["prose"] | {name: name for name in table["proper"]},

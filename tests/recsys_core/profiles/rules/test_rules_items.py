@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from recsys_core.profiles.inputs import ItemProfileInput
 from recsys_core.profiles.rules.items import write_item_profile
+from recsys_core.profiles.rules.lexicon import lexicon
 from recsys_core.profiles.schema import OVERVIEW_CHARS, Profile
 
 
@@ -56,6 +57,27 @@ def test_further_columns_become_tags_or_text() -> None:
     assert not {"A vampire bites.", "Released", "7"} & set(tags)
     without = write_item_profile(item.model_copy(update={"prose": ()})).tags
     assert set(tags) - set(without) == {"Vampire", "Vampires"}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        ItemProfileInput(title="China Glaze nail polish"),
+        ItemProfileInput(title="Twelve Monkeys", genres=("Sci-Fi",)),
+        ItemProfileInput(
+            title="Damage Therapy", genres=("Hair Care",), overview="A gentle therapy for hair."
+        ),
+    ],
+    ids=["goods without a text", "a title with genres alone", "goods with a text"],
+)
+def test_what_tells_no_story_has_no_themes(item: ItemProfileInput) -> None:
+    assert not lexicon().order.keys() & set(write_item_profile(item).tags)
+
+
+@pytest.mark.parametrize("genres", [(), ("Young Adult",), ("Hair Care", "Drama")])
+def test_a_story_has_the_themes_of_its_text_and_title(genres: tuple[str, ...]) -> None:
+    item = ItemProfileInput(title="The Last Vampire", genres=genres, overview="She wants revenge.")
+    assert {"Vampires", "Revenge"} <= set(write_item_profile(item).tags)
 
 
 HOSTILE = [

@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Final
 
+import polars as pl
+
 from recsys_core.artifacts import ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
@@ -55,7 +57,7 @@ def _shifted(report: Report, before: int, done: int) -> None:
 
 @step(
     "embeddings",
-    version="10",
+    version="11",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
     libraries=("scikit-learn",),
@@ -91,6 +93,7 @@ def embed(
         "labels": labels.names,
         USER: of_users[TEXT].to_list(),
     }
+    descriptions = descriptions_of(known[ITEM], profiles)
     encoded = _encoded(embedder, cache, texts)
     found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
     write_vectors(out, "items", of_items[ITEM], found[ITEM])
@@ -99,7 +102,7 @@ def embed(
         found[ITEM],
         found["facts"],
         label_features(labels, found["labels"]),
-        word_features(descriptions_of(known[ITEM], profiles)),
+        word_features(pl.select(pl.when(of_items[TEXT] != "").then(descriptions)).to_series()),
         year_features(known[YEAR]),
     )
     write_vectors(out, FEATURES, known[ITEM], features)

@@ -22,7 +22,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "item_profiles",
-    version="10",
+    version="11",
     returns=ItemProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -60,6 +60,8 @@ class Embedder:
     ) -> tuple[Vectors, int]:
         """Like `encode`, but only of texts that `cache` does not know; it keeps the new ones.
 
+        An empty text is described by nothing: its vector is zeros.
+
         Returns:
             The vectors (n, d), and how many distinct texts were embedded.
         """
@@ -70,7 +72,9 @@ class Embedder:
             cache.put(new, made[: len(new)])
             known |= dict(zip(new, made, strict=False))
         rows = [known[text] for text in texts]
-        return (np.stack(rows) if rows else made[:0]), len(new)
+        found = np.stack(rows) if rows else made[:0]
+        found[[not text for text in texts]] = 0
+        return found, len(new)
 
 
 def _open(config: EmbeddingConfig, folder: Path, cache_folder: Path) -> tuple[Encoder, str]:

@@ -14,13 +14,16 @@ from recsys_core.columns import (
     DESCRIPTION,
     GENRES,
     ITEM,
+    NO_EVIDENCE,
     OVERVIEW,
+    STATUS,
     TAGS,
     TEXT,
     TITLE,
     USER,
     YEAR,
 )
+from recsys_core.datasets.ids_as_titles import telling_titles
 
 _OF_PROFILE: Final = "_of_profile"
 
@@ -33,10 +36,11 @@ def item_texts(items: pl.DataFrame, item_profiles: pl.DataFrame) -> pl.DataFrame
         item_profiles: `columns.ITEM_PROFILES`; an item without one keeps its own facts.
 
     Returns:
-        Columns item_id and text, one row per item in the order of `items`, no nulls.
+        Columns item_id and text, one row per item in the order of `items`, no nulls; empty where
+        nothing is known but the id.
     """
-    profile = [ITEM, GENRES, TAGS, DESCRIPTION, OVERVIEW]
-    both = items.select(ITEM, TITLE, YEAR, GENRES, OVERVIEW).join(
+    profile = [ITEM, GENRES, TAGS, DESCRIPTION, OVERVIEW, STATUS]
+    both = items.select(ITEM, telling_titles(items), YEAR, GENRES, OVERVIEW).join(
         item_profiles.select(profile),
         on=ITEM,
         how="left",
@@ -54,7 +58,8 @@ def item_texts(items: pl.DataFrame, item_profiles: pl.DataFrame) -> pl.DataFrame
         _filled(DESCRIPTION),
         overview,
     )
-    return both.select(ITEM, text.alias(TEXT))
+    unknown = pl.col(STATUS).eq_missing(NO_EVIDENCE)
+    return both.select(ITEM, pl.when(unknown).then(pl.lit("")).otherwise(text).alias(TEXT))
 
 
 def user_texts(user_profiles: pl.DataFrame) -> pl.DataFrame:

@@ -23,6 +23,7 @@ from recsys_core.columns import (
     YEAR,
     check,
 )
+from recsys_core.datasets.ids_as_titles import telling_titles
 
 RawText = Literal["integrated", "facts"]
 _ORDER: Final = "_order"
@@ -36,8 +37,10 @@ def raw_item_texts(items: pl.DataFrame, kind: RawText) -> pl.DataFrame:
         kind: with the overview (`integrated`) or without (`facts`).
 
     Returns:
-        Columns item_id and text, one row per item in the order of `items`, no nulls.
+        Columns item_id and text, one row per item in the order of `items`, no nulls; empty where
+        nothing is known but the id.
     """
+    items = items.with_columns(telling_titles(items))
     year = pl.concat_str(pl.lit(" ("), pl.col(YEAR), pl.lit(")")).fill_null("")
     genres = pl.col(GENRES).list.join(", ")
     parts = [
@@ -47,7 +50,8 @@ def raw_item_texts(items: pl.DataFrame, kind: RawText) -> pl.DataFrame:
     if kind == "integrated":
         overview = pl.col(OVERVIEW).str.strip_chars()
         parts.append(pl.when(overview != "").then(overview))
-    return items.select(ITEM, pl.concat_str(parts, separator=" ", ignore_nulls=True).alias(TEXT))
+    text = pl.concat_str(parts, separator=" ", ignore_nulls=True).fill_null("")
+    return items.select(ITEM, text.alias(TEXT))
 
 
 def raw_user_texts(

@@ -13,6 +13,7 @@ from recsys_core.columns import (
     ITEM,
     ITEM_PROFILES,
     ITEMS,
+    NO_EVIDENCE,
     OVERVIEW,
     TITLE,
     TMDB_ID,
@@ -20,7 +21,9 @@ from recsys_core.columns import (
 )
 from recsys_core.concurrency import Progress, map_bounded
 from recsys_core.datasets.config import Role
+from recsys_core.datasets.ids_as_titles import say_nothing, telling_titles
 from recsys_core.llm.providers.base import Choices, Provider, Purpose, Reply, Request
+from recsys_core.llm.providers.rules import RULES, RULES_VERSION
 from recsys_core.llm.request.json_schema import choice, each
 from recsys_core.llm.request.parsing import check_ids
 from recsys_core.profiles.inputs import ItemProfileInput, ItemsProfileInput, NumberedItem
@@ -77,6 +80,12 @@ def _choices(variables: ItemsProfileInput) -> Choices:
     return {_NUMBERS: [one.id for one in variables.items]}
 
 
+UNKNOWN: Final = Profile(
+    overview="Nothing is known about this item but its id.",
+    description="No title, genre or text says what it is.",
+)
+"""The profile of an item that says nothing."""
+
 SEVERAL_PROFILES: Final = Purpose(
     name="item_profiles",
     answer=ItemProfiles,
@@ -106,7 +115,9 @@ async def profile_items(
 
     Returns:
         `columns.ITEM_PROFILES`, sorted by item id. `evidence_hash` is the hash of the item's
-        metadata: the profile has to be written again exactly when it changes.
+        metadata: the profile has to be written again exactly when it changes. An item of which
+        nothing is known but its id has a neutral profile with the status `no_evidence`; nobody is
+        asked for it.
 
     Raises:
         LLMError: the provider gave up.
@@ -114,9 +125,14 @@ async def profile_items(
     ready = ready_made or {}
     rest = further_columns(items)
     written: list[Row] = []
-    for raw in items.filter(_among(ready, items)).iter_rows(named=True):
+    known = items.with_columns(telling_titles(items).fill_null(""))
+    given, unknown = _among(ready, items), say_nothing(items)
+    for raw in known.filter(given).iter_rows(named=True):
         item, key = item_input(raw, rest), raw[ITEM]
         written.append(_row(key, item, ready[key], PUBLISHED, PUBLISHED, turns=0, status=PUBLISHED))
+    for raw in known.filter(~given & unknown).iter_rows(named=True):
+        item, key = item_input(raw, rest), raw[ITEM]
+        written.append(_row(key, item, UNKNOWN, RULES, RULES_VERSION, turns=0, status=NO_EVIDENCE))
 
     async def write(part: pl.DataFrame) -> None:
         batch = {raw[ITEM]: item_input(raw, rest) for raw in part.iter_rows(named=True)}
@@ -124,7 +140,7 @@ async def profile_items(
         if on_item is not None:
             on_item(len(written))
 
-    jobs = items.filter(~_among(ready, items)).sort(ITEM).iter_slices(per_call)
+    jobs = known.filter(~given & ~unknown).sort(ITEM).iter_slices(per_call)
     await map_bounded(jobs, write, at_once=AT_ONCE)
     return profile_table(written, ITEM_PROFILES, ITEM, items.schema[ITEM])
 

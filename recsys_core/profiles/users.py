@@ -16,8 +16,10 @@ from recsys_core.artifacts import content_hash
 from recsys_core.columns import (
     GENRES,
     ITEM,
+    NO_EVIDENCE,
     OVERVIEW,
     POLARITY,
+    STATUS,
     TAGS,
     TITLE,
     TURN,
@@ -26,6 +28,7 @@ from recsys_core.columns import (
     YEAR,
 )
 from recsys_core.concurrency import Progress, map_bounded
+from recsys_core.datasets.ids_as_titles import telling_titles
 from recsys_core.errors import DataError
 from recsys_core.llm.providers.base import Provider, Purpose, Reply, Request
 from recsys_core.llm.providers.rules import RULES, RULES_VERSION
@@ -49,8 +52,6 @@ USER_PROFILE: Final = Purpose(name="user_profile", answer=Profile, rule=refine_u
 
 NO_LIKES: Final = "no_likes"
 """Status: written from disliked items only."""
-NO_EVIDENCE: Final = "no_evidence"
-"""Status: nothing liked or disliked in training; the neutral profile."""
 
 _SHOWN_TAGS: Final = 10
 _SHOWN_OVERVIEW: Final = 200
@@ -159,10 +160,11 @@ def user_turns(
 
 
 def evidence_turns(
-    rows: Iterable[tuple[Id, str, int]], shown: Mapping[Id, RatedItem]
+    rows: Iterable[tuple[Id, str, int]], shown: Mapping[Id, RatedItem | None]
 ) -> Iterator[UserTurnInput]:
     """The batches of one user's evidence: item, polarity and turn, in the order of the turns."""
-    rated = ((turn, polarity, shown[item]) for item, polarity, turn in rows)
+    known = ((turn, polarity, shown[item]) for item, polarity, turn in rows)
+    rated = ((turn, polarity, item) for turn, polarity, item in known if item is not None)
     return map(_turn, _by_turn(rated))
 
 
@@ -183,21 +185,24 @@ def _turn(batch: list[Rated]) -> UserTurnInput:
 
 def shown_items(
     items: pl.DataFrame, item_profiles: pl.DataFrame, used: pl.DataFrame | None = None
-) -> dict[Id, RatedItem]:
+) -> dict[Id, RatedItem | None]:
     """What is shown of each item of the evidence: its profile's content in short.
+
+    Items of which nothing is known but the id say nothing of who rated them, and are not shown.
 
     Args:
         items: `columns.ITEMS`.
         item_profiles: `columns.ITEM_PROFILES`.
         used: ids of the items that are wanted; None for all.
     """
-    known = item_profiles.select(ITEM, GENRES, TAGS, OVERVIEW).join(
-        items.select(ITEM, TITLE, YEAR), on=ITEM
-    )
+    titled = items.select(ITEM, telling_titles(items).fill_null(""), YEAR)
+    known = item_profiles.select(ITEM, GENRES, TAGS, OVERVIEW, STATUS).join(titled, on=ITEM)
     if used is not None:
         known = known.join(used, on=ITEM, how="semi")
     return {
-        row[ITEM]: RatedItem(
+        row[ITEM]: None
+        if row[STATUS] == NO_EVIDENCE
+        else RatedItem(
             title=row[TITLE],
             year=row[YEAR],
             genres=tuple(row[GENRES]),

@@ -94,7 +94,7 @@ class People:
         self._liked = {one.id: citable(one) for one in self._known}
         self._ids = ids
         self._titles = model.items.select(TITLE, YEAR).rows()
-        shown: dict[Any, RatedItem] = shown_items(model.items, model.item_profiles)
+        shown: dict[Any, RatedItem | None] = shown_items(model.items, model.item_profiles)
         self._shown = shown
         self._fans = np.diff(model.likers.indptr)
         self._read_histories()

@@ -1,6 +1,5 @@
 """Step `plain_vectors`: vectors of texts that no language model wrote, for the ablations."""
 
-import numpy as np
 import polars as pl
 
 from recsys_core.artifacts import ArtifactWriter, local_folder
@@ -32,7 +31,7 @@ from tasks.runtime.vector_tables import write_vectors
 
 @step(
     "plain_vectors",
-    version="12",
+    version="13",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
 )
@@ -60,9 +59,6 @@ def raw_text_vectors(
     cache = VectorCache(folder and folder / FILE, embedder.identity)
     for name, key, texts in _raw_texts(catalogue, known_users, users, text):
         found, _ = embedder.encode_new(texts[TEXT].to_list(), cache)
-        if text == "none":
-            # As wide as any text: the bias that a projection starts from depends on the width.
-            found = np.zeros_like(found)
         write_vectors(out, name, texts[key], found)
         if key == ITEM:
             features = found if text == "none" else _features(catalogue, found, embedder, cache)
@@ -90,6 +86,7 @@ def _raw_texts(
             ("items", ITEM, catalogue.table("items")),
             ("users", USER, known_users.table("users")),
         ]
+        # As wide as any text: the bias that a projection starts from depends on the width.
         return [(name, key, known.select(key, pl.lit("").alias(TEXT))) for name, key, known in ids]
     items = raw_item_texts(
         catalogue.table("items"), "integrated" if text == "integrated" else "facts"

@@ -39,6 +39,8 @@ _NAMED: Final = (
     "recipe", "business", "venue", "poi", "app", "course", "url", "title", "movietitle",
 )  # fmt: skip
 """Items that are called by their name, in a table of interactions that has no id of them."""
+CALLED_ITEMS: Final = frozenset((*_ITEM, *_NAMED, "id", "no", "nr", "number"))
+"""Words that say what an item is called in a table, and nothing of one of them (`item_53`)."""
 COUNTS: Final = (
     "plays", "playcount", "listens", "listencount", "count", "counts", "hours", "hoursplayed",
     "quantity", "views", "clicks", "purchases", "frequency", "watchtime", "minutes",

@@ -52,6 +52,14 @@ def test_no_texts_have_no_vectors(path: Path) -> None:
     assert (vectors.shape, made) == ((0, 2), 0)
 
 
+def test_an_empty_text_is_described_by_nothing(path: Path) -> None:
+    embedder, cache = Lengths(), VectorCache(path, "model")
+    for _ in range(2):
+        vectors, _ = embedder.encode_new(["", "a"], cache)
+        assert not vectors[0].any()
+        assert vectors[1].any()
+
+
 def test_another_model_has_its_own_vectors(path: Path) -> None:
     VectorCache(path, "one").put(["a"], np.ones((1, 2), np.float32))
     assert VectorCache(path, "two").get(["a"]) == {}

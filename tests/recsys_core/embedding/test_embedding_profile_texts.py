@@ -11,7 +11,9 @@ from recsys_core.columns import (
     ITEM,
     ITEM_PROFILES,
     ITEMS,
+    NO_EVIDENCE,
     OVERVIEW,
+    STATUS,
     TAGS,
     TEXT,
     TITLE,
@@ -51,6 +53,14 @@ def _profiles(key: str = ITEM, ident: object = 7, **over: object) -> pl.DataFram
 def test_item_text(item: dict[str, object], profile: dict[str, object], expected: str) -> None:
     texts = item_texts(_items(**item), _profiles(**profile))
     assert texts.to_dicts() == [{ITEM: 7, TEXT: expected}]
+
+
+def test_an_item_of_which_only_the_id_is_known_has_no_text() -> None:
+    bare = {TITLE: "7", YEAR: None, GENRES: [], OVERVIEW: None}
+    unknown = _profiles(**{STATUS: NO_EVIDENCE, DESCRIPTION: "Nothing.", OVERVIEW: "Nothing."})
+    assert item_texts(_items(**bare), unknown)[TEXT].to_list() == [""]
+    published = _profiles(**{STATUS: "published", DESCRIPTION: "Tense."})
+    assert item_texts(_items(**bare), published)[TEXT].to_list() == ["Tense."]
 
 
 def test_an_item_without_a_profile_keeps_its_own_facts() -> None:

@@ -30,6 +30,14 @@ def test_items_without_year_genres_or_overview_keep_their_title(kind, first):
     assert texts[TEXT].to_list() == [first, "Title: Beta.", "Title: Gamma (2001). Genres: Farce."]
 
 
+@pytest.mark.parametrize("kind", ["facts", "integrated"])
+def test_an_id_is_no_title(kind):
+    films = FILMS.with_columns(title=pl.col(ITEM).cast(pl.String))
+    texts = raw_item_texts(films, kind)[TEXT].to_list()
+    assert texts[1:] == ["", "Genres: Farce."]
+    assert texts[0].startswith("Genres: Noir, Drama.")
+
+
 def test_users_get_the_texts_of_what_they_liked_in_the_order_of_the_turns():
     rows = [("u", 3, 5.0, "liked", 2), ("u", 1, 5.0, "liked", 1), ("u", 2, 1.0, "disliked", 1)]
     schema = {USER: pl.String, ITEM: pl.Int64} | {n: kind for n, kind in EVIDENCE.items() if kind}

@@ -72,6 +72,17 @@ def test_further_text_columns_are_shown() -> None:
     assert "Michael Mann" not in table["tags"][0]
 
 
+def test_nobody_is_asked_what_an_id_is_about() -> None:
+    frame = items([(7, "7", None, [], None), (8, "8", None, ["Drama"], None)])
+    provider = Recorder()
+    table = run(profile_items(frame, provider))
+    assert [request.subject for request in provider.requests] == ["item:8"]
+    assert table[STATUS].to_list() == ["no_evidence", "ok"]
+    assert table[TURNS].to_list() == [0, 1]
+    assert "7" not in table[MARKDOWN][0]
+    assert "8" not in table[MARKDOWN][1], "a number is no title of a drama either"
+
+
 def test_string_ids_and_no_items() -> None:
     frame = items([("b", "B", None, None, None), ("a", "A", None, [], "")], id_type=pl.String)
     table = run(profile_items(frame, RulesProvider()))

@@ -6,6 +6,7 @@ import pytest
 from recsys_core.columns import (
     DISLIKES,
     EVIDENCE_HASH,
+    GENRES,
     ITEM,
     MODEL,
     OVERVIEW,
@@ -64,6 +65,24 @@ def test_turns_follow_one_another_with_the_profile_so_far() -> None:
     assert turns[0].liked[0].genres == ("Crime", "Thriller")
     assert "Heist" in turns[0].liked[0].tags
     assert table[MODEL][0] == "recorder"
+
+
+def test_ids_without_a_title_say_nothing_of_a_taste() -> None:
+    known = pl.col(ITEM) == 1
+    catalogue = CATALOGUE.with_columns(
+        pl.when(known).then(TITLE).otherwise(pl.col(ITEM).cast(pl.String)).alias(TITLE),
+        pl.when(known).then(YEAR).alias(YEAR),
+        pl.when(known).then(GENRES).otherwise(pl.lit([], pl.List(pl.String))).alias(GENRES),
+        pl.when(known).then(OVERVIEW).alias(OVERVIEW),
+    )
+    provider = Recorder()
+    of_items = run(profile_items(catalogue, RulesProvider()))
+    table = run(profile_users(USERS, evidence_of(TRAIN), catalogue, of_items, provider))
+    shown = [[one.title for one in request.variables.liked] for request in provider.requests]
+    assert shown == [["Heat"]]
+    assert table.select(USER, STATUS, TURNS).rows() == [
+        (1, "ok", 1), (2, "no_evidence", 0), (3, "no_evidence", 0), (4, "no_evidence", 0),
+    ]  # fmt: skip
 
 
 def test_only_training_items_are_ever_shown() -> None:

@@ -43,7 +43,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "train",
-    version="45",
+    version="46",
     returns=ModelRef,
     timeout_seconds=6 * HOUR,
     tags=("gpu",),

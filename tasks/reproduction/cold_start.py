@@ -52,7 +52,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "cold_start",
-    version="40",
+    version="41",
     returns=ColdStartRef,
     timeout_seconds=6 * HOUR,
     rests_on=_rests_on,

@@ -167,11 +167,6 @@ class CandidatePool:
         users, places = torch.nonzero(self.relevant, as_tuple=True)
         return users, places
 
-    @property
-    def hits_per_user(self) -> float:
-        """Relevant candidates of a user, in the mean."""
-        return max(len(self._hits[0]), 1) / max(len(self.ideal), 1)
-
     def total(self, weights: npt.NDArray[np.float64]) -> torch.Tensor:
         """(n_users, width) sum of the scores by weights (n_components,) of scaled scores."""
         summed = torch.zeros(self.filled.shape)

@@ -4,7 +4,7 @@ A search starts from the best component alone. In rounds it takes every componen
 first, and tries a few multiples of its weight, and zero; a try that gains enough is kept.
 
 What validation users like says less about sums than it seems to: of one search on all of them much
-is what falls well for them. So the weights are means over searches on random parts of the users
+is what falls well for them. So the weights are means over searches on random halves of the users
 (bagging). A third of the searches goes by NDCG at the cut-off of the lists, the others by cut-offs
 up to 100, where each user has more hits to tell sums apart: deep ones alone move hits from the
 first places to later ones, the lists' own alone overfits where users are few (docs/experiments.md,
@@ -30,10 +30,10 @@ _ENTRIES: Final = (0.1, 0.3, 1.0)
 """Weights tried for a component that has none, as multiples of the sum of the others."""
 BAGS: Final = 12
 """Random parts of the users that weights are means over."""
+_USERS: Final = 3_000
+"""Users of a part at most: each costs time, and memory in every thread."""
 _LEAST_HITS: Final = 200
 """Hits of the best component within a cut-off, from which on searches go by it."""
-_HITS: Final = 4_000
-"""Relevant items in a part at most: more of them tell little more, and each costs time."""
 DEEP: Final = 100
 """The deepest cut-off of NDCG that weights are learned by, or that of the lists if deeper."""
 _LEAST_SHARE: Final = 0.02
@@ -139,7 +139,7 @@ def _tells(pool: CandidatePool) -> bool:
 def _searches_of_parts(
     pools: Sequence[CandidatePool], budget: int, gain: float, seed: int
 ) -> list["_Found"]:
-    """Searches on random halves of the users, or fewer where these have hits enough.
+    """Searches on random halves of the users, or of `_USERS` of them.
 
     Args:
         pools: the same candidates at several cut-offs, which the searches take in turn.
@@ -148,11 +148,11 @@ def _searches_of_parts(
         seed: of the parts.
     """
     pool = pools[0]
-    users, most = len(pool.ideal), max(1, int(_HITS / pool.hits_per_user))
+    users = len(pool.ideal)
     if users == 1 or len(pool.names) == 1:
         return []
     rng = np.random.default_rng(seed)
-    parts = [rng.permutation(users)[: min(users // 2, most)] for _ in range(BAGS)]
+    parts = [rng.permutation(users)[: min(users // 2, _USERS)] for _ in range(BAGS)]
 
     def search(number: int) -> _Found:
         part = _Search(pools[number % len(pools)].of_users(parts[number]), budget, gain)

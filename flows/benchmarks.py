@@ -115,7 +115,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 def _configs(
     study: Study, options: argparse.Namespace, seeds: Sequence[int]
 ) -> list[ReproduceConfig]:
-    """All methods with the first seed, the reference alone with the others."""
+    """All methods with the first seed, the reference alone with the others, on the same split."""
     slug = "-".join(
         "".join(c if c.isascii() and c.isalnum() else " " for c in study.name.lower()).split()
     )
@@ -124,7 +124,9 @@ def _configs(
         name = f"{options.run_name}-{slug}" + (f"-seed-{seed}" if found else "")
         given = {"seed": seed, "runs_root": options.runs_root, "run_name": name}
         config = study.config(options.data_root, **given)
-        alone = {"methods": (config.reference,), "cold_seeds": ()}
+        drawn = seeds[0] if config.split.seed is None else config.split.seed
+        split = config.split.model_copy(update={"seed": drawn})
+        alone = {"methods": (config.reference,), "cold_seeds": (), "split": split}
         found.append(config.model_copy(update=alone) if found else config)
     return found
 

@@ -21,7 +21,7 @@ from tasks.runtime.step import step
 from tasks.train import CHOSEN_ANEW
 
 
-@step("candidates", version="32", returns=CandidatesRef, hints=("last",))
+@step("candidates", version="33", returns=CandidatesRef, hints=("last",))
 def candidates(
     out: ArtifactWriter,
     *,

@@ -23,7 +23,7 @@ USERS: Final = 500
 K: Final = 10
 
 
-@step("fold_in_check", version="22", returns=MetricsRef)
+@step("fold_in_check", version="23", returns=MetricsRef)
 def fold_in_check(
     out: ArtifactWriter,
     *,

@@ -23,7 +23,7 @@ from tasks.runtime.step import step
 from tasks.runtime.vector_tables import write_vectors
 
 
-@step(contract.STEP, version="29", returns=ServedModelRef)
+@step(contract.STEP, version="30", returns=ServedModelRef)
 def served_model(
     out: ArtifactWriter,
     *,

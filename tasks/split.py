@@ -21,7 +21,7 @@ from tasks.runtime.references import (
 from tasks.runtime.step import step
 
 
-@step("split", version="7", returns=SplitRef)
+@step("split", version="8", returns=SplitRef)
 def split(
     out: ArtifactWriter,
     *,
@@ -44,7 +44,7 @@ def split(
     _tell(out, config.learned, config.shown, NO_PART if allow_repeats else config.masked)
 
 
-@step("test_split", version="5", returns=HeldOutRef)
+@step("test_split", version="6", returns=HeldOutRef)
 def test_split(
     out: ArtifactWriter, *, interactions: InteractionsRef, config: SplitConfig, seed: int
 ) -> None:
@@ -54,7 +54,7 @@ def test_split(
     out.fact("kind", parts.kind)
 
 
-@step("split_everything", version="7", returns=SplitRef)
+@step("split_everything", version="8", returns=SplitRef)
 def split_everything(
     out: ArtifactWriter, *, interactions: InteractionsRef, allow_repeats: bool
 ) -> None:

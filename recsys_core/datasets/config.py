@@ -151,6 +151,9 @@ class SplitConfig(Section):
     """Which of the five folds is the test split."""
     valid_share: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the training interactions held out for early stopping."""
+    seed: int | None = Field(default=None, ge=0)
+    """Of what is drawn; null takes the run's seed. With it, runs of other seeds are measured on the
+    same interactions."""
     moment: str | None = None
     """Kind `time`: when test begins, a date or time (`2015-03-31`) or seconds since 1970."""
     time_share: float = Field(default=0.8, gt=0, lt=1)

@@ -42,12 +42,13 @@ def split_interactions(interactions: pl.DataFrame, config: "SplitConfig", seed: 
     Args:
         interactions: `columns.INTERACTIONS` in the file's order.
         config: kind, fold and share of validation.
-        seed: of whatever is drawn.
+        seed: of whatever is drawn, unless the configuration has its own.
 
     Raises:
         DataError: there are too few interactions to fill the three parts.
     """
-    return KINDS[config.kind].divide(interactions, config, seed)
+    own = seed if config.seed is None else config.seed
+    return KINDS[config.kind].divide(interactions, config, own)
 
 
 def everything(interactions: pl.DataFrame) -> Split:

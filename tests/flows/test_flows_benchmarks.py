@@ -1,5 +1,6 @@
 """Several data sets on one page: two small ones, the literature's figures, seeds, bad files."""
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -63,6 +64,8 @@ def test_one_page_has_every_data_set_beside_published_figures(
     )["value"]  # fmt: skip
     ours = shop.filter((pl.col("method") == "gat_best") & (pl.col("measure") == "NDCG@10"))
     assert len(of_seeds) == 2
+    again = json.loads((place / "runs" / runs[1] / "summary.json").read_text())["config"]
+    assert (again["seed"], again["split"]["seed"]) == (1, 0), "the same test interactions"
     assert ours["value"].item() == pytest.approx(of_seeds.mean())
     assert ours["ci_low"].item() <= ours["value"].item() <= ours["ci_high"].item()
     page = (folder / "benchmarks.html").read_text()

@@ -87,6 +87,17 @@ def test_folds_draw_validation_from_users_who_keep_something(
     assert split.valid.height
 
 
+@pytest.mark.parametrize("kind", ["random", "blocks"])
+def test_a_split_of_its_own_seed_is_the_same_for_every_run(kind: str) -> None:
+    data = frame(list(range(20)) * 20)
+    first = split_interactions(data, SplitConfig(kind=kind), 3)
+    again = split_interactions(data, SplitConfig(kind=kind, seed=3), 8)
+    other = split_interactions(data, SplitConfig(kind=kind), 8)
+    for part in ("train", "valid", "test"):
+        assert getattr(again, part).equals(getattr(first, part))
+    assert not other.valid.equals(first.valid)
+
+
 def latest(part: pl.DataFrame) -> int:
     return int(part["timestamp"].max() or 0)  # type: ignore[call-overload]
 

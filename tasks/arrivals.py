@@ -61,7 +61,7 @@ NOTES: Final = "notes"
 """Fact: sentences about what was left out or is not known."""
 
 
-@step("arrivals", version="45", returns=ArrivalsRef)
+@step("arrivals", version="46", returns=ArrivalsRef)
 def arrivals(
     out: ArtifactWriter, *, served: ServedModelRef, asked: RecommendConfig, came: dict[str, Any]
 ) -> None:
@@ -95,13 +95,13 @@ def arrivals(
     out.fact("visitors", len(found))
 
 
-@step("new_catalogue", version="45", returns=CatalogueRef)
+@step("new_catalogue", version="46", returns=CatalogueRef)
 def new_catalogue(out: ArtifactWriter, *, came: ArrivalsRef) -> None:
     """The new items as a catalogue of their own, whose profiles are written."""
     out.table("items", came.table("new_items"), ITEMS)
 
 
-@step("item_profiles_joined", version="45", returns=ItemProfilesRef)
+@step("item_profiles_joined", version="46", returns=ItemProfilesRef)
 def joined_item_profiles(
     out: ArtifactWriter, *, served: ServedModelRef, new: ItemProfilesRef
 ) -> None:
@@ -111,7 +111,7 @@ def joined_item_profiles(
     out.table("item_profiles", both, ITEM_PROFILES)
 
 
-@step("placed", version="45", returns=PlacedRef)
+@step("placed", version="46", returns=PlacedRef)
 def placed(
     out: ArtifactWriter,
     *,
@@ -183,14 +183,14 @@ def read_visitors(came: ArrivalsRef, model: ServedModel) -> Visitors:
     )  # fmt: skip
 
 
-@step("visitors_policy", version="45", returns=PolicyRef)
+@step("visitors_policy", version="46", returns=PolicyRef)
 def visitors_policy(out: ArtifactWriter, *, placed: PlacedRef) -> None:
     """Those of the placed users whose lists are judged, as the policy that reranking reads."""
     out.table("users", placed.table("reranked_users"), RERANKED_USERS)
     out.table("probe", pl.DataFrame(schema=dict(PROBE)), PROBE)
 
 
-@step("as_ranked", version="45", returns=RerankedRef)
+@step("as_ranked", version="46", returns=RerankedRef)
 def as_ranked(out: ArtifactWriter, *, placed: PlacedRef) -> None:
     """The model's lists as those to serve, where nobody judges any."""
     out.table("reranked", as_reranked(placed.table("candidates")), RERANKED)

@@ -3,8 +3,6 @@
 from functools import partial
 from typing import Final
 
-import polars as pl
-
 from recsys_core.artifacts import ArtifactWriter, local_folder
 from recsys_core.columns import ITEM, TEXT, USER, YEAR
 from recsys_core.embedding import (
@@ -57,7 +55,7 @@ def _shifted(report: Report, before: int, done: int) -> None:
 
 @step(
     "embeddings",
-    version="11",
+    version="12",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
     libraries=("scikit-learn",),
@@ -93,7 +91,6 @@ def embed(
         "labels": labels.names,
         USER: of_users[TEXT].to_list(),
     }
-    descriptions = descriptions_of(known[ITEM], profiles)
     encoded = _encoded(embedder, cache, texts)
     found = {name: vectors_of for name, (vectors_of, _) in encoded.items()}
     write_vectors(out, "items", of_items[ITEM], found[ITEM])
@@ -102,7 +99,7 @@ def embed(
         found[ITEM],
         found["facts"],
         label_features(labels, found["labels"]),
-        word_features(pl.select(pl.when(of_items[TEXT] != "").then(descriptions)).to_series()),
+        word_features(descriptions_of(known[ITEM], profiles)),
         year_features(known[YEAR]),
     )
     write_vectors(out, FEATURES, known[ITEM], features)

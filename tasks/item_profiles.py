@@ -22,7 +22,7 @@ def _rests_on(inputs: Mapping[str, Any]) -> Mapping[str, object]:
 
 @step(
     "item_profiles",
-    version="11",
+    version="12",
     returns=ItemProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -22,7 +22,7 @@ from tasks.runtime.step import DAY, step
 
 @step(
     "user_profiles",
-    version="13",
+    version="14",
     returns=UserProfilesRef,
     timeout_seconds=DAY,
     tags=("llm",),

@@ -26,12 +26,9 @@ def telling_titles(items: pl.DataFrame) -> pl.Series:
         items: item_id and title.
     """
     ids = items[ITEM].cast(pl.String)
-    codes = ids.is_in(
-        [one for one in ids.filter(ids == items[TITLE]).to_list() if not is_name(one)]
-    )
-    return items.select(
-        pl.when(codes & (ids == items[TITLE])).then(None).otherwise(pl.col(TITLE)).alias(TITLE)
-    ).to_series()
+    same = ids == items[TITLE]
+    codes = same & ids.is_in([one for one in ids.filter(same).to_list() if not is_name(one)])
+    return items.select(pl.when(~codes).then(TITLE).alias(TITLE)).to_series()
 
 
 def say_nothing(items: pl.DataFrame) -> pl.Series:

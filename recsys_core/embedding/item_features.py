@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from recsys_core.columns import DESCRIPTION, GENRES, ITEM, TAGS
+from recsys_core.columns import DESCRIPTION, GENRES, ITEM, NO_EVIDENCE, STATUS, TAGS
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -68,8 +68,9 @@ def labels_of(items: pl.Series, item_profiles: pl.DataFrame) -> Labels:
 
 
 def descriptions_of(items: pl.Series, item_profiles: pl.DataFrame) -> pl.Series:
-    """Descriptions in the profiles of `items`, in their order; null without a profile."""
-    return _in_order(items, item_profiles, pl.col(DESCRIPTION))
+    """Descriptions in the profiles of `items`, in their order; null where nothing is described."""
+    told = pl.when(pl.col(STATUS).ne_missing(NO_EVIDENCE)).then(DESCRIPTION)
+    return _in_order(items, item_profiles, told)
 
 
 def _in_order(items: pl.Series, item_profiles: pl.DataFrame, value: pl.Expr) -> pl.Series:

@@ -31,7 +31,7 @@ from tasks.runtime.vector_tables import write_vectors
 
 @step(
     "plain_vectors",
-    version="13",
+    version="14",
     returns=EmbeddingsRef,
     rests_on=lambda inputs: {"weights": weights_hash(inputs["config"].model)},
 )

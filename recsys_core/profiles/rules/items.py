@@ -77,7 +77,8 @@ def _themes(title: str, genres: Sequence[str], prose: str, facts: Sequence[str])
     known = lexicon()
     if not known.may_tell_a_story(genres):
         return []
-    return known.themes(". ".join((*((title, prose) if prose else ()), " | ".join(facts))))
+    told = f"{title}. {prose}" if prose else ""
+    return known.themes(f"{told} {' | '.join(facts)}")
 
 
 def _label(text: str) -> str:

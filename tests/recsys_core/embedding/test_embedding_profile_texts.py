@@ -21,7 +21,7 @@ from recsys_core.columns import (
     USER_PROFILES,
     YEAR,
 )
-from recsys_core.embedding import item_texts, user_texts
+from recsys_core.embedding import descriptions_of, item_texts, user_texts
 
 
 def _items(**over: object) -> pl.DataFrame:
@@ -59,8 +59,10 @@ def test_an_item_of_which_only_the_id_is_known_has_no_text() -> None:
     bare = {TITLE: "7", YEAR: None, GENRES: [], OVERVIEW: None}
     unknown = _profiles(**{STATUS: NO_EVIDENCE, DESCRIPTION: "Nothing.", OVERVIEW: "Nothing."})
     assert item_texts(_items(**bare), unknown)[TEXT].to_list() == [""]
+    assert descriptions_of(_items()[ITEM], unknown).to_list() == [None]
     published = _profiles(**{STATUS: "published", DESCRIPTION: "Tense."})
     assert item_texts(_items(**bare), published)[TEXT].to_list() == ["Tense."]
+    assert descriptions_of(_items()[ITEM], published).to_list() == ["Tense."]
 
 
 def test_an_item_without_a_profile_keeps_its_own_facts() -> None:
